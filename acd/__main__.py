@@ -1,0 +1,5 @@
+"""`python -m acd` is `acd`."""
+
+from acd.cli import main
+
+main()

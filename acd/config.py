@@ -1,0 +1,204 @@
+"""How one node runs: acd.toml, or the same keys from the environment (ACD_SIP__REALM=...)."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from acd.errors import ConfigError
+
+_LISTEN = re.compile(r"^(?P<transport>udp|tcp):(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d+)$")
+_PORTS = re.compile(r"^(\d+)-(\d+)$")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSection(_Section):
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "a"
+    data_dir: Path = Path("var")
+    site: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "main"
+    lease_seconds: Annotated[float, Field(ge=1, le=60)] = 5.0
+    drain_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """How long SIGTERM lets live calls go on before it ends them."""
+
+
+class Listen(_Section):
+    """One SIP address: transport, host, port (0: any free port)."""
+
+    transport: Literal["udp", "tcp"]
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+
+    @classmethod
+    def parse(cls, text: str) -> Listen:
+        found = _LISTEN.match(text)
+        if not found:
+            raise ValueError(f"{text!r} is not like 'udp:127.0.0.1:5060' or 'tcp:[::1]:5060'")
+        return cls(transport=found["transport"], host=found["host"].strip("[]"), port=int(found["port"]))  # type: ignore[arg-type]
+
+
+class SipSection(_Section):
+    listen: tuple[Listen, ...] = (
+        Listen(transport="udp", host="127.0.0.1", port=5060),
+        Listen(transport="tcp", host="127.0.0.1", port=5060),
+    )
+    realm: str = "acd"
+    advertise: str = ""
+    """Host to put in Via and Contact; empty: the address that we listen on."""
+    min_expires_seconds: Annotated[int, Field(ge=1)] = 30
+    max_expires_seconds: Annotated[int, Field(ge=30)] = 3600
+    accept_digest_without_qop: bool = True
+    """Old phones leave qop out (RFC 2617 section 3.2.2.1)."""
+    max_calls: Annotated[int, Field(ge=1)] = 2000
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _parse_listen(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(Listen.parse(item) if isinstance(item, str) else item for item in value)
+        return value
+
+
+class MediaSection(_Section):
+    address: str = "127.0.0.1"
+    advertise: str = ""
+    ports: str = "20000-29999"
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """0 turns it off."""
+    codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMA", "PCMU")
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        ipaddress.ip_address(value)
+        return value
+
+    @field_validator("ports")
+    @classmethod
+    def _check_ports(cls, value: str) -> str:
+        found = _PORTS.match(value)
+        if not found or not 1024 <= int(found[1]) < int(found[2]) <= 65535:
+            raise ValueError(f"{value!r} is not a range like '20000-29999' within 1024-65535")
+        return value
+
+    @property
+    def port_range(self) -> tuple[int, int]:
+        """First and last port, inclusive."""
+        first, last = self.ports.split("-")
+        return int(first), int(last)
+
+
+class HttpSection(_Section):
+    listen: str = "127.0.0.1:8080"
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{value!r} is not like '127.0.0.1:8080'")
+        return value
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class RedisSection(_Section):
+    url: str = ""
+    """Empty: the embedded server, its data in data_dir/redis."""
+
+
+class DatabaseSection(_Section):
+    url: str = ""
+    """Empty: SQLite in data_dir/acd.sqlite3. Otherwise an SQLAlchemy async URL."""
+
+
+class IvrSection(_Section):
+    flows_dir: Path | None = None
+    """Flow files of the site, beside the ones that ship; None: data_dir/flows."""
+    prompts_dir: Path | None = None
+    """Recordings of the site (<language>/<prompt>.wav), which win over the ones that ship."""
+    default_language: str = "en"
+
+
+class LogSection(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """auto: console on a terminal, JSON elsewhere."""
+    mask_numbers: bool = True
+
+
+class Settings(BaseSettings):
+    """Everything in acd.toml. Every key has a default that works on one machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ACD_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    node: NodeSection = NodeSection()
+    sip: SipSection = SipSection()
+    media: MediaSection = MediaSection()
+    http: HttpSection = HttpSection()
+    redis: RedisSection = RedisSection()
+    database: DatabaseSection = DatabaseSection()
+    ivr: IvrSection = IvrSection()
+    log: LogSection = LogSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url or f"sqlite+aiosqlite:///{self.node.data_dir.absolute() / 'acd.sqlite3'}"
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read acd.toml (argument, else ACD_CONFIG, else ./acd.toml where it exists) and the environment.
+
+    Raises ConfigError that names the file, the key and the fix.
+    """
+    named = path or (Path(os.environ["ACD_CONFIG"]) if os.environ.get("ACD_CONFIG") else None)
+    if named is not None and not named.is_file():
+        raise ConfigError(f"{named}: no such configuration file; create it or name another with --config")
+    chosen = named or Path("acd.toml")
+    values: dict[str, Any] = {}
+    if chosen.is_file():
+        try:
+            values = tomllib.loads(chosen.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{chosen}: not valid TOML: {error}") from error
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(chosen, error)) from error
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "no such key; check its spelling and section"
+        lines.append(f"{path}: {key}: {message}")
+    return "\n".join(lines)

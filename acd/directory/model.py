@@ -1,0 +1,69 @@
+"""What is configured, as one frozen snapshot. A change makes a new snapshot; a call keeps the one it began with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    name: str
+    match: tuple[IPv4Network | IPv6Network, ...]
+    max_calls: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A dialled number leads to a flow or straight to a queue (exactly one of the two is set)."""
+
+    number: str
+    flow: str | None = None
+    queue: str | None = None
+    language: str | None = None
+    priority: int = 0
+    skills: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    name: str
+    requires: Mapping[str, int] = field(default_factory=dict)
+    strategy: str = "longest-idle"
+    ring_seconds: float = 15.0
+    wrapup_seconds: float = 0.0
+    service_level_seconds: float = 20.0
+    max_wait_seconds: float | None = None
+    """None: as long as the caller likes."""
+    announce_position_seconds: float = 30.0
+    """0: never."""
+    music: str = "hold-music"
+    not_answering_after: int = 3
+    """Unanswered offers in a row before an agent is set to not-answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    id: str
+    extension: str
+    name: str = ""
+    ha1_md5: str = ""
+    ha1_sha256: str = ""
+    skills: Mapping[str, int] = field(default_factory=dict)
+    sign_in: Literal["on-register", "api"] = "on-register"
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Everything configured, by name. `revision` rises with each change applied."""
+
+    revision: int = 0
+    trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    skills: frozenset[str] = frozenset()
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    agent_by_extension: Mapping[str, Agent] = field(default_factory=dict)

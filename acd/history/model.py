@@ -1,0 +1,50 @@
+"""The call record: one a call, written once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["answered", "abandoned", "rejected", "failed", "completed", "timed-out"]
+"""answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
+completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
+timed-out: the queue's longest wait passed. failed: broken by us, the network or a crash."""
+
+
+class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One state of the call, from `at` (seconds since the epoch) until the next segment."""
+
+    state: str
+    at: float
+    queue: str = ""
+    agent: str = ""
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Times in seconds since the epoch, durations in seconds."""
+
+    id: str
+    node: str
+    caller: str
+    called: str
+    trunk: str = ""
+    language: str = ""
+    queue: str = ""
+    agent: str = ""
+    outcome: Outcome
+    started_at: float
+    answered_at: float | None = None
+    """When an agent answered."""
+    ended_at: float
+    wait_seconds: float = 0.0
+    """From entering the queue to the agent's answer or the end."""
+    talk_seconds: float = 0.0
+    hold_seconds: float = 0.0
+    hangup_side: Literal["caller", "agent", "system"]
+    cause: str
+    """A short fixed word: normal, cancelled, no-ack, rtp-timeout, node-died, ..."""
+    offers: int = 0
+    segments: tuple[Segment, ...] = ()
+    packets_lost: int = 0
+    jitter_seconds: float = 0.0

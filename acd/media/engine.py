@@ -1,0 +1,122 @@
+"""The one media protocol. Calls speak it; `embedded` implements it.
+
+A media leg has its RTP port for life. What the far end hears is one *source* at a time:
+silence, a playback, music, the echo of itself, or the leg it is bridged with. A command that
+sets a source replaces the one before, except that digits are laid over it.
+Commands are queued at once and carried out in order; only opening and closing wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+"""As the far end sees itself (RFC 3264 section 5.1): `sendonly` means that it holds us."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived:
+    """One key press, once (RFC 4733 end packets are folded)."""
+
+    leg: str
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackEnded:
+    """A playback came to its end by itself; not sent for one that was stopped or replaced."""
+
+    leg: str
+    playback: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaTimedOut:
+    """No RTP from the far end for the configured time, while it should have been sending."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFailed:
+    """The leg's worker died; the leg no longer has media."""
+
+    leg: str
+
+
+MediaEvent = DigitReceived | PlaybackEnded | MediaTimedOut | MediaFailed
+
+
+@dataclass(frozen=True, slots=True)
+class LegStatistics:
+    """Counters of one leg at its end. Jitter in seconds (RFC 3550 section 6.4.1)."""
+
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+    packets_dropped: int = 0
+    """From a stranger's address, malformed, or of an unknown payload type."""
+    jitter_seconds: float = 0.0
+    codec: str = ""
+
+
+class MediaEngine(Protocol):
+    """What a call may ask of its audio."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def subscribe(self, handler: Callable[[MediaEvent], None]) -> None:
+        """Name the one receiver of events; called on the event loop, must not block."""
+        ...
+
+    async def answer(self, leg: str, offer: bytes, *, near: str | None = None) -> bytes:
+        """Open a leg on the far end's SDP offer and return our SDP answer.
+
+        `near` names a leg it may be bridged with: both then share a worker.
+        Raises NoCommonCodec, BadSessionDescription, MediaUnavailable.
+        """
+        ...
+
+    async def offer(self, leg: str, *, near: str | None = None) -> bytes:
+        """Open a leg and return our SDP offer. Raises MediaUnavailable."""
+        ...
+
+    def apply_answer(self, leg: str, answer: bytes) -> None:
+        """Take the far end's answer to our offer. Raises NoCommonCodec, BadSessionDescription."""
+        ...
+
+    def reanswer(self, leg: str, offer: bytes | None) -> tuple[bytes, Direction]:
+        """Answer a re-INVITE's offer on the same port, following address, codec and direction.
+
+        None makes an offer of our own (re-INVITE without SDP). The direction is the far end's.
+        """
+        ...
+
+    def play(self, leg: str, playback: str, files: Sequence[Path]) -> None:
+        """Play WAV files one after the other; PlaybackEnded carries `playback`."""
+        ...
+
+    def music(self, leg: str, file: Path) -> None:
+        """Play a file over and over, going on where this leg last heard it."""
+        ...
+
+    def echo(self, leg: str) -> None: ...
+
+    def silence(self, leg: str) -> None: ...
+
+    def bridge(self, leg: str, other: str) -> None:
+        """Let two legs hear each other, transcoding where their codecs differ."""
+        ...
+
+    def send_digits(self, leg: str, digits: str) -> None:
+        """Send RFC 4733 events, 100 ms a digit, to a far end that negotiated them."""
+        ...
+
+    async def close(self, leg: str) -> LegStatistics:
+        """Release the leg and its port. Closing an unknown leg gives empty statistics."""
+        ...

@@ -1,0 +1,135 @@
+"""What the SIP stack tells its owner. Facts, in the past tense.
+
+A *leg* is one INVITE dialog usage (RFC 5057) from its INVITE to its end. The stack keeps the
+transaction, the dialog and the races of RFC 3261 and RFC 5407 to itself: its owner sees one
+story a leg, and exactly one `LegEnded`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from acd.sip.core.message import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Where bytes came from, and the way back (a UDP peer, or one connection; RFC 5626 section 3.1)."""
+
+    transport: Literal["udp", "tcp", "tls", "ws", "wss"]
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    connection: int = 0
+    """Number of the connection in this process; 0 for a datagram peer or a connection not yet open."""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteReceived:
+    """A new call. 100 is already on its way; the owner answers with ring, accept, refuse or challenge."""
+
+    leg: str
+    request: Request
+    flow: Flow
+    offer: bytes | None
+    """The SDP body, or None where the INVITE has none (the offer is then ours to make)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegProgressed:
+    """A provisional response above 100 to our INVITE."""
+
+    leg: str
+    status: int
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered:
+    """A 2xx to our INVITE (already acknowledged), with the answer to our offer."""
+
+    leg: str
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegConfirmed:
+    """The ACK to our 2xx arrived; it carries the answer where the INVITE had no offer."""
+
+    leg: str
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegReoffered:
+    """A re-INVITE; answer with `accept_reoffer` or `refuse_reoffer`."""
+
+    leg: str
+    offer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegReofferAnswered:
+    """Our own re-INVITE was answered."""
+
+    leg: str
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegReofferRefused:
+    """Our own re-INVITE failed for good (glare is retried inside the stack, RFC 3261 section 14.1)."""
+
+    leg: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegInfoReceived:
+    """An INFO inside the dialog (already answered 200), e.g. application/dtmf-relay."""
+
+    leg: str
+    content_type: str
+    body: bytes
+
+
+EndedBy = Literal["remote", "local", "transport", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class LegEnded:
+    """The leg is over; nothing more will be said of it. Sent exactly once for every leg.
+
+    `status` is the final response where one ended the leg (ours or theirs), 0 after a BYE;
+    a CANCEL of the peer reads as 487 by "remote"; an unanswered INVITE as 408 by "timeout";
+    a missing ACK as 0 by "timeout"; a flow that broke as 503 by "transport".
+    """
+
+    leg: str
+    by: EndedBy
+    status: int
+    reason: str = ""
+    """The peer's Reason header or reason phrase, for the record; never trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """A request that belongs to no leg (REGISTER, OPTIONS, MESSAGE, ...). Answer it with `respond`."""
+
+    transaction: str
+    request: Request
+    flow: Flow
+
+
+SipEvent = (
+    InviteReceived
+    | LegProgressed
+    | LegAnswered
+    | LegConfirmed
+    | LegReoffered
+    | LegReofferAnswered
+    | LegReofferRefused
+    | LegInfoReceived
+    | LegEnded
+    | RequestReceived
+)

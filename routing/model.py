@@ -1,0 +1,128 @@
+"""The words of routing: requirement, ticket, profile, offer, outcome. Facts only, no behaviour with I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+HIGHEST_PRIORITY = 99
+
+
+class AgentState(StrEnum):
+    """The states of an agent, as the API shows them and as the scripts keep them."""
+
+    OFFLINE = "offline"
+    AVAILABLE = "available"
+    OFFERED = "offered"
+    TALKING = "talking"
+    WRAPUP = "wrapup"
+    PAUSED = "paused"
+    NOT_ANSWERING = "not-answering"
+
+
+class RejectReason(StrEnum):
+    """Why an offered agent did not take the call."""
+
+    REJECTED = "rejected"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a call needs. Equal requirements are one class (design H).
+
+    `skills` maps a skill to its least level (1-10). `agent` narrows it to one named agent
+    (a call to an extension goes the same way, so that a reservation precedes every INVITE).
+    """
+
+    queue: str
+    skills: tuple[tuple[str, int], ...] = ()
+    strategy: str = "longest-idle"
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProfile:
+    """What an agent can do: skill to level (1-10), in sorted order."""
+
+    skills: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, skills: Mapping[str, int]) -> AgentProfile:
+        return cls(tuple(sorted(skills.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One caller in a queue. Times in milliseconds since the epoch.
+
+    A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first.
+    """
+
+    call_id: str
+    node: str
+    requirement: Requirement
+    enqueued_ms: int
+    priority: int = 0
+    ring_ms: int = 15_000
+    wrapup_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A reservation of one agent for one call, to be acted on by the node that owns the call."""
+
+    call_id: str
+    agent_id: str
+    queue: str
+    token: int
+    """Fence: rises with each reservation; every later word about the offer carries it."""
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferWithdrawn:
+    """The reservation is gone (deadline passed, agent away); the call is back in its old place."""
+
+    call_id: str
+    agent_id: str
+    token: int
+
+
+NodeMessage = Offer | OfferWithdrawn
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A caller's place: 1 is next. `waiting` counts the whole queue."""
+
+    position: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """What the store knows of one agent; `since_ms` is when the state began."""
+
+    agent_id: str
+    state: AgentState
+    since_ms: int
+    reason: str = ""
+    call_id: str | None = None
+    node: str = ""
+    unanswered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """What the store knows of one queue. `oldest_ms` is the enqueue time of the longest waiting call."""
+
+    queue: str
+    waiting: int = 0
+    offered: int = 0
+    oldest_ms: int | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """enqueued, answered, abandoned, rejected offers, ...: never negative, equal to the fold of the events."""

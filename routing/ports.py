@@ -1,0 +1,71 @@
+"""What routing needs of its store. The Redis store implements it; tests may fake it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from routing.model import (
+    AgentProfile,
+    AgentState,
+    AgentStatus,
+    NodeMessage,
+    Position,
+    QueueStatus,
+    RejectReason,
+    Ticket,
+)
+
+
+class StaleToken(Exception):
+    """The reservation that this word is about is no longer in force; nothing was changed."""
+
+
+class QueueStore(Protocol):
+    """Every operation is one atomic script, is safe to repeat, and takes the time as `now_ms`."""
+
+    async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
+        """Put the call in its place and reserve an agent at once where one is free. Repeating changes nothing."""
+
+    async def agent_available(
+        self, agent_id: str, node: str, profile: AgentProfile, now_ms: int
+    ) -> AgentState:
+        """Sign in, resume, or leave wrap-up early. An agent in a call stays there and becomes available after.
+
+        Returns the state that the agent is now in (OFFERED where a call was waiting)."""
+
+    async def agent_away(self, agent_id: str, state: AgentState, reason: str, now_ms: int) -> AgentState:
+        """Pause (PAUSED), sign out (OFFLINE) or set NOT_ANSWERING. While talking, it is taken up when
+        the call and its wrap-up end. An open offer is withdrawn and its call goes back to its place."""
+
+    async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
+        """The agent answered. Raises StaleToken. Repeating with the same token changes nothing."""
+
+    async def reject(
+        self, call_id: str, agent_id: str, token: int, reason: RejectReason, agent_then: AgentState, now_ms: int
+    ) -> None:
+        """The agent did not take it: the call keeps its place, is not offered to this agent again while
+        others could be, and the agent becomes `agent_then` (AVAILABLE or NOT_ANSWERING). Raises StaleToken."""
+
+    async def cancel(self, call_id: str, now_ms: int) -> bool:
+        """The caller is gone while waiting or offered; a reserved agent is free again. False if unknown."""
+
+    async def done(self, call_id: str, agent_id: str, token: int, now_ms: int) -> int | None:
+        """The conversation is over: wrap-up begins (or the agent is free). Returns the wrap-up deadline
+        in ms, None without one. Raises StaleToken. Repeating changes nothing."""
+
+    async def tick(self, now_ms: int) -> int | None:
+        """Carry out everything due: ring deadlines, ends of wrap-up, expired leases. Idempotent, any node.
+        Returns when the next thing falls due."""
+
+    async def heartbeat(self, node: str, lease_ms: int, now_ms: int) -> None:
+        """This node lives until now + lease."""
+
+    async def position(self, call_id: str) -> Position | None: ...
+
+    async def queues(self, names: Sequence[str]) -> Sequence[QueueStatus]: ...
+
+    async def agents(self, agent_ids: Sequence[str]) -> Mapping[str, AgentStatus]: ...
+
+    async def messages(self, node: str, after: str, block_ms: int) -> Sequence[tuple[str, NodeMessage]]:
+        """What this node's stream holds after an id, waiting up to `block_ms` for the first."""
