@@ -1,0 +1,75 @@
+"""What happened to a call, for whoever counts, records or shows it. Published by the call session.
+
+Observers are called on the event loop, in order, and must neither block nor raise.
+Durations in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from acd.calls.record import CallRecord
+from acd.media.engine import LegStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    call_id: str
+    trunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallQueued:
+    """The caller entered a queue (once a queue; a requeue after a failed offer is not told again)."""
+
+    call_id: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRung:
+    call_id: str
+    queue: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFailed:
+    """`reason` is a routing.model.RejectReason value, or "withdrawn"."""
+
+    call_id: str
+    queue: str
+    agent: str
+    reason: str
+    ring_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    call_id: str
+    queue: str
+    agent: str
+    wait_seconds: float
+    ring_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LegClosed:
+    """`side` is "caller" or "agent"."""
+
+    call_id: str
+    side: str
+    statistics: LegStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The last fact of a call."""
+
+    record: CallRecord
+
+
+CallFact = CallStarted | CallQueued | AgentRung | OfferFailed | CallAnswered | LegClosed | CallEnded
+
+Observer = Callable[[CallFact], None]
