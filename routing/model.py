@@ -81,6 +81,8 @@ class Offer:
     token: int
     """Fence: rises with each reservation; every later word about the offer carries it."""
     deadline_ms: int
+    unanswered: int = 0
+    """Offers in a row that this agent left unanswered before this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ class StaleToken(Exception):
     """The reservation that this word is about is no longer in force; nothing was changed."""
 
 
+class StoreUnavailable(Exception):
+    """The store cannot be reached now; the operation may or may not have been carried out: repeat it."""
+
+
 class QueueStore(Protocol):
     """Every operation is one atomic script, is safe to repeat, and takes the time as `now_ms`."""
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 import msgspec
 
-Outcome = Literal["answered", "abandoned", "rejected", "failed", "completed", "timed-out"]
+Outcome = Literal["answered", "abandoned", "rejected", "failed", "completed", "timed-out", "cleared"]
 """answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
-timed-out: the queue's longest wait passed. failed: broken by us, the network or a crash."""
+timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
+failed: broken by us, the network or a crash."""
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):

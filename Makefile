@@ -1,0 +1,52 @@
+# Every target makes its own private environment in .venv first.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+TEST_PACKAGES := sip-tester baresip prometheus
+
+.PHONY: help setup-run setup-dev demo serve test check bench format prompts dashboards
+
+help:
+	@echo "make demo    live calls on this machine: service, agents and callers; Ctrl-C ends it"
+	@echo "make test    the whole suite, with real phones, a real Redis and a real Prometheus"
+	@echo "make check   what must be green before a commit: ruff, mypy, import rules, unit tests"
+	@echo "make bench   the pinned benchmarks"
+	@echo "make serve   the service with ./acd.toml"
+
+setup-run:
+	@tools/setup.sh softphone
+
+setup-dev:
+	@tools/setup.sh dev,softphone
+
+setup-test:
+	@tools/setup.sh dev,softphone $(TEST_PACKAGES)
+
+demo: setup-run
+	@$(BIN)/acd demo $(ARGS)
+
+serve: setup-run
+	@$(BIN)/acd serve $(ARGS)
+
+test: setup-test
+	$(BIN)/pytest $(ARGS)
+
+check: setup-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit tests/sip
+
+bench: setup-test
+	$(BIN)/pytest -q tests/bench --benchmark-only --benchmark-disable-gc $(ARGS)
+
+format: setup-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+prompts: setup-dev
+	$(BIN)/python tools/make_prompts.py
+	$(BIN)/python tools/make_music.py
+
+dashboards: setup-dev
+	$(BIN)/python tools/make_dashboards.py

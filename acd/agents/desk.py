@@ -1,0 +1,117 @@
+"""Signs agents in and out, and takes their wishes to the store. The store holds the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from acd.clock import Clock
+from acd.directory.model import Agent, Directory
+from acd.errors import AcdError
+from routing.model import AgentProfile, AgentState, AgentStatus
+from routing.ports import QueueStore
+
+log = structlog.get_logger(__name__)
+
+
+class UnknownAgent(AcdError):
+    """No such agent in the directory."""
+
+    sip_status = 404
+    cause = "unknown-agent"
+
+
+class StateNotAllowed(AcdError):
+    """That state cannot be set now, or not by this way; the message says what to do."""
+
+    sip_status = 403
+    cause = "state-not-allowed"
+
+
+class AgentDesk:
+    """What agents, their phones and their supervisors ask for, told to the store."""
+
+    def __init__(
+        self,
+        node: str,
+        store: QueueStore,
+        clock: Clock,
+        directory: Callable[[], Directory],
+        registered: Callable[[str], bool],
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._clock = clock
+        self._directory = directory
+        self._registered = registered
+
+    async def phone_changed(self, agent_id: str, registered: bool) -> None:
+        """A phone came or went. Coming signs in those who sign in that way; going signs out everyone."""
+        agent = self._directory().agents.get(agent_id)
+        if agent is None:
+            return
+        if not registered:
+            await self._store.agent_away(agent_id, AgentState.OFFLINE, "phone-gone", self._now_ms())
+            log.info("agent-signed-out", agent=agent_id, why="phone-gone")
+        elif agent.sign_in == "on-register":
+            status = await self.status(agent_id)
+            if status.state is AgentState.OFFLINE:
+                await self._sign_in(agent)
+
+    async def set_state(self, agent_id: str, state: AgentState, reason: str = "") -> AgentStatus:
+        """What the API and feature codes ask for: available, paused or offline.
+
+        Raises UnknownAgent, StateNotAllowed.
+        """
+        agent = self._directory().agents.get(agent_id)
+        if agent is None:
+            raise UnknownAgent(f"no agent {agent_id!r} in the directory")
+        if state is AgentState.AVAILABLE:
+            if not self._registered(agent_id):
+                raise StateNotAllowed(f"agent {agent_id!r} has no registered phone; register it first")
+            await self._sign_in(agent)
+        elif state in (AgentState.PAUSED, AgentState.OFFLINE):
+            await self._store.agent_away(agent_id, state, reason, self._now_ms())
+        else:
+            raise StateNotAllowed(f"state {state.value!r} comes from calls; set available, paused or offline")
+        log.info("agent-state-set", agent=agent_id, state=state.value, reason=reason)
+        return await self.status(agent_id)
+
+    async def status(self, agent_id: str) -> AgentStatus:
+        """What the store knows; an agent it has never heard of is offline."""
+        known = await self._store.agents([agent_id])
+        return known.get(agent_id) or AgentStatus(agent_id, AgentState.OFFLINE, 0)
+
+    async def settle(self) -> None:
+        """Make the store agree with phones and directory: after a start, a change, or the store's return.
+
+        Whoever is signed in without a phone is signed out; whoever signs in by registering and has a
+        phone is signed in; a changed skill set is made known. A pause is left as it is.
+        """
+        directory = self._directory()
+        known = await self._store.agents(list(directory.agents))
+        for agent in directory.agents.values():
+            status = known.get(agent.id)
+            state = status.state if status else AgentState.OFFLINE
+            if not self._registered(agent.id):
+                if state is not AgentState.OFFLINE:
+                    await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
+            elif state is AgentState.AVAILABLE or (
+                state is AgentState.OFFLINE and agent.sign_in == "on-register"
+            ):
+                await self._sign_in(agent)
+
+    async def sign_out_removed(self, agent_ids: Iterable[str]) -> None:
+        """Agents that the directory no longer has."""
+        for agent_id in agent_ids:
+            await self._store.agent_away(agent_id, AgentState.OFFLINE, "removed", self._now_ms())
+
+    async def _sign_in(self, agent: Agent) -> None:
+        state = await self._store.agent_available(
+            agent.id, self._node, AgentProfile.of(agent.skills), self._now_ms()
+        )
+        log.info("agent-signed-in", agent=agent.id, state=state.value)
+
+    def _now_ms(self) -> int:
+        return round(self._clock.time() * 1000)

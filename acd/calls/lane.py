@@ -1,0 +1,58 @@
+"""What one call says to the store, in order, without the call waiting for it.
+
+A caller who hangs up is let go at once even while the store is away; the words about it are
+said again until they are heard. Every operation of the store is safe to repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from routing.ports import StoreUnavailable
+
+Operation = Callable[[], Awaitable[None]]
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class StoreLane:
+    """A queue of store operations with one worker, which lives only while there is work."""
+
+    def __init__(self, spawn: Callable[[Awaitable[None]], object]) -> None:
+        self._spawn = spawn
+        self._waiting: deque[Operation] = deque()
+        self._running = False
+
+    def put(self, operation: Operation) -> None:
+        self._waiting.append(operation)
+        if not self._running:
+            self._running = True
+            self._spawn(self._work())
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await self._carry_out(self._waiting.popleft())
+        finally:
+            self._running = False
+
+    async def _carry_out(self, operation: Operation) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await operation()
+                return
+            except StoreUnavailable as error:
+                log.warning("store-unavailable", error=str(error), retry_seconds=pause)
+            except Exception:
+                log.exception("store-operation-failed")
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

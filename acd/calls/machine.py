@@ -1,0 +1,143 @@
+"""The call machine: which event does what in which state. Nothing else moves a call.
+
+A pair that is neither in STEPS nor in IGNORED is a mistake of ours, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from acd.calls import model as m
+from acd.calls.model import Call, Event, Side, State, Timer
+from acd.calls.steps import ending, guiding, offering, talking
+from acd.calls.steps.context import Context, Step
+
+Key = type[Any] | tuple[type[Any], Any]
+"""An event type, or an event type with the side or timer that it is about."""
+
+Handler = Callable[[Context, Call, Any, float], Step]
+
+_ANY_TIME: Mapping[Key, Handler] = {
+    (m.LegOver, Side.CALLER): ending.on_caller_or_agent_gone,
+    (m.MediaLost, Side.CALLER): ending.on_media_lost,
+    m.ClearRequested: ending.on_clear,
+    m.Reoffered: talking.on_reoffer,
+    m.ReofferUnusable: talking.on_unusable_reoffer,
+}
+
+_WAITING: Mapping[Key, Handler] = {
+    (m.TimerFired, Timer.ANNOUNCE): guiding.on_announcement_due,
+    m.PlaybackOver: guiding.on_announcement_over,
+}
+
+STEPS: Mapping[State, Mapping[Key, Handler]] = {
+    State.NEW: {
+        **_ANY_TIME,
+        m.CallArrived: guiding.on_arrival,
+        m.CallerMediaOpened: guiding.on_media_opened,
+        m.CallerMediaRefused: guiding.on_media_refused,
+    },
+    State.ANSWERING: {
+        **_ANY_TIME,
+        m.CallerConfirmed: guiding.on_confirmed,
+    },
+    State.IVR: {
+        **_ANY_TIME,
+        m.PlaybackOver: guiding.on_flow_playback_over,
+        (m.DigitPressed, Side.CALLER): guiding.on_flow_digit,
+        (m.TimerFired, Timer.IVR): guiding.on_flow_timer,
+    },
+    State.QUEUED: {
+        **_ANY_TIME,
+        **_WAITING,
+        m.OfferMade: offering.on_offer,
+        m.PositionKnown: guiding.on_position,
+        (m.TimerFired, Timer.LONGEST_WAIT): guiding.on_longest_wait,
+    },
+    State.OFFERED: {
+        **_ANY_TIME,
+        **_WAITING,
+        (m.LegOver, Side.AGENT): offering.on_agent_leg_over,
+        m.AgentAnswered: offering.on_agent_answered,
+        m.AgentUnavailable: offering.on_agent_unavailable,
+        m.OfferTakenBack: offering.on_offer_taken_back,
+        (m.TimerFired, Timer.RING): offering.on_ring_timeout,
+    },
+    State.CONNECTING: {
+        **_ANY_TIME,
+        **_WAITING,
+        (m.LegOver, Side.AGENT): ending.on_caller_or_agent_gone,
+        (m.MediaLost, Side.AGENT): ending.on_media_lost,
+        m.OfferConfirmed: offering.on_offer_confirmed,
+        m.OfferStale: offering.on_offer_stale,
+        m.OfferTakenBack: offering.on_offer_taken_back,
+    },
+    State.TALKING: {
+        **_ANY_TIME,
+        (m.LegOver, Side.AGENT): ending.on_caller_or_agent_gone,
+        (m.MediaLost, Side.AGENT): ending.on_media_lost,
+    },
+    State.ENDED: {},
+}
+
+_LATE_OF_FLOW: frozenset[Key] = frozenset({(m.TimerFired, Timer.IVR)})
+_LATE_OF_WAIT: frozenset[Key] = frozenset(
+    {(m.TimerFired, Timer.ANNOUNCE), (m.TimerFired, Timer.LONGEST_WAIT), m.PositionKnown, m.PlaybackOver}
+)
+_LATE_OF_OFFER: frozenset[Key] = frozenset(
+    {
+        (m.TimerFired, Timer.RING),
+        (m.LegOver, Side.AGENT),
+        (m.MediaLost, Side.AGENT),
+        m.OfferMade,
+        m.OfferTakenBack,
+        m.OfferStale,
+        m.AgentAnswered,
+        m.AgentUnavailable,
+    }
+)
+_ON_THE_LINE: frozenset[Key] = frozenset(
+    # A repeated ACK, and keys pressed where nobody listens for them.
+    {m.CallerConfirmed, (m.DigitPressed, Side.CALLER), (m.DigitPressed, Side.AGENT)}
+)
+
+IGNORED: Mapping[State, frozenset[Key]] = {
+    State.NEW: frozenset(),
+    State.ANSWERING: frozenset({(m.DigitPressed, Side.CALLER)}),
+    State.IVR: _ON_THE_LINE | _LATE_OF_WAIT | _LATE_OF_OFFER,
+    State.QUEUED: _ON_THE_LINE | _LATE_OF_FLOW | _LATE_OF_OFFER,
+    State.OFFERED: _ON_THE_LINE
+    | _LATE_OF_FLOW
+    | _LATE_OF_WAIT
+    | {m.OfferMade, m.OfferStale, (m.MediaLost, Side.AGENT)},
+    State.CONNECTING: _ON_THE_LINE | _LATE_OF_FLOW | _LATE_OF_WAIT | _LATE_OF_OFFER,
+    State.TALKING: _ON_THE_LINE | _LATE_OF_FLOW | _LATE_OF_WAIT | _LATE_OF_OFFER,
+}
+"""Words that come late in the ordinary course of things, and change nothing."""
+
+
+class UnexpectedEvent(Exception):
+    """An event that cannot happen in this state: a mistake of ours, not of the far end."""
+
+
+def key_of(event: Event) -> Key:
+    """Where the tables keep this event."""
+    match event:
+        case m.LegOver(side=side) | m.MediaLost(side=side) | m.DigitPressed(side=side):
+            return type(event), side
+        case m.TimerFired(timer=timer):
+            return type(event), timer
+        case _:
+            return type(event)
+
+
+def step(context: Context, call: Call, event: Event, now: float) -> Step:
+    """Decide what an event does to a call. Raises UnexpectedEvent."""
+    key = key_of(event)
+    handler = STEPS[call.state].get(key)
+    if handler is not None:
+        return handler(context, call, event, now)
+    if call.state is State.ENDED or key in IGNORED[call.state]:
+        return call, ()
+    raise UnexpectedEvent(f"{event!r} in state {call.state}")

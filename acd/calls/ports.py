@@ -1,0 +1,66 @@
+"""What a call needs of the rest of the service. The shells of SIP, routing and history satisfy it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from acd.calls.facts import Observer
+from acd.calls.record import CallRecord
+from acd.calls.steps.context import Context
+from acd.clock import Clock
+from acd.media.engine import MediaEngine
+from routing.ports import QueueStore
+
+
+class SipPort(Protocol):
+    """Legs by name. A command for a leg that is over does nothing."""
+
+    def invite_agent(
+        self, leg: str, agent_id: str, *, offer: bytes, caller: str, caller_name: str, queue: str, call_id: str
+    ) -> None:
+        """Ring the agent's phone. Raises AgentUnreachable where none is registered."""
+
+    def accept(self, leg: str, sdp: bytes) -> None: ...
+
+    def refuse(self, leg: str, status: int) -> None: ...
+
+    def hangup(self, leg: str, reason: str = "") -> None: ...
+
+    def accept_reoffer(self, leg: str, sdp: bytes) -> None: ...
+
+    def refuse_reoffer(self, leg: str, status: int) -> None: ...
+
+
+class JournalPort(Protocol):
+    """Live calls written down, and the one record of each ended call."""
+
+    def put(self, call_id: str, document: bytes) -> None: ...
+
+    def finish(self, record: CallRecord) -> None: ...
+
+
+class PromptPort(Protocol):
+    """Where the audio of a prompt lies."""
+
+    def resolve(self, prompt: str, language: str) -> Path: ...
+
+    def music(self, name: str) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a call works with; wired once."""
+
+    sip: SipPort
+    media: MediaEngine
+    store: QueueStore
+    journal: JournalPort
+    prompts: PromptPort
+    clock: Clock
+    context: Callable[[], Context]
+    observers: Sequence[Observer]
+    note_deadline: Callable[[int], None]
+    """Tell the routing engine that something falls due at this time (ms since the epoch)."""

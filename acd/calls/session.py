@@ -1,0 +1,372 @@
+"""One live call: an inbox of events, the machine that decides, and the effects carried out in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from acd.calls import model as m
+from acd.calls.facts import CallEnded, CallFact, LegClosed
+from acd.calls.lane import StoreLane
+from acd.calls.machine import step
+from acd.calls.model import Call, Effect, Event, Side, State, Timer
+from acd.calls.ports import Services
+from acd.calls.steps import ending
+from acd.calls.steps.context import Context
+from acd.calls.steps.guiding import ticket_of
+from acd.errors import AcdError
+from acd.media.engine import LegStatistics
+from routing.model import AgentState, RejectReason
+from routing.ports import StaleToken
+
+INBOX_LIMIT = 512
+"""More than a call can ever need; a flood of digits beyond it is dropped."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LegRegistry:
+    """How a session makes its legs known, so that what happens to them finds it."""
+
+    add: Callable[[str, CallSession], None]
+    remove: Callable[[str], None]
+    spawn: Callable[[Awaitable[None]], object]
+
+
+class CallSession:
+    """Owns the legs, timers and media of one call from its first event to its record."""
+
+    def __init__(self, services: Services, context: Context, call: Call, leg: str, legs: LegRegistry) -> None:
+        self.call = call
+        self._services = services
+        self._context = context
+        self._caller_leg = leg
+        self._agent_leg: str | None = None
+        self._legs = legs
+        self._lane = StoreLane(legs.spawn)
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_LIMIT)
+        self._timers: dict[Timer, tuple[asyncio.TimerHandle, m.TimerFired]] = {}
+        legs.add(leg, self)
+
+    def post(self, event: Event) -> None:
+        """Hand in an event; never blocks."""
+        try:
+            self._inbox.put_nowait(event)
+        except asyncio.QueueFull:
+            log.warning("call-inbox-full", dropped=type(event).__name__)
+
+    def side_of(self, leg: str) -> Side | None:
+        """Which side a leg is, or None for one that this call has let go."""
+        if leg == self._caller_leg:
+            return Side.CALLER
+        return Side.AGENT if leg == self._agent_leg else None
+
+    async def run(self) -> None:
+        """Live through the call. Whatever goes wrong leaves by the one door."""
+        call = self.call
+        structlog.contextvars.bind_contextvars(call_id=call.id, node=call.node)
+        try:
+            while self.call.state is not State.ENDED:
+                event = await self._inbox.get()
+                if not (isinstance(event, m.TimerFired) and self._is_stale(event)):
+                    await self._take(event)
+        except Exception:
+            log.exception("call-failed")
+            await self._leave("internal")
+        except asyncio.CancelledError:
+            await self._leave("shutdown")
+            raise
+        finally:
+            for handle, _ in self._timers.values():
+                handle.cancel()
+
+    async def _take(self, event: Event) -> None:
+        now = self._services.clock.time()
+        before = self.call
+        self.call, effects = step(self._context, before, event, now)
+        if self.call.state is not before.state:
+            log.debug("call-state", state=self.call.state.value, was=before.state.value)
+        if self.call is not before and self.call.state is not State.ENDED:
+            self._services.journal.put(self.call.id, msgspec.msgpack.encode(self.call))
+        for effect in effects:
+            await self._carry_out(effect)
+
+    async def _leave(self, cause: str) -> None:
+        self.call, effects = ending.end(
+            self.call, self._services.clock.time(), side="system", cause=cause
+        )
+        for effect in effects:
+            await self._carry_out(effect)
+
+    async def _carry_out(self, effect: Effect) -> None:
+        pending = _EFFECTS[type(effect)](self, effect)
+        if pending is not None:
+            await pending
+
+    # The caller's leg.
+
+    async def _open_caller_media(self, effect: m.OpenCallerMedia) -> None:
+        try:
+            if effect.offer is None:
+                sdp = await self._services.media.offer(self._caller_leg)
+            else:
+                sdp = await self._services.media.answer(self._caller_leg, effect.offer)
+        except AcdError as error:
+            self.post(m.CallerMediaRefused(error.sip_status, error.cause))
+        else:
+            self.post(m.CallerMediaOpened(sdp))
+
+    def _answer_caller(self, effect: m.AnswerCaller) -> None:
+        self._services.sip.accept(self._caller_leg, effect.sdp)
+
+    def _refuse_caller(self, effect: m.RefuseCaller) -> None:
+        self._services.sip.refuse(self._caller_leg, effect.status)
+
+    def _apply_caller_answer(self, effect: m.ApplyCallerAnswer) -> None:
+        try:
+            self._services.media.apply_answer(self._caller_leg, effect.sdp)
+        except AcdError as error:
+            self.post(m.ClearRequested(error.cause))
+
+    def _hang_up(self, effect: m.HangUp) -> None:
+        leg = self._caller_leg if effect.side is Side.CALLER else self._agent_leg
+        if leg is not None:
+            self._services.sip.hangup(leg, effect.reason)
+
+    # The agent's leg.
+
+    async def _ring_agent(self, effect: m.RingAgent) -> None:
+        leg = f"{self.call.id}-{self.call.offers}"
+        self._agent_leg = leg
+        self._legs.add(leg, self)
+        try:
+            offer = await self._services.media.offer(leg, near=self._caller_leg)
+            self._services.sip.invite_agent(
+                leg,
+                effect.offer.agent_id,
+                offer=offer,
+                caller=self.call.caller,
+                caller_name=self.call.caller_name,
+                queue=self.call.queue,
+                call_id=self.call.id,
+            )
+        except AcdError as error:
+            log.info("agent-unreachable", agent=effect.offer.agent_id, cause=error.cause)
+            self.post(m.AgentUnavailable(error.cause))
+
+    def agent_answered(self, sdp: bytes | None) -> None:
+        """The agent's phone sent 200: take its answer, or let the phone go."""
+        if self._agent_leg is None:
+            return
+        try:
+            self._services.media.apply_answer(self._agent_leg, sdp or b"")
+        except AcdError as error:
+            self.post(m.AgentUnavailable(error.cause))
+        else:
+            self.post(m.AgentAnswered(sdp or b""))
+
+    async def _release_agent_leg(self, effect: m.ReleaseAgentLeg) -> None:
+        leg, self._agent_leg = self._agent_leg, None
+        if leg is None:
+            return
+        self._legs.remove(leg)
+        self._services.sip.hangup(leg, effect.reason)
+        statistics = await self._services.media.close(leg)
+        self._tell(LegClosed(self.call.id, Side.AGENT.value, statistics))
+
+    # What they hear.
+
+    def reoffered(self, side: Side, offer: bytes | None) -> None:
+        """A re-INVITE: our media answers it, the machine decides what it means."""
+        leg = self._caller_leg if side is Side.CALLER else self._agent_leg
+        if leg is None:
+            return
+        try:
+            answer, direction = self._services.media.reanswer(leg, offer)
+        except AcdError as error:
+            self.post(m.ReofferUnusable(side, error.sip_status))
+        else:
+            self.post(m.Reoffered(side, answer, direction))
+
+    def _accept_reoffer(self, effect: m.AcceptReoffer) -> None:
+        if leg := self._leg(effect.side):
+            self._services.sip.accept_reoffer(leg, effect.answer)
+
+    def _refuse_reoffer(self, effect: m.RefuseReoffer) -> None:
+        if leg := self._leg(effect.side):
+            self._services.sip.refuse_reoffer(leg, effect.status)
+
+    def _leg(self, side: Side) -> str | None:
+        return self._caller_leg if side is Side.CALLER else self._agent_leg
+
+    def _play_to_caller(self, effect: m.PlayToCaller) -> None:
+        files = [self._services.prompts.resolve(prompt, effect.language) for prompt in effect.prompts]
+        self._services.media.play(self._caller_leg, str(effect.playback), files)
+
+    def _play_music(self, effect: m.PlayMusic) -> None:
+        if leg := self._leg(effect.side):
+            self._services.media.music(leg, self._services.prompts.music(effect.name))
+
+    def _play_silence(self, effect: m.PlaySilence) -> None:
+        if leg := self._leg(effect.side):
+            self._services.media.silence(leg)
+
+    def _play_echo(self, effect: m.PlayEcho) -> None:
+        self._services.media.echo(self._caller_leg)
+
+    def _bridge(self, effect: m.BridgeLegs) -> None:
+        if self._agent_leg is not None:
+            self._services.media.bridge(self._caller_leg, self._agent_leg)
+
+    # Timers.
+
+    def _start_timer(self, effect: m.StartTimer) -> None:
+        self._stop_timer(m.StopTimer(effect.timer))
+        fired = m.TimerFired(effect.timer, effect.serial)
+        handle = asyncio.get_running_loop().call_later(effect.seconds, self.post, fired)
+        self._timers[effect.timer] = (handle, fired)
+
+    def _stop_timer(self, effect: m.StopTimer) -> None:
+        if running := self._timers.pop(effect.timer, None):
+            running[0].cancel()
+
+    def _is_stale(self, event: m.TimerFired) -> bool:
+        """A timer that was stopped or started anew after it fired and before it was heard."""
+        running = self._timers.get(event.timer)
+        if running is None or running[1] is not event:
+            return True
+        del self._timers[event.timer]
+        return False
+
+    # The store, in order, without waiting.
+
+    def _enter_queue(self, effect: m.EnterQueue) -> None:
+        self._lane.put(lambda: self._services.store.enqueue(effect.ticket, self._now_ms()))
+
+    def reassert(self) -> None:
+        """Say again that this caller waits, to a store that may have forgotten."""
+        if self.call.state is State.QUEUED:
+            self._enter_queue(m.EnterQueue(ticket_of(self._context, self.call)))
+
+    def _leave_queue(self, effect: m.LeaveQueue) -> None:
+        async def leave() -> None:
+            await self._services.store.cancel(self.call.id, self._now_ms())
+
+        self._lane.put(leave)
+
+    def _confirm_offer(self, effect: m.ConfirmOffer) -> None:
+        offer = effect.offer
+
+        async def confirm() -> None:
+            try:
+                await self._services.store.accept(self.call.id, offer.agent_id, offer.token, self._now_ms())
+            except StaleToken:
+                self.post(m.OfferStale(offer.token))
+            else:
+                self.post(m.OfferConfirmed(offer.token))
+
+        self._lane.put(confirm)
+
+    def _reject_offer(self, effect: m.RejectOffer) -> None:
+        offer, reason = effect.offer, effect.reason
+        # An agent who pressed "no" is there; one who lets it ring, or whose phone is gone, may not be.
+        absent = reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
+        tired = absent and 0 < effect.not_answering_after <= offer.unanswered + 1
+        then = AgentState.NOT_ANSWERING if tired else AgentState.AVAILABLE
+
+        async def reject() -> None:
+            try:
+                await self._services.store.reject(
+                    self.call.id, offer.agent_id, offer.token, reason, then, self._now_ms()
+                )
+            except StaleToken:
+                log.debug("offer-already-gone", agent=offer.agent_id)
+
+        self._lane.put(reject)
+
+    def _finish_conversation(self, effect: m.FinishConversation) -> None:
+        offer = effect.offer
+
+        async def finish() -> None:
+            try:
+                due = await self._services.store.done(
+                    self.call.id, offer.agent_id, offer.token, self._now_ms()
+                )
+            except StaleToken:
+                log.debug("offer-already-gone", agent=offer.agent_id)
+            else:
+                if due is not None:
+                    self._services.note_deadline(due)
+
+        self._lane.put(finish)
+
+    def _ask_position(self, effect: m.AskPosition) -> None:
+        async def ask() -> None:
+            found = await self._services.store.position(self.call.id)
+            if found is not None:
+                self.post(m.PositionKnown(found.position))
+
+        self._lane.put(ask)
+
+    def _now_ms(self) -> int:
+        return round(self._services.clock.time() * 1000)
+
+    # The end.
+
+    async def _close(self, effect: m.Close) -> None:
+        self._legs.remove(self._caller_leg)
+        statistics = await self._services.media.close(self._caller_leg)
+        self._tell(LegClosed(self.call.id, Side.CALLER.value, statistics))
+        record = ending.record_of(self.call, effect, self._services.clock.time())
+        record = msgspec.structs.replace(record, **_figures(statistics))
+        self._services.journal.finish(record)
+        self._tell(CallEnded(record))
+        log.info("call-ended", outcome=record.outcome, cause=record.cause, by=record.hangup_side)
+
+    def _tell_effect(self, effect: m.Tell) -> None:
+        self._tell(effect.fact)
+
+    def _tell(self, fact: CallFact) -> None:
+        for observer in self._services.observers:
+            observer(fact)
+
+
+def _figures(statistics: LegStatistics) -> dict[str, Any]:
+    return {
+        "packets_lost": statistics.packets_lost,
+        "jitter_seconds": round(statistics.jitter_seconds, 6),
+    }
+
+
+_EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] = {
+    m.OpenCallerMedia: CallSession._open_caller_media,
+    m.AnswerCaller: CallSession._answer_caller,
+    m.RefuseCaller: CallSession._refuse_caller,
+    m.ApplyCallerAnswer: CallSession._apply_caller_answer,
+    m.HangUp: CallSession._hang_up,
+    m.AcceptReoffer: CallSession._accept_reoffer,
+    m.RefuseReoffer: CallSession._refuse_reoffer,
+    m.PlayToCaller: CallSession._play_to_caller,
+    m.PlayMusic: CallSession._play_music,
+    m.PlaySilence: CallSession._play_silence,
+    m.PlayEcho: CallSession._play_echo,
+    m.BridgeLegs: CallSession._bridge,
+    m.StartTimer: CallSession._start_timer,
+    m.StopTimer: CallSession._stop_timer,
+    m.RingAgent: CallSession._ring_agent,
+    m.ReleaseAgentLeg: CallSession._release_agent_leg,
+    m.EnterQueue: CallSession._enter_queue,
+    m.LeaveQueue: CallSession._leave_queue,
+    m.ConfirmOffer: CallSession._confirm_offer,
+    m.RejectOffer: CallSession._reject_offer,
+    m.FinishConversation: CallSession._finish_conversation,
+    m.AskPosition: CallSession._ask_position,
+    m.Tell: CallSession._tell_effect,
+    m.Close: CallSession._close,
+}

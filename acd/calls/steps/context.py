@@ -1,0 +1,40 @@
+"""What a step may look at beside the call: the configuration that the call began with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from acd.calls.model import Call, Effect, State
+from acd.calls.record import Segment
+from acd.directory.model import Directory, Queue
+from ivr.flow import FlowDefinition
+
+Step = tuple[Call, tuple[Effect, ...]]
+
+EXTENSION_QUEUE = "extension"
+"""Where a call to one agent by extension waits; no queue of the directory."""
+
+_EXTENSION_RULES = Queue(name=EXTENSION_QUEUE, ring_seconds=25.0, max_wait_seconds=30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One snapshot of the configuration; a call keeps the one that it began with."""
+
+    directory: Directory
+    flows: Mapping[str, FlowDefinition]
+    default_language: str = "en"
+    default_music: str = "hold-music"
+
+    def queue(self, name: str) -> Queue | None:
+        """The rules of a queue, or None where the directory no longer has it."""
+        if name == EXTENSION_QUEUE:
+            return _EXTENSION_RULES
+        return self.directory.queues.get(name)
+
+
+def enter(call: Call, state: State, now: float) -> Call:
+    """The call in a new state, with the change noted for its record."""
+    segment = Segment(state=state.value, at=now, queue=call.queue, agent=call.agent)
+    return replace(call, state=state, segments=(*call.segments, segment))

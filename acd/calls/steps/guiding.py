@@ -1,0 +1,261 @@
+"""From the arrival of a call to its place in a queue: number, flow, queue, and giving up the wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from acd.calls.facts import CallQueued, CallStarted
+from acd.calls.model import (
+    AnswerCaller,
+    ApplyCallerAnswer,
+    AskPosition,
+    Call,
+    CallArrived,
+    CallerConfirmed,
+    CallerMediaOpened,
+    CallerMediaRefused,
+    DigitPressed,
+    Effect,
+    EnterQueue,
+    LeaveQueue,
+    OpenCallerMedia,
+    Place,
+    PlaybackOver,
+    PlayEcho,
+    PlayMusic,
+    PlaySilence,
+    PlayToCaller,
+    PositionKnown,
+    RefuseCaller,
+    Side,
+    StartTimer,
+    State,
+    StopTimer,
+    Tell,
+    Timer,
+    TimerFired,
+)
+from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.ending import end
+from acd.directory.model import Number
+from ivr import interpreter as ivr
+from ivr.speech import position_prompts
+from routing.model import Requirement, Ticket
+
+ANNOUNCEMENT = -1
+"""The playback number of what a waiting caller is told; a flow's playbacks are its steps, from 0."""
+
+_FIRST_ANNOUNCEMENT_SECONDS = 2.0
+_RING_GRACE_SECONDS = 3.0
+"""The store's ring deadline lies this much behind ours: it only speaks for a node that is gone."""
+
+
+def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> Step:
+    """Take the call in where its number leads somewhere."""
+    number = context.directory.numbers.get(call.called)
+    if number is None and _extension(context, call) is None:
+        call, effects = end(call, now, side="system", cause="unknown-number", outcome="rejected")
+        return call, (RefuseCaller(404), *effects)
+    call = replace(call, language=context.default_language)
+    if number is not None:
+        call = replace(
+            call,
+            language=number.language or call.language,
+            skills=dict(number.skills),
+            priority=number.priority,
+        )
+    call = enter(call, State.NEW, now)
+    return call, (Tell(CallStarted(call.id, call.trunk)), OpenCallerMedia(event.offer))
+
+
+def _extension(context: Context, call: Call) -> str | None:
+    """The agent whose extension was dialled; only agents dial extensions."""
+    agent = context.directory.agent_by_extension.get(call.called) if call.from_agent else None
+    return agent.id if agent else None
+
+
+def on_media_opened(context: Context, call: Call, event: CallerMediaOpened, now: float) -> Step:
+    return enter(call, State.ANSWERING, now), (AnswerCaller(event.sdp),)
+
+
+def on_media_refused(context: Context, call: Call, event: CallerMediaRefused, now: float) -> Step:
+    call, effects = end(call, now, side="system", cause=event.cause, outcome="rejected")
+    return call, (RefuseCaller(event.status), *effects)
+
+
+def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: float) -> Step:
+    """The caller is on the line: start what the number leads to."""
+    answer: tuple[Effect, ...] = (ApplyCallerAnswer(event.sdp),) if event.sdp else ()
+    number = context.directory.numbers.get(call.called)
+    if number is not None:
+        call, effects = _go_to_number(context, call, number, now)
+    else:
+        place = Place(EXTENSION_QUEUE, agent=_extension(context, call))
+        call, effects = _wait_at(context, call, place, now)
+    return call, answer + effects
+
+
+def _go_to_number(context: Context, call: Call, number: Number, now: float) -> Step:
+    if number.queue is not None:
+        return _wait_at(context, call, Place(number.queue), now)
+    flow = context.flows.get(number.flow or "")
+    if flow is None:
+        return end(call, now, side="system", cause="unknown-flow", outcome="failed")
+    run, commands = ivr.start(flow, call.language, call.skills, call.priority)
+    return _obey(context, enter(call, State.IVR, now), run, commands, now)
+
+
+# The flow.
+
+
+def on_flow_playback_over(context: Context, call: Call, event: PlaybackOver, now: float) -> Step:
+    return _feed(context, call, ivr.PromptsEnded(event.playback), now)
+
+
+def on_flow_digit(context: Context, call: Call, event: DigitPressed, now: float) -> Step:
+    return _feed(context, call, ivr.DigitPressed(event.digit), now)
+
+
+def on_flow_timer(context: Context, call: Call, event: TimerFired, now: float) -> Step:
+    return _feed(context, call, ivr.TimerFired(event.serial), now)
+
+
+def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
+    flow = context.flows.get(call.run.flow) if call.run else None
+    if flow is None or call.run is None:
+        return end(call, now, side="system", cause="unknown-flow", outcome="failed")
+    run, commands = ivr.feed(flow, call.run, event)
+    return _obey(context, call, run, commands, now)
+
+
+def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Command], now: float) -> Step:
+    """Turn the flow's commands into effects; the last one may take the call out of the flow."""
+    call = replace(call, run=run, language=run.language, skills=dict(run.skills), priority=run.priority)
+    effects: list[Effect] = []
+    for command in commands:
+        match command:
+            case ivr.PlayPrompts(step, prompts, language):
+                effects.append(PlayToCaller(step, prompts, language))
+            case ivr.StopPrompts():
+                effects.append(PlaySilence(Side.CALLER))
+            case ivr.StartTimer(step, seconds):
+                effects.append(StartTimer(Timer.IVR, seconds, step))
+            case ivr.PlayEcho():
+                call = replace(call, served=True)
+                effects.append(PlayEcho())
+            case ivr.PlayMusic():
+                call = replace(call, served=True)
+                effects.append(PlayMusic(Side.CALLER, context.default_music))
+            case ivr.EnterQueue() | ivr.TransferCall() | ivr.EndCall():
+                call, more = _leave_flow(context, call, command, now)
+                return call, (*effects, StopTimer(Timer.IVR), *more)
+    return call, tuple(effects)
+
+
+def _leave_flow(
+    context: Context, call: Call, command: ivr.EnterQueue | ivr.TransferCall | ivr.EndCall, now: float
+) -> Step:
+    match command:
+        case ivr.EnterQueue(queue):
+            return _wait_at(context, call, Place(queue), now)
+        case ivr.TransferCall(step, to):
+            return _transfer(context, call, step, to, now)
+        case ivr.EndCall():
+            return end(call, now, side="system", cause="normal", outcome="completed")
+
+
+def _transfer(context: Context, call: Call, step: int, to: str, now: float) -> Step:
+    kind, _, target = to.partition(":")
+    if kind == "extension" and (agent := context.directory.agent_by_extension.get(target)):
+        place = Place(EXTENSION_QUEUE, agent=agent.id, transfer_step=step)
+        return _wait_at(context, call, place, now)
+    if kind == "number" and (number := context.directory.numbers.get(target)):
+        return _go_to_number(context, call, number, now)
+    return _feed(context, call, ivr.TransferFailed(step), now)
+
+
+# The queue.
+
+
+def _wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
+    rules = context.queue(place.queue)
+    if rules is None:
+        return end(call, now, side="system", cause="unknown-queue", outcome="failed")
+    call = enter(replace(call, place=place, enqueued_at=now, announced=False), State.QUEUED, now)
+    effects: list[Effect] = [
+        PlayMusic(Side.CALLER, rules.music),
+        EnterQueue(ticket_of(context, call)),
+        Tell(CallQueued(call.id, place.queue)),
+    ]
+    if rules.announce_position_seconds > 0 and place.agent is None:
+        effects.append(StartTimer(Timer.ANNOUNCE, _FIRST_ANNOUNCEMENT_SECONDS))
+    if rules.max_wait_seconds is not None:
+        effects.append(StartTimer(Timer.LONGEST_WAIT, rules.max_wait_seconds))
+    return call, tuple(effects)
+
+
+def ticket_of(context: Context, call: Call) -> Ticket:
+    """The call's entry in the store, the same each time, so that it can be said again."""
+    if call.place is None or call.enqueued_at is None:
+        raise ValueError("a call that waits nowhere has no ticket")
+    rules = context.queue(call.place.queue)
+    if rules is None:
+        raise ValueError(f"queue {call.place.queue!r} is not in this call's directory")
+    return Ticket(
+        call_id=call.id,
+        node=call.node,
+        requirement=Requirement(
+            queue=call.place.queue,
+            skills=_skills_needed(context, call, rules.requires),
+            strategy=rules.strategy,
+            agent=call.place.agent,
+        ),
+        enqueued_ms=round(call.enqueued_at * 1000),
+        priority=call.priority,
+        ring_ms=round((rules.ring_seconds + _RING_GRACE_SECONDS) * 1000),
+        wrapup_ms=round(rules.wrapup_seconds * 1000),
+    )
+
+
+def _skills_needed(context: Context, call: Call, requires: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """The queue's and the call's skills, and the caller's language where agents are told apart by it."""
+    if call.place and call.place.agent:
+        return ()
+    needed = dict(requires)
+    for skill, level in call.skills.items():
+        needed[skill] = max(level, needed.get(skill, 0))
+    language = f"lang-{call.language}"
+    if language in context.directory.skills:
+        needed.setdefault(language, 1)
+    return tuple(sorted(needed.items()))
+
+
+def on_announcement_due(context: Context, call: Call, event: TimerFired, now: float) -> Step:
+    rules = context.queue(call.queue)
+    if rules is None or rules.announce_position_seconds <= 0:
+        return call, ()
+    again = StartTimer(Timer.ANNOUNCE, rules.announce_position_seconds)
+    # While an agent rings, the music goes on: the next word the caller hears should be the agent's.
+    return call, (AskPosition(), again) if call.state is State.QUEUED else (again,)
+
+
+def on_position(context: Context, call: Call, event: PositionKnown, now: float) -> Step:
+    prompts = position_prompts(event.position)
+    if not call.announced:
+        prompts = ("please-wait", *prompts)
+    return replace(call, announced=True), (PlayToCaller(ANNOUNCEMENT, prompts, call.language),)
+
+
+def on_announcement_over(context: Context, call: Call, event: PlaybackOver, now: float) -> Step:
+    rules = context.queue(call.queue)
+    return call, (PlayMusic(Side.CALLER, rules.music if rules else context.default_music),)
+
+
+def on_longest_wait(context: Context, call: Call, event: TimerFired, now: float) -> Step:
+    """The queue's longest wait passed and nobody is ringing: go on in the flow, or end."""
+    step = call.place.transfer_step if call.place else None
+    if step is None:
+        return end(call, now, side="system", cause="longest-wait", outcome="timed-out")
+    call, effects = _feed(context, enter(call, State.IVR, now), ivr.TransferFailed(step), now)
+    return call, (LeaveQueue(), StopTimer(Timer.ANNOUNCE), *effects)

@@ -1,0 +1,123 @@
+"""A reserved agent is rung, and takes the call or does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from acd.calls.facts import AgentRung, CallAnswered, OfferFailed
+from acd.calls.model import (
+    AgentAnswered,
+    AgentUnavailable,
+    Call,
+    ConfirmOffer,
+    Effect,
+    EnterQueue,
+    LegOver,
+    OfferConfirmed,
+    OfferMade,
+    OfferStale,
+    OfferTakenBack,
+    RejectOffer,
+    ReleaseAgentLeg,
+    RingAgent,
+    StartTimer,
+    State,
+    StopTimer,
+    Tell,
+    Timer,
+    TimerFired,
+)
+from acd.calls.steps.context import Context, Step, enter
+from acd.calls.steps.guiding import on_longest_wait, ticket_of
+from acd.calls.steps.talking import audio_effects
+from routing.model import RejectReason
+
+_BUSY = frozenset({486, 600})
+_NO_ANSWER = frozenset({408, 487})
+_NOT_THERE = frozenset({404, 410, 430, 502, 503, 504})
+
+
+def on_offer(context: Context, call: Call, event: OfferMade, now: float) -> Step:
+    rules = context.queue(call.queue)
+    ring_seconds = rules.ring_seconds if rules else 15.0
+    call = replace(call, offer=event.offer, offers=call.offers + 1, offered_at=now)
+    return enter(call, State.OFFERED, now), (
+        RingAgent(event.offer),
+        StartTimer(Timer.RING, ring_seconds),
+        Tell(AgentRung(call.id, call.queue, event.offer.agent_id)),
+    )
+
+
+def on_ring_timeout(context: Context, call: Call, event: TimerFired, now: float) -> Step:
+    return _turned_down(context, call, RejectReason.NO_ANSWER, now)
+
+
+def on_agent_unavailable(context: Context, call: Call, event: AgentUnavailable, now: float) -> Step:
+    return _turned_down(context, call, RejectReason.UNREACHABLE, now)
+
+
+def on_agent_leg_over(context: Context, call: Call, event: LegOver, now: float) -> Step:
+    """The phone refused, or could not be reached, while it was being rung."""
+    if event.by != "remote" or event.status in _NOT_THERE:
+        reason = RejectReason.NO_ANSWER if event.status in _NO_ANSWER else RejectReason.UNREACHABLE
+    elif event.status in _BUSY:
+        reason = RejectReason.BUSY
+    else:
+        reason = RejectReason.REJECTED
+    return _turned_down(context, call, reason, now)
+
+
+def _turned_down(context: Context, call: Call, reason: RejectReason, now: float) -> Step:
+    if call.offer is None:
+        return call, ()
+    rules = context.queue(call.queue)
+    limit = rules.not_answering_after if rules else 0
+    return _back_to_queue(context, call, reason.value, now, RejectOffer(call.offer, reason, limit))
+
+
+def on_offer_taken_back(context: Context, call: Call, event: OfferTakenBack, now: float) -> Step:
+    if call.offer is None or call.offer.token != event.token:
+        return call, ()
+    return _back_to_queue(context, call, "withdrawn", now)
+
+
+def on_offer_stale(context: Context, call: Call, event: OfferStale, now: float) -> Step:
+    """The agent answered a reservation that had ended: say the call's place again, in case it was lost."""
+    if call.offer is None or call.offer.token != event.token:
+        return call, ()
+    return _back_to_queue(context, call, "withdrawn", now, EnterQueue(ticket_of(context, call)))
+
+
+def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effects: Effect) -> Step:
+    """The caller keeps the place and hears on; the agent's phone is let go."""
+    agent, rang = call.agent, now - (call.offered_at or now)
+    waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
+    told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
+    leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
+    rules = context.queue(call.queue)
+    if rules and rules.max_wait_seconds is not None and call.enqueued_at is not None:  # noqa: SIM102
+        if now - call.enqueued_at >= rules.max_wait_seconds:
+            waiting, more = on_longest_wait(context, waiting, TimerFired(Timer.LONGEST_WAIT, 0), now)
+            return waiting, leave + more
+    return waiting, leave
+
+
+def on_agent_answered(context: Context, call: Call, event: AgentAnswered, now: float) -> Step:
+    if call.offer is None:
+        return call, ()
+    return enter(call, State.CONNECTING, now), (StopTimer(Timer.RING), ConfirmOffer(call.offer))
+
+
+def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now: float) -> Step:
+    """The reservation became a conversation: let the two hear each other."""
+    if call.offer is None or call.offer.token != event.token:
+        return call, ()
+    call = enter(replace(call, answered_at=now), State.TALKING, now)
+    waited = now - (call.enqueued_at or now)
+    rang = now - (call.offered_at or now)
+    return call, (
+        *audio_effects(context, call),
+        StopTimer(Timer.ANNOUNCE),
+        StopTimer(Timer.LONGEST_WAIT),
+        Tell(CallAnswered(call.id, call.queue, call.agent, waited, rang)),
+    )

@@ -1,0 +1,242 @@
+"""The registry of live calls: makes sessions, and brings each event to the call that it is about."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from acd.calls import model as m
+from acd.calls.ports import Services
+from acd.calls.record import CallRecord
+from acd.calls.session import CallSession, LegRegistry
+from acd.calls.steps import ending
+from acd.calls.view import CallView
+from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
+from acd.sip.core import events as sip
+from routing.model import NodeMessage, Offer, OfferWithdrawn
+
+log = structlog.get_logger(__name__)
+
+
+class Arrival(Protocol):
+    """A call that the SIP side let in."""
+
+    @property
+    def leg(self) -> str: ...
+    @property
+    def offer(self) -> bytes | None: ...
+    @property
+    def caller(self) -> str: ...
+    @property
+    def caller_name(self) -> str: ...
+    @property
+    def called(self) -> str: ...
+    @property
+    def trunk(self) -> str: ...
+    @property
+    def agent(self) -> str: ...
+
+
+class CallSupervisor:
+    """All live calls of this node."""
+
+    def __init__(self, node: str, services: Services) -> None:
+        self._node = node
+        self._services = services
+        self._sessions: dict[str, CallSession] = {}
+        self._by_leg: dict[str, CallSession] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._legs = LegRegistry(add=self._add_leg, remove=self._remove_leg, spawn=self._spawn)
+
+    # What happens.
+
+    def on_call(self, arrival: Arrival) -> None:
+        """A new call: give it a session and its first event."""
+        now = self._services.clock.time()
+        call = m.Call(
+            id=f"{round(now * 1000):x}-{secrets.token_hex(6)}",
+            node=self._node,
+            caller=arrival.caller,
+            caller_name=arrival.caller_name,
+            called=arrival.called,
+            trunk=arrival.trunk,
+            from_agent=arrival.agent,
+            started_at=now,
+        )
+        session = CallSession(self._services, self._services.context(), call, arrival.leg, self._legs)
+        self._sessions[call.id] = session
+        session.post(m.CallArrived(arrival.offer))
+        self._spawn(self._live(call.id, session))
+
+    async def _live(self, call_id: str, session: CallSession) -> None:
+        try:
+            await session.run()
+        finally:
+            self._sessions.pop(call_id, None)
+
+    def on_leg(self, event: sip.SipEvent) -> None:
+        """Something happened to a SIP leg."""
+        if isinstance(event, sip.InviteReceived | sip.RequestReceived):
+            return
+        session = self._by_leg.get(event.leg)
+        side = session.side_of(event.leg) if session else None
+        if session is None or side is None:
+            return
+        match event:
+            case sip.LegAnswered(sdp=sdp) if side is m.Side.AGENT:
+                session.agent_answered(sdp)
+            case sip.LegConfirmed(sdp=sdp) if side is m.Side.CALLER:
+                session.post(m.CallerConfirmed(sdp))
+            case sip.LegReoffered(offer=offer):
+                session.reoffered(side, offer)
+            case sip.LegEnded(by=by, status=status, reason=reason):
+                session.post(m.LegOver(side, by, status, reason))
+            case sip.LegInfoReceived(content_type=content_type, body=body):
+                for digit in _digits_of_info(content_type, body):
+                    session.post(m.DigitPressed(side, digit))
+
+    def on_media(self, event: MediaEvent) -> None:
+        """Something happened to the audio of a leg."""
+        session = self._by_leg.get(event.leg)
+        side = session.side_of(event.leg) if session else None
+        if session is None or side is None:
+            return
+        match event:
+            case DigitReceived(digit=digit):
+                session.post(m.DigitPressed(side, digit))
+            case PlaybackEnded(playback=playback):
+                session.post(m.PlaybackOver(int(playback)))
+            case MediaTimedOut():
+                session.post(m.MediaLost(side, "rtp-timeout"))
+            case MediaFailed():
+                session.post(m.MediaLost(side, "media-failed"))
+
+    def on_routing(self, message: NodeMessage) -> None:
+        """The store reserved an agent for a call of ours, or took one back."""
+        session = self._sessions.get(message.call_id)
+        match message:
+            case Offer() if session is None:
+                self._spawn(self._let_go(message))
+            case Offer():
+                session.post(m.OfferMade(message))
+            case OfferWithdrawn(token=token) if session is not None:
+                session.post(m.OfferTakenBack(token))
+
+    async def _let_go(self, offer: Offer) -> None:
+        """An offer for a call that is gone must not hold its agent."""
+        await self._services.store.cancel(offer.call_id, round(self._services.clock.time() * 1000))
+
+    def reassert(self) -> None:
+        """Say every waiting caller's place again, to a store that may have lost it."""
+        for session in self._sessions.values():
+            session.reassert()
+
+    # What others ask.
+
+    @property
+    def live_calls(self) -> int:
+        return len(self._sessions)
+
+    def live(self) -> Sequence[CallView]:
+        now = self._services.clock.time()
+        return [_view(session.call, now) for session in self._sessions.values()]
+
+    def find(self, call_id: str) -> CallView | None:
+        session = self._sessions.get(call_id)
+        return _view(session.call, self._services.clock.time()) if session else None
+
+    def hang_up(self, call_id: str, cause: str = "operator") -> bool:
+        """End a call. False where there is none of that id."""
+        session = self._sessions.get(call_id)
+        if session is None:
+            return False
+        session.post(m.ClearRequested(cause))
+        return True
+
+    # Start and stop.
+
+    def recover(self, documents: Mapping[str, bytes], died_at: float) -> None:
+        """Write the record of each call that a predecessor of this process left unfinished."""
+        for call_id, document in documents.items():
+            try:
+                call = msgspec.msgpack.decode(document, type=m.Call)
+            except msgspec.MsgspecError:
+                log.exception("lost-call-unreadable", call_id=call_id)
+                continue
+            self._services.journal.finish(_record_of_lost(call, max(died_at, call.started_at)))
+            log.warning("call-lost", call_id=call_id, state=call.state.value)
+
+    async def drain(self, seconds: float) -> None:
+        """Let live calls end by themselves for so long, then end those that are left."""
+        tasks = self._live_tasks()
+        if tasks and seconds > 0:
+            log.info("draining", calls=len(self._sessions), seconds=seconds)
+            await asyncio.wait(tasks, timeout=seconds)
+        for call_id in list(self._sessions):
+            self.hang_up(call_id, "shutdown")
+        tasks = self._live_tasks()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5.0)
+        for task in self._live_tasks():
+            task.cancel()
+
+    def _live_tasks(self) -> Collection[asyncio.Task[None]]:
+        return list(self._tasks)
+
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("task-failed", exc_info=error)
+
+    def _add_leg(self, leg: str, session: CallSession) -> None:
+        self._by_leg[leg] = session
+
+    def _remove_leg(self, leg: str) -> None:
+        self._by_leg.pop(leg, None)
+
+
+def _view(call: m.Call, now: float) -> CallView:
+    waiting = call.enqueued_at is not None and call.answered_at is None
+    return CallView(
+        id=call.id,
+        state=call.state.value,
+        queue=call.queue,
+        agent=call.agent,
+        caller=call.caller,
+        called=call.called,
+        started_at=call.started_at,
+        waiting_seconds=max(0.0, now - (call.enqueued_at or now)) if waiting else 0.0,
+        language=call.language,
+        node=call.node,
+    )
+
+
+def _record_of_lost(call: m.Call, died_at: float) -> CallRecord:
+    verdict = m.Close(outcome="failed", hangup_side="system", cause="node-died")
+    return ending.record_of(call, verdict, died_at)
+
+
+_INFO_TYPES = ("application/dtmf-relay", "application/dtmf")
+
+
+def _digits_of_info(content_type: str, body: bytes) -> str:
+    """The key of a DTMF INFO (`Signal=5` or the bare key), or nothing."""
+    if content_type.partition(";")[0].strip().lower() not in _INFO_TYPES:
+        return ""
+    for line in body.decode("ascii", "replace").splitlines():
+        name, equals, value = line.partition("=")
+        key = (value if equals and name.strip().lower() == "signal" else "" if equals else name).strip().upper()
+        if len(key) == 1 and key in "0123456789*#ABCD":
+            return key
+    return ""

@@ -1,0 +1,24 @@
+"""A live call as others may see it: a copy, so that looking never touches the call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """`started_at` in seconds since the epoch. Empty strings where there is nothing (yet)."""
+
+    id: str
+    state: str
+    """An acd.calls.model.State value."""
+    queue: str
+    agent: str
+    """The agent who is rung or talks."""
+    caller: str
+    called: str
+    started_at: float
+    waiting_seconds: float
+    """Since the caller entered the queue, until an agent answered; 0 for a call that never waited."""
+    language: str = ""
+    node: str = ""
