@@ -1,0 +1,28 @@
+"""What the parts of a node count by themselves; read once a scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCounts:
+    """Gauges are of this moment, totals since the process began. All of this node only."""
+
+    calls: Mapping[str, int] = field(default_factory=dict)
+    """Live calls by state."""
+    trunk_calls: Mapping[str, int] = field(default_factory=dict)
+    """Live calls by trunk."""
+    sip_responses: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """Total of responses sent, by method and status."""
+    sip_rejected: Mapping[str, int] = field(default_factory=dict)
+    """Total of requests turned away, by a short fixed reason."""
+    sip_connections: int = 0
+    sip_registrations: int = 0
+    """Contacts bound now."""
+    media_legs: int = 0
+    media_ports_free: int = 0
+    media_ports: int = 0
+    """All RTP ports of this node, free or not."""
+    draining: bool = False

@@ -1,0 +1,143 @@
+"""Gauges read at the moment of a scrape: from the store, the directory and the node's own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from acd.agents.staffing import Live, Staffing, count_states
+from acd.calls.model import State
+from acd.directory.model import Directory
+from acd.metrics.counts import NodeCounts
+
+_METHODS = frozenset(
+    ("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER")
+    + ("REGISTER", "SUBSCRIBE", "UPDATE")
+)
+_LIVE_STATES = tuple(state for state in State if state is not State.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Everything one scrape shows. `live` is None while the store cannot be read."""
+
+    now: float
+    node_id: str
+    version: str
+    directory: Directory
+    node: NodeCounts
+    live: Live | None
+    store_seconds: float
+
+
+class LiveCollector(Collector):
+    """Shows the moment that was set last; never reads anything itself."""
+
+    def __init__(self) -> None:
+        self._moment: Moment | None = None
+        self._staffing = Staffing()
+
+    def show(self, moment: Moment) -> None:
+        self._moment = moment
+
+    def collect(self) -> Iterator[Metric]:
+        if self._moment is None:
+            return
+        yield from _node(self._moment)
+        yield from _trunks(self._moment)
+        yield from _sip(self._moment.node)
+        yield from _media(self._moment.node)
+        if self._moment.live is not None:
+            yield from _queues(self._moment.live, self._moment.now)
+            yield from _agents(self._moment.live, self._staffing)
+
+
+def _node(moment: Moment) -> Iterator[Metric]:
+    build = GaugeMetricFamily("acd_build_info", "Always 1.", labels=["version", "node"])
+    build.add_metric([moment.version, moment.node_id], 1)
+    yield build
+    up = moment.live is not None
+    yield GaugeMetricFamily("acd_redis_up", "1 while the store answers.", value=int(up))
+    yield GaugeMetricFamily(
+        "acd_redis_read_seconds", "Time that reading all live state took.", value=moment.store_seconds
+    )
+    yield GaugeMetricFamily(
+        "acd_draining", "1 while no new call is taken in.", value=int(moment.node.draining)
+    )
+    calls = ((state, moment.node.calls.get(state, 0)) for state in _LIVE_STATES)
+    yield _gauge("acd_calls", "Live calls of this node.", "state", calls)
+
+
+def _trunks(moment: Moment) -> Iterator[Metric]:
+    trunks = moment.directory.trunks.values()
+    calls = {trunk.name: moment.node.trunk_calls.get(trunk.name, 0) for trunk in trunks}
+    taking = {
+        trunk.name: int(not moment.node.draining and calls[trunk.name] < trunk.max_calls) for trunk in trunks
+    }
+    limits = {trunk.name: trunk.max_calls for trunk in trunks}
+    yield _gauge("acd_trunk_calls", "Live calls of the trunk.", "trunk", calls.items())
+    yield _gauge("acd_trunk_max_calls", "Calls that the trunk may have at once.", "trunk", limits.items())
+    yield _gauge(
+        "acd_trunk_up", "1 while this node would take a new call of the trunk.", "trunk", taking.items()
+    )
+
+
+def _sip(node: NodeCounts) -> Iterator[Metric]:
+    responses: dict[tuple[str, str], int] = {}
+    for (method, code), total in node.sip_responses.items():
+        key = (method if method in _METHODS else "other", str(code) if 100 <= code <= 699 else "other")
+        responses[key] = responses.get(key, 0) + total
+    family = CounterMetricFamily("acd_sip_responses", "SIP responses sent.", labels=["method", "code"])
+    for (method, status), total in responses.items():
+        family.add_metric([method, status], total)
+    yield family
+    rejected = CounterMetricFamily("acd_sip_rejected", "SIP requests turned away.", labels=["reason"])
+    for reason, total in node.sip_rejected.items():
+        rejected.add_metric([reason], total)
+    yield rejected
+    yield GaugeMetricFamily("acd_sip_connections", "Open SIP connections.", value=node.sip_connections)
+    yield GaugeMetricFamily("acd_sip_registrations", "Contacts bound.", value=node.sip_registrations)
+
+
+def _media(node: NodeCounts) -> Iterator[Metric]:
+    yield GaugeMetricFamily("acd_media_legs", "Open media legs.", value=node.media_legs)
+    yield GaugeMetricFamily("acd_media_ports_free", "RTP ports not in use.", value=node.media_ports_free)
+    yield GaugeMetricFamily("acd_media_ports", "RTP ports of this node.", value=node.media_ports)
+
+
+def _queues(live: Live, now: float) -> Iterator[Metric]:
+    statuses = live.queues.items()
+    waiting = ((name, status.waiting) for name, status in statuses)
+    ringing = ((name, status.offered) for name, status in statuses)
+    oldest = (
+        (name, 0.0 if status.oldest_ms is None else max(now - status.oldest_ms / 1000, 0.0))
+        for name, status in statuses
+    )
+    targets = ((name, queue.service_level_seconds) for name, queue in live.directory.queues.items())
+    yield _gauge("acd_queue_waiting", "Callers waiting.", "queue", waiting)
+    yield _gauge("acd_queue_ringing", "Callers for whom an agent is rung.", "queue", ringing)
+    yield _gauge("acd_queue_longest_wait_seconds", "Age of the oldest waiting call.", "queue", oldest)
+    yield _gauge("acd_queue_service_level_target_seconds", "The queue's service level.", "queue", targets)
+
+
+def _agents(live: Live, staffing: Staffing) -> Iterator[Metric]:
+    by_queue = GaugeMetricFamily(
+        "acd_agents", "Agents who serve the queue; one agent may serve several.", labels=["queue", "state"]
+    )
+    for name, counts in staffing.count(live).items():
+        for state, count in counts.items():
+            by_queue.add_metric([name, state], count)
+    yield by_queue
+    everyone = count_states(status.state for status in live.agents.values())
+    yield _gauge("acd_agents_all", "All agents, each once.", "state", everyone.items())
+
+
+def _gauge(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in values:
+        family.add_metric([value], number)
+    return family
