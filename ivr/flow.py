@@ -17,7 +17,7 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """Play prompts and wait for one digit. No or wrong input repeats it, `retries` times, then `otherwise`."""
+    """Play prompts and wait for one digit. No or wrong input repeats it `retries` times, then `otherwise`."""
 
     prompts: tuple[str, ...]
     choices: Mapping[str, str]

@@ -6,9 +6,24 @@ A run is plain data, so that a call can be written down and gone on with elsewhe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import assert_never
 
-from ivr.flow import FlowDefinition
+from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Music, Play, Queue, Set, Transfer
+
+MAX_VISITS = 200
+"""Nodes entered and menus repeated in one run; a caller who goes round in circles is then let go."""
+
+
+class Waiting(StrEnum):
+    """What a run waits for besides digits."""
+
+    NOTHING = "nothing"
+    """The flow is over; no event changes anything any more."""
+    PROMPTS = "prompts"
+    TIMER = "timer"
+    TRANSFER = "transfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,14 @@ class Run:
     """Tries of the present menu so far."""
     step: int = 0
     """Rises with each command that can report back; older reports are ignored."""
+    waiting: Waiting = Waiting.NOTHING
+    visits: int = 0
+    """Towards MAX_VISITS."""
+
+    @property
+    def over(self) -> bool:
+        """The flow gave its last command: a queue, or the end of the call."""
+        return self.waiting is Waiting.NOTHING
 
 
 # Commands, in the imperative.
@@ -45,7 +68,7 @@ class StopPrompts:
 
 @dataclass(frozen=True, slots=True)
 class StartTimer:
-    """Report TimerFired(step) after so many seconds."""
+    """Report TimerFired(step) after so many seconds. A run has one timer: this replaces the one before."""
 
     step: int
     seconds: float
@@ -79,9 +102,7 @@ class PlayMusic:
     pass
 
 
-Command = (
-    PlayPrompts | StopPrompts | StartTimer | EnterQueue | TransferCall | EndCall | PlayEcho | PlayMusic
-)
+Command = PlayPrompts | StopPrompts | StartTimer | EnterQueue | TransferCall | EndCall | PlayEcho | PlayMusic
 
 # Events, in the past tense.
 
@@ -109,13 +130,140 @@ class TransferFailed:
 Event = PromptsEnded | DigitPressed | TimerFired | TransferFailed
 
 
-def start(
-    flow: FlowDefinition, language: str, skills: Mapping[str, int], priority: int
-) -> tuple[Run, tuple[Command, ...]]:
+_Outcome = tuple[Run, tuple[Command, ...]]
+
+
+def start(flow: FlowDefinition, language: str, skills: Mapping[str, int], priority: int) -> _Outcome:
     """Enter the flow at its start node."""
-    raise NotImplementedError
+    run = Run(flow=flow.name, node=flow.start, language=language, skills=dict(skills), priority=priority)
+    return _enter(flow, run, flow.start)
 
 
-def feed(flow: FlowDefinition, run: Run, event: Event) -> tuple[Run, tuple[Command, ...]]:
-    """Go on from `run`; an event of an older step changes nothing."""
-    raise NotImplementedError
+def feed(flow: FlowDefinition, run: Run, event: Event) -> _Outcome:
+    """Go on from `run`; an event of an older step changes nothing.
+
+    Never raises for a flow that the loader accepted. Where `run` comes from an earlier edition of the
+    flow and its node is no more, the call ends.
+    """
+    if run.over:
+        return run, ()
+    if run.node not in flow.nodes:
+        return _end(run)
+    match event:
+        case DigitPressed(digit):
+            return _on_digit(flow, run, digit)
+        case PromptsEnded(step) if step == run.step and run.waiting is Waiting.PROMPTS:
+            return _on_prompts_ended(flow, run)
+        case TimerFired(step) if step == run.step and run.waiting is Waiting.TIMER:
+            return _on_timer(flow, run)
+        case TransferFailed(step) if step == run.step and run.waiting is Waiting.TRANSFER:
+            return _on_transfer_failed(flow, run)
+    return run, ()
+
+
+def _on_digit(flow: FlowDefinition, run: Run, digit: str) -> _Outcome:
+    """Digits count in a menu, and in prompts that may be interrupted; elsewhere nobody asked for them."""
+    playing = run.waiting is Waiting.PROMPTS
+    match flow.nodes[run.node]:
+        case Play(next=following, barge_in=True) if playing:
+            outcome = _enter(flow, run, following)
+        case Menu() as menu if digit in menu.choices:
+            outcome = _enter(flow, run, menu.choices[digit])
+        case Menu() as menu:
+            outcome = _repeat(flow, run, menu, menu.on_invalid)
+        case _:
+            return run, ()
+    run, commands = outcome
+    return run, (StopPrompts(), *commands) if playing else commands
+
+
+def _on_prompts_ended(flow: FlowDefinition, run: Run) -> _Outcome:
+    match flow.nodes[run.node]:
+        case Play(next=following):
+            return _enter(flow, run, following)
+        case Menu(timeout_seconds=seconds):
+            run = _await(run, Waiting.TIMER)
+            return run, (StartTimer(run.step, seconds),)
+        case _:
+            return _end(run)
+
+
+def _on_timer(flow: FlowDefinition, run: Run) -> _Outcome:
+    match flow.nodes[run.node]:
+        case Menu() as menu:
+            return _repeat(flow, run, menu, menu.on_timeout)
+        case _:
+            return _end(run)
+
+
+def _on_transfer_failed(flow: FlowDefinition, run: Run) -> _Outcome:
+    match flow.nodes[run.node]:
+        case Transfer(otherwise=str(following)):
+            return _enter(flow, run, following)
+        case _:
+            return _end(run)
+
+
+def _repeat(flow: FlowDefinition, run: Run, menu: Menu, first: tuple[str, ...]) -> _Outcome:
+    """Say what was wrong and ask again, or give up."""
+    if run.attempt >= menu.retries:
+        return _enter(flow, run, menu.otherwise)
+    if run.visits >= MAX_VISITS:
+        return _end(run)
+    run = replace(run, attempt=run.attempt + 1, visits=run.visits + 1)
+    return _play(run, first + menu.prompts)
+
+
+def _enter(flow: FlowDefinition, run: Run, name: str) -> _Outcome:
+    """Go to a node, and through those that need no time, until one has something to do."""
+    while run.visits < MAX_VISITS:
+        run = replace(run, node=name, attempt=0, visits=run.visits + 1)
+        node = flow.nodes[name]
+        if not isinstance(node, Set):
+            return _begin(run, node)
+        run = _note(run, node)
+        name = node.next
+    return _end(run)
+
+
+def _note(run: Run, node: Set) -> Run:
+    return replace(
+        run,
+        language=run.language if node.language is None else node.language,
+        skills={**run.skills, **node.skills},
+        priority=run.priority if node.priority is None else node.priority,
+    )
+
+
+def _begin(run: Run, node: Play | Menu | Queue | Transfer | HangUp | Echo | Music) -> _Outcome:
+    match node:
+        case Play(prompts=prompts) | Menu(prompts=prompts):
+            return _play(run, prompts)
+        case HangUp(prompts=prompts):
+            return _play(run, prompts) if prompts else _end(run)
+        case Queue(queue=queue):
+            return _await(run, Waiting.NOTHING), (EnterQueue(queue),)
+        case Transfer(to=to):
+            run = _await(run, Waiting.TRANSFER)
+            return run, (TransferCall(run.step, to),)
+        case Echo(seconds=seconds):
+            run = _await(run, Waiting.TIMER)
+            return run, (PlayEcho(), StartTimer(run.step, seconds))
+        case Music(seconds=seconds):
+            run = _await(run, Waiting.TIMER)
+            return run, (PlayMusic(), StartTimer(run.step, seconds))
+        case _:
+            assert_never(node)
+
+
+def _play(run: Run, prompts: tuple[str, ...]) -> _Outcome:
+    run = _await(run, Waiting.PROMPTS)
+    return run, (PlayPrompts(run.step, prompts, run.language),)
+
+
+def _await(run: Run, waiting: Waiting) -> Run:
+    return replace(run, waiting=waiting, step=run.step + 1)
+
+
+def _end(run: Run) -> _Outcome:
+    return _await(run, Waiting.NOTHING), (EndCall(),)

@@ -1,0 +1,17 @@
+"""What is said with numbers, as prompt names. Whole sentences: word order and endings differ by language."""
+
+from __future__ import annotations
+
+LAST_NUMBERED_POSITION = 20
+
+
+def position_prompts(position: int) -> tuple[str, ...]:
+    """The prompts that tell a caller their place in a queue; 1 is next.
+
+    Nothing is said to someone who is not waiting (below 1).
+    """
+    if position < 1:
+        return ()
+    if position <= LAST_NUMBERED_POSITION:
+        return (f"position-{position}",)
+    return ("position-many",)

@@ -1,0 +1,207 @@
+"""The keys of each kind of node, and how its YAML becomes a frozen dataclass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from ivr.flow import Echo, HangUp, Menu, Music, Node, Play, Queue, Set, Transfer
+from ivr.prompts import PromptLibrary
+from ivr.reader import NAME, Fields, Reader, is_empty, shown
+
+_DIGITS = frozenset("0123456789*#ABCD")
+_TARGET = re.compile(r"number:\+?[0-9*#]{1,32}|extension:[A-Za-z0-9._-]{1,32}")
+_LONGEST_MENU_SECONDS = 120.0
+_MOST_RETRIES = 10
+_LONGEST_PLAY_SECONDS = 4 * 3600.0
+_HIGHEST_PRIORITY = 99
+_HIGHEST_LEVEL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a flow may refer to. `queues` is None where they are not known yet."""
+
+    prompts: PromptLibrary
+    languages: frozenset[str]
+    queues: Collection[str] | None
+
+
+class NodeReader:
+    """Reads the nodes of one flow file; `build` gives None for a node of no known kind."""
+
+    def __init__(self, reader: Reader, site: Site) -> None:
+        self._reader = reader
+        self._site = site
+        self._kinds: Mapping[str, Callable[[yaml.Node, Fields], Node]] = {
+            "play": self._play,
+            "menu": self._menu,
+            "set": self._set,
+            "queue": self._queue,
+            "transfer": self._transfer,
+            "hangup": self._hang_up,
+            "echo": lambda at, fields: Echo(self._duration(fields["echo"], "echo", Echo().seconds)),
+            "music": lambda at, fields: Music(self._duration(fields["music"], "music", Music().seconds)),
+        }
+
+    def build(self, at: yaml.Node) -> Node | None:
+        """One node of the flow, with every fault noted."""
+        fields = self._reader.fields(at, "a node")
+        kinds = [key for key in fields if key in _KEYS]
+        if len(kinds) != 1:
+            if isinstance(at, yaml.MappingNode):
+                found = f"not {' and '.join(kinds)} together" if kinds else "none is there"
+                self._reader.fault(at, f"needs exactly one of {', '.join(_KEYS)}; {found}")
+            return None
+        kind = kinds[0]
+        required, optional = _KEYS[kind]
+        self.check_keys(at, fields, (kind, *required), optional, f"a {kind} node")
+        return self._kinds[kind](at, fields)
+
+    def check_keys(
+        self,
+        at: yaml.Node,
+        fields: Fields,
+        required: Collection[str],
+        optional: Collection[str],
+        what: str,
+    ) -> None:
+        """Note keys that are missing or unknown."""
+        known = [*required, *optional]
+        for key, value in fields.items():
+            if key not in known:
+                self._reader.fault(value, f"unknown key {key!r}; {what} has: {', '.join(known)}")
+        for key in required:
+            if key not in fields and isinstance(at, yaml.MappingNode):
+                self._reader.fault(at, f"{what} needs {key!r}")
+
+    def language(self, at: yaml.Node) -> str:
+        """A language that the flow may be heard in."""
+        language = self._reader.text(at, "language")
+        if language and language not in self._site.languages:
+            known = ", ".join(sorted(self._site.languages)) or "none"
+            self._reader.fault(at, f"unknown language {language!r}; there is: {known}")
+        return language
+
+    def _play(self, at: yaml.Node, fields: Fields) -> Play:
+        barge_in = "barge_in" in fields and self._reader.flag(fields["barge_in"], "barge_in")
+        return Play(self._prompts(fields["play"], "play", 1), self._next(fields, "next"), barge_in)
+
+    def _menu(self, at: yaml.Node, fields: Fields) -> Menu:
+        usual = Menu(prompts=(), choices={}, otherwise="")
+        menu = Menu(
+            prompts=self._prompts(fields["menu"], "menu", 1),
+            choices=self._choices(fields),
+            otherwise=self._next(fields, "otherwise"),
+            timeout_seconds=self._timeout(fields, usual.timeout_seconds),
+            retries=self._whole(fields, "retries", 0, _MOST_RETRIES, usual.retries),
+            on_timeout=self._said(fields, "on_timeout", usual.on_timeout),
+            on_invalid=self._said(fields, "on_invalid", usual.on_invalid),
+        )
+        if "on_invalid" not in fields and menu.retries:
+            for prompt in usual.on_invalid:
+                self._check_prompt(at, prompt, " (said after a wrong digit; on_invalid names another)")
+        return menu
+
+    def _set(self, at: yaml.Node, fields: Fields) -> Set:
+        values = self._reader.fields(fields["set"], "set")
+        self.check_keys(fields["set"], values, (), ("language", "skills", "priority"), "set")
+        if not values and isinstance(fields["set"], yaml.MappingNode):
+            self._reader.fault(fields["set"], "set needs at least one of language, skills, priority")
+        levels = self._reader.fields(values["skills"], "skills") if "skills" in values else {}
+        skills: dict[str, int] = {}
+        for skill, level in levels.items():
+            if not NAME.fullmatch(skill):
+                self._reader.fault(level, f"{skill!r} cannot name a skill")
+            skills[skill] = self._reader.whole(level, f"the level of {skill}", 1, _HIGHEST_LEVEL)
+        return Set(
+            next=self._next(fields, "next"),
+            language=self.language(values["language"]) if "language" in values else None,
+            skills=skills,
+            priority=self._whole(values, "priority", 0, _HIGHEST_PRIORITY, 0)
+            if "priority" in values
+            else None,
+        )
+
+    def _queue(self, at: yaml.Node, fields: Fields) -> Queue:
+        queue = self._reader.name(fields["queue"], "queue")
+        if queue and self._site.queues is not None and queue not in self._site.queues:
+            known = ", ".join(sorted(self._site.queues)) or "none"
+            self._reader.fault(fields["queue"], f"unknown queue {queue!r}; there is: {known}")
+        return Queue(queue)
+
+    def _transfer(self, at: yaml.Node, fields: Fields) -> Transfer:
+        to = self._reader.text(fields["transfer"], "transfer")
+        if to and not _TARGET.fullmatch(to):
+            wanted = "'number:' and a number of the directory, or 'extension:' and an agent's extension"
+            self._reader.fault(
+                fields["transfer"], f"transfer must be {wanted}, not {shown(fields['transfer'])}"
+            )
+        return Transfer(to, self._next(fields, "otherwise") if "otherwise" in fields else None)
+
+    def _hang_up(self, at: yaml.Node, fields: Fields) -> HangUp:
+        prompts = fields["hangup"]
+        return HangUp(() if is_empty(prompts) else self._prompts(prompts, "hangup", 0))
+
+    def _duration(self, at: yaml.Node, what: str, usual: float) -> float:
+        return usual if is_empty(at) else self._reader.seconds(at, what, 1, _LONGEST_PLAY_SECONDS)
+
+    def _timeout(self, fields: Fields, usual: float) -> float:
+        if "timeout_seconds" not in fields:
+            return usual
+        return self._reader.seconds(fields["timeout_seconds"], "timeout_seconds", 0.5, _LONGEST_MENU_SECONDS)
+
+    def _whole(self, fields: Fields, key: str, low: int, high: int, usual: int) -> int:
+        return self._reader.whole(fields[key], key, low, high) if key in fields else usual
+
+    def _next(self, fields: Fields, key: str) -> str:
+        return self._reader.name(fields[key], key) if key in fields else ""
+
+    def _choices(self, fields: Fields) -> dict[str, str]:
+        if "choices" not in fields:
+            return {}
+        choices = self._reader.fields(fields["choices"], "choices")
+        if not choices and isinstance(fields["choices"], yaml.MappingNode):
+            self._reader.fault(fields["choices"], "choices needs at least one digit")
+        for digit, target in choices.items():
+            if digit not in _DIGITS:
+                self._reader.fault(target, f"{digit!r} in choices is no digit; use one of 0-9, *, #, A-D")
+        return {digit: self._reader.name(target, f"choice {digit}") for digit, target in choices.items()}
+
+    def _said(self, fields: Fields, key: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+        return self._prompts(fields[key], key, 0) if key in fields else usual
+
+    def _prompts(self, at: yaml.Node, what: str, least: int) -> tuple[str, ...]:
+        items = self._reader.items(at, what)
+        if isinstance(at, yaml.SequenceNode) and len(items) < least:
+            self._reader.fault(at, f"{what} needs at least one prompt")
+        prompts = tuple(self._reader.name(item, f"a prompt of {what}") for item in items)
+        for item, prompt in zip(items, prompts, strict=True):
+            if prompt:
+                self._check_prompt(item, prompt, "")
+        return prompts
+
+    def _check_prompt(self, at: yaml.Node, prompt: str, note: str) -> None:
+        missing = sorted(each for each in self._site.languages if not self._site.prompts.has(prompt, each))
+        if missing:
+            where = "any language" if len(missing) == len(self._site.languages) else ", ".join(missing)
+            self._reader.fault(at, f"prompt {prompt!r} is not recorded in {where}{note}")
+
+
+_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "play": (("next",), ("barge_in",)),
+    "menu": (("choices", "otherwise"), ("timeout_seconds", "retries", "on_timeout", "on_invalid")),
+    "set": (("next",), ()),
+    "queue": ((), ()),
+    "transfer": ((), ("otherwise",)),
+    "hangup": ((), ()),
+    "echo": ((), ()),
+    "music": ((), ()),
+}
+"""Kind to the keys that it must and may have beside its own."""
+
+TERMINAL_KINDS = frozenset({"queue", "transfer", "hangup", "echo", "music"})
+"""Where a flow may end."""
