@@ -1,0 +1,399 @@
+"""The call machine as a specification: every state x event, and what must hold on any path."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acd.calls import model as m
+from acd.calls.machine import IGNORED, STEPS, UnexpectedEvent, key_of, step
+from acd.calls.model import Call, Side, State, Timer
+from acd.calls.steps.context import EXTENSION_QUEUE, Context
+from acd.calls.steps.ending import record_of
+from acd.calls.steps.guiding import ANNOUNCEMENT
+from acd.directory.model import Agent, Directory, Number, Queue
+from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
+from ivr.flow import Queue as QueueNode
+from routing.model import Offer, RejectReason
+
+ANNA = Agent(id="anna", extension="1001", skills={"billing": 5})
+CONTEXT = Context(
+    directory=Directory(
+        numbers={
+            "+1": Number("+1", flow="main"),
+            "+2": Number("+2", queue="billing", priority=7, skills={"vip": 2}, language="et"),
+            "+3": Number("+3", flow="echo"),
+        },
+        skills=frozenset({"billing", "vip", "lang-et"}),
+        queues={
+            "billing": Queue(
+                "billing", requires={"billing": 1}, ring_seconds=15, wrapup_seconds=5, max_wait_seconds=60
+            )
+        },
+        agents={"anna": ANNA},
+        agent_by_extension={"1001": ANNA},
+    ),
+    flows={
+        "main": FlowDefinition(
+            "main",
+            "menu",
+            {
+                "menu": Menu(("choose",), {"1": "et", "2": "ext", "3": "echo"}, otherwise="bye"),
+                "et": Set(next="queue", language="et", priority=3),
+                "queue": QueueNode("billing"),
+                "ext": Transfer("extension:1001", otherwise="bye"),
+                "bye": HangUp(),
+                "echo": Echo(),
+            },
+        ),
+        "echo": FlowDefinition("echo", "intro", {"intro": Play(("hi",), "echo"), "echo": Echo()}),
+    },
+)
+OFFER = Offer("c1", "anna", "billing", token=7, deadline_ms=30_000)
+NOW = 1000.0
+
+
+def fresh(called: str = "+2", from_agent: str = "") -> Call:
+    return Call("c1", "a", "+37255", "Ann", called, "carrier", from_agent, started_at=NOW)
+
+
+def drive(call: Call, *events: m.Event, now: float = NOW) -> tuple[Call, list[m.Effect]]:
+    """Feed events one after the other; all effects in order."""
+    effects: list[m.Effect] = []
+    for event in events:
+        call, more = step(CONTEXT, call, event, now)
+        effects += more
+    return call, effects
+
+
+TO_ANSWERING = (m.CallArrived(b"o"), m.CallerMediaOpened(b"a"))
+TO_LINE = (*TO_ANSWERING, m.CallerConfirmed(None))
+TO_OFFERED = (*TO_LINE, m.OfferMade(OFFER))
+TO_CONNECTING = (*TO_OFFERED, m.AgentAnswered(b"a"))
+TO_TALKING = (*TO_CONNECTING, m.OfferConfirmed(7))
+
+CALLS: dict[State, Call] = {
+    State.NEW: drive(fresh(), m.CallArrived(b"o"))[0],
+    State.ANSWERING: drive(fresh(), *TO_ANSWERING)[0],
+    State.IVR: drive(fresh("+1"), *TO_LINE)[0],
+    State.QUEUED: drive(fresh(), *TO_LINE)[0],
+    State.OFFERED: drive(fresh(), *TO_OFFERED)[0],
+    State.CONNECTING: drive(fresh(), *TO_CONNECTING)[0],
+    State.TALKING: drive(fresh(), *TO_TALKING)[0],
+    State.ENDED: drive(fresh(), *TO_TALKING, m.LegOver(Side.CALLER, "remote", 0))[0],
+}
+
+EVENTS: dict[str, m.Event] = {
+    "arrived": m.CallArrived(b"o"),
+    "media-opened": m.CallerMediaOpened(b"a"),
+    "media-refused": m.CallerMediaRefused(488, "no-common-codec"),
+    "confirmed": m.CallerConfirmed(None),
+    "caller-gone": m.LegOver(Side.CALLER, "remote", 0),
+    "agent-gone": m.LegOver(Side.AGENT, "remote", 486),
+    "caller-reoffer": m.Reoffered(Side.CALLER, b"a", "sendrecv"),
+    "agent-reoffer": m.Reoffered(Side.AGENT, b"a", "sendonly"),
+    "bad-reoffer": m.ReofferUnusable(Side.CALLER, 488),
+    "caller-digit": m.DigitPressed(Side.CALLER, "9"),
+    "agent-digit": m.DigitPressed(Side.AGENT, "9"),
+    "playback-over": m.PlaybackOver(ANNOUNCEMENT),
+    "caller-silent": m.MediaLost(Side.CALLER, "rtp-timeout"),
+    "agent-silent": m.MediaLost(Side.AGENT, "rtp-timeout"),
+    "ivr-timer": m.TimerFired(Timer.IVR, 999),
+    "announce-timer": m.TimerFired(Timer.ANNOUNCE, 0),
+    "longest-wait": m.TimerFired(Timer.LONGEST_WAIT, 0),
+    "ring-timer": m.TimerFired(Timer.RING, 0),
+    "offer": m.OfferMade(OFFER),
+    "offer-taken-back": m.OfferTakenBack(7),
+    "offer-confirmed": m.OfferConfirmed(7),
+    "offer-stale": m.OfferStale(7),
+    "agent-answered": m.AgentAnswered(b"a"),
+    "agent-unavailable": m.AgentUnavailable("unreachable"),
+    "position": m.PositionKnown(3),
+    "clear": m.ClearRequested("operator"),
+}
+
+N, A, I, Q, O, C, T, E = (state.value for state in State)  # noqa: E741
+X = "unexpected"
+# Rows: events. Columns: NEW, ANSWERING, IVR, QUEUED, OFFERED, CONNECTING, TALKING, ENDED.
+NEXT: dict[str, tuple[str, ...]] = {
+    "arrived": (N, X, X, X, X, X, X, E),
+    "media-opened": (A, X, X, X, X, X, X, E),
+    "media-refused": (E, X, X, X, X, X, X, E),
+    "confirmed": (X, Q, I, Q, O, C, T, E),
+    "caller-gone": (E, E, E, E, E, E, E, E),
+    "agent-gone": (X, X, I, Q, Q, E, E, E),
+    "caller-reoffer": (N, A, I, Q, O, C, T, E),
+    "agent-reoffer": (N, A, I, Q, O, C, T, E),
+    "bad-reoffer": (N, A, I, Q, O, C, T, E),
+    "caller-digit": (X, A, I, Q, O, C, T, E),
+    "agent-digit": (X, X, I, Q, O, C, T, E),
+    "playback-over": (X, X, I, Q, O, C, T, E),
+    "caller-silent": (E, E, E, E, E, E, E, E),
+    "agent-silent": (X, X, I, Q, O, E, E, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, E),
+    "announce-timer": (X, X, I, Q, O, C, T, E),
+    "longest-wait": (X, X, I, E, O, C, T, E),
+    "ring-timer": (X, X, I, Q, Q, C, T, E),
+    "offer": (X, X, I, O, O, C, T, E),
+    "offer-taken-back": (X, X, I, Q, Q, Q, T, E),
+    "offer-confirmed": (X, X, X, X, X, T, X, E),
+    "offer-stale": (X, X, I, Q, O, Q, T, E),
+    "agent-answered": (X, X, I, Q, C, C, T, E),
+    "agent-unavailable": (X, X, I, Q, Q, C, T, E),
+    "position": (X, X, I, Q, O, C, T, E),
+    "clear": (E, E, E, E, E, E, E, E),
+}
+
+
+def test_the_table_names_every_event_type() -> None:
+    assert {type(event) for event in EVENTS.values()} == set(m.Event.__args__)
+    assert set(NEXT) == set(EVENTS)
+
+
+@pytest.mark.parametrize("state", list(State), ids=lambda state: state.value)
+@pytest.mark.parametrize("name", list(EVENTS))
+def test_every_state_and_event(state: State, name: str) -> None:
+    expected = NEXT[name][list(State).index(state)]
+    call = CALLS[state]
+    if expected == X:
+        with pytest.raises(UnexpectedEvent):
+            step(CONTEXT, call, EVENTS[name], NOW + 1)
+        return
+    after, effects = step(CONTEXT, call, EVENTS[name], NOW + 1)
+    assert after.state.value == expected
+    if state is State.ENDED:
+        assert effects == ()
+        assert after is call
+    elif after.state is State.ENDED:
+        assert_leaves_nothing_behind(state, list(effects))
+
+
+def assert_leaves_nothing_behind(state: State, effects: list[m.Effect]) -> None:
+    kinds = Counter(type(effect) for effect in effects)
+    assert kinds[m.Close] == 1
+    assert kinds[m.HangUp] == 1
+    assert isinstance(effects[-1], m.Close)
+    assert (kinds[m.ReleaseAgentLeg] == 1) == (state in (State.OFFERED, State.CONNECTING, State.TALKING))
+    assert (kinds[m.LeaveQueue] == 1) == (state in (State.QUEUED, State.OFFERED, State.CONNECTING))
+    assert (kinds[m.FinishConversation] == 1) == (state in (State.CONNECTING, State.TALKING))
+
+
+def test_no_pair_is_both_a_step_and_ignored() -> None:
+    for state, keys in IGNORED.items():
+        assert not keys & set(STEPS[state])
+        assert keys | set(STEPS[state]) >= {key_of(m.ClearRequested("x"))}
+
+
+# Stories.
+
+
+def of_type(effects: list[m.Effect], kind: type[Any]) -> list[Any]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def test_a_call_reaches_an_agent_and_ends_in_one_record() -> None:
+    call, effects = drive(fresh(), *TO_TALKING)
+    assert of_type(effects, m.RingAgent) == [m.RingAgent(OFFER)]
+    assert of_type(effects, m.ConfirmOffer) == [m.ConfirmOffer(OFFER)]
+    assert of_type(effects, m.BridgeLegs)
+    call, effects = drive(call, m.LegOver(Side.AGENT, "remote", 0), now=NOW + 30)
+    close = of_type(effects, m.Close)[0]
+    record = record_of(call, close, NOW + 30)
+    assert (record.outcome, record.hangup_side, record.cause) == ("answered", "agent", "normal")
+    assert (record.queue, record.agent, record.talk_seconds) == ("billing", "anna", 30.0)
+    assert [segment.state for segment in record.segments] == [
+        *("new", "answering", "queued", "offered", "connecting", "talking", "ended")
+    ]
+
+
+def test_a_number_gives_its_calls_priority_skills_and_language() -> None:
+    _, effects = drive(fresh(), *TO_LINE)
+    ticket = of_type(effects, m.EnterQueue)[0].ticket
+    assert ticket.priority == 7
+    assert ticket.requirement.skills == (("billing", 1), ("lang-et", 1), ("vip", 2))
+
+
+def test_the_language_chosen_in_the_menu_is_asked_of_the_agent() -> None:
+    call, _ = drive(fresh("+1"), *TO_LINE)
+    call, effects = drive(call, m.DigitPressed(Side.CALLER, "1"))
+    ticket = of_type(effects, m.EnterQueue)[0].ticket
+    assert (call.state, ticket.requirement.skills) == (State.QUEUED, (("billing", 1), ("lang-et", 1)))
+    assert ticket.priority == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "by", "reason"),
+    [
+        (486, "remote", RejectReason.BUSY),
+        (600, "remote", RejectReason.BUSY),
+        (603, "remote", RejectReason.REJECTED),
+        (480, "remote", RejectReason.REJECTED),
+        (404, "remote", RejectReason.UNREACHABLE),
+        (408, "timeout", RejectReason.NO_ANSWER),
+        (503, "transport", RejectReason.UNREACHABLE),
+    ],
+)
+def test_an_agent_who_does_not_take_the_call_leaves_the_caller_in_place(
+    status: int, by: Any, reason: RejectReason
+) -> None:
+    call, _ = drive(fresh(), *TO_OFFERED)
+    call, effects = drive(call, m.LegOver(Side.AGENT, by, status), now=NOW + 4)
+    assert call.state is State.QUEUED
+    assert call.enqueued_at == NOW
+    assert of_type(effects, m.RejectOffer) == [m.RejectOffer(OFFER, reason, 3)]
+    assert not of_type(effects, m.EnterQueue)
+    again, effects = drive(call, m.OfferMade(replace(OFFER, agent_id="bert", token=8)))
+    assert (again.state, again.agent, again.offers) == (State.OFFERED, "bert", 2)
+
+
+def test_an_unanswered_ring_is_given_back_after_the_ring_time() -> None:
+    call, effects = drive(fresh(), *TO_OFFERED)
+    assert m.StartTimer(Timer.RING, 15) in effects
+    _, effects = drive(call, m.TimerFired(Timer.RING, 0))
+    assert of_type(effects, m.RejectOffer)[0].reason is RejectReason.NO_ANSWER
+    assert of_type(effects, m.ReleaseAgentLeg)
+
+
+def test_an_answer_that_came_too_late_lets_the_phone_go_and_says_the_place_again() -> None:
+    call, before = drive(fresh(), *TO_CONNECTING)
+    call, effects = drive(call, m.OfferStale(7))
+    assert call.state is State.QUEUED
+    assert of_type(effects, m.EnterQueue) == of_type(before, m.EnterQueue)
+    assert of_type(effects, m.ReleaseAgentLeg)
+
+
+def test_words_about_an_older_offer_change_nothing() -> None:
+    for story, state in ((TO_OFFERED, State.OFFERED), (TO_CONNECTING, State.CONNECTING)):
+        call, _ = drive(fresh(), *story)
+        call, effects = drive(call, m.OfferTakenBack(6))
+        assert (call.state, effects) == (state, [])
+
+
+def test_hold_plays_music_to_the_held_party_and_is_counted() -> None:
+    call, _ = drive(fresh(), *TO_TALKING)
+    call, effects = drive(call, m.Reoffered(Side.AGENT, b"a", "sendonly"), now=NOW + 10)
+    assert effects == [
+        m.AcceptReoffer(Side.AGENT, b"a"),
+        m.PlayMusic(Side.CALLER, "hold-music"),
+        m.PlaySilence(Side.AGENT),
+    ]
+    call, effects = drive(call, m.Reoffered(Side.AGENT, b"b", "sendrecv"), now=NOW + 25)
+    assert effects == [m.AcceptReoffer(Side.AGENT, b"b"), m.BridgeLegs()]
+    assert call.hold_seconds == 15
+
+
+def test_a_call_that_ends_on_hold_counts_the_hold() -> None:
+    call, _ = drive(fresh(), *TO_TALKING)
+    call, _ = drive(call, m.Reoffered(Side.CALLER, b"a", "inactive"), now=NOW + 10)
+    call, _ = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 14)
+    assert call.hold_seconds == 4
+
+
+def test_a_caller_who_holds_while_waiting_is_still_held_when_answered() -> None:
+    call, _ = drive(fresh(), *TO_LINE, m.Reoffered(Side.CALLER, b"a", "sendonly"))
+    _, effects = drive(call, m.OfferMade(OFFER), m.AgentAnswered(b"a"), m.OfferConfirmed(7))
+    assert m.PlayMusic(Side.AGENT, "hold-music") in effects
+    assert not of_type(effects, m.BridgeLegs)
+
+
+def test_a_re_invite_that_only_moves_media_is_no_hold() -> None:
+    call, _ = drive(fresh(), *TO_TALKING)
+    _, effects = drive(call, m.Reoffered(Side.CALLER, b"a", "sendrecv"))
+    assert effects == [m.AcceptReoffer(Side.CALLER, b"a")]
+
+
+def test_the_longest_wait_ends_the_call_but_never_cuts_a_ringing_agent_short() -> None:
+    call, _ = drive(fresh(), *TO_OFFERED)
+    call, effects = drive(call, m.TimerFired(Timer.LONGEST_WAIT, 0), now=NOW + 60)
+    assert (call.state, effects) == (State.OFFERED, [])
+    call, effects = drive(call, m.TimerFired(Timer.RING, 0), now=NOW + 65)
+    assert call.state is State.ENDED
+    assert of_type(effects, m.Close)[0].outcome == "timed-out"
+    assert of_type(effects, m.RejectOffer)
+    assert of_type(effects, m.LeaveQueue)
+
+
+def test_a_transfer_to_an_extension_reserves_that_agent_first() -> None:
+    call, _ = drive(fresh("+1"), *TO_LINE)
+    call, effects = drive(call, m.DigitPressed(Side.CALLER, "2"))
+    ticket = of_type(effects, m.EnterQueue)[0].ticket
+    assert (ticket.requirement.agent, ticket.requirement.skills) == ("anna", ())
+    call, effects = drive(call, m.TimerFired(Timer.LONGEST_WAIT, 0), now=NOW + 31)
+    assert isinstance(effects[0], m.LeaveQueue)
+    assert call.state is State.ENDED
+    assert of_type(effects, m.Close)[0].outcome == "completed"
+
+
+def test_an_agent_dials_a_colleague_and_a_stranger_cannot() -> None:
+    call, _ = drive(fresh("1001", from_agent="bert"), *TO_LINE)
+    assert (call.queue, call.state) == (EXTENSION_QUEUE, State.QUEUED)
+    call, effects = drive(fresh("1001"), m.CallArrived(b"o"))
+    assert effects[0] == m.RefuseCaller(404)
+    assert of_type(effects, m.Close)[0].outcome == "rejected"
+
+
+def test_the_first_announcement_says_that_all_are_busy_then_only_the_place() -> None:
+    call, _ = drive(fresh(), *TO_LINE)
+    call, effects = drive(call, m.TimerFired(Timer.ANNOUNCE, 0), m.PositionKnown(3))
+    assert of_type(effects, m.PlayToCaller)[0].prompts == ("please-wait", "position-3")
+    call, effects = drive(call, m.PlaybackOver(ANNOUNCEMENT))
+    assert effects == [m.PlayMusic(Side.CALLER, "hold-music")]
+    _, effects = drive(call, m.PositionKnown(2))
+    assert of_type(effects, m.PlayToCaller)[0].prompts == ("position-2",)
+
+
+@pytest.mark.parametrize(
+    ("story", "event", "outcome", "cause"),
+    [
+        (TO_ANSWERING, m.LegOver(Side.CALLER, "remote", 487), "abandoned", "cancelled"),
+        (TO_ANSWERING, m.LegOver(Side.CALLER, "timeout", 0), "failed", "no-ack"),
+        (TO_LINE, m.LegOver(Side.CALLER, "remote", 0), "abandoned", "normal"),
+        (TO_LINE, m.LegOver(Side.CALLER, "transport", 503), "failed", "transport"),
+        (TO_LINE, m.ClearRequested("operator"), "cleared", "operator"),
+        (TO_TALKING, m.ClearRequested("operator"), "answered", "operator"),
+        (TO_TALKING, m.MediaLost(Side.AGENT, "rtp-timeout"), "answered", "rtp-timeout"),
+    ],
+)
+def test_each_end_has_its_outcome(story: Any, event: m.Event, outcome: str, cause: str) -> None:
+    _, effects = drive(fresh(), *story, event)
+    close = of_type(effects, m.Close)[0]
+    assert (close.outcome, close.cause) == (outcome, cause)
+
+
+def test_hanging_up_in_the_echo_is_no_abandon() -> None:
+    call, _ = drive(fresh("+3"), *TO_LINE)
+    assert call.run is not None
+    call, effects = drive(call, m.PlaybackOver(call.run.step), m.LegOver(Side.CALLER, "remote", 0))
+    assert of_type(effects, m.PlayEcho)
+    assert of_type(effects, m.Close)[0].outcome == "completed"
+
+
+@pytest.mark.parametrize("state", list(State), ids=lambda state: state.value)
+def test_a_call_can_be_written_down_in_every_state(state: State) -> None:
+    call = CALLS[state]
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(call), type=Call) == call
+
+
+@given(st.lists(st.sampled_from(list(EVENTS)), max_size=30), st.sampled_from(["+1", "+2", "+3"]))
+def test_any_path_ends_once_and_never_forgets_what_it_holds(names: list[str], called: str) -> None:
+    call, effects = drive(fresh(called), m.CallArrived(b"o"))
+    for name in names:
+        try:
+            call, more = step(CONTEXT, call, EVENTS[name], NOW + 1)
+        except UnexpectedEvent:
+            continue
+        effects += more
+    call, more = step(CONTEXT, call, m.ClearRequested("operator"), NOW + 2)
+    effects += more
+    kinds = Counter(type(effect) for effect in effects)
+    assert call.state is State.ENDED
+    assert kinds[m.Close] == 1
+    assert kinds[m.RingAgent] == kinds[m.ReleaseAgentLeg]
+    assert call.held_since is None
+    record_of(call, of_type(effects, m.Close)[0], NOW + 2)
