@@ -34,8 +34,8 @@ class RejectReason(StrEnum):
 class Requirement:
     """What a call needs. Equal requirements are one class (design H).
 
-    `skills` maps a skill to its least level (1-10). `agent` narrows it to one named agent
-    (a call to an extension goes the same way, so that a reservation precedes every INVITE).
+    `skills` maps a skill to its least level (1-10). `agent` narrows it to one named agent, whose skills
+    are then not asked (a call to an extension goes the same way, so that a reservation precedes every INVITE).
     """
 
     queue: str
@@ -120,11 +120,16 @@ class AgentStatus:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """What the store knows of one queue. `oldest_ms` is the enqueue time of the longest waiting call."""
+    """What the store knows of one queue. `oldest_ms` is the enqueue time of the longest waiting call.
+
+    Always: entered = waiting + offered + talking + ended.
+    """
 
     queue: str
     waiting: int = 0
     offered: int = 0
     oldest_ms: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
-    """enqueued, answered, abandoned, rejected offers, ...: never negative, equal to the fold of the events."""
+    """Equal to the fold of the events, never negative, never reset: `entered`, `offers`, `rejected`, `withdrawn`,
+    `answered`, `abandoned`, `completed`, `lost` (its node died), `ended` (the last three together)."""
+    talking: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from routing.model import (
@@ -25,8 +25,16 @@ class StoreUnavailable(Exception):
     """The store cannot be reached now; the operation may or may not have been carried out: repeat it."""
 
 
+class StoreUnavailable(Exception):
+    """The store did not answer. Whether it heard is unknown; saying it again is safe."""
+
+
 class QueueStore(Protocol):
-    """Every operation is one atomic script, is safe to repeat, and takes the time as `now_ms`."""
+    """Every operation is one atomic script, is safe to repeat, and takes the time as `now_ms`.
+
+    Every operation raises StoreUnavailable where the store does not answer, and ValueError for facts
+    that cannot be kept (a priority outside 0-99, an unknown strategy, a name of unreasonable length).
+    """
 
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free. Repeating changes nothing."""
@@ -52,7 +60,9 @@ class QueueStore(Protocol):
         others could be, and the agent becomes `agent_then` (AVAILABLE or NOT_ANSWERING). Raises StaleToken."""
 
     async def cancel(self, call_id: str, now_ms: int) -> bool:
-        """The caller is gone while waiting or offered; a reserved agent is free again. False if unknown."""
+        """The caller is gone while waiting or offered; a reserved agent is free again. False if unknown.
+
+        Where the store thinks that the two are talking, this ends the conversation as `done` does."""
 
     async def done(self, call_id: str, agent_id: str, token: int, now_ms: int) -> int | None:
         """The conversation is over: wrap-up begins (or the agent is free). Returns the wrap-up deadline
@@ -62,8 +72,22 @@ class QueueStore(Protocol):
         """Carry out everything due: ring deadlines, ends of wrap-up, expired leases. Idempotent, any node.
         Returns when the next thing falls due."""
 
-    async def heartbeat(self, node: str, lease_ms: int, now_ms: int) -> None:
-        """This node lives until now + lease."""
+    async def heartbeat(self, node: str, lease_ms: int, now_ms: int) -> bool:
+        """This node lives until now + lease. True if it held no lease: its calls may have been given up."""
+
+    async def reset_node(self, node: str, now_ms: int) -> Sequence[str]:
+        """This node begins anew: its lease, messages and calls go, agents held by those calls are free.
+
+        Who is signed in, or paused, stays so. Returns the ids of the calls given up."""
+
+    async def restore_talk(
+        self, ticket: Ticket, agent_id: str, node: str, profile: AgentProfile, token: int, now_ms: int
+    ) -> None:
+        """Put back a conversation that the store has lost. Raises StaleToken where the store knows better:
+        the call or the agent talks to another. Repeating changes nothing."""
+
+    def watch_deadlines(self, tell: Callable[[int], None]) -> None:
+        """Call `tell` with each deadline (ms) that an operation on this store object makes."""
 
     async def position(self, call_id: str) -> Position | None: ...
 

@@ -1,0 +1,48 @@
+"""Times and bounds of routing, in one place: the scripts get them as Lua locals of the same names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+RING_GRACE_MS: Final = 2_000
+"""How long after a ring deadline the store waits for the owner's word before it takes the agent back."""
+REFUSAL_PAUSE_MS: Final = 5_000
+"""A call is not offered again sooner to an agent who did not take it; one who refused at once rests as long."""
+EXCLUSION_MAX_MS: Final = 60_000
+"""After this a call may be offered again to an agent who did not take it, even while others could take it."""
+EXCLUSIONS_PER_AGENT: Final = 64
+"""Calls kept away from one agent at a time; bounds each search. The oldest gives way."""
+PROBE_HEADS: Final = 32
+"""How many of the best heads are looked at before all of them are compared."""
+TICK_BATCH: Final = 100
+"""Things due that one tick carries out before it lets others in."""
+DROP_BATCH: Final = 500
+"""Calls of a dead node that one script gives up before it lets others in."""
+SWEEP_EVERY_MS: Final = 60_000
+UNUSED_AFTER_MS: Final = 600_000
+"""A class or profile nobody has used for so long is forgotten; longer than any ring time."""
+SWEEP_BATCH: Final = 20
+FORGET_AGENT_MS: Final = 86_400_000
+"""How long an agent who signed out is remembered, with the time and the reason."""
+EVENTS_KEPT: Final = 100_000
+MESSAGES_KEPT: Final = 10_000
+"""Messages kept for one node."""
+RING_MAX_MS: Final = 300_000
+NAME_MAX: Final = 200
+"""Longest name of a call, an agent, a queue, a node or a skill, in characters."""
+
+FOR_SCRIPTS: Final = (
+    "RING_GRACE_MS",
+    "REFUSAL_PAUSE_MS",
+    "EXCLUSION_MAX_MS",
+    "EXCLUSIONS_PER_AGENT",
+    "PROBE_HEADS",
+    "TICK_BATCH",
+    "DROP_BATCH",
+    "SWEEP_EVERY_MS",
+    "UNUSED_AFTER_MS",
+    "SWEEP_BATCH",
+    "FORGET_AGENT_MS",
+    "EVENTS_KEPT",
+    "MESSAGES_KEPT",
+)
