@@ -1,0 +1,91 @@
+"""Tones and how to find them again: what the phones of the tests say and hear.
+
+Audio is 16-bit mono PCM at 8000 samples a second unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import array
+import audioop
+import math
+import wave
+from pathlib import Path
+
+RATE = 8000
+FRAME = 160
+"""Samples in 20 ms."""
+
+
+def tone(frequency: float, seconds: float, *, rate: int = RATE, amplitude: float = 0.4) -> bytes:
+    """A sine as 16-bit PCM; `amplitude` is a share of full scale."""
+    step = 2 * math.pi * frequency / rate
+    peak = amplitude * 32767
+    return array.array("h", (round(peak * math.sin(step * n)) for n in range(int(seconds * rate)))).tobytes()
+
+
+def write_wav(path: Path, pcm: bytes, *, rate: int = RATE) -> Path:
+    """Write mono 16-bit PCM as a WAV file and return its path."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm)
+    return path
+
+
+def read_wav(path: Path) -> bytes:
+    """The samples of a mono 16-bit WAV file, at 8000 a second.
+
+    A file that is still being written has no length in its header; what lies behind the header is read then.
+    """
+    with wave.open(str(path), "rb") as file:
+        rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+        pcm = file.readframes(file.getnframes())
+    if not pcm:
+        pcm = path.read_bytes()[44:]
+        pcm = pcm[: len(pcm) - len(pcm) % (width * channels)]
+    if width != 2:
+        pcm = audioop.lin2lin(pcm, width, 2)
+    if channels == 2:
+        pcm = audioop.tomono(pcm, 2, 0.5, 0.5)
+    if rate != RATE:
+        pcm, _ = audioop.ratecv(pcm, 2, 1, rate, RATE, None)
+    return pcm
+
+
+def to_law(pcm: bytes, payload_type: int) -> bytes:
+    """Encode as PCMU (0) or PCMA (8)."""
+    return audioop.lin2ulaw(pcm, 2) if payload_type == 0 else audioop.lin2alaw(pcm, 2)
+
+
+def from_law(payload: bytes, payload_type: int) -> bytes:
+    """Decode PCMU (0) or PCMA (8)."""
+    return audioop.ulaw2lin(payload, 2) if payload_type == 0 else audioop.alaw2lin(payload, 2)
+
+
+def share_of(frequency: float, pcm: bytes, *, rate: int = RATE) -> float:
+    """The share (0 to 1) of the sound's energy that lies at `frequency`, by Goertzel. Silence has none."""
+    samples = array.array("h", pcm)
+    energy = float(sum(value * value for value in samples))
+    if energy < len(samples) * 100.0:  # below -70 dBFS: the noise of the law codec
+        return 0.0
+    coefficient = 2 * math.cos(2 * math.pi * frequency / rate)
+    before = last = 0.0
+    for value in samples:
+        before, last = last, value + coefficient * last - before
+    power = before * before + last * last - coefficient * before * last
+    return min(1.0, 2 * power / (len(samples) * energy))
+
+
+def seconds_of(frequency: float, pcm: bytes, *, least_share: float = 0.6) -> float:
+    """How long, in seconds, a tone rules the sound, measured in windows of 40 ms."""
+    window = 2 * FRAME * 2
+    windows = (pcm[at : at + window] for at in range(0, len(pcm) - window + 1, window))
+    return 0.04 * sum(share_of(frequency, part) >= least_share for part in windows)
+
+
+def seconds_of_sound(pcm: bytes, *, least_rms: int = 150) -> float:
+    """How long, in seconds, there is any sound at all, measured in windows of 40 ms."""
+    window = 2 * FRAME * 2
+    windows = (pcm[at : at + window] for at in range(0, len(pcm) - window + 1, window))
+    return 0.04 * sum(audioop.rms(part, 2) >= least_rms for part in windows)
