@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import yaml
@@ -46,6 +46,8 @@ class Reader:
             elif key.value in found:
                 self.fault(key, f"{what}: {shown(key)} is there twice")
             else:
+                if isinstance(value, yaml.CollectionNode):
+                    value.start_mark = key.start_mark  # people look for it where its name stands
                 found[key.value] = value
         return found
 
@@ -65,6 +67,13 @@ class Reader:
                 at, f"{what} must be 1-64 letters, digits or any of _+.:- without spaces, not {shown(at)}"
             )
         return text
+
+    def one_of(self, at: yaml.Node, what: str, known: Collection[str]) -> str:
+        """The name of something that must be there."""
+        name = self.name(at, what)
+        if name and name not in known:
+            self.fault(at, f"unknown {what} {name!r}; there is: {', '.join(sorted(known)) or 'none'}")
+        return name
 
     def items(self, at: yaml.Node, what: str) -> list[yaml.Node]:
         """A list."""

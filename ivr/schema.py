@@ -78,14 +78,6 @@ class NodeReader:
             if key not in fields and isinstance(at, yaml.MappingNode):
                 self._reader.fault(at, f"{what} needs {key!r}")
 
-    def language(self, at: yaml.Node) -> str:
-        """A language that the flow may be heard in."""
-        language = self._reader.text(at, "language")
-        if language and language not in self._site.languages:
-            known = ", ".join(sorted(self._site.languages)) or "none"
-            self._reader.fault(at, f"unknown language {language!r}; there is: {known}")
-        return language
-
     def _play(self, at: yaml.Node, fields: Fields) -> Play:
         barge_in = "barge_in" in fields and self._reader.flag(fields["barge_in"], "barge_in")
         return Play(self._prompts(fields["play"], "play", 1), self._next(fields, "next"), barge_in)
@@ -117,21 +109,17 @@ class NodeReader:
             if not NAME.fullmatch(skill):
                 self._reader.fault(level, f"{skill!r} cannot name a skill")
             skills[skill] = self._reader.whole(level, f"the level of {skill}", 1, _HIGHEST_LEVEL)
-        return Set(
-            next=self._next(fields, "next"),
-            language=self.language(values["language"]) if "language" in values else None,
-            skills=skills,
-            priority=self._whole(values, "priority", 0, _HIGHEST_PRIORITY, 0)
-            if "priority" in values
-            else None,
-        )
+        language = priority = None
+        if "language" in values:
+            language = self._reader.one_of(values["language"], "language", self._site.languages)
+        if "priority" in values:
+            priority = self._reader.whole(values["priority"], "priority", 0, _HIGHEST_PRIORITY)
+        return Set(self._next(fields, "next"), language, skills, priority)
 
     def _queue(self, at: yaml.Node, fields: Fields) -> Queue:
-        queue = self._reader.name(fields["queue"], "queue")
-        if queue and self._site.queues is not None and queue not in self._site.queues:
-            known = ", ".join(sorted(self._site.queues)) or "none"
-            self._reader.fault(fields["queue"], f"unknown queue {queue!r}; there is: {known}")
-        return Queue(queue)
+        if self._site.queues is None:
+            return Queue(self._reader.name(fields["queue"], "queue"))
+        return Queue(self._reader.one_of(fields["queue"], "queue", self._site.queues))
 
     def _transfer(self, at: yaml.Node, fields: Fields) -> Transfer:
         to = self._reader.text(fields["transfer"], "transfer")
