@@ -19,7 +19,15 @@ class SipPort(Protocol):
     """Legs by name. A command for a leg that is over does nothing."""
 
     def invite_agent(
-        self, leg: str, agent_id: str, *, offer: bytes, caller: str, caller_name: str, queue: str, call_id: str
+        self,
+        leg: str,
+        agent_id: str,
+        *,
+        offer: bytes,
+        caller: str,
+        caller_name: str,
+        queue: str,
+        call_id: str,
     ) -> None:
         """Ring the agent's phone. Raises AgentUnreachable where none is registered."""
 

@@ -98,9 +98,7 @@ class CallSession:
             await self._carry_out(effect)
 
     async def _leave(self, cause: str) -> None:
-        self.call, effects = ending.end(
-            self.call, self._services.clock.time(), side="system", cause=cause
-        )
+        self.call, effects = ending.end(self.call, self._services.clock.time(), side="system", cause=cause)
         for effect in effects:
             await self._carry_out(effect)
 

@@ -236,7 +236,9 @@ def _digits_of_info(content_type: str, body: bytes) -> str:
         return ""
     for line in body.decode("ascii", "replace").splitlines():
         name, equals, value = line.partition("=")
-        key = (value if equals and name.strip().lower() == "signal" else "" if equals else name).strip().upper()
+        key = (
+            (value if equals and name.strip().lower() == "signal" else "" if equals else name).strip().upper()
+        )
         if len(key) == 1 and key in "0123456789*#ABCD":
             return key
     return ""

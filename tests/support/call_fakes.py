@@ -1,0 +1,138 @@
+"""What a call session works with, without sockets, audio or Redis: each fake notes what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from acd.calls.record import CallRecord
+from acd.errors import AcdError
+from acd.media.engine import Direction, LegStatistics, MediaEvent
+from routing.model import Position
+from routing.ports import StoreUnavailable
+
+
+class FakeSip:
+    """Notes (verb, leg, ...) in order."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        self.unreachable: AcdError | None = None
+
+    def invite_agent(self, leg: str, agent_id: str, **_: Any) -> None:
+        if self.unreachable:
+            raise self.unreachable
+        self.said.append(("invite", leg, agent_id))
+
+    def accept(self, leg: str, sdp: bytes) -> None:
+        self.said.append(("accept", leg, sdp))
+
+    def refuse(self, leg: str, status: int) -> None:
+        self.said.append(("refuse", leg, status))
+
+    def hangup(self, leg: str, reason: str = "") -> None:
+        self.said.append(("hangup", leg))
+
+    def accept_reoffer(self, leg: str, sdp: bytes) -> None:
+        self.said.append(("accept-reoffer", leg, sdp))
+
+    def refuse_reoffer(self, leg: str, status: int) -> None:
+        self.said.append(("refuse-reoffer", leg, status))
+
+
+class FakeMedia:
+    """Notes what each leg hears now, and which legs are open."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.hears: dict[str, Any] = {}
+        self.refusal: AcdError | None = None
+        self.bad_answer: AcdError | None = None
+        self.direction: Direction = "sendrecv"
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def subscribe(self, handler: Callable[[MediaEvent], None]) -> None: ...
+
+    async def answer(self, leg: str, offer: bytes, *, near: str | None = None) -> bytes:
+        return await self.offer(leg)
+
+    async def offer(self, leg: str, *, near: str | None = None) -> bytes:
+        if self.refusal:
+            raise self.refusal
+        self.open.add(leg)
+        return b"sdp of " + leg.encode()
+
+    def apply_answer(self, leg: str, answer: bytes) -> None:
+        if self.bad_answer:
+            raise self.bad_answer
+
+    def reanswer(self, leg: str, offer: bytes | None) -> tuple[bytes, Direction]:
+        if self.refusal:
+            raise self.refusal
+        return b"again", self.direction
+
+    def play(self, leg: str, playback: str, files: Sequence[Path]) -> None:
+        self.hears[leg] = [file.stem for file in files]
+
+    def music(self, leg: str, file: Path) -> None:
+        self.hears[leg] = file.stem
+
+    def echo(self, leg: str) -> None:
+        self.hears[leg] = "echo"
+
+    def silence(self, leg: str) -> None:
+        self.hears[leg] = "silence"
+
+    def bridge(self, leg: str, other: str) -> None:
+        self.hears[leg], self.hears[other] = other, leg
+
+    def send_digits(self, leg: str, digits: str) -> None: ...
+
+    async def close(self, leg: str) -> LegStatistics:
+        self.open.discard(leg)
+        return LegStatistics(packets_lost=3, jitter_seconds=0.002)
+
+
+class FakePrompts:
+    def resolve(self, prompt: str, language: str) -> Path:
+        return Path(f"/{language}/{prompt}.wav")
+
+    def music(self, name: str) -> Path:
+        return Path(f"/music/{name}.wav")
+
+
+class FakeJournal:
+    def __init__(self) -> None:
+        self.live: dict[str, bytes] = {}
+        self.records: list[CallRecord] = []
+
+    def put(self, call_id: str, document: bytes) -> None:
+        self.live[call_id] = document
+
+    def finish(self, record: CallRecord) -> None:
+        self.live.pop(record.id, None)
+        self.records.append(record)
+
+
+class FakeStore:
+    """Notes (verb, ...) in order; away while `away`; what `raises` names is raised once by that verb."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        self.away = False
+        self.raises: dict[str, Exception] = {}
+
+    def __getattr__(self, verb: str) -> Any:
+        async def operation(*arguments: Any) -> Any:
+            if self.away:
+                raise StoreUnavailable("away")
+            self.said.append((verb, *arguments))
+            if error := self.raises.pop(verb, None):
+                raise error
+            return Position(2, 5) if verb == "position" else None
+
+        return operation

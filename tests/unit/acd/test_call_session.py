@@ -1,0 +1,334 @@
+"""A live call: effects reach SIP, media and the store, and nothing is left behind whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from acd.calls import facts
+from acd.calls import model as m
+from acd.calls.ports import Services
+from acd.calls.steps.context import Context
+from acd.calls.supervisor import CallSupervisor
+from acd.directory.model import Agent, Directory, Number, Queue
+from acd.errors import AcdError, NoCommonCodec
+from acd.media.engine import DigitReceived, MediaFailed, PlaybackEnded
+from acd.sip.core import events as sip
+from ivr.flow import FlowDefinition, Menu
+from ivr.flow import Queue as QueueNode
+from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason
+from routing.ports import StaleToken
+from tests.support.call_fakes import FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
+from tests.support.clock import FakeClock
+
+ANNA = Agent(id="anna", extension="1001")
+CONTEXT = Context(
+    directory=Directory(
+        numbers={"+1": Number("+1", flow="main"), "+2": Number("+2", queue="billing")},
+        queues={"billing": Queue("billing", not_answering_after=2)},
+        agents={"anna": ANNA},
+        agent_by_extension={"1001": ANNA},
+    ),
+    flows={
+        "main": FlowDefinition(
+            "main",
+            "menu",
+            {"menu": Menu(("choose",), {"1": "wait"}, otherwise="wait"), "wait": QueueNode("billing")},
+        )
+    },
+)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    leg: str = "caller-leg"
+    offer: bytes | None = b"offer"
+    caller: str = "+37255"
+    caller_name: str = ""
+    called: str = "+2"
+    trunk: str = "carrier"
+    agent: str = ""
+
+
+@dataclass
+class Bench:
+    """One supervisor with fakes around it."""
+
+    sip: FakeSip = field(default_factory=FakeSip)
+    media: FakeMedia = field(default_factory=FakeMedia)
+    store: FakeStore = field(default_factory=FakeStore)
+    journal: FakeJournal = field(default_factory=FakeJournal)
+    clock: FakeClock = field(default_factory=FakeClock)
+    told: list[facts.CallFact] = field(default_factory=list)
+    deadlines: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        services = Services(
+            sip=self.sip,
+            media=self.media,
+            store=self.store,
+            journal=self.journal,
+            prompts=FakePrompts(),
+            clock=self.clock,
+            context=lambda: CONTEXT,
+            observers=(self.told.append,),
+            note_deadline=self.deadlines.append,
+        )
+        self.calls = CallSupervisor("a", services)
+
+    async def settle(self, reached: Callable[[], bool]) -> None:
+        """Let tasks run until something is so."""
+        async with asyncio.timeout(5):
+            while not reached():
+                await asyncio.sleep(0)
+
+    def state(self) -> str:
+        return self.calls.live()[0].state if self.calls.live_calls else "gone"
+
+    async def until(self, state: str) -> None:
+        await self.settle(lambda: self.state() == state)
+
+    def offer(self, token: int = 1, unanswered: int = 0) -> Offer:
+        return Offer(self.calls.live()[0].id, "anna", "billing", token, 0, unanswered)
+
+    async def to_queue(self, called: str = "+2") -> None:
+        self.calls.on_call(Arrival(called=called))
+        await self.until("answering")
+        self.calls.on_leg(sip.LegConfirmed("caller-leg", None))
+        await self.until("queued" if called == "+2" else "ivr")
+
+    async def to_offered(self, **offer: int) -> str:
+        await self.to_queue()
+        self.calls.on_routing(self.offer(**offer))
+        await self.settle(lambda: any(said[0] == "invite" for said in self.sip.said))
+        return next(said[1] for said in self.sip.said if said[0] == "invite")
+
+    async def to_talking(self) -> str:
+        agent_leg = await self.to_offered()
+        self.calls.on_leg(sip.LegAnswered(agent_leg, b"answer"))
+        await self.until("talking")
+        return agent_leg
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.store.away = False
+    await bench.calls.drain(0)
+
+
+async def test_a_call_is_connected_and_ends_with_one_record(bench: Bench) -> None:
+    agent_leg = await bench.to_talking()
+    assert bench.media.hears == {"caller-leg": agent_leg, agent_leg: "caller-leg"}
+    bench.clock.advance(12)
+    bench.calls.on_leg(sip.LegEnded("caller-leg", "remote", 0))
+    await bench.until("gone")
+    await bench.settle(lambda: bench.store.said[-1][0] == "done")
+    assert ("hangup", agent_leg) in bench.sip.said
+    assert bench.media.open == set()
+    (record,) = bench.journal.records
+    assert (record.outcome, record.agent, record.talk_seconds, record.packets_lost) == (
+        *("answered", "anna", 12.0),
+        3,
+    )
+    assert bench.journal.live == {}
+    assert [type(fact) for fact in bench.told] == [
+        *(facts.CallStarted, facts.CallQueued, facts.AgentRung, facts.CallAnswered),
+        *(facts.LegClosed, facts.LegClosed, facts.CallEnded),
+    ]
+
+
+async def test_a_caller_who_hangs_up_while_the_store_is_away_is_released_at_once(bench: Bench) -> None:
+    await bench.to_queue()
+    await bench.settle(lambda: bool(bench.store.said))
+    bench.store.away = True
+    bench.calls.on_leg(sip.LegEnded("caller-leg", "remote", 0))
+    await bench.until("gone")
+    assert bench.media.open == set()
+    assert len(bench.journal.records) == 1
+    bench.store.away = False
+    await bench.settle(lambda: bench.store.said[-1][0] == "cancel")
+
+
+async def test_caller_hangs_up_while_agent_rings_cancels_agent(bench: Bench) -> None:
+    agent_leg = await bench.to_offered()
+    bench.calls.on_leg(sip.LegEnded("caller-leg", "remote", 0))
+    await bench.until("gone")
+    await bench.settle(lambda: bench.store.said[-1][0] == "cancel")
+    assert ("hangup", agent_leg) in bench.sip.said
+    assert bench.media.open == set()
+    assert bench.journal.records[0].outcome == "abandoned"
+
+
+async def test_an_offer_that_was_withdrawn_lets_the_phone_go_and_the_caller_wait(bench: Bench) -> None:
+    agent_leg = await bench.to_offered()
+    call_id = bench.calls.live()[0].id
+    bench.calls.on_routing(OfferWithdrawn(call_id, "anna", 1))
+    await bench.until("queued")
+    assert ("hangup", agent_leg) in bench.sip.said
+    assert bench.media.open == {"caller-leg"}
+
+
+async def test_a_late_word_of_a_released_phone_changes_nothing(bench: Bench) -> None:
+    agent_leg = await bench.to_offered()
+    bench.calls.on_routing(OfferWithdrawn(bench.calls.live()[0].id, "anna", 1))
+    await bench.until("queued")
+    bench.calls.on_leg(sip.LegAnswered(agent_leg, b"answer"))
+    bench.calls.on_leg(sip.LegEnded(agent_leg, "local", 487))
+    bench.calls.on_routing(bench.offer(token=2))
+    await bench.until("offered")
+
+
+@pytest.mark.parametrize(("unanswered", "then"), [(0, AgentState.AVAILABLE), (1, AgentState.NOT_ANSWERING)])
+async def test_the_nth_unanswered_offer_sets_the_agent_to_not_answering(
+    bench: Bench, unanswered: int, then: AgentState
+) -> None:
+    agent_leg = await bench.to_offered(unanswered=unanswered)
+    bench.calls.on_leg(sip.LegEnded(agent_leg, "timeout", 408))
+    await bench.until("queued")
+    await bench.settle(lambda: bench.store.said[-1][0] == "reject")
+    assert bench.store.said[-1][4:6] == (RejectReason.NO_ANSWER, then)
+
+
+async def test_a_busy_agent_is_not_taken_for_absent(bench: Bench) -> None:
+    agent_leg = await bench.to_offered(unanswered=5)
+    bench.calls.on_leg(sip.LegEnded(agent_leg, "remote", 486))
+    await bench.settle(lambda: bench.store.said[-1][0] == "reject")
+    assert bench.store.said[-1][4:6] == (RejectReason.BUSY, AgentState.AVAILABLE)
+
+
+async def test_a_phone_that_cannot_be_rung_is_given_back_as_unreachable(bench: Bench) -> None:
+    bench.sip.unreachable = AcdError("no phone")
+    await bench.to_queue()
+    bench.calls.on_routing(bench.offer())
+    await bench.settle(lambda: bench.store.said[-1][0] == "reject")
+    assert bench.store.said[-1][4] is RejectReason.UNREACHABLE
+    assert bench.media.open == {"caller-leg"}
+
+
+async def test_an_answer_without_a_common_codec_is_hung_up_and_the_caller_waits(bench: Bench) -> None:
+    bench.media.bad_answer = NoCommonCodec("only G.729")
+    agent_leg = await bench.to_offered()
+    bench.calls.on_leg(sip.LegAnswered(agent_leg, b"answer"))
+    await bench.until("queued")
+    assert ("hangup", agent_leg) in bench.sip.said
+
+
+async def test_a_stale_accept_puts_the_caller_back(bench: Bench) -> None:
+    bench.store.raises["accept"] = StaleToken()
+    agent_leg = await bench.to_offered()
+    bench.calls.on_leg(sip.LegAnswered(agent_leg, b"answer"))
+    await bench.until("queued")
+    await bench.settle(lambda: bench.store.said[-1][0] == "enqueue")
+    assert ("hangup", agent_leg) in bench.sip.said
+
+
+async def test_an_offer_for_a_call_that_is_gone_frees_its_agent(bench: Bench) -> None:
+    bench.calls.on_routing(Offer("gone", "anna", "billing", 9, 0))
+    await bench.settle(lambda: bool(bench.store.said))
+    assert bench.store.said[0][:2] == ("cancel", "gone")
+
+
+async def test_digits_from_rtp_and_from_info_choose_in_the_menu(bench: Bench) -> None:
+    await bench.to_queue("+1")
+    bench.calls.on_leg(sip.LegInfoReceived("caller-leg", "application/dtmf-relay", b"Signal=9\r\nDuration=1"))
+    await bench.settle(lambda: bench.media.hears.get("caller-leg") == ["invalid-choice", "choose"])
+    bench.calls.on_media(DigitReceived("caller-leg", "1"))
+    await bench.until("queued")
+
+
+async def test_a_playback_that_ends_after_its_menu_is_ignored(bench: Bench) -> None:
+    await bench.to_queue("+1")
+    bench.calls.on_media(DigitReceived("caller-leg", "1"))
+    await bench.until("queued")
+    bench.calls.on_media(PlaybackEnded("caller-leg", "0"))
+    await bench.settle(lambda: bench.media.hears["caller-leg"] == "hold-music")
+
+
+async def test_hold_by_the_agent_gives_the_caller_music(bench: Bench) -> None:
+    agent_leg = await bench.to_talking()
+    bench.media.direction = "sendonly"
+    bench.calls.on_leg(sip.LegReoffered(agent_leg, b"hold"))
+    await bench.settle(lambda: bench.media.hears["caller-leg"] == "hold-music")
+    assert ("accept-reoffer", agent_leg, b"again") in bench.sip.said
+    bench.media.direction = "sendrecv"
+    bench.calls.on_leg(sip.LegReoffered(agent_leg, b"resume"))
+    await bench.settle(lambda: bench.media.hears["caller-leg"] == agent_leg)
+
+
+async def test_an_unusable_re_invite_leaves_the_call_as_it_was(bench: Bench) -> None:
+    agent_leg = await bench.to_talking()
+    bench.media.refusal = NoCommonCodec("no")
+    bench.calls.on_leg(sip.LegReoffered(agent_leg, b"bad"))
+    await bench.settle(lambda: ("refuse-reoffer", agent_leg, 488) in bench.sip.said)
+    assert bench.state() == "talking"
+
+
+async def test_an_offer_that_media_cannot_take_is_refused_with_its_status(bench: Bench) -> None:
+    bench.media.refusal = NoCommonCodec("only G.729")
+    bench.calls.on_call(Arrival())
+    await bench.settle(lambda: bool(bench.journal.records))
+    assert ("refuse", "caller-leg", 488) in bench.sip.said
+    assert (bench.journal.records[0].outcome, bench.journal.records[0].cause) == (
+        "rejected",
+        "no-common-codec",
+    )
+
+
+async def test_a_mistake_of_ours_ends_the_call_through_the_one_door(bench: Bench) -> None:
+    await bench.to_queue()
+    bench.calls.on_media(MediaFailed("caller-leg"))
+    await bench.until("gone")
+    assert (bench.journal.records[0].outcome, bench.journal.records[0].cause) == ("failed", "media-failed")
+    await bench.to_queue()
+    bench.sip.invite_agent = None  # type: ignore[assignment,method-assign]
+    bench.calls.on_routing(bench.offer())
+    await bench.until("gone")
+    assert bench.journal.records[1].cause == "internal"
+    assert bench.media.open == set()
+
+
+async def test_a_supervisor_ends_a_call(bench: Bench) -> None:
+    await bench.to_queue()
+    call_id = bench.calls.live()[0].id
+    assert bench.calls.hang_up(call_id)
+    await bench.until("gone")
+    assert bench.journal.records[0].outcome == "cleared"
+    assert not bench.calls.hang_up(call_id)
+
+
+async def test_a_stopping_node_ends_what_is_left_and_writes_it_down(bench: Bench) -> None:
+    await bench.to_talking()
+    await bench.calls.drain(0)
+    assert bench.calls.live_calls == 0
+    assert [record.cause for record in bench.journal.records] == ["shutdown"]
+    assert bench.media.open == set()
+
+
+async def test_a_predecessors_calls_get_their_records(bench: Bench) -> None:
+    await bench.to_talking()
+    successor = Bench()
+    successor.calls.recover(bench.journal.live | {"broken": b"\xc1"}, bench.clock.now + 5)
+    (record,) = successor.journal.records
+    assert (record.outcome, record.cause, record.agent) == ("failed", "node-died", "anna")
+    assert record.talk_seconds == 5
+
+
+async def test_the_places_are_said_again_to_a_store_that_came_back(bench: Bench) -> None:
+    await bench.to_queue()
+    await bench.settle(lambda: bool(bench.store.said))
+    first = bench.store.said[-1][:2]
+    bench.calls.reassert()
+    await bench.settle(lambda: len(bench.store.said) == 2)
+    assert bench.store.said[-1][:2] == first
+
+
+async def test_what_is_written_down_can_be_read_again(bench: Bench) -> None:
+    await bench.to_talking()
+    (document,) = bench.journal.live.values()
+    assert msgspec.msgpack.decode(document, type=m.Call).state is m.State.TALKING
