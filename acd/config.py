@@ -19,14 +19,18 @@ _PORTS = re.compile(r"^(\d+)-(\d+)$")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class NodeSection(_Section):
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "a"
+    """Name of this node; each node of a site has its own."""
     data_dir: Path = Path("var")
+    """Where the embedded Redis, the database and uploaded audio lie."""
     site: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "main"
+    """Name of the centre; nodes of one site share queues and agents through one Redis."""
     lease_seconds: Annotated[float, Field(ge=1, le=60)] = 5.0
+    """A node that has not been heard of for so long is taken for dead."""
     drain_seconds: Annotated[float, Field(ge=0)] = 60.0
     """How long SIGTERM lets live calls go on before it ends them."""
 
@@ -51,14 +55,19 @@ class SipSection(_Section):
         Listen(transport="udp", host="127.0.0.1", port=5060),
         Listen(transport="tcp", host="127.0.0.1", port=5060),
     )
+    """Addresses for SIP, like "udp:192.0.2.10:5060"; port 0 takes any free one."""
     realm: str = "acd"
+    """The digest realm. Passwords are stored hashed with it: after a change, apply the directory again."""
     advertise: str = ""
     """Host to put in Via and Contact; empty: the address that we listen on."""
     min_expires_seconds: Annotated[int, Field(ge=1)] = 30
+    """A phone that wants to register for less is told 423 (RFC 3261 section 10.3)."""
     max_expires_seconds: Annotated[int, Field(ge=30)] = 3600
+    """Longer registrations are shortened to this."""
     accept_digest_without_qop: bool = True
     """Old phones leave qop out (RFC 2617 section 3.2.2.1)."""
     max_calls: Annotated[int, Field(ge=1)] = 2000
+    """Live calls of this node; beyond it new ones are answered 503 with Retry-After."""
 
     @field_validator("listen", mode="before")
     @classmethod
@@ -70,12 +79,17 @@ class SipSection(_Section):
 
 class MediaSection(_Section):
     address: str = "127.0.0.1"
+    """The IP address that RTP is sent from and received on."""
     advertise: str = ""
+    """The IP address to put in SDP where it differs (1:1 NAT); empty: `address`."""
     ports: str = "20000-29999"
+    """First and last UDP port for RTP and RTCP; a call in a conversation needs four."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Media worker processes; about one a core that signalling leaves free."""
     rtp_timeout_seconds: Annotated[float, Field(ge=0)] = 30.0
-    """0 turns it off."""
+    """A call whose far end sends no audio for so long is ended; 0 turns it off."""
     codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMA", "PCMU")
+    """In order of preference."""
 
     @field_validator("address")
     @classmethod
@@ -100,6 +114,7 @@ class MediaSection(_Section):
 
 class HttpSection(_Section):
     listen: str = "127.0.0.1:8080"
+    """Address of the API and of /metrics."""
 
     @field_validator("listen")
     @classmethod
@@ -131,13 +146,16 @@ class IvrSection(_Section):
     prompts_dir: Path | None = None
     """Recordings of the site (<language>/<prompt>.wav), which win over the ones that ship."""
     default_language: str = "en"
+    """For calls whose number or flow sets none, and for prompts that a language lacks."""
 
 
 class LogSection(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
     format: Literal["auto", "json", "console"] = "auto"
     """auto: console on a terminal, JSON elsewhere."""
     mask_numbers: bool = True
+    """Callers' numbers are shortened in logs."""
 
 
 class Settings(BaseSettings):

@@ -47,8 +47,6 @@ ANNOUNCEMENT = -1
 """The playback number of what a waiting caller is told; a flow's playbacks are its steps, from 0."""
 
 _FIRST_ANNOUNCEMENT_SECONDS = 2.0
-_RING_GRACE_SECONDS = 3.0
-"""The store's ring deadline lies this much behind ours: it only speaks for a node that is gone."""
 
 
 def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> Step:
@@ -213,7 +211,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         ),
         enqueued_ms=round(call.enqueued_at * 1000),
         priority=call.priority,
-        ring_ms=round((rules.ring_seconds + _RING_GRACE_SECONDS) * 1000),
+        ring_ms=round(rules.ring_seconds * 1000),
         wrapup_ms=round(rules.wrapup_seconds * 1000),
     )
 
