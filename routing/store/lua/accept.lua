@@ -1,0 +1,13 @@
+-- include: base calls talk
+-- The agent answered.
+-- KEYS[1]  prefix of the site
+-- ARGV     1 now, 2 call, 3 agent, 4 token
+-- Returns  0, or -3 where that reservation is not in force
+local c = load_call(ARGV[2])
+if not c or c.agent ~= ARGV[3] or c.token ~= ARGV[4] then
+  return STALE_TOKEN
+end
+if c.state == 'offered' then
+  begin_talk(tonumber(ARGV[1]), c)
+end
+return OK

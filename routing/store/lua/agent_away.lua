@@ -1,0 +1,30 @@
+-- include: base agents calls
+-- Pauses an agent, signs out, or sets not-answering. While talking it is kept for after the wrap-up.
+-- An open offer is withdrawn and its call goes back to its place.
+-- KEYS[1]  prefix of the site
+-- ARGV     1 now, 2 agent, 3 state, 4 reason
+-- Returns  the state that the agent is now in
+local now, state, why = tonumber(ARGV[1]), ARGV[3], ARGV[4]
+local agent = load_agent(ARGV[2])
+if agent.state == 'offline' and state ~= 'paused' then
+  return 'offline'
+end
+if agent.state == state and agent.why == why then
+  return state
+end
+if agent.state == 'talking' then
+  rc('HSET', K .. 'a:' .. agent.id, 'nx', state, 'nw', why)
+  return 'talking'
+end
+if agent.state == 'available' then
+  idle_remove(agent.id, agent.profile)
+end
+if agent.state == 'offered' then
+  local c = load_call(agent.call)
+  tell_withdrawn(now, c, 'agent-away')
+  put_away(now, agent, state, why)
+  requeue(now, c)
+else
+  put_away(now, agent, state, why)
+end
+return state

@@ -1,0 +1,61 @@
+-- include: base events lines idle match reserve calls
+local function load_agent(id)
+  local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why')
+  return {
+    id = id, state = v[1] or 'offline', known = v[1], profile = v[2], call = v[3], token = v[4],
+    next = v[5], next_why = v[6], idle_since = v[7], unanswered = tonumber(v[8] or '0'), node = v[9],
+    why = v[10] or '',
+  }
+end
+
+-- The one way for an agent's state to change but for reserve and accept: a state without a call.
+local function set_state(now, agent, state, why)
+  local key = K .. 'a:' .. agent.id
+  rc('HSET', key, 'st', state, 'since', now, 'why', why)
+  rc('HDEL', key, 'c', 'tk', 'nx', 'nw')
+  agent.state = state
+end
+
+-- A free agent gets the call that has waited for one longest, or else goes idle.
+local function seek_call(now, agent, idle_since)
+  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since)
+  local id = best_call(agent.id, agent.profile)
+  if id then
+    local c = load_call(id)
+    leave_line(c)
+    reserve(now, c, agent.id)
+    agent.state = 'offered'
+  else
+    idle_add(agent.id, agent.profile, idle_since)
+  end
+end
+
+local function set_free(now, agent, idle_since)
+  set_state(now, agent, 'available', '')
+  emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
+  seek_call(now, agent, idle_since)
+end
+
+-- Paused, not-answering or offline. The agent is in no idle set.
+local function put_away(now, agent, state, why)
+  set_state(now, agent, state, why)
+  emit(now, 'agent', '', 'a', agent.id, 'st', state, 'why', why)
+  if agent.profile then
+    rc('SREM', K .. 'si:' .. agent.profile, agent.id)
+    rc('ZADD', K .. 'pk', now, agent.profile)
+  end
+  if state == 'offline' then
+    due_at(now + FORGET_AGENT_MS, 'a:' .. agent.id)
+  else
+    not_due('a:' .. agent.id)
+  end
+end
+
+-- After a conversation and its wrap-up: what was asked for meanwhile, or free.
+local function go_on(now, agent)
+  if agent.next then
+    put_away(now, agent, agent.next, agent.next_why or '')
+  else
+    set_free(now, agent, now)
+  end
+end

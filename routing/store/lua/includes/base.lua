@@ -1,0 +1,22 @@
+-- Every key of a site begins with KEYS[1], which holds the hash tag: one Cluster slot for all of them.
+local K = KEYS[1]
+local rc = redis.call
+
+local OK = 0
+local UNKNOWN_CLASS = -1
+local UNKNOWN_PROFILE = -2
+local STALE_TOKEN = -3
+local RACED = -4
+
+-- Numbers above 1e14 lose digits when Lua joins them to a string.
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local function due_at(time, what)
+  return rc('ZADD', K .. 'due', time, what)
+end
+
+local function not_due(what)
+  rc('ZREM', K .. 'due', what)
+end

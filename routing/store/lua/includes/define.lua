@@ -1,0 +1,22 @@
+-- include: base tokens
+-- Adds a class or a profile with the names of the other kind that fit it. The registry has one version:
+-- who computed the fit from an older one looks again.
+local function define(now, version, kind, name, definition, first_fit)
+  if rc('HEXISTS', K .. kind.definitions, name) == 1 then
+    rc('ZADD', K .. kind.last_used, now, name)
+    return rc('GET', K .. 'rv')
+  end
+  if (rc('GET', K .. 'rv') or '') ~= version then
+    return RACED
+  end
+  for i = first_fit, #ARGV do
+    rc('SADD', K .. kind.mine .. name, ARGV[i])
+    rc('SADD', K .. kind.others .. ARGV[i], name)
+  end
+  rc('HSET', K .. kind.definitions, name, definition)
+  rc('ZADD', K .. kind.last_used, now, name)
+  rc('ZADD', K .. 'due', 'NX', now + SWEEP_EVERY_MS, 's:')
+  local new = next_token(now)
+  rc('SET', K .. 'rv', new)
+  return new
+end

@@ -1,0 +1,47 @@
+-- include: base events lines agents calls exclusions
+-- Gives up calls whose node is gone. Those in line go first, so that no agent set free here is
+-- reserved for one of them. Returns the ids; at most DROP_BATCH, and whether that was all.
+local function drop_waiting(now, c)
+  leave_line(c)
+  forget_exclusions(c.id)
+  forget_call(c)
+  emit(now, 'lost', c.queue, 'c', c.id, 'n', c.node, 'from', 'waiting')
+end
+
+local function drop_reserved(now, c)
+  local agent = load_agent(c.agent)
+  not_due('r:' .. c.id)
+  forget_exclusions(c.id)
+  forget_call(c)
+  rc('HINCRBY', K .. 'qs:' .. c.queue, 'lost_' .. c.state, 1)
+  emit(now, 'lost', c.queue, 'c', c.id, 'n', c.node, 'from', c.state, 'a', c.agent, 'tk', c.token)
+  if agent.next then
+    put_away(now, agent, agent.next, agent.next_why or '')
+  else
+    set_free(now, agent, c.state == 'offered' and agent.idle_since or now)
+  end
+end
+
+local function drop_calls(now, node)
+  local dropped, reserved = {}, {}
+  for _, id in ipairs(rc('SMEMBERS', K .. 'nc:' .. node)) do
+    if #dropped == DROP_BATCH then
+      return dropped, false
+    end
+    local c = load_call(id)
+    if c.state == 'waiting' then
+      drop_waiting(now, c)
+      dropped[#dropped + 1] = id
+    else
+      reserved[#reserved + 1] = id
+    end
+  end
+  for _, id in ipairs(reserved) do
+    if #dropped == DROP_BATCH then
+      return dropped, false
+    end
+    drop_reserved(now, load_call(id))
+    dropped[#dropped + 1] = id
+  end
+  return dropped, true
+end

@@ -1,0 +1,65 @@
+-- include: base
+-- Who did not take which call: `x:CALL` set of agents, `xa:AGENT` calls by the time of the refusal.
+local function exclude(now, call, agent)
+  local of_agent = K .. 'xa:' .. agent
+  rc('SADD', K .. 'x:' .. call, agent)
+  rc('ZADD', of_agent, now, call)
+  due_at(now + REFUSAL_PAUSE_MS, 'x:' .. call)
+  if rc('ZCARD', of_agent) > EXCLUSIONS_PER_AGENT then
+    local oldest = rc('ZPOPMIN', of_agent)[1]
+    rc('SREM', K .. 'x:' .. oldest, agent)
+    if rc('EXISTS', K .. 'x:' .. oldest) == 0 then
+      not_due('x:' .. oldest)
+    end
+  end
+end
+
+local function forget_exclusions(call)
+  local agents = rc('SMEMBERS', K .. 'x:' .. call)
+  if #agents == 0 then
+    return
+  end
+  for _, agent in ipairs(agents) do
+    rc('ZREM', K .. 'xa:' .. agent, call)
+  end
+  rc('DEL', K .. 'x:' .. call)
+  not_due('x:' .. call)
+end
+
+-- Whether an agent who is signed in and has not refused this call could take it, now or later.
+local function others_could(c)
+  if c.named ~= '' then
+    return false
+  end
+  local refused = K .. 'x:' .. c.id
+  local most = rc('SCARD', refused)
+  for _, profile in ipairs(rc('SMEMBERS', K .. 'cp:' .. c.class)) do
+    local signed_in = K .. 'si:' .. profile
+    local count = rc('SCARD', signed_in)
+    if count > most or (count > 0 and #rc('SDIFF', signed_in, refused) > 0) then
+      return true
+    end
+  end
+  return false
+end
+
+-- Lets a call come again to those who did not take it. Returns whether any may have it now.
+local function lift_exclusions(now, c)
+  if not others_could(c) then
+    forget_exclusions(c.id)
+    return true
+  end
+  local lifted, key = false, K .. 'x:' .. c.id
+  for _, agent in ipairs(rc('SMEMBERS', key)) do
+    local refused_at = tonumber(rc('ZSCORE', K .. 'xa:' .. agent, c.id))
+    if refused_at + EXCLUSION_MAX_MS <= now then
+      rc('SREM', key, agent)
+      rc('ZREM', K .. 'xa:' .. agent, c.id)
+      lifted = true
+    end
+  end
+  if rc('EXISTS', key) == 1 then
+    due_at(now + REFUSAL_PAUSE_MS, 'x:' .. c.id)
+  end
+  return lifted
+end

@@ -1,0 +1,38 @@
+-- include: base
+-- The waiting line of each class `w:C`, the best call of each class `h` (of those that name an agent
+-- `h:AGENT`), and the line of each queue `qw:Q`. A member is the arrival number and the call, so that
+-- calls of one millisecond keep their order.
+local SEQ_DIGITS = 14
+
+local function line_member(seq, call)
+  return string.format('%014d', seq) .. call
+end
+
+local function call_of(member)
+  return string.sub(member, SEQ_DIGITS + 1)
+end
+
+local function heads_key(named)
+  if named == '' then
+    return K .. 'h'
+  end
+  return K .. 'h:' .. named
+end
+
+local function enter_line(c)
+  rc('ZADD', K .. 'w:' .. c.class, c.score, c.member)
+  rc('ZADD', K .. 'qw:' .. c.queue, c.score, c.member)
+  rc('ZADD', heads_key(c.named), 'LT', c.score, c.class)
+end
+
+local function leave_line(c)
+  local line = K .. 'w:' .. c.class
+  rc('ZREM', line, c.member)
+  rc('ZREM', K .. 'qw:' .. c.queue, c.member)
+  local head = rc('ZRANGE', line, 0, 0, 'WITHSCORES')
+  if head[1] then
+    rc('ZADD', heads_key(c.named), head[2], c.class)
+  else
+    rc('ZREM', heads_key(c.named), c.class)
+  end
+end

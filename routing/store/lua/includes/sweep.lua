@@ -1,0 +1,43 @@
+-- include: base tokens
+-- Forgets classes and profiles that nobody has used for long. Returns when to look again, or nil.
+local function unused(now, last_used)
+  return rc('ZRANGE', K .. last_used, '-inf', now - UNUSED_AFTER_MS, 'BYSCORE', 'LIMIT', 0, SWEEP_BATCH)
+end
+
+local function sweep_one(now, name, kind)
+  if rc('EXISTS', K .. kind.used .. name) == 1 then
+    rc('ZADD', K .. kind.last_used, now, name)
+    return
+  end
+  for _, other in ipairs(rc('SMEMBERS', K .. kind.mine .. name)) do
+    rc('SREM', K .. kind.others .. other, name)
+  end
+  rc('DEL', K .. kind.mine .. name)
+  rc('HDEL', K .. kind.definitions, name)
+  rc('ZREM', K .. kind.last_used, name)
+end
+
+local function sweep(now)
+  local kinds = {
+    { definitions = 'cl', last_used = 'ck', used = 'w:', mine = 'cp:', others = 'pc:' },
+    { definitions = 'pf', last_used = 'pk', used = 'si:', mine = 'pc:', others = 'cp:' },
+  }
+  local swept, full = false, false
+  for _, kind in ipairs(kinds) do
+    local names = unused(now, kind.last_used)
+    for _, name in ipairs(names) do
+      sweep_one(now, name, kind)
+      swept = true
+    end
+    full = full or #names == SWEEP_BATCH
+  end
+  if swept then
+    rc('SET', K .. 'rv', next_token(now))
+  end
+  if full then
+    return now
+  end
+  if rc('EXISTS', K .. 'cl', K .. 'pf') > 0 then
+    return now + SWEEP_EVERY_MS
+  end
+end

@@ -1,0 +1,34 @@
+-- include: base calls agents exclusions ending
+-- The agent did not take the call, which keeps its place and is kept away from this agent for a while.
+-- KEYS[1]  prefix of the site
+-- ARGV     1 now, 2 call, 3 agent, 4 token, 5 reason, 6 state of the agent after, 7 rest of the agent (ms),
+--          8 whether it counts as unanswered (1 or 0)
+-- Returns  0, or -3 where that reservation is not in force
+local now, token, state = tonumber(ARGV[1]), ARGV[4], ARGV[6]
+local c = load_call(ARGV[2])
+local agent = load_agent(ARGV[3])
+if not c or c.state ~= 'offered' or c.agent ~= agent.id or c.token ~= token then
+  local said = rc('HMGET', K .. 'a:' .. agent.id, 'lt', 'lk')
+  if said[1] == token and said[2] == 'reject' then
+    return OK
+  end
+  return STALE_TOKEN
+end
+emit(now, 'rejected', c.queue, 'c', c.id, 'a', agent.id, 'tk', token, 'why', ARGV[5])
+exclude(now, c.id, agent.id)
+remember(agent.id, token, 'reject', 0)
+if ARGV[8] == '1' then
+  rc('HINCRBY', K .. 'a:' .. agent.id, 'un', 1)
+end
+requeue(now, c)
+local rest = tonumber(ARGV[7])
+if state ~= 'available' then
+  put_away(now, agent, state, ARGV[5])
+elseif rest > 0 then
+  set_state(now, agent, 'available', '')
+  emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
+  due_at(now + rest, 'a:' .. agent.id)
+else
+  set_free(now, agent, now)
+end
+return OK

@@ -1,0 +1,68 @@
+-- include: base agents calls exclusions drop sweep
+-- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
+-- who signed out, x:CALL end of a refusal's pause, n:NODE end of a lease, s: unused classes and profiles.
+-- KEYS[1]  prefix of the site
+-- ARGV     1 now
+-- Returns  when the next thing falls due (ms), or -1 where nothing will
+local now = tonumber(ARGV[1])
+local on = {}
+
+-- The owner had the time to say what came of it and did not.
+function on.r(id)
+  local c = load_call(id)
+  local agent = load_agent(c.agent)
+  tell_withdrawn(now, c, 'deadline')
+  exclude(now, id, agent.id)
+  rc('HINCRBY', K .. 'a:' .. agent.id, 'un', 1)
+  requeue(now, c)
+  set_free(now, agent, now)
+end
+
+function on.a(id)
+  local agent = load_agent(id)
+  if agent.state == 'wrapup' then
+    go_on(now, agent)
+  elseif agent.state == 'available' then
+    seek_call(now, agent, now)
+  elseif agent.state == 'offline' then
+    rc('DEL', K .. 'a:' .. id)
+  end
+end
+
+function on.x(id)
+  local c = load_call(id)
+  if lift_exclusions(now, c) and c.state == 'waiting' then
+    leave_line(c)
+    place(now, c)
+  end
+end
+
+function on.n(node)
+  local _, all = drop_calls(now, node)
+  if all then
+    rc('DEL', K .. 'off:' .. node)
+    emit(now, 'node-died', '', 'n', node)
+  else
+    due_at(now, 'n:' .. node)
+  end
+end
+
+function on.s()
+  local again = sweep(now)
+  if again then
+    due_at(again, 's:')
+  end
+end
+
+local due = rc('ZRANGE', K .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, TICK_BATCH)
+for _, what in ipairs(due) do
+  -- One thing carried out may have settled another of this batch.
+  if rc('ZREM', K .. 'due', what) == 1 then
+    on[string.sub(what, 1, 1)](string.sub(what, 3))
+  end
+end
+local first = rc('ZRANGE', K .. 'due', 0, 0, 'WITHSCORES')
+if first[1] then
+  return tonumber(first[2])
+end
+return -1
