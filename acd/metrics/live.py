@@ -15,8 +15,22 @@ from acd.directory.model import Directory
 from acd.metrics.counts import NodeCounts
 
 _METHODS = frozenset(
-    ("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER")
-    + ("REGISTER", "SUBSCRIBE", "UPDATE")
+    [
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "INFO",
+        "INVITE",
+        "MESSAGE",
+        "NOTIFY",
+        "OPTIONS",
+        "PRACK",
+        "PUBLISH",
+        "REFER",
+        "REGISTER",
+        "SUBSCRIBE",
+        "UPDATE",
+    ]
 )
 _LIVE_STATES = tuple(state for state in State if state is not State.ENDED)
 

@@ -1,0 +1,125 @@
+"""The control plane as one aiohttp application, and the server that listens for it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import secrets
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from acd.control import agents, calls, health, openapi, queues, records
+from acd.control.auth import ROLE, Gate
+from acd.control.ports import ControlContext
+from acd.control.problems import response_to
+from acd.control.route import REQUEST_ID, Route, bind
+
+LARGEST_BODY = 64 * 1024
+REQUEST_SECONDS = 10.0
+_IDLE_SECONDS = 30.0
+_GRACE_SECONDS = 2.0
+_REQUEST_ID_FORM = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "acd",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
+    """Everything that the control plane answers to."""
+    own = (
+        *queues.ROUTES,
+        *agents.ROUTES,
+        *calls.ROUTES,
+        *records.ROUTES,
+        *health.routes(open_metrics=open_metrics),
+    )
+    return (*own, *openapi.routes(own))
+
+
+def build_app(
+    context: ControlContext, *, open_metrics: bool = False, request_seconds: float = REQUEST_SECONDS
+) -> web.Application:
+    """The application. `open_metrics` lets /metrics be read without a token."""
+    routes = declared_routes(open_metrics=open_metrics)
+    gate = Gate(context.tokens, {(route.method, route.path): route.role for route in routes})
+    app = web.Application(middlewares=[_guard(gate, request_seconds)], client_max_size=LARGEST_BODY)
+    for route in routes:
+        if route.method == "GET":
+            app.router.add_get(route.path, bind(route, context))
+        else:
+            app.router.add_route(route.method, route.path, bind(route, context))
+    return app
+
+
+def _guard(gate: Gate, request_seconds: float) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every request passes here: its id, its time limit, its token, its errors, its headers."""
+        asked = request.headers.get("X-Request-Id", "")
+        request_id = asked if _REQUEST_ID_FORM.match(asked) else secrets.token_hex(8)
+        request[REQUEST_ID] = request_id
+        response: web.StreamResponse
+        try:
+            async with asyncio.timeout(request_seconds):
+                request[ROLE] = await gate.admit(request)
+                response = await handler(request)
+        except Exception as error:
+            response = response_to(error, request_id)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = request_id
+        return response
+
+    return guard
+
+
+class ControlServer:
+    """Listens on one address. Port 0 takes any free port; `address` says which."""
+
+    def __init__(self, context: ControlContext, host: str, port: int) -> None:
+        self._runner = web.AppRunner(
+            build_app(context, open_metrics=is_loopback(host)),
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=_IDLE_SECONDS,
+            shutdown_timeout=_GRACE_SECONDS,
+        )
+        self._host = host
+        self._port = port
+
+    async def start(self) -> None:
+        """Raises OSError where the address cannot be had."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+
+    async def stop(self) -> None:
+        """Requests under way have two seconds to end."""
+        await self._runner.cleanup()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the first listening socket; only while started."""
+        host, port, *_ = self._runner.addresses[0]
+        return str(host), int(port)
+
+    @property
+    def url(self) -> str:
+        host, port = self.address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host` (a literal address or "localhost")."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

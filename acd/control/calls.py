@@ -1,0 +1,69 @@
+"""/v1/calls: the live calls of this node; a supervisor may end one."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from acd.calls.model import State
+from acd.calls.view import CallView
+from acd.control.auth import Role
+from acd.control.problems import not_found
+from acd.control.route import Ask, Route
+from acd.control.words import Masked, Seconds, Time, caller_for, time_of
+
+
+class Call(BaseModel):
+    id: str
+    state: State
+    queue: str | None
+    agent: str | None = Field(description="Who is rung or talks.")
+    caller: Masked
+    called: str
+    started_at: Time
+    waiting_seconds: Seconds
+    language: str | None
+    node: str
+
+
+class Calls(BaseModel):
+    items: list[Call]
+
+
+def call_of(view: CallView, role: Role) -> Call:
+    return Call(
+        id=view.id,
+        state=State(view.state),
+        queue=view.queue or None,
+        agent=view.agent or None,
+        caller=caller_for(role, view.caller),
+        called=view.called,
+        started_at=time_of(view.started_at),
+        waiting_seconds=max(view.waiting_seconds, 0.0),
+        language=view.language or None,
+        node=view.node,
+    )
+
+
+async def list_calls(ask: Ask) -> Calls:
+    return Calls(items=[call_of(view, ask.role) for view in ask.context.calls.live()])
+
+
+async def show_call(ask: Ask) -> Call:
+    view = ask.context.calls.find(ask.name("id"))
+    if view is None:
+        raise not_found("live call")
+    return call_of(view, ask.role)
+
+
+async def end_call(ask: Ask) -> None:
+    if not ask.context.calls.hang_up(ask.name("id")):
+        raise not_found("live call")
+
+
+ROUTES = (
+    Route("GET", "/v1/calls", list_calls, Role.VIEWER, "calls", "Live calls of this node", answer=Calls),
+    Route(
+        "GET", "/v1/calls/{id}", show_call, Role.VIEWER, "calls", "One live call", answer=Call, errors=(404,)
+    ),
+    Route("DELETE", "/v1/calls/{id}", end_call, Role.SUPERVISOR, "calls", "Hang up a call", errors=(404,)),
+)

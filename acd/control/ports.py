@@ -1,0 +1,88 @@
+"""What the control plane needs of the rest of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from acd.agents.staffing import LiveStore, Staffing
+from acd.calls.record import CallRecord
+from acd.calls.view import CallView
+from acd.clock import Clock
+from acd.directory.model import Directory
+from routing.model import AgentState, AgentStatus
+
+
+class Calls(Protocol):
+    """The live calls of this node."""
+
+    def live(self) -> Sequence[CallView]: ...
+
+    def find(self, call_id: str) -> CallView | None: ...
+
+    def hang_up(self, call_id: str) -> bool:
+        """Begin to end a call. False where there is none of that id."""
+        ...
+
+
+class Agents(Protocol):
+    async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:
+        """Raises acd.agents.desk.UnknownAgent, acd.agents.desk.StateNotAllowed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which records; None matches all. Times in seconds since the epoch, by the start of the call."""
+
+    queue: str | None = None
+    agent: str | None = None
+    outcome: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+class RecordPage(Protocol):
+    @property
+    def records(self) -> Sequence[CallRecord]: ...
+
+    @property
+    def next_cursor(self) -> str | None:
+        """Where the next page begins; None on the last."""
+        ...
+
+
+class Records(Protocol):
+    async def records(self, filters: RecordFilter, cursor: str | None, limit: int) -> RecordPage:
+        """Newest first. Raises ValueError for a cursor that is none of ours."""
+        ...
+
+
+class Tokens(Protocol):
+    async def verify(self, token: str) -> str | None:
+        """The role of a token in force (viewer, supervisor, admin), or None."""
+        ...
+
+
+class MetricsText(Protocol):
+    async def render(self) -> bytes:
+        """The Prometheus text format, version 0.0.4."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlContext:
+    """Everything that a handler may touch."""
+
+    directory: Callable[[], Directory]
+    store: LiveStore
+    calls: Calls
+    agents: Agents
+    records: Records
+    tokens: Tokens
+    metrics: MetricsText
+    ready: Callable[[], Mapping[str, bool]]
+    """Part of the node -> whether it can do its work; the node is ready when all can."""
+    clock: Clock
+    staffing: Staffing = field(default_factory=Staffing)

@@ -1,0 +1,135 @@
+"""/v1/records: what became of every call, newest first."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from acd.calls.record import CallRecord, Outcome
+from acd.calls.record import Segment as RecordedSegment
+from acd.control.auth import Role
+from acd.control.ports import RecordFilter
+from acd.control.problems import Problem
+from acd.control.route import Ask, Route
+from acd.control.words import Masked, Seconds, Time, caller_for, time_of
+
+_NAME = Annotated[str, Field(min_length=1, max_length=64)]
+_MOMENT = Annotated[AwareDatetime, Field(description="By the start of the call; RFC 3339 with a zone.")]
+
+
+class RecordQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    queue: _NAME | None = None
+    agent: _NAME | None = None
+    outcome: Outcome | None = None
+    since: _MOMENT | None = Field(default=None, alias="from")
+    until: _MOMENT | None = Field(default=None, alias="to")
+    cursor: str | None = Field(default=None, max_length=256, description="`next_cursor` of the page before.")
+    limit: int = Field(default=50, ge=1, le=500)
+
+
+class Segment(BaseModel):
+    """One state of the call, until the next segment."""
+
+    state: str
+    at: Time
+    queue: str | None
+    agent: str | None
+
+
+class Record(BaseModel):
+    id: str
+    node: str
+    trunk: str | None
+    caller: Masked
+    called: str
+    language: str | None
+    queue: str | None
+    agent: str | None
+    outcome: Outcome
+    started_at: Time
+    answered_at: Time | None = Field(description="When an agent answered.")
+    ended_at: Time
+    wait_seconds: Seconds
+    talk_seconds: Seconds
+    hold_seconds: Seconds
+    hangup_side: Literal["caller", "agent", "system"]
+    cause: str
+    offers: int = Field(description="Times that an agent was rung for it.")
+    packets_lost: int
+    jitter_seconds: float
+    segments: list[Segment]
+
+
+class Records(BaseModel):
+    items: list[Record]
+    next_cursor: str | None = Field(description="Null on the last page.")
+
+
+def record_of(record: CallRecord, role: Role) -> Record:
+    return Record(
+        id=record.id,
+        node=record.node,
+        trunk=record.trunk or None,
+        caller=caller_for(role, record.caller),
+        called=record.called,
+        language=record.language or None,
+        queue=record.queue or None,
+        agent=record.agent or None,
+        outcome=record.outcome,
+        started_at=time_of(record.started_at),
+        answered_at=None if record.answered_at is None else time_of(record.answered_at),
+        ended_at=time_of(record.ended_at),
+        wait_seconds=max(record.wait_seconds, 0.0),
+        talk_seconds=max(record.talk_seconds, 0.0),
+        hold_seconds=max(record.hold_seconds, 0.0),
+        hangup_side=record.hangup_side,
+        cause=record.cause,
+        offers=record.offers,
+        packets_lost=record.packets_lost,
+        jitter_seconds=record.jitter_seconds,
+        segments=[_segment_of(segment) for segment in record.segments],
+    )
+
+
+def _segment_of(segment: RecordedSegment) -> Segment:
+    return Segment(
+        state=segment.state,
+        at=time_of(segment.at),
+        queue=segment.queue or None,
+        agent=segment.agent or None,
+    )
+
+
+async def list_records(ask: Ask) -> Records:
+    query = ask.query(RecordQuery)
+    filters = RecordFilter(
+        queue=query.queue,
+        agent=query.agent,
+        outcome=query.outcome,
+        since=query.since.timestamp() if query.since else None,
+        until=query.until.timestamp() if query.until else None,
+    )
+    try:
+        page = await ask.context.records.records(filters, query.cursor, query.limit)
+    except ValueError as error:
+        raise Problem(400, "bad-cursor", "The cursor is none that this service gave out.") from error
+    return Records(
+        items=[record_of(record, ask.role) for record in page.records], next_cursor=page.next_cursor
+    )
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/records",
+        list_records,
+        Role.VIEWER,
+        "records",
+        "Call records, newest first",
+        answer=Records,
+        query=RecordQuery,
+    ),
+)

@@ -1,0 +1,114 @@
+"""How a route is declared, and what its handler is given. The OpenAPI document is made of the same words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from acd.control.auth import ROLE, Role
+from acd.control.ports import ControlContext
+from acd.control.problems import Problem, invalid
+
+log = structlog.get_logger(__name__)
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+REQUEST_ID = web.RequestKey("request_id", str)
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request that was let in."""
+
+    context: ControlContext
+    route: Route
+    request: web.Request
+    role: Role
+
+    def name(self, key: str) -> str:
+        """A part of the path, decoded; any text."""
+        return self.request.match_info[key]
+
+    def query(self, model: type[ModelT]) -> ModelT:
+        """The query parameters. Raises Problem 400."""
+        self._check_declared(model, self.route.query)
+        try:
+            return model.model_validate(dict(self.request.query))
+        except ValidationError as error:
+            raise invalid(error, "query") from error
+
+    async def body(self, model: type[ModelT]) -> ModelT:
+        """The JSON body. Raises Problem 400, 413, 415, 422."""
+        self._check_declared(model, self.route.body)
+        if self.request.content_type != "application/json":
+            raise Problem(415, "unsupported-media-type", "Send the body as application/json.")
+        try:
+            return model.model_validate_json(await self.request.read())
+        except ValidationError as error:
+            raise invalid(error, "body") from error
+
+    def _check_declared(self, used: type[BaseModel], declared: type[BaseModel] | None) -> None:
+        if used is not declared:
+            raise TypeError(f"{self.route.path}: {used.__name__} is not what the route declares")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `answer` is the model of the 200; None means 204 without a body."""
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    handler: Callable[[Ask], Awaitable[BaseModel | web.Response | None]]
+    role: Role
+    tag: str
+    summary: str
+    answer: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    media_type: str = "application/json"
+    """Of the 200."""
+    errors: tuple[int, ...] = ()
+    """Statuses beside the ones that any route of its role may answer."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The placeholders of the path."""
+        return tuple(_PLACEHOLDER.findall(self.path))
+
+
+def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The aiohttp handler of a route."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        role = request[ROLE]
+        answer = await route.handler(Ask(context, route, request, role))
+        if route.method != "GET":
+            _note_change(route, request.match_info, role, request[REQUEST_ID])
+        match answer:
+            case web.Response():
+                return answer
+            case BaseModel():
+                return web.Response(
+                    body=answer.model_dump_json(by_alias=True), content_type="application/json"
+                )
+        return web.Response(status=204)
+
+    return handle
+
+
+def _note_change(route: Route, names: Mapping[str, Any], role: Role, request_id: str) -> None:
+    log.info(
+        "api-change",
+        method=route.method,
+        route=route.path,
+        target=dict(names),
+        role=role.name.lower(),
+        request_id=request_id,
+    )

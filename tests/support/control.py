@@ -1,0 +1,212 @@
+"""A centre that the control plane can be tried against: a directory and fakes of its ports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from acd.agents.desk import StateNotAllowed, UnknownAgent
+from acd.calls.record import CallRecord, Segment
+from acd.calls.view import CallView
+from acd.control.app import build_app
+from acd.control.ports import ControlContext, RecordFilter
+from acd.directory.model import Agent, Directory, Queue, Trunk
+from routing.model import AgentState, AgentStatus, QueueStatus
+
+NOW = 1_800_000_000.0
+TOKENS = {"viewer": "acd_v", "supervisor": "acd_s", "admin": "acd_a"}
+
+
+class FixedClock:
+    """Stands still until told otherwise."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+
+def a_directory() -> Directory:
+    queues = {
+        "billing": Queue("billing", requires={"billing": 1}, service_level_seconds=20),
+        "support": Queue("support", requires={"support": 3}, service_level_seconds=25),
+    }
+    agents = {
+        "anna": Agent("anna", "1001", name="Anna", skills={"billing": 5, "support": 3}, team="day"),
+        "bert": Agent("bert", "1002", name='<b onload="x">Bert</b>', skills={"billing": 1, "support": 2}),
+        "cleo": Agent("cleo", "1003", skills={"support": 9}),
+    }
+    trunks = {"carrier": Trunk("carrier", (ip_network("127.0.0.2/32"),), max_calls=2)}
+    return Directory(revision=1, trunks=trunks, queues=queues, agents=agents)
+
+
+@dataclass
+class FakeStore:
+    """Live state as given; raises `failure` where set."""
+
+    queue_statuses: dict[str, QueueStatus] = field(default_factory=dict)
+    agent_statuses: dict[str, AgentStatus] = field(default_factory=dict)
+    failure: Exception | None = None
+    reads: int = 0
+
+    async def queues(self, names: Sequence[str]) -> Sequence[QueueStatus]:
+        self.reads += 1
+        if self.failure:
+            raise self.failure
+        return [self.queue_statuses[name] for name in names if name in self.queue_statuses]
+
+    async def agents(self, agent_ids: Sequence[str]) -> Mapping[str, AgentStatus]:
+        if self.failure:
+            raise self.failure
+        return {agent: self.agent_statuses[agent] for agent in agent_ids if agent in self.agent_statuses}
+
+
+@dataclass
+class FakeCalls:
+    views: dict[str, CallView] = field(default_factory=dict)
+    hung_up: list[str] = field(default_factory=list)
+
+    def live(self) -> Sequence[CallView]:
+        return list(self.views.values())
+
+    def find(self, call_id: str) -> CallView | None:
+        return self.views.get(call_id)
+
+    def hang_up(self, call_id: str) -> bool:
+        if call_id not in self.views:
+            return False
+        self.hung_up.append(call_id)
+        return True
+
+
+@dataclass
+class FakeAgents:
+    known: frozenset[str] = frozenset({"anna", "bert", "cleo"})
+    unregistered: frozenset[str] = frozenset({"cleo"})
+    changes: list[tuple[str, AgentState, str]] = field(default_factory=list)
+
+    async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:
+        if agent_id not in self.known:
+            raise UnknownAgent(agent_id)
+        if state is AgentState.AVAILABLE and agent_id in self.unregistered:
+            raise StateNotAllowed("no registered phone; register it first")
+        self.changes.append((agent_id, state, reason))
+        return AgentStatus(agent_id, state, int(NOW * 1000), reason)
+
+
+@dataclass
+class Page:
+    records: Sequence[CallRecord]
+    next_cursor: str | None
+
+
+@dataclass
+class FakeRecords:
+    kept: list[CallRecord] = field(default_factory=list)
+    asked: list[tuple[RecordFilter, str | None, int]] = field(default_factory=list)
+
+    async def records(self, filters: RecordFilter, cursor: str | None, limit: int) -> Page:
+        self.asked.append((filters, cursor, limit))
+        if cursor is not None and not cursor.isdigit():
+            raise ValueError("not a cursor")
+        start = int(cursor or 0)
+        page = self.kept[start : start + limit]
+        more = start + limit < len(self.kept)
+        return Page(page, str(start + limit) if more else None)
+
+
+class FakeTokens:
+    async def verify(self, token: str) -> str | None:
+        return {value: role for role, value in TOKENS.items()}.get(token)
+
+
+class FakeMetrics:
+    async def render(self) -> bytes:
+        return b"acd_redis_up 1\n"
+
+
+def a_call(call_id: str = "c1") -> CallView:
+    return CallView(
+        id=call_id,
+        state="queued",
+        queue="billing",
+        agent="",
+        caller="+37255512345",
+        called="+3726000200",
+        started_at=NOW - 30,
+        waiting_seconds=12.5,
+        language="et",
+        node="a",
+    )
+
+
+def a_record(call_id: str = "r1", **changes: object) -> CallRecord:
+    record = CallRecord(
+        id=call_id,
+        node="a",
+        caller="+37255512345",
+        called="+3726000200",
+        trunk="carrier",
+        language="et",
+        queue="billing",
+        agent="anna",
+        outcome="answered",
+        started_at=NOW - 100,
+        answered_at=NOW - 80,
+        ended_at=NOW - 20,
+        wait_seconds=15.0,
+        talk_seconds=60.0,
+        hangup_side="caller",
+        cause="normal",
+        offers=1,
+        segments=(Segment("queued", NOW - 95, "billing"), Segment("talking", NOW - 80, "billing", "anna")),
+    )
+    names = record.__struct_fields__
+    return CallRecord(**{**{name: getattr(record, name) for name in names}, **changes})  # type: ignore[arg-type]
+
+
+@dataclass
+class Centre:
+    """The fakes of one context, to arrange and to look at."""
+
+    store: FakeStore = field(default_factory=FakeStore)
+    calls: FakeCalls = field(default_factory=FakeCalls)
+    agents: FakeAgents = field(default_factory=FakeAgents)
+    records: FakeRecords = field(default_factory=FakeRecords)
+    ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
+    directory: Directory = field(default_factory=a_directory)
+    clock: FixedClock = field(default_factory=FixedClock)
+
+    def context(self, **changes: object) -> ControlContext:
+        context = ControlContext(
+            directory=lambda: self.directory,
+            store=self.store,
+            calls=self.calls,
+            agents=self.agents,
+            records=self.records,
+            tokens=FakeTokens(),
+            metrics=FakeMetrics(),
+            ready=lambda: self.ready,
+            clock=self.clock,
+        )
+        return replace(context, **changes)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def serving(centre: Centre, **options: object) -> AsyncIterator[TestClient]:
+    """The application on a free port of loopback, and a client of it."""
+    app = build_app(centre.context(), **options)  # type: ignore[arg-type]
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+def bearer(role: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {TOKENS[role]}"}

@@ -1,0 +1,116 @@
+"""Every route against every role; what is not declared is denied."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from acd.control.app import declared_routes
+from acd.control.auth import Role
+from tests.support.control import Centre, a_call, bearer, serving
+
+ROUTES = declared_routes(open_metrics=False)
+ROLES = {None: Role.NOBODY, "viewer": Role.VIEWER, "supervisor": Role.SUPERVISOR, "admin": Role.ADMIN}
+LEAST = {
+    ("GET", "/v1/queues"): "viewer",
+    ("GET", "/v1/queues/{name}"): "viewer",
+    ("GET", "/v1/agents"): "viewer",
+    ("GET", "/v1/agents/{id}"): "viewer",
+    ("POST", "/v1/agents/{id}/state"): "supervisor",
+    ("GET", "/v1/calls"): "viewer",
+    ("GET", "/v1/calls/{id}"): "viewer",
+    ("DELETE", "/v1/calls/{id}"): "supervisor",
+    ("GET", "/v1/records"): "viewer",
+    ("GET", "/healthz"): None,
+    ("GET", "/readyz"): None,
+    ("GET", "/metrics"): "viewer",
+    ("GET", "/v1/openapi.json"): None,
+    ("GET", "/v1/docs"): None,
+}
+
+
+def test_every_route_is_listed_here_with_its_least_role():
+    assert {(route.method, route.path): route.role for route in ROUTES} == {
+        key: ROLES[role] for key, role in LEAST.items()
+    }
+
+
+@pytest.mark.parametrize("role", list(ROLES))
+@pytest.mark.parametrize(("method", "path"), list(LEAST))
+async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, path: str, role: str | None):
+    centre = Centre()
+    centre.calls.views["c1"] = a_call()
+    queue_or_id = "billing" if "queues" in path else "anna" if "agents" in path else "c1"
+    url = path.replace("{name}", queue_or_id).replace("{id}", queue_or_id)
+    body = {"json": {"state": "paused", "reason": "lunch"}} if method == "POST" else {}
+    async with serving(centre) as client:
+        response = await client.request(method, url, headers=bearer(role) if role else {}, **body)
+    needed = ROLES[LEAST[method, path]]
+    if ROLES[role] >= needed:
+        assert response.status in (200, 204)
+    elif role is None:
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+    else:
+        assert response.status == 403
+        assert "insufficient_scope" in response.headers["WWW-Authenticate"]
+        assert centre.calls.hung_up == []
+        assert centre.agents.changes == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer wrong",
+        "Bearer ",
+        "Bearer",
+        "Basic YWNkX3Y6",
+        "acd_v",
+        "Bearer " + "x" * 5000,
+        "Bearer acd_v acd_s",
+        "Bearer \xff\xfe",
+    ],
+)
+async def test_a_header_that_holds_no_token_in_force_is_refused(header: str):
+    async with serving(Centre()) as client:
+        response = await client.get("/v1/queues", headers={"Authorization": header})
+        assert response.status == 401
+        problem = await response.json()
+    assert "invalid_token" in response.headers["WWW-Authenticate"]
+    assert problem["type"] == "urn:acd:problem:unauthorised"
+    assert header not in str(problem)
+
+
+async def test_the_scheme_is_read_in_any_case():
+    async with serving(Centre()) as client:
+        response = await client.get("/v1/queues", headers={"Authorization": "bEaReR acd_v"})
+    assert response.status == 200
+
+
+async def test_without_a_token_unknown_paths_and_methods_look_like_known_ones():
+    async with serving(Centre()) as client:
+        for method, path in [
+            ("GET", "/v1/nothing"),
+            ("PUT", "/v1/queues"),
+            ("GET", "/"),
+            ("GET", "/v1/queues"),
+        ]:
+            response = await client.request(method, path)
+            assert response.status == 401, path
+
+
+async def test_metrics_need_no_token_where_only_this_machine_can_ask():
+    async with serving(Centre(), open_metrics=True) as client:
+        assert (await client.get("/metrics")).status == 200
+        assert (await client.get("/v1/queues")).status == 401
+
+
+async def test_a_refused_token_leaves_one_fixed_line_with_the_peer_only(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING, "acd.security"):
+        async with serving(Centre()) as client:
+            await client.get(
+                "/v1/queues?x=evil", headers={"Authorization": "Bearer evil", "User-Agent": "evil"}
+            )
+    lines = [record.getMessage() for record in caplog.records if record.name == "acd.security"]
+    assert lines == ["acd-security event=auth-failure method=HTTP source=127.0.0.1 transport=http"]
