@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import audioop
 import math
+import struct
 import wave
 from pathlib import Path
 
@@ -34,18 +35,20 @@ def write_wav(path: Path, pcm: bytes, *, rate: int = RATE) -> Path:
 
 
 def read_wav(path: Path) -> bytes:
-    """The samples of a mono 16-bit WAV file, at 8000 a second.
+    """The samples of a 16-bit WAV file as mono at 8000 a second.
 
-    A file that is still being written has no length in its header; what lies behind the header is read then.
+    A recording that is still being written has lengths of nothing in its header, so they are not believed.
     """
-    with wave.open(str(path), "rb") as file:
-        rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-        pcm = file.readframes(file.getnframes())
-    if not pcm:
-        pcm = path.read_bytes()[44:]
-        pcm = pcm[: len(pcm) - len(pcm) % (width * channels)]
-    if width != 2:
-        pcm = audioop.lin2lin(pcm, width, 2)
+    data = path.read_bytes()
+    form, body = data.find(b"fmt "), data.find(b"data")
+    if form < 0 or body < 0:
+        return b""
+    channels, rate = struct.unpack_from("<HI", data, form + 10)
+    (length,) = struct.unpack_from("<I", data, body + 4)
+    pcm = data[body + 8 :]
+    if 0 < length < len(pcm):
+        pcm = pcm[:length]
+    pcm = pcm[: len(pcm) - len(pcm) % (2 * channels)]
     if channels == 2:
         pcm = audioop.tomono(pcm, 2, 0.5, 0.5)
     if rate != RATE:

@@ -1,6 +1,6 @@
 """A scripted SIP caller over UDP, by plain text templates; it shares no code with the service on purpose.
 
-It is an honest, simple telephone: it retransmits its requests, acknowledges every final response, answers BYE,
+It is an honest, simple telephone: it retransmits its requests, acknowledges final responses, answers BYE,
 re-INVITE and OPTIONS, and can be told to be rude (no ACK).
 """
 

@@ -1,4 +1,4 @@
-"""One RTP stream's far end on asyncio: sends a tone or silence every 20 ms, keeps what it hears, sends digits."""
+"""The far end of one RTP stream: sends a tone or silence every 20 ms, keeps what it hears, sends digits."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.support.net import free_port
+from tests.support.registration import register_all
 
 SCENARIOS = Path(__file__).parent.parent / "e2e" / "scenarios"
 TRUNK_HOST = "127.0.0.2"
@@ -49,8 +50,7 @@ class AgentPhone:
 
     @property
     def line(self) -> str:
-        login = f"[authentication username={self.user} password={self.password}]"
-        return f"{self.user};{login};{int(self.behaviour)};{self.ring_ms};{self.talk_ms}"
+        return f"{self.user};{int(self.behaviour)};{self.ring_ms};{self.talk_ms}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class SippResult:
 
 
 class Sipp:
-    """One SIPp process: `async with Sipp("caller", server, calls=10) as sipp: result = await sipp.finished()`."""
+    """One SIPp process: `async with Sipp("caller", server, calls=10) as sipp: await sipp.finished()`."""
 
     def __init__(
         self,
@@ -229,21 +229,6 @@ async def run(scenario: str, server: tuple[str, int], *, calls: int = 1, **more:
         return await sipp.finished()
 
 
-async def register(
-    server: tuple[str, int],
-    phones: Sequence[AgentPhone],
-    *,
-    port: int,
-    host: str = "127.0.0.1",
-    **more: object,
-) -> None:
-    """Register every phone from one port, then leave the port for `agents`."""
-    result = await run(
-        "register", server, calls=len(phones), host=host, port=port, users=phones, rate=100.0, **more
-    )
-    result.assert_clean(len(phones))
-
-
 class Agents:
     """Registered phones that take calls: `async with Agents(server, phones) as agents`."""
 
@@ -274,7 +259,9 @@ class Agents:
         return self._sipp.port
 
     async def __aenter__(self) -> Agents:
-        await register(self._server, self.phones, port=self.port, host=self._host)
+        accounts = [(phone.user, phone.password) for phone in self.phones]
+        statuses = await register_all(self._server, accounts, host=self._host, port=self.port)
+        assert set(statuses) == {200}, f"registration: {statuses}"
         await self._sipp.start()
         return self
 

@@ -1,0 +1,281 @@
+"""baresip 1.0 as an agent's softphone with real audio: says a WAV file, records what it hears.
+
+It is steered over its control socket (netstrings with JSON). Its directory lies in a temporary folder;
+the process is ended by its own id. baresip 1.0 knows digest with MD5 only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.support.audio import read_wav, tone, write_wav
+from tests.support.net import free_port
+
+MODULES = "/usr/lib/baresip/modules"
+_CONFIG = """\
+poll_method epoll
+sip_listen {host}:{port}
+call_local_timeout 120
+call_max_calls 4
+audio_path {dir}
+audio_source aufile,{dir}/voice.wav
+audio_player aubridge,heard
+audio_alert aubridge,alert
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+audio_txmode thread
+audio_level no
+audio_buffer 20-160
+rtp_ports {rtp}-{rtp_last}
+rtcp_mux no
+jitter_buffer_delay 1-5
+net_interface {host}
+module_path {modules}
+module g711.so
+module aufile.so
+module aubridge.so
+module sndfile.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{control}
+snd_path {dir}
+"""
+_ACCOUNT = (
+    "<sip:{user}@{server}:{server_port};transport={transport}>;auth_user={user};auth_pass={password};"
+    "answermode={answer};regint={interval};audio_codecs={codecs};ptime=20;dtmfmode=rtpevent;"
+    "100rel=no\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event of baresip: REGISTER_OK, CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED, ..."""
+
+    type: str
+    param: str
+
+
+class BaresipError(RuntimeError):
+    """baresip refused a command, or died."""
+
+
+class Baresip:
+    """One softphone: `async with Baresip(server, "1001", "secret", says=700) as phone`.
+
+    `says` is the tone in Hz that it sends in a call; `interval` is the registration time in seconds.
+    """
+
+    def __init__(
+        self,
+        server: tuple[str, int],
+        user: str,
+        password: str,
+        *,
+        says: float = 700.0,
+        transport: str = "udp",
+        auto_answer: bool = True,
+        codecs: str = "PCMA/8000/1,PCMU/8000/1",
+        interval: int = 300,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.server = server
+        self.user = user
+        self.happened: list[Happening] = []
+        self.dir = Path()
+        self._password = password
+        self._says = says
+        self._transport = transport
+        self._auto_answer = auto_answer
+        self._codecs = codecs
+        self._interval = interval
+        self._host = host
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def __aenter__(self) -> Baresip:
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Start it; returns as soon as it can be steered. It registers by itself."""
+        self.dir = Path(tempfile.mkdtemp(prefix="baresip-"))
+        control = self._write_files()
+        log = (self.dir / "log.txt").open("wb")
+        self._process = await asyncio.create_subprocess_exec(
+            *("baresip", "-f", str(self.dir), "-v"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        log.close()
+        reader = await self._connect(control)
+        self._reading = asyncio.create_task(self._read(reader))
+
+    def _write_files(self) -> int:
+        write_wav(self.dir / "voice.wav", tone(self._says, 120.0))
+        control, rtp = free_port(), free_port() & ~1
+        rtp = min(rtp, 65000)
+        config = _CONFIG.format(
+            host=self._host,
+            port=free_port(),
+            dir=self.dir,
+            rtp=rtp,
+            rtp_last=rtp + 20,
+            control=control,
+            modules=MODULES,
+        )
+        account = _ACCOUNT.format(
+            user=self.user,
+            password=self._password,
+            server=self.server[0],
+            server_port=self.server[1],
+            transport=self._transport,
+            answer="auto" if self._auto_answer else "manual",
+            interval=self._interval,
+            codecs=self._codecs,
+        )
+        (self.dir / "config").write_text(config)
+        (self.dir / "accounts").write_text(account)
+        (self.dir / "contacts").write_text("")
+        return control
+
+    async def _connect(self, control: int) -> asyncio.StreamReader:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    reader, self._writer = await asyncio.open_connection("127.0.0.1", control)
+                except OSError:
+                    if self._process is None or self._process.returncode is not None:
+                        raise BaresipError(self.log) from None
+                    await asyncio.sleep(0.05)
+                else:
+                    return reader
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                size = int((await reader.readuntil(b":"))[:-1])
+                message = json.loads((await reader.readexactly(size + 1))[:-1])
+                if message.get("event"):
+                    self.happened.append(Happening(message["type"], str(message.get("param", ""))))
+                    self._changed.set()
+                else:
+                    self._answers.put_nowait(message)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self._changed.set()
+
+    @property
+    def log(self) -> str:
+        """What it said itself, for the message of a failed test."""
+        path = self.dir / "log.txt"
+        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+
+    async def command(self, name: str, parameters: str = "", *, within: float = 5.0) -> str:
+        """Send one command of baresip's menu and return what it printed."""
+        assert self._writer is not None
+        text = json.dumps({"command": name, "params": parameters, "token": name})
+        self._writer.write(f"{len(text)}:{text},".encode())
+        async with asyncio.timeout(within):
+            answer = await self._answers.get()
+        if not answer.get("ok"):
+            raise BaresipError(f"{name} {parameters}: {answer.get('data')}\n{self.log}")
+        return str(answer.get("data", ""))
+
+    async def until(self, kind: str, *, count: int = 1, within: float = 10.0) -> Happening:
+        """Wait for the `count`-th event of a kind since the start."""
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    found = [item for item in self.happened if item.type == kind]
+                    if len(found) >= count:
+                        return found[count - 1]
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {kind} within {within} s; saw {self.happened}\n{self.log}") from None
+
+    def times(self, kind: str) -> int:
+        """How often a kind of event has been seen."""
+        return sum(item.type == kind for item in self.happened)
+
+    async def registered(self, within: float = 10.0) -> None:
+        """Wait for the registration. It may have come before we listened, so the phone is asked, too."""
+        try:
+            async with asyncio.timeout(within):
+                while not re.search(r"OK\b", await self.command("reginfo")):
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"not registered within {within} s\n{self.log}") from None
+
+    async def answer(self) -> None:
+        await self.command("accept")
+
+    async def hang_up(self) -> None:
+        await self.command("hangup")
+
+    async def hold(self) -> None:
+        await self.command("hold")
+
+    async def resume(self) -> None:
+        await self.command("resume")
+
+    async def dial(self, number: str) -> None:
+        await self.command("dial", number)
+
+    async def press(self, digits: str) -> None:
+        """Send digits in the call, as RFC 4733 events."""
+        for digit in digits:
+            await self.command("sndcode", digit)
+            await asyncio.sleep(0.2)
+
+    def heard(self, *, last_seconds: float | None = None) -> bytes:
+        """What it has heard in the newest call so far, as PCM at 8000; optionally the end of it only."""
+        recordings = sorted(self.dir.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime)
+        if not recordings:
+            return b""
+        pcm = read_wav(recordings[-1])
+        return pcm if last_seconds is None else pcm[-round(last_seconds * 8000) * 2 :]
+
+    async def close(self) -> None:
+        """Say good-bye to the server (SIGTERM); kill it after three seconds."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), 3)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        if self._writer is not None:
+            self._writer.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def kill(self) -> None:
+        """The phone loses its power."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
