@@ -1,0 +1,137 @@
+"""What the entries of a directory owe each other: unique names, references that lead somewhere. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network
+
+from acd.directory.schema import DirectoryFile
+
+KeyPath = tuple[str | int, ...]
+"""The way to a value in the file: ("queues", 0, "requires")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    path: KeyPath
+    message: str
+
+
+def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
+    """Everything that is wrong between the entries. `flows` are the names of the flows that exist."""
+    return [
+        *_unique(file),
+        *_skills(file),
+        *_numbers(file, flows),
+        *_overlaps(file),
+    ]
+
+
+def find_warnings(file: DirectoryFile) -> list[str]:
+    """What is allowed but can hardly be meant."""
+    return [
+        f"queue {queue.name}: no agent has all the skills that it requires, so nobody can be rung for it"
+        for queue in file.queues
+        if not any(
+            all(agent.skills.get(skill, 0) >= level for skill, level in queue.requires.items())
+            for agent in file.agents
+        )
+    ]
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """A hint at the name that was perhaps meant, or "" where none is near."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _unique(file: DirectoryFile) -> Iterator[Problem]:
+    yield from _repeated("trunks", "name", [entry.name for entry in file.trunks])
+    yield from _repeated("numbers", "number", [entry.number for entry in file.numbers])
+    yield from _repeated("skills", None, file.skills)
+    yield from _repeated("queues", "name", [entry.name for entry in file.queues])
+    yield from _repeated("agents", "id", [entry.id for entry in file.agents])
+    yield from _repeated("agents", "extension", [entry.extension for entry in file.agents])
+    numbers = {entry.number for entry in file.numbers}
+    for index, agent in enumerate(file.agents):
+        if agent.extension in numbers:
+            yield Problem(
+                ("agents", index, "extension"), f"{agent.extension!r} is a number too; give one another name"
+            )
+
+
+def _repeated(section: str, key: str | None, values: Sequence[str]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, value in enumerate(values):
+        earlier = first.setdefault(value, index)
+        if earlier != index:
+            path: KeyPath = (section, index) if key is None else (section, index, key)
+            yield Problem(path, f"{value!r} stands already in {section}[{earlier}]; each must be unique")
+
+
+def _skills(file: DirectoryFile) -> Iterator[Problem]:
+    known = set(file.skills)
+    used: list[tuple[KeyPath, Mapping[str, int]]] = [
+        *((("queues", i, "requires"), entry.requires) for i, entry in enumerate(file.queues)),
+        *((("agents", i, "skills"), entry.skills) for i, entry in enumerate(file.agents)),
+        *((("numbers", i, "skills"), entry.skills) for i, entry in enumerate(file.numbers)),
+    ]
+    for path, skills in used:
+        for skill in skills:
+            if skill not in known:
+                hint = suggestion(skill, known)
+                yield Problem((*path, skill), f"{skill!r} is not among the skills{hint or '; add it there'}")
+
+
+def _numbers(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
+    queues = {entry.name for entry in file.queues}
+    for index, entry in enumerate(file.numbers):
+        path: KeyPath = ("numbers", index)
+        if entry.flow is None and entry.queue is None:
+            yield Problem(path, f"{entry.number} leads nowhere; give it a flow or a queue")
+        elif entry.flow is not None and entry.queue is not None:
+            yield Problem(path, f"{entry.number} has a flow and a queue; keep one of them")
+        elif entry.queue is not None and entry.queue not in queues:
+            hint = suggestion(entry.queue, queues) or "; add it to queues"
+            yield Problem((*path, "queue"), f"there is no queue {entry.queue!r}{hint}")
+        elif entry.flow is not None and entry.flow not in flows:
+            hint = suggestion(entry.flow, flows) or f"; known are {', '.join(sorted(flows)) or 'none'}"
+            yield Problem((*path, "flow"), f"there is no flow {entry.flow!r}{hint}")
+
+
+def _overlaps(file: DirectoryFile) -> Iterator[Problem]:
+    """A source address has to belong to one trunk.
+
+    Networks nest or are apart. In order of address, those open at a point are a stack.
+    """
+    places = [
+        _Place(network, ("trunks", i, "match", j), trunk.name)
+        for i, trunk in enumerate(file.trunks)
+        for j, network in enumerate(trunk.networks)
+    ]
+    around: list[_Place] = []
+    for place in sorted(places, key=_Place.order):
+        while around and not _contains(around[-1].network, place.network):
+            around.pop()
+        if around:
+            outer = around[-1]
+            whose = "this trunk" if outer.trunk == place.trunk else f"trunk {outer.trunk!r}"
+            message = f"{place.network} overlaps {outer.network} of {whose}; an address must match once"
+            yield Problem(place.path, message)
+        around.append(place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    network: IPv4Network | IPv6Network
+    path: KeyPath
+    trunk: str
+
+    def order(self) -> tuple[int, int, int]:
+        return self.network.version, int(self.network.network_address), self.network.prefixlen
+
+
+def _contains(outer: IPv4Network | IPv6Network, inner: IPv4Network | IPv6Network) -> bool:
+    return outer.version == inner.version and int(outer.broadcast_address) >= int(inner.network_address)

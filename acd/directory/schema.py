@@ -1,0 +1,172 @@
+"""The directory file as pydantic models: every key, its limits, and words that say what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from acd.directory.model import Agent, Directory, Number, Queue, Trunk
+
+DAY_SECONDS = 86_400.0
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"\+[1-9][0-9]{4,14}|[0-9*#]{2,15}", re.ASCII)
+_EXTENSION = re.compile(r"[0-9]{2,15}", re.ASCII)
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name: 1 to 64 of A-Z, a-z, 0-9, '_' and '-'")
+    return value
+
+
+def _number(value: str) -> str:
+    if not _NUMBER.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a number: write it like '+3726000100' (E.164), or 2 to 15 of 0-9, '*', '#'"
+        )
+    return value
+
+
+def _extension(value: str) -> str:
+    if not _EXTENSION.fullmatch(value):
+        raise ValueError(f"{value!r} is not an extension: 2 to 15 digits, like '1001'")
+    return value
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a language code like 'en' or 'pt-BR'")
+    return value
+
+
+def _network(value: str) -> str:
+    """A CIDR network or a single address, in its canonical form."""
+    try:
+        network = ip_network(value)
+    except ValueError:
+        try:
+            wanted = ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"{value!r} is not a network like '192.0.2.0/24' or an address like '192.0.2.7'"
+            ) from None
+        raise ValueError(f"{value!r} has bits beyond its mask; did you mean '{wanted}'?") from None
+    if network.prefixlen == 0:
+        raise ValueError(f"{value!r} lets the whole world call in as this trunk; name the carrier's networks")
+    return str(network)
+
+
+def _plain_text(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("contains control characters; remove them")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Level = Annotated[int, Field(ge=1, le=10)]
+Skills = dict[Name, Level]
+Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=DAY_SECONDS, allow_inf_nan=False)]
+"""0 turns the thing off."""
+Text = Annotated[str, Field(max_length=128), AfterValidator(_plain_text)]
+
+
+class _Entry(BaseModel):
+    # Strict, so that 1001 without quotes is an error and not a number that lost its leading zeros.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TrunkEntry(_Entry):
+    name: Name
+    match: Annotated[list[Annotated[str, AfterValidator(_network)]], Field(min_length=1)]
+    max_calls: Annotated[int, Field(ge=1, le=1_000_000)] = Trunk("", ()).max_calls
+
+    @property
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(network) for network in self.match)
+
+    def build(self) -> Trunk:
+        return Trunk(self.name, self.networks, self.max_calls)
+
+
+class NumberEntry(_Entry):
+    number: Annotated[str, AfterValidator(_number)]
+    flow: Text | None = None
+    queue: Name | None = None
+    language: Annotated[str, AfterValidator(_language)] | None = None
+    priority: Annotated[int, Field(ge=0, le=99)] = 0
+    skills: Skills = {}
+
+    def build(self) -> Number:
+        return Number(
+            self.number, self.flow, self.queue, self.language, self.priority, MappingProxyType(self.skills)
+        )
+
+
+class QueueEntry(_Entry):
+    name: Name
+    requires: Skills = {}
+    strategy: Literal["longest-idle"] = "longest-idle"
+    ring_seconds: Seconds = 15.0
+    wrapup_seconds: SecondsOrNone = 0.0
+    service_level_seconds: Seconds = 20.0
+    max_wait_seconds: Seconds | None = None
+    announce_position_seconds: SecondsOrNone = 30.0
+    music: Name = "hold-music"
+    not_answering_after: Annotated[int, Field(ge=1, le=1000)] = 3
+
+    def build(self) -> Queue:
+        return Queue(**{**dict(self), "requires": MappingProxyType(self.requires)})
+
+
+class AgentEntry(_Entry):
+    id: Name
+    extension: Annotated[str, AfterValidator(_extension)]
+    password: Annotated[str, Field(min_length=6, max_length=128, repr=False), AfterValidator(_plain_text)]
+    name: Text = ""
+    skills: Skills = {}
+    sign_in: Literal["on-register", "api"] = "on-register"
+    team: Text = ""
+
+    def build(self, realm: str) -> Agent:
+        """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
+        secret = f"{self.extension}:{realm}:{self.password}".encode()
+        return Agent(
+            id=self.id,
+            extension=self.extension,
+            name=self.name,
+            ha1_md5=hashlib.md5(secret, usedforsecurity=False).hexdigest(),
+            ha1_sha256=hashlib.sha256(secret).hexdigest(),
+            skills=MappingProxyType(self.skills),
+            sign_in=self.sign_in,
+            team=self.team,
+        )
+
+
+class DirectoryFile(_Entry):
+    """The whole file. Entries are checked by themselves here, against each other in acd.directory.check."""
+
+    trunks: list[TrunkEntry] = []
+    numbers: list[NumberEntry] = []
+    skills: list[Name] = []
+    queues: list[QueueEntry] = []
+    agents: list[AgentEntry] = []
+
+    def build(self, realm: str) -> Directory:
+        """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
+        agents = [entry.build(realm) for entry in self.agents]
+        return Directory(
+            trunks=MappingProxyType({entry.name: entry.build() for entry in self.trunks}),
+            numbers=MappingProxyType({entry.number: entry.build() for entry in self.numbers}),
+            skills=frozenset(self.skills),
+            queues=MappingProxyType({entry.name: entry.build() for entry in self.queues}),
+            agents=MappingProxyType({agent.id: agent for agent in agents}),
+            agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
+        )

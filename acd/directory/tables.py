@@ -1,0 +1,66 @@
+"""The tables of the directory. Skill maps and networks are JSON: they are read and written whole."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Double, Integer, String, Table
+
+from acd.database import metadata
+
+trunks = Table(
+    "trunks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("match", JSON, nullable=False),
+    Column("max_calls", Integer, nullable=False),
+)
+
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("number", String(32), primary_key=True),
+    Column("flow", String(64)),
+    Column("queue", String(64)),
+    Column("language", String(16)),
+    Column("priority", Integer, nullable=False),
+    Column("skills", JSON, nullable=False),
+)
+
+skills = Table("skills", metadata, Column("name", String(64), primary_key=True))
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("requires", JSON, nullable=False),
+    Column("strategy", String(32), nullable=False),
+    Column("ring_seconds", Double, nullable=False),
+    Column("wrapup_seconds", Double, nullable=False),
+    Column("service_level_seconds", Double, nullable=False),
+    Column("max_wait_seconds", Double),
+    Column("announce_position_seconds", Double, nullable=False),
+    Column("music", String(64), nullable=False),
+    Column("not_answering_after", Integer, nullable=False),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("extension", String(32), nullable=False, unique=True),
+    Column("name", String(128), nullable=False),
+    Column("ha1_md5", String(32), nullable=False),
+    Column("ha1_sha256", String(64), nullable=False),
+    Column("skills", JSON, nullable=False),
+    Column("sign_in", String(16), nullable=False),
+    Column("team", String(64), nullable=False),
+)
+
+state = Table(
+    "directory_state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("realm", String(255), nullable=False),
+    Column("applied_at", Double, nullable=False),
+)
+"""One row, id 1. `realm` is the one that the agents' password hashes were made for."""
