@@ -81,38 +81,34 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
     State.ENDED: {},
 }
 
+_ANNOUNCEMENTS: frozenset[Key] = frozenset({(m.TimerFired, Timer.ANNOUNCE), m.PlaybackOver})
 _LATE_OF_FLOW: frozenset[Key] = frozenset({(m.TimerFired, Timer.IVR)})
-_LATE_OF_WAIT: frozenset[Key] = frozenset(
-    {(m.TimerFired, Timer.ANNOUNCE), (m.TimerFired, Timer.LONGEST_WAIT), m.PositionKnown, m.PlaybackOver}
+_LATE_OF_WAIT: frozenset[Key] = frozenset({(m.TimerFired, Timer.LONGEST_WAIT), m.PositionKnown})
+_LATE_OF_RING: frozenset[Key] = frozenset(
+    {(m.TimerFired, Timer.RING), m.OfferTakenBack, m.AgentAnswered, m.AgentUnavailable}
 )
-_LATE_OF_OFFER: frozenset[Key] = frozenset(
-    {
-        (m.TimerFired, Timer.RING),
-        (m.LegOver, Side.AGENT),
-        (m.MediaLost, Side.AGENT),
-        m.OfferMade,
-        m.OfferTakenBack,
-        m.OfferStale,
-        m.AgentAnswered,
-        m.AgentUnavailable,
-    }
-)
+_LATE_OF_OFFER: frozenset[Key] = frozenset({m.OfferMade, m.OfferStale})
+_LATE_OF_AGENT: frozenset[Key] = frozenset({(m.LegOver, Side.AGENT), (m.MediaLost, Side.AGENT)})
 _ON_THE_LINE: frozenset[Key] = frozenset(
     # A repeated ACK, and keys pressed where nobody listens for them.
     {m.CallerConfirmed, (m.DigitPressed, Side.CALLER), (m.DigitPressed, Side.AGENT)}
 )
+_AFTER_IVR = _ON_THE_LINE | _LATE_OF_FLOW
 
 IGNORED: Mapping[State, frozenset[Key]] = {
     State.NEW: frozenset(),
     State.ANSWERING: frozenset({(m.DigitPressed, Side.CALLER)}),
-    State.IVR: _ON_THE_LINE | _LATE_OF_WAIT | _LATE_OF_OFFER,
-    State.QUEUED: _ON_THE_LINE | _LATE_OF_FLOW | _LATE_OF_OFFER,
-    State.OFFERED: _ON_THE_LINE
-    | _LATE_OF_FLOW
+    State.IVR: _LATE_OF_WAIT
+    | {m.CallerConfirmed, (m.DigitPressed, Side.AGENT), (m.TimerFired, Timer.ANNOUNCE)}
+    | _LATE_OF_RING
+    | _LATE_OF_OFFER
+    | _LATE_OF_AGENT,
+    State.QUEUED: _AFTER_IVR | _LATE_OF_RING | _LATE_OF_AGENT | {m.OfferStale},
+    State.OFFERED: _AFTER_IVR | _LATE_OF_WAIT | _LATE_OF_OFFER | {(m.MediaLost, Side.AGENT)},
+    State.CONNECTING: _AFTER_IVR
     | _LATE_OF_WAIT
-    | {m.OfferMade, m.OfferStale, (m.MediaLost, Side.AGENT)},
-    State.CONNECTING: _ON_THE_LINE | _LATE_OF_FLOW | _LATE_OF_WAIT | _LATE_OF_OFFER,
-    State.TALKING: _ON_THE_LINE | _LATE_OF_FLOW | _LATE_OF_WAIT | _LATE_OF_OFFER,
+    | {m.OfferMade, m.AgentAnswered, m.AgentUnavailable, (m.TimerFired, Timer.RING)},
+    State.TALKING: _AFTER_IVR | _ANNOUNCEMENTS | _LATE_OF_WAIT | _LATE_OF_RING | _LATE_OF_OFFER,
 }
 """Words that come late in the ordinary course of things, and change nothing."""
 

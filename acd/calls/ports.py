@@ -70,5 +70,3 @@ class Services:
     clock: Clock
     context: Callable[[], Context]
     observers: Sequence[Observer]
-    note_deadline: Callable[[int], None]
-    """Tell the routing engine that something falls due at this time (ms since the epoch)."""

@@ -12,7 +12,7 @@ import structlog
 
 from acd.calls import model as m
 from acd.calls.facts import CallEnded, CallFact, LegClosed
-from acd.calls.lane import StoreLane
+from acd.calls.lane import Operation, StoreLane
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
 from acd.calls.ports import Services
@@ -21,7 +21,7 @@ from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
 from acd.errors import AcdError
 from acd.media.engine import LegStatistics
-from routing.model import AgentState, RejectReason
+from routing.model import AgentProfile, AgentState, Offer, RejectReason
 from routing.ports import StaleToken
 
 INBOX_LIMIT = 512
@@ -248,9 +248,26 @@ class CallSession:
         self._lane.put(lambda: self._services.store.enqueue(effect.ticket, self._now_ms()))
 
     def reassert(self) -> None:
-        """Say again that this caller waits, to a store that may have forgotten."""
+        """Say again what this call is doing, to a store that may have forgotten it."""
         if self.call.state is State.QUEUED:
             self._enter_queue(m.EnterQueue(ticket_of(self._context, self.call)))
+        elif self.call.state is State.TALKING and self.call.offer:
+            self._lane.put(self._restore_talk(self.call.offer))
+
+    def _restore_talk(self, offer: Offer) -> Operation:
+        ticket = ticket_of(self._context, self.call)
+        agent = self._context.directory.agents.get(offer.agent_id)
+        profile = AgentProfile.of(agent.skills if agent else {})
+
+        async def restore() -> None:
+            try:
+                await self._services.store.restore_talk(
+                    ticket, offer.agent_id, self.call.node, profile, offer.token, self._now_ms()
+                )
+            except StaleToken:
+                log.warning("conversation-unknown-to-store", agent=offer.agent_id)
+
+        return restore
 
     def _leave_queue(self, effect: m.LeaveQueue) -> None:
         async def leave() -> None:
@@ -293,14 +310,9 @@ class CallSession:
 
         async def finish() -> None:
             try:
-                due = await self._services.store.done(
-                    self.call.id, offer.agent_id, offer.token, self._now_ms()
-                )
+                await self._services.store.done(self.call.id, offer.agent_id, offer.token, self._now_ms())
             except StaleToken:
                 log.debug("offer-already-gone", agent=offer.agent_id)
-            else:
-                if due is not None:
-                    self._services.note_deadline(due)
 
         self._lane.put(finish)
 

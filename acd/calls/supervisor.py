@@ -18,7 +18,7 @@ from acd.calls.steps import ending
 from acd.calls.view import CallView
 from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
 from acd.sip.core import events as sip
-from routing.model import NodeMessage, Offer, OfferWithdrawn
+from routing.model import NodeMessage, Offer
 
 log = structlog.get_logger(__name__)
 
@@ -119,13 +119,13 @@ class CallSupervisor:
     def on_routing(self, message: NodeMessage) -> None:
         """The store reserved an agent for a call of ours, or took one back."""
         session = self._sessions.get(message.call_id)
-        match message:
-            case Offer() if session is None:
+        if session is None:
+            if isinstance(message, Offer):
                 self._spawn(self._let_go(message))
-            case Offer():
-                session.post(m.OfferMade(message))
-            case OfferWithdrawn(token=token) if session is not None:
-                session.post(m.OfferTakenBack(token))
+        elif isinstance(message, Offer):
+            session.post(m.OfferMade(message))
+        else:
+            session.post(m.OfferTakenBack(message.token))
 
     async def _let_go(self, offer: Offer) -> None:
         """An offer for a call that is gone must not hold its agent."""

@@ -41,13 +41,11 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
 
 
 def _leave_routing(call: Call) -> list[Effect]:
-    if call.state in (State.QUEUED, State.OFFERED):
-        return [LeaveQueue()]
     if call.state is State.TALKING and call.offer:
         return [FinishConversation(call.offer)]
-    if call.state is State.CONNECTING and call.offer:
-        # Our accept is under way: where it comes too late the call waits again, and must leave.
-        return [FinishConversation(call.offer), LeaveQueue()]
+    if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
+        # While connecting, our accept is under way: leaving ends whichever of the two it became.
+        return [LeaveQueue()]
     return []
 
 

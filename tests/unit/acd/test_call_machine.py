@@ -181,7 +181,7 @@ def assert_leaves_nothing_behind(state: State, effects: list[m.Effect]) -> None:
     assert isinstance(effects[-1], m.Close)
     assert (kinds[m.ReleaseAgentLeg] == 1) == (state in (State.OFFERED, State.CONNECTING, State.TALKING))
     assert (kinds[m.LeaveQueue] == 1) == (state in (State.QUEUED, State.OFFERED, State.CONNECTING))
-    assert (kinds[m.FinishConversation] == 1) == (state in (State.CONNECTING, State.TALKING))
+    assert (kinds[m.FinishConversation] == 1) == (state is State.TALKING)
 
 
 def test_no_pair_is_both_a_step_and_ignored() -> None:

@@ -64,7 +64,6 @@ class Bench:
     journal: FakeJournal = field(default_factory=FakeJournal)
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
-    deadlines: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         services = Services(
@@ -76,7 +75,6 @@ class Bench:
             clock=self.clock,
             context=lambda: CONTEXT,
             observers=(self.told.append,),
-            note_deadline=self.deadlines.append,
         )
         self.calls = CallSupervisor("a", services)
 
@@ -85,6 +83,9 @@ class Bench:
         async with asyncio.timeout(5):
             while not reached():
                 await asyncio.sleep(0)
+
+    async def told_store(self, verb: str) -> None:
+        await self.settle(lambda: bool(self.store.said) and self.store.said[-1][0] == verb)
 
     def state(self) -> str:
         return self.calls.live()[0].state if self.calls.live_calls else "gone"
@@ -128,7 +129,7 @@ async def test_a_call_is_connected_and_ends_with_one_record(bench: Bench) -> Non
     bench.clock.advance(12)
     bench.calls.on_leg(sip.LegEnded("caller-leg", "remote", 0))
     await bench.until("gone")
-    await bench.settle(lambda: bench.store.said[-1][0] == "done")
+    await bench.told_store("done")
     assert ("hangup", agent_leg) in bench.sip.said
     assert bench.media.open == set()
     (record,) = bench.journal.records
@@ -152,14 +153,14 @@ async def test_a_caller_who_hangs_up_while_the_store_is_away_is_released_at_once
     assert bench.media.open == set()
     assert len(bench.journal.records) == 1
     bench.store.away = False
-    await bench.settle(lambda: bench.store.said[-1][0] == "cancel")
+    await bench.told_store("cancel")
 
 
 async def test_caller_hangs_up_while_agent_rings_cancels_agent(bench: Bench) -> None:
     agent_leg = await bench.to_offered()
     bench.calls.on_leg(sip.LegEnded("caller-leg", "remote", 0))
     await bench.until("gone")
-    await bench.settle(lambda: bench.store.said[-1][0] == "cancel")
+    await bench.told_store("cancel")
     assert ("hangup", agent_leg) in bench.sip.said
     assert bench.media.open == set()
     assert bench.journal.records[0].outcome == "abandoned"
@@ -191,14 +192,14 @@ async def test_the_nth_unanswered_offer_sets_the_agent_to_not_answering(
     agent_leg = await bench.to_offered(unanswered=unanswered)
     bench.calls.on_leg(sip.LegEnded(agent_leg, "timeout", 408))
     await bench.until("queued")
-    await bench.settle(lambda: bench.store.said[-1][0] == "reject")
+    await bench.told_store("reject")
     assert bench.store.said[-1][4:6] == (RejectReason.NO_ANSWER, then)
 
 
 async def test_a_busy_agent_is_not_taken_for_absent(bench: Bench) -> None:
     agent_leg = await bench.to_offered(unanswered=5)
     bench.calls.on_leg(sip.LegEnded(agent_leg, "remote", 486))
-    await bench.settle(lambda: bench.store.said[-1][0] == "reject")
+    await bench.told_store("reject")
     assert bench.store.said[-1][4:6] == (RejectReason.BUSY, AgentState.AVAILABLE)
 
 
@@ -206,7 +207,7 @@ async def test_a_phone_that_cannot_be_rung_is_given_back_as_unreachable(bench: B
     bench.sip.unreachable = AcdError("no phone")
     await bench.to_queue()
     bench.calls.on_routing(bench.offer())
-    await bench.settle(lambda: bench.store.said[-1][0] == "reject")
+    await bench.told_store("reject")
     assert bench.store.said[-1][4] is RejectReason.UNREACHABLE
     assert bench.media.open == {"caller-leg"}
 
@@ -224,7 +225,7 @@ async def test_a_stale_accept_puts_the_caller_back(bench: Bench) -> None:
     agent_leg = await bench.to_offered()
     bench.calls.on_leg(sip.LegAnswered(agent_leg, b"answer"))
     await bench.until("queued")
-    await bench.settle(lambda: bench.store.said[-1][0] == "enqueue")
+    await bench.told_store("enqueue")
     assert ("hangup", agent_leg) in bench.sip.said
 
 
@@ -326,6 +327,14 @@ async def test_the_places_are_said_again_to_a_store_that_came_back(bench: Bench)
     bench.calls.reassert()
     await bench.settle(lambda: len(bench.store.said) == 2)
     assert bench.store.said[-1][:2] == first
+
+
+async def test_a_conversation_is_said_again_too(bench: Bench) -> None:
+    await bench.to_talking()
+    await bench.told_store("accept")
+    bench.calls.reassert()
+    await bench.told_store("restore_talk")
+    assert bench.store.said[-1][2] == "anna"
 
 
 async def test_what_is_written_down_can_be_read_again(bench: Bench) -> None:
