@@ -1,0 +1,196 @@
+"""Live calls and finished records on their way to Redis, such that a crash anywhere leaves one record a call.
+
+A call is either in its node's hash of live calls or in the outbox, and moves in one transaction. What a dead
+node left in the hash is recovered by whoever ends those calls; a record that comes twice is stored once,
+since the outbox may repeat and the history keeps the first of an id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from acd.calls.record import CallRecord
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+_BATCH = 1000
+_ATTEMPT_SECONDS = 5.0
+_FIRST_RETRY_SECONDS = 0.05
+_LONGEST_RETRY_SECONDS = 2.0
+
+
+def outbox_key(site: str) -> str:
+    """A list of encoded records, the oldest first."""
+    return f"acd:{{{site}}}:outbox"
+
+
+def live_key(site: str, node: str) -> str:
+    """A hash: call id to the newest document of that call."""
+    return f"acd:{{{site}}}:live:{node}"
+
+
+class Journal:
+    """Written behind: the newest document of each call goes out with those of the other calls.
+
+    `linger_seconds` gathers the documents of quick steps of a call into one (and is what a kill -9 can lose).
+    While Redis is away, `max_live` documents and `max_finished` records wait in memory; what exceeds them is
+    logged and dropped. `on_outbox` is called when records have reached the outbox.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        site: str,
+        node: str,
+        on_outbox: Callable[[], None] = lambda: None,
+        linger_seconds: float = 0.01,
+        max_live: int = 20_000,
+        max_finished: int = 100_000,
+    ) -> None:
+        self._redis = redis
+        self._site = site
+        self._node = node
+        self._on_outbox = on_outbox
+        self._linger = linger_seconds
+        self._max_live = max_live
+        self._max_finished = max_finished
+        self._live: dict[str, bytes] = {}
+        self._finished: dict[str, CallRecord] = {}
+        self._wake = asyncio.Event()
+        self._clean = asyncio.Event()
+        self._clean.set()
+
+    def put(self, call_id: str, document: bytes) -> None:
+        """The call is now as `document` says; it replaces an earlier one."""
+        if call_id in self._finished:
+            return
+        if len(self._live) >= self._max_live and call_id not in self._live:
+            log.error("journal is full; a live call is not written down", call_id=call_id)
+            return
+        self._live[call_id] = document
+        self._stir()
+
+    def finish(self, record: CallRecord) -> None:
+        """The call is over: out of the live ones and into the outbox, at once in both."""
+        self._live.pop(record.id, None)
+        if len(self._finished) >= self._max_finished:
+            log.error("journal is full; a record is lost", record=msgspec.to_builtins(record))
+            return
+        self._finished.setdefault(record.id, record)
+        self._stir()
+
+    async def recover(self, node: str) -> Mapping[str, bytes]:
+        """The live calls that `node` left behind when it died, by id. Each must come to `finish`, whose
+        record carries that node's name. Raises RedisError."""
+        found: dict[bytes, bytes] = await reply(self._redis.hgetall(live_key(self._site, node)))
+        return {key.decode(): document for key, document in found.items()}
+
+    async def flush(self) -> None:
+        """Return once everything put or finished so far is in Redis. Needs `run` to be running."""
+        await self._clean.wait()
+
+    @property
+    def waiting(self) -> int:
+        """Documents and records that are not in Redis yet."""
+        return len(self._live) + len(self._finished)
+
+    async def run(self) -> None:
+        """Write until cancelled. Redis being away is waited out."""
+        pause = 0.0
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(pause or self._linger)
+            self._wake.clear()
+            if await self._send():
+                pause = 0.0
+            else:
+                self._wake.set()
+                pause = min(max(pause * 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
+
+    def _stir(self) -> None:
+        self._wake.set()
+        self._clean.clear()
+
+    async def _send(self) -> bool:
+        live = _take(self._live)
+        finished = _take(self._finished)
+        try:
+            async with asyncio.timeout(_ATTEMPT_SECONDS):
+                await self._write(live, finished)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning(
+                "journal cannot reach redis; retrying", error=str(error), waiting=len(live) + len(finished)
+            )
+            self._take_back(live, finished)
+            return False
+        except asyncio.CancelledError:
+            self._take_back(live, finished)
+            raise
+        if finished:
+            self._on_outbox()
+        if self.waiting:
+            self._wake.set()
+        else:
+            self._clean.set()
+        return True
+
+    def _take_back(self, live: dict[str, bytes], finished: dict[str, CallRecord]) -> None:
+        # What came meanwhile is newer. To write twice what Redis did take changes nothing.
+        self._finished = {**finished, **self._finished}
+        self._live = {k: v for k, v in {**live, **self._live}.items() if k not in self._finished}
+
+    async def _write(self, live: Mapping[str, bytes], finished: Mapping[str, CallRecord]) -> None:
+        mine = live_key(self._site, self._node)
+        if not finished:
+            if live:
+                await reply(self._redis.hset(mine, mapping=live))  # type: ignore[arg-type]
+            return
+        async with self._redis.pipeline(transaction=True) as transaction:
+            if live:
+                transaction.hset(mine, mapping=live)  # type: ignore[arg-type]
+            for record in finished.values():
+                transaction.hdel(live_key(self._site, record.node), record.id)
+            transaction.rpush(outbox_key(self._site), *map(_encode, finished.values()))
+            await transaction.execute()
+
+
+def decode_record(data: bytes) -> CallRecord:
+    """The record that stands in the outbox. Raises msgspec.DecodeError (msgspec.ValidationError)."""
+    return msgspec.json.decode(data, type=CallRecord)
+
+
+def _take(pending: dict[str, _T]) -> dict[str, _T]:
+    """The oldest of what is pending, out of it."""
+    taken = dict(islice(pending.items(), _BATCH))
+    for key in taken:
+        del pending[key]
+    return taken
+
+
+def _encode(record: CallRecord) -> bytes:
+    try:
+        return msgspec.json.encode(record)
+    except UnicodeEncodeError:
+        # A caller's name with half a character in it must not cost the record.
+        texts = {
+            name: value.encode(errors="replace").decode()
+            for name in record.__struct_fields__
+            if isinstance(value := getattr(record, name), str)
+        }
+        return msgspec.json.encode(msgspec.structs.replace(record, **texts))
+
+
+async def reply(command: Any) -> Any:
+    """redis-py types its replies for both of its clients; ours is the asyncio one."""
+    return await command

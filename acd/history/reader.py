@@ -1,0 +1,99 @@
+"""Call records out of SQL, newest first, page by page."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import ColumnElement, RowMapping, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.calls.record import CallRecord
+from acd.database import reading
+from acd.history.tables import records
+
+MAX_LIMIT = 1000
+
+
+class Filters(Protocol):
+    """Which records; None matches all. `since` (inclusive) and `until` (exclusive) are for the start of the
+    call, in seconds since the epoch."""
+
+    @property
+    def queue(self) -> str | None: ...
+    @property
+    def agent(self) -> str | None: ...
+    @property
+    def outcome(self) -> str | None: ...
+    @property
+    def since(self) -> float | None: ...
+    @property
+    def until(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """`next_cursor` is where the next page begins; None on the last."""
+
+    records: tuple[CallRecord, ...]
+    next_cursor: str | None
+
+
+class RecordReader:
+    """Every method raises sqlalchemy.exc.SQLAlchemyError where the database does."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def records(self, filters: Filters, cursor: str | None = None, limit: int = 100) -> RecordPage:
+        """One page, by the start of the calls. Records that come while one pages do not shift the pages.
+
+        Raises ValueError for a cursor that is none of ours."""
+        limit = max(1, min(limit, MAX_LIMIT))
+        query = select(records).where(*_conditions(filters))
+        if cursor is not None:
+            query = query.where(tuple_(records.c.started_at, records.c.id) < tuple_(*_open(cursor)))
+        query = query.order_by(records.c.started_at.desc(), records.c.id.desc()).limit(limit + 1)
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        page = tuple(_record(row) for row in rows[:limit])
+        return RecordPage(page, _cursor(page[-1]) if len(rows) > limit else None)
+
+    async def record(self, call_id: str) -> CallRecord | None:
+        """The record of one call."""
+        async with reading(self._engine) as connection:
+            row = (
+                (await connection.execute(select(records).where(records.c.id == call_id))).mappings().first()
+            )
+        return None if row is None else _record(row)
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    columns = records.c
+    wanted: list[tuple[Any, ColumnElement[bool]]] = [
+        (filters.queue, columns.queue == filters.queue),
+        (filters.agent, columns.agent == filters.agent),
+        (filters.outcome, columns.outcome == filters.outcome),
+        (filters.since, columns.started_at >= filters.since),
+        (filters.until, columns.started_at < filters.until),
+    ]
+    return [condition for value, condition in wanted if value is not None]
+
+
+def _record(row: RowMapping) -> CallRecord:
+    return msgspec.convert(dict(row), CallRecord)
+
+
+def _cursor(record: CallRecord) -> str:
+    data = msgspec.json.encode((record.started_at, record.id))
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _open(cursor: str) -> tuple[float, str]:
+    try:
+        data = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        return msgspec.json.decode(data, type=tuple[float, str])
+    except (ValueError, msgspec.DecodeError) as error:
+        raise ValueError("the cursor is none of ours") from error

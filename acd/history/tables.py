@@ -1,0 +1,38 @@
+"""The tables of the history. Times in seconds since the epoch, durations in seconds."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Double, Index, Integer, String, Table, Text
+
+from acd.database import metadata
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node", String(32), nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("called", Text, nullable=False),
+    Column("trunk", String(64), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("agent", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("answered_at", Double),
+    Column("ended_at", Double, nullable=False),
+    Column("wait_seconds", Double, nullable=False),
+    Column("talk_seconds", Double, nullable=False),
+    Column("hold_seconds", Double, nullable=False),
+    Column("hangup_side", String(16), nullable=False),
+    Column("cause", String(64), nullable=False),
+    Column("offers", Integer, nullable=False),
+    Column("segments", JSON, nullable=False),
+    Column("packets_lost", Integer, nullable=False),
+    Column("jitter_seconds", Double, nullable=False),
+)
+"""One row a call. The columns are the fields of acd.calls.record.CallRecord."""
+
+Index("ix_records_started_at", records.c.started_at, records.c.id)
+Index("ix_records_queue", records.c.queue, records.c.started_at)
+Index("ix_records_agent", records.c.agent, records.c.started_at)
