@@ -7,9 +7,10 @@ from typing import Final
 RING_GRACE_MS: Final = 2_000
 """How long after a ring deadline the store waits for the owner's word before it takes the agent back."""
 REFUSAL_PAUSE_MS: Final = 5_000
-"""A call is not offered again sooner to an agent who did not take it; one who refused at once rests as long."""
+"""A call is not offered again sooner to an agent who did not take it. One who refused
+at once rests as long."""
 EXCLUSION_MAX_MS: Final = 60_000
-"""After this a call may be offered again to an agent who did not take it, even while others could take it."""
+"""After this a call may come again to an agent who did not take it, even while others could take it."""
 EXCLUSIONS_PER_AGENT: Final = 64
 """Calls kept away from one agent at a time; bounds each search. The oldest gives way."""
 PROBE_HEADS: Final = 32

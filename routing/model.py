@@ -35,7 +35,7 @@ class Requirement:
     """What a call needs. Equal requirements are one class (design H).
 
     `skills` maps a skill to its least level (1-10). `agent` narrows it to one named agent, whose skills
-    are then not asked (a call to an extension goes the same way, so that a reservation precedes every INVITE).
+    are then not asked (a call to an extension goes the same way: a reservation precedes every INVITE).
     """
 
     queue: str
@@ -130,6 +130,7 @@ class QueueStatus:
     offered: int = 0
     oldest_ms: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
-    """Equal to the fold of the events, never negative, never reset: `entered`, `offers`, `rejected`, `withdrawn`,
-    `answered`, `abandoned`, `completed`, `lost` (its node died), `ended` (the last three together)."""
+    """Equal to the fold of the events, never negative, never reset: `entered`, `offers`, `rejected`,
+    `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died),
+    `ended` (the last three together)."""
     talking: int = 0

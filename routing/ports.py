@@ -22,10 +22,6 @@ class StaleToken(Exception):
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be reached now; the operation may or may not have been carried out: repeat it."""
-
-
-class StoreUnavailable(Exception):
     """The store did not answer. Whether it heard is unknown; saying it again is safe."""
 
 
@@ -37,12 +33,14 @@ class QueueStore(Protocol):
     """
 
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
-        """Put the call in its place and reserve an agent at once where one is free. Repeating changes nothing."""
+        """Put the call in its place and reserve an agent at once where one is free.
+
+        Repeating changes nothing."""
 
     async def agent_available(
         self, agent_id: str, node: str, profile: AgentProfile, now_ms: int
     ) -> AgentState:
-        """Sign in, resume, or leave wrap-up early. An agent in a call stays there and becomes available after.
+        """Sign in, resume, or leave wrap-up early. An agent in a call stays there and is available after.
 
         Returns the state that the agent is now in (OFFERED where a call was waiting)."""
 
@@ -54,10 +52,20 @@ class QueueStore(Protocol):
         """The agent answered. Raises StaleToken. Repeating with the same token changes nothing."""
 
     async def reject(
-        self, call_id: str, agent_id: str, token: int, reason: RejectReason, agent_then: AgentState, now_ms: int
+        self,
+        call_id: str,
+        agent_id: str,
+        token: int,
+        reason: RejectReason,
+        agent_then: AgentState,
+        now_ms: int,
     ) -> None:
         """The agent did not take it: the call keeps its place, is not offered to this agent again while
-        others could be, and the agent becomes `agent_then` (AVAILABLE or NOT_ANSWERING). Raises StaleToken."""
+        others could be (five seconds at least, a minute at most), and the agent becomes `agent_then`
+        (AVAILABLE or NOT_ANSWERING). Raises StaleToken; repeating with the same token changes nothing.
+
+        An agent who is to be available after REJECTED, BUSY or UNREACHABLE rests five seconds before the
+        next offer, so that a phone that refuses at once is not sent call after call."""
 
     async def cancel(self, call_id: str, now_ms: int) -> bool:
         """The caller is gone while waiting or offered; a reserved agent is free again. False if unknown.

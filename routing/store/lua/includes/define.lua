@@ -4,7 +4,7 @@
 local function define(now, version, kind, name, definition, first_fit)
   if rc('HEXISTS', K .. kind.definitions, name) == 1 then
     rc('ZADD', K .. kind.last_used, now, name)
-    return rc('GET', K .. 'rv')
+    return OK
   end
   if (rc('GET', K .. 'rv') or '') ~= version then
     return RACED

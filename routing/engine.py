@@ -1,0 +1,157 @@
+"""Keeps one node in touch with the store: reads its messages, carries out what is due, holds its lease."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from routing.limits import RING_GRACE_MS
+from routing.model import NodeMessage, Offer
+from routing.ports import QueueStore, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_READ_BLOCK_MS = 1_000
+_LONGEST_SLEEP_MS = 1_000
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_BEGINNING = "0-0"
+
+
+class RoutingEngine:
+    """The loops of one node. It survives the store being away, and says so when the store is back.
+
+    `now_ms` is the time in milliseconds since the epoch. `on_message` hears each offer once, and each
+    withdrawal at least once. `on_store_back` is awaited after the store was away or this node's lease
+    ran out: the owner says its calls and agents again (every operation of the store may be repeated).
+    """
+
+    def __init__(
+        self,
+        store: QueueStore,
+        node: str,
+        now_ms: Callable[[], int],
+        lease_ms: int,
+        *,
+        on_message: Callable[[NodeMessage], None],
+        on_store_back: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._node = node
+        self._now_ms = now_ms
+        self._lease_ms = lease_ms
+        self._on_message = on_message
+        self._on_store_back = on_store_back
+        self._read_after = _BEGINNING
+        self._last_token = 0
+        self._wake_at = 0
+        self._woken = asyncio.Event()
+        self._away = False
+        self._tasks: list[asyncio.Task[None]] = []
+        store.watch_deadlines(self.note_deadline)
+
+    @property
+    def store_away(self) -> bool:
+        """Whether the store failed to answer and has not answered since."""
+        return self._away
+
+    async def start(self) -> Sequence[str]:
+        """Begin anew. Returns the ids of calls that a predecessor of this node left in the store.
+
+        Raises StoreUnavailable.
+        """
+        given_up = await self._store.reset_node(self._node, self._now_ms())
+        await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
+        loops = (self._read, self._tick, self._beat)
+        self._tasks = [asyncio.create_task(self._forever(step), name=step.__name__) for step in loops]
+        return given_up
+
+    async def stop(self) -> None:
+        """End the loops. The lease runs out by itself."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def note_deadline(self, due_ms: int) -> None:
+        """Something falls due at this time (ms since the epoch): be awake then."""
+        if due_ms < self._wake_at:
+            self._wake_at = due_ms
+            self._woken.set()
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await step()
+            except StoreUnavailable as error:
+                self._lost_store(error)
+            except Exception:
+                log.exception("routing: %s failed", step.__name__)
+            else:
+                pause = _FIRST_PAUSE_SECONDS
+                continue
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _lost_store(self, error: StoreUnavailable) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("routing: the store is away: %s", error)
+
+    # Messages.
+
+    async def _read(self) -> None:
+        try:
+            found = await self._store.messages(self._node, self._read_after, _READ_BLOCK_MS)
+        except StoreUnavailable:
+            # The stream that comes back may have smaller ids; offers known already are passed over.
+            self._read_after = _BEGINNING
+            raise
+        for entry, message in found:
+            self._read_after = entry
+            self._hear(message)
+
+    def _hear(self, message: NodeMessage) -> None:
+        if isinstance(message, Offer):
+            if message.token <= self._last_token:
+                return
+            self._last_token = message.token
+            self.note_deadline(message.deadline_ms + RING_GRACE_MS)
+        try:
+            self._on_message(message)
+        except Exception:
+            log.exception("routing: a message was not taken: %r", message)
+
+    # What is due.
+
+    async def _tick(self) -> None:
+        now = self._now_ms()
+        self._wake_at = now + _LONGEST_SLEEP_MS
+        due = await self._store.tick(now)
+        if due is not None:
+            self.note_deadline(due)
+        while True:
+            self._woken.clear()
+            wait = min(self._wake_at - self._now_ms(), _LONGEST_SLEEP_MS)
+            if wait <= 0 or not await self._woken_within(wait / 1000):
+                return
+
+    async def _woken_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # The lease.
+
+    async def _beat(self) -> None:
+        lapsed = await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
+        if lapsed or self._away:
+            log.warning("routing: the store is back" if self._away else "routing: the lease had run out")
+            self._away = False
+            await self._on_store_back()
+        await asyncio.sleep(self._lease_ms / 3000)

@@ -1,0 +1,123 @@
+"""One connection to Redis: a batch of commands out, their replies back, within a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from routing.ports import StoreUnavailable
+
+Command = tuple[str | int, ...]
+
+# Replies that say "not now" or "not here": the server is starting, is a replica, is full, or is stopping.
+_REFUSALS = (
+    "LOADING",
+    "READONLY",
+    "OOM",
+    "MISCONF",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "NOREPLICAS",
+    "BUSY",
+    "TRYAGAIN",
+)
+
+
+class Link:
+    """A connection of its own, made like those of `redis`, opened when needed.
+
+    It neither retries nor has a socket timeout: the whole exchange has one limit, so that a blocking
+    read may be longer than the time that other commands are given. Replies are decoded, in RESP2 shapes.
+    """
+
+    def __init__(self, redis: Redis, prepare: Sequence[Command] = ()) -> None:
+        self._pool = redis.connection_pool
+        self._prepare = prepare
+        self._connection: AbstractConnection | None = None
+
+    async def exchange(self, commands: Sequence[Command], limit_seconds: float) -> list[Any]:
+        """The reply to each command, error replies as exceptions in their place.
+
+        Raises ConnectionLost where the server may not have read the commands, StoreUnavailable otherwise.
+        """
+        try:
+            async with asyncio.timeout(limit_seconds):
+                return await self._exchange(commands)
+        except TimeoutError as error:
+            await self.close()
+            raise StoreUnavailable(f"no answer from Redis within {limit_seconds:g} s") from error
+        except (RedisConnectionError, OSError) as error:
+            await self.close()
+            raise ConnectionLost(str(error)) from error
+        except RedisError as error:
+            await self.close()
+            raise StoreUnavailable(str(error)) from error
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Drop the connection; the next exchange makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            connection = await self._open()
+        replies = await _send_and_read(connection, commands)
+        if any(isinstance(reply, ResponseError) and is_refusal(reply) for reply in replies):
+            # A new connection may find the server that took over.
+            await self.close()
+        return replies
+
+    async def _open(self) -> AbstractConnection:
+        options = {
+            **self._pool.connection_kwargs,
+            "decode_responses": True,
+            "protocol": 2,
+            "socket_timeout": None,
+            "health_check_interval": 0,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        connection: AbstractConnection = self._pool.connection_class(**options)
+        self._connection = connection
+        await connection.connect()  # type: ignore[no-untyped-call]
+        for reply in await _send_and_read(connection, self._prepare):
+            if isinstance(reply, Exception):
+                raise reply
+        return connection
+
+
+class ConnectionLost(StoreUnavailable):
+    """The connection broke before the replies came."""
+
+
+def is_refusal(error: ResponseError) -> bool:
+    """Whether the server refused for reasons of its own, before anything was written."""
+    word = str(error.args[0] if error.args else "").split(" ", 1)[0]
+    return word in _REFUSALS or type(error).__name__ in (
+        "ReadOnlyError",
+        "OutOfMemoryError",
+        "MasterDownError",
+    )
+
+
+async def _send_and_read(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any]:
+    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response(disconnect_on_error=False))
+        except ResponseError as error:
+            replies.append(error)
+    return replies

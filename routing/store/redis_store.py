@@ -1,0 +1,259 @@
+"""The queue in Redis: each operation one atomic script, called through one pipelined connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from routing.limits import REFUSAL_PAUSE_MS
+from routing.model import (
+    AgentProfile,
+    AgentState,
+    AgentStatus,
+    NodeMessage,
+    Position,
+    QueueStatus,
+    RejectReason,
+    Ticket,
+)
+from routing.ports import StaleToken, StoreUnavailable
+from routing.requirement import PRIORITY_WIDTH, check_name, check_ticket, score
+from routing.store import replies
+from routing.store.batch import Batcher
+from routing.store.link import Link
+from routing.store.registry import Registry, class_name, profile_name
+from routing.store.scripts import STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
+
+_ATTEMPTS = 5
+_MESSAGES_AT_ONCE = 100
+_READ_MARGIN_SECONDS = 2.0
+
+# A phone that refuses at once would otherwise refuse call after call; no-answer has taken its time.
+_REST_MS = {
+    RejectReason.REJECTED: REFUSAL_PAUSE_MS,
+    RejectReason.BUSY: REFUSAL_PAUSE_MS,
+    RejectReason.UNREACHABLE: REFUSAL_PAUSE_MS,
+    RejectReason.NO_ANSWER: 0,
+}
+_UNANSWERED = frozenset({RejectReason.NO_ANSWER, RejectReason.UNREACHABLE})
+
+
+def connect(url: str) -> Redis:
+    """A client with a small pool. It never says a command twice: the store does that where it is safe.
+
+    `url` as redis-py takes it: redis://, rediss:// or unix://. Replies are bytes.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=8,
+        timeout=5.0,
+        socket_timeout=5.0,
+        socket_connect_timeout=2.0,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis.from_pool(pool)
+
+
+class RedisQueueStore:
+    """The QueueStore of one site. Safe for any number of tasks; belongs to one event loop.
+
+    `redis` is used for its way of connecting only: the store has two connections of its own.
+    """
+
+    def __init__(self, redis: Redis, site: str) -> None:
+        self._prefix = f"acd:{{{site}}}:"
+        self._scripts = load_scripts()
+        self._batcher = Batcher(redis, tuple(("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
+        self._reader = Link(redis)
+        self._reading = asyncio.Lock()
+        self._registry = Registry(self._run)
+        self._watchers: list[Callable[[int], None]] = []
+
+    async def close(self) -> None:
+        """Say what is still to be said and close the connections."""
+        await self._batcher.close()
+        await self._reader.close()
+
+    # Calls.
+
+    async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
+        """Put the call in its place and reserve an agent at once where one is free."""
+        await self._defining("enqueue", now_ms, ticket, None, *_ticket_arguments(ticket))
+
+    async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
+        """The agent answered. Raises StaleToken."""
+        _not_stale(await self._run("accept", now_ms, call_id, agent_id, token))
+
+    async def reject(
+        self,
+        call_id: str,
+        agent_id: str,
+        token: int,
+        reason: RejectReason,
+        agent_then: AgentState,
+        now_ms: int,
+    ) -> None:
+        """The agent did not take it. Raises StaleToken."""
+        unanswered = int(reason in _UNANSWERED)
+        arguments = (call_id, agent_id, token, reason.value, agent_then.value, _REST_MS[reason], unanswered)
+        _not_stale(await self._run("reject", now_ms, *arguments))
+        self._tell(now_ms + REFUSAL_PAUSE_MS)
+
+    async def cancel(self, call_id: str, now_ms: int) -> bool:
+        """The caller is gone. False if unknown."""
+        return bool(await self._run("cancel", now_ms, call_id))
+
+    async def done(self, call_id: str, agent_id: str, token: int, now_ms: int) -> int | None:
+        """The conversation is over. Returns the deadline of the wrap-up. Raises StaleToken."""
+        deadline = _not_stale(await self._run("done", now_ms, call_id, agent_id, token))
+        if not deadline:
+            return None
+        self._tell(deadline)
+        return deadline
+
+    async def restore_talk(
+        self, ticket: Ticket, agent_id: str, node: str, profile: AgentProfile, token: int, now_ms: int
+    ) -> None:
+        """Put back a conversation that the store has lost. Raises StaleToken."""
+        arguments = (*_ticket_arguments(ticket), agent_id, node, profile_name(profile), token)
+        _not_stale(await self._defining("restore_talk", now_ms, ticket, profile, *arguments))
+
+    async def position(self, call_id: str) -> Position | None:
+        """The caller's place; None where the call neither waits nor is offered."""
+        found = await self._run("position", call_id)
+        return Position(found[0], found[1]) if found else None
+
+    # Agents.
+
+    async def agent_available(
+        self, agent_id: str, node: str, profile: AgentProfile, now_ms: int
+    ) -> AgentState:
+        """Sign in, resume, or leave wrap-up early. Returns the state that the agent is now in."""
+        check_name(agent_id)
+        arguments = (agent_id, node, profile_name(profile))
+        return AgentState(await self._defining("agent_available", now_ms, None, profile, *arguments))
+
+    async def agent_away(self, agent_id: str, state: AgentState, reason: str, now_ms: int) -> AgentState:
+        """Pause, sign out or set not-answering. Returns the state that the agent is now in."""
+        if state not in (AgentState.PAUSED, AgentState.OFFLINE, AgentState.NOT_ANSWERING):
+            raise ValueError(f"{state.value!r} is not a way to be away")
+        check_name(agent_id)
+        return AgentState(await self._run("agent_away", now_ms, agent_id, state.value, reason))
+
+    # Nodes and time.
+
+    async def tick(self, now_ms: int) -> int | None:
+        """Carry out everything due. Returns when the next thing falls due."""
+        while True:
+            due: int = await self._run("tick", now_ms)
+            if due < 0:
+                return None
+            if due > now_ms:
+                return due
+
+    async def heartbeat(self, node: str, lease_ms: int, now_ms: int) -> bool:
+        """This node lives until now + lease. True if it held no lease."""
+        return bool(await self._run("heartbeat", now_ms, node, lease_ms))
+
+    async def reset_node(self, node: str, now_ms: int) -> Sequence[str]:
+        """This node begins anew. Returns the ids of the calls given up."""
+        given_up: list[str] = []
+        while True:
+            all_done, dropped = await self._run("reset_node", now_ms, node)
+            given_up += dropped
+            if all_done:
+                return given_up
+
+    def watch_deadlines(self, tell: Callable[[int], None]) -> None:
+        """Call `tell` with each deadline (ms) that an operation on this object makes."""
+        self._watchers.append(tell)
+
+    async def messages(self, node: str, after: str, block_ms: int) -> Sequence[tuple[str, NodeMessage]]:
+        """What this node's stream holds after an id, waiting up to `block_ms` for the first."""
+        read: tuple[str | int, ...] = ("XREAD", "COUNT", _MESSAGES_AT_ONCE)
+        if block_ms > 0:
+            read += ("BLOCK", block_ms)
+        command = (*read, "STREAMS", f"{self._prefix}off:{node}", after)
+        async with self._reading:
+            (reply,) = await self._reader.exchange([command], block_ms / 1000 + _READ_MARGIN_SECONDS)
+        if isinstance(reply, Exception):
+            raise StoreUnavailable(str(reply)) from reply
+        if not reply:
+            return []
+        return [(entry, replies.node_message(fields)) for entry, fields in reply[0][1]]
+
+    # What is shown.
+
+    async def queues(self, names: Sequence[str]) -> Sequence[QueueStatus]:
+        """The state of each queue, in the order asked for, in one round trip."""
+        found = await asyncio.gather(*(self._run("queue_status", name, PRIORITY_WIDTH) for name in names))
+        return [replies.queue_status(name, *reply) for name, reply in zip(names, found, strict=True)]
+
+    async def agents(self, agent_ids: Sequence[str]) -> Mapping[str, AgentStatus]:
+        """The state of each agent, in one round trip; one that is not known is offline."""
+        keys = [f"{self._prefix}a:{agent_id}" for agent_id in agent_ids]
+        found = await asyncio.gather(
+            *(self._batcher.submit(("HMGET", key, *replies.AGENT_FIELDS)) for key in keys)
+        )
+        return {
+            agent_id: replies.agent_status(agent_id, values)
+            for agent_id, values in zip(agent_ids, found, strict=True)
+        }
+
+    # How scripts are called.
+
+    async def _run(self, name: str, *arguments: str | int) -> Any:
+        command = ("EVALSHA", self._scripts[name].sha, 1, self._prefix, *arguments)
+        return await self._batcher.submit(command)
+
+    async def _defining(
+        self,
+        name: str,
+        now_ms: int,
+        ticket: Ticket | None,
+        profile: AgentProfile | None,
+        *arguments: str | int,
+    ) -> Any:
+        """Run a script that needs the class or profile known; make it known where it is not."""
+        for _ in range(_ATTEMPTS):
+            reply = await self._run(name, now_ms, *arguments)
+            if reply == UNKNOWN_CLASS and ticket is not None:
+                await self._registry.define_class(ticket.requirement, now_ms)
+            elif reply == UNKNOWN_PROFILE and profile is not None:
+                await self._registry.define_profile(profile, now_ms)
+            else:
+                return reply
+        raise StoreUnavailable(f"{name}: the store keeps forgetting what it was told")
+
+    def _tell(self, deadline_ms: int) -> None:
+        for tell in self._watchers:
+            tell(deadline_ms)
+
+
+def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
+    """ARGV 2-11 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    check_ticket(ticket)
+    requirement = ticket.requirement
+    return (
+        ticket.call_id,
+        ticket.node,
+        class_name(requirement),
+        requirement.agent or "",
+        requirement.queue,
+        score(ticket.priority, ticket.enqueued_ms),
+        ticket.enqueued_ms,
+        ticket.ring_ms,
+        ticket.wrapup_ms,
+        ticket.priority,
+    )
+
+
+def _not_stale(reply: int) -> int:
+    if reply == STALE_TOKEN:
+        raise StaleToken
+    return reply

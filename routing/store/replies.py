@@ -1,0 +1,61 @@
+"""What the scripts and streams answer, turned into types. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from routing.model import AgentState, AgentStatus, NodeMessage, Offer, OfferWithdrawn, QueueStatus
+
+AGENT_FIELDS = ("st", "since", "why", "c", "n", "un")
+_COUNTERS = ("entered", "offers", "rejected", "withdrawn", "answered", "abandoned", "completed", "lost")
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """A flat list of names and values, as a mapping."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def node_message(fields: Sequence[str]) -> NodeMessage:
+    """One entry of a node's stream: an offer has a deadline, a withdrawal has none."""
+    found = pairs(fields)
+    call_id, agent_id, token = found["c"], found["a"], int(found["t"])
+    if "d" not in found:
+        return OfferWithdrawn(call_id, agent_id, token)
+    return Offer(call_id, agent_id, found["q"], token, int(found["d"]), int(found["u"]))
+
+
+def agent_status(agent_id: str, values: Sequence[str | None]) -> AgentStatus:
+    """An agent's hash, as AGENT_FIELDS. One that the store does not know is offline since 0."""
+    state, since, why, call_id, node, unanswered = values
+    if state is None:
+        return AgentStatus(agent_id, AgentState.OFFLINE, 0)
+    return AgentStatus(
+        agent_id, AgentState(state), int(since or 0), why or "", call_id, node or "", int(unanswered or 0)
+    )
+
+
+def queue_status(queue: str, waiting: int, oldest: str, flat_counters: Sequence[str]) -> QueueStatus:
+    """A queue's line and counters. Who is offered or talking follows from what was counted."""
+    raw = {name: int(value) for name, value in pairs(flat_counters).items()}
+    counters = {name: raw.get(name, 0) for name in _COUNTERS}
+    offered = (
+        counters["offers"]
+        - counters["rejected"]
+        - counters["withdrawn"]
+        - counters["answered"]
+        - _while(raw, "offered")
+    )
+    counters["ended"] = counters["abandoned"] + counters["completed"] + counters["lost"]
+    return QueueStatus(
+        queue=queue,
+        waiting=waiting,
+        offered=offered,
+        oldest_ms=int(oldest) if oldest else None,
+        counters=counters,
+        talking=counters["answered"] - counters["completed"] - raw.get("lost_talking", 0),
+    )
+
+
+def _while(raw: Mapping[str, int], state: str) -> int:
+    """Calls that ended out of a state in which the end says so."""
+    return raw.get(f"abandoned_{state}", 0) + raw.get(f"lost_{state}", 0)
