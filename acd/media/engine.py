@@ -61,6 +61,11 @@ class LegStatistics:
     """From a stranger's address, malformed, or of an unknown payload type."""
     jitter_seconds: float = 0.0
     codec: str = ""
+    far_packets_lost: int = 0
+    """What the far end says it missed of us (RTCP); 0 where it says nothing."""
+    far_jitter_seconds: float = 0.0
+    round_trip_seconds: float = 0.0
+    """By RTCP (RFC 3550 section 6.4.1); 0 where not known."""
 
 
 class MediaEngine(Protocol):

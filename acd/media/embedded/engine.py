@@ -1,0 +1,395 @@
+"""The MediaEngine whose audio is made by worker processes of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from acd.clock import Clock
+from acd.config import MediaSection
+from acd.errors import AcdError, BadSessionDescription, ConfigError, MediaUnavailable
+from acd.media.embedded import protocol
+from acd.media.embedded.ports import PortPool
+from acd.media.embedded.process import WorkerProcess
+from acd.media.engine import (
+    DigitReceived,
+    Direction,
+    LegStatistics,
+    MediaEvent,
+    MediaFailed,
+    MediaTimedOut,
+    PlaybackEnded,
+)
+from acd.media.g711 import Law
+from acd.media.negotiation import Negotiation
+
+_ANSWER_SECONDS = 5.0
+"""A worker that says nothing for so long hangs."""
+_ATTEMPTS = 32
+"""Ports to try that other programs may have."""
+_RECORDINGS_BYTES = 64 * 1024 * 1024
+
+_log = structlog.get_logger(__name__)
+_Result = TypeVar("_Result")
+
+
+@dataclass(slots=True)
+class MediaTotals:
+    """Sums since the start, for metrics; packets are added when their leg closes."""
+
+    legs: int = 0
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+    packets_dropped: int = 0
+    digits: int = 0
+    timeouts: int = 0
+    legs_failed: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """A worker, its share of the ports and how many legs it has."""
+
+    worker: WorkerProcess
+    ports: PortPool
+    legs: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Leg:
+    name: str
+    place: _Place
+    port: int
+    negotiation: Negotiation
+    failed: bool = False
+
+
+class EmbeddedEngine:
+    """Opens legs on the workers of this node and keeps their negotiation."""
+
+    def __init__(self, settings: MediaSection, clock: Clock) -> None:
+        """Raises ConfigError where the settings name no address that far ends can send to."""
+        self._settings = settings
+        self._clock = clock
+        self._address = settings.advertise or settings.address
+        if not settings.advertise and ipaddress.ip_address(settings.address).is_unspecified:
+            raise ConfigError(
+                f"media.address is {settings.address}: name in media.advertise the address that phones reach"
+            )
+        self._preference = tuple(Law[name] for name in settings.codecs)
+        self._handler: Callable[[MediaEvent], None] = _ignore
+        self._legs: dict[str, _Leg] = {}
+        self._opening: dict[str, tuple[_Place, asyncio.Future[str]]] = {}
+        self._closing: dict[str, tuple[_Place, asyncio.Future[LegStatistics]]] = {}
+        self._places = [self._place(pool) for pool in _share(settings.port_range, settings.workers)]
+        self.totals = MediaTotals()
+
+    def _place(self, ports: PortPool) -> _Place:
+        configuration = protocol.Configure(
+            self._settings.address, self._settings.rtp_timeout_seconds, _RECORDINGS_BYTES
+        )
+        place: _Place
+        worker = WorkerProcess(configuration, self._clock, self._take, lambda: self._lose(place))
+        place = _Place(worker, ports)
+        return place
+
+    # For metrics and health.
+
+    @property
+    def live_legs(self) -> int:
+        return len(self._legs)
+
+    @property
+    def ports_free(self) -> int:
+        """Pairs of ports that no leg has."""
+        return sum(place.ports.free for place in self._places)
+
+    @property
+    def ports_total(self) -> int:
+        return sum(place.ports.size for place in self._places)
+
+    @property
+    def workers_alive(self) -> int:
+        return sum(place.worker.alive for place in self._places)
+
+    @property
+    def worker_restarts(self) -> int:
+        return sum(place.worker.restarts for place in self._places)
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        return tuple(place.worker.pid for place in self._places)
+
+    # MediaEngine.
+
+    async def start(self) -> None:
+        """Returns when every worker is ready. Raises MediaUnavailable."""
+        try:
+            await asyncio.gather(*(place.worker.start() for place in self._places))
+        except MediaUnavailable:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(place.worker.stop() for place in self._places))
+        for place in self._places:
+            self._settle(place)
+
+    def subscribe(self, handler: Callable[[MediaEvent], None]) -> None:
+        self._handler = handler
+
+    async def answer(self, leg: str, offer: bytes, *, near: str | None = None) -> bytes:
+        opened = await self._open(leg, near)
+        try:
+            answer = opened.negotiation.answer(offer)
+        except AcdError:
+            await self.close(leg)
+            raise
+        self._agree(opened)
+        return answer
+
+    async def offer(self, leg: str, *, near: str | None = None) -> bytes:
+        return (await self._open(leg, near)).negotiation.offer()
+
+    def apply_answer(self, leg: str, answer: bytes) -> None:
+        known = self._known(leg)
+        known.negotiation.accept(answer)
+        self._agree(known)
+
+    def reanswer(self, leg: str, offer: bytes | None) -> tuple[bytes, Direction]:
+        known = self._known(leg)
+        if offer is None:
+            terms = known.negotiation.terms
+            return known.negotiation.offer(), "sendrecv" if terms is None else terms.direction
+        answer = known.negotiation.answer(offer)
+        return answer, self._agree(known)
+
+    def play(self, leg: str, playback: str, files: Sequence[Path]) -> None:
+        self._command(protocol.Play(leg, playback, [str(file) for file in files]))
+
+    def music(self, leg: str, file: Path) -> None:
+        self._command(protocol.Music(leg, str(file)))
+
+    def echo(self, leg: str) -> None:
+        self._command(protocol.Echo(leg))
+
+    def silence(self, leg: str) -> None:
+        self._command(protocol.Silence(leg))
+
+    def bridge(self, leg: str, other: str) -> None:
+        """Raises MediaUnavailable where the legs were not opened near each other."""
+        one, two = self._legs.get(leg), self._legs.get(other)
+        if one is not None and two is not None and one.place is not two.place:
+            raise MediaUnavailable(f"legs {leg} and {other} are on different media workers")
+        self._command(protocol.Bridge(leg, other))
+
+    def send_digits(self, leg: str, digits: str) -> None:
+        self._command(protocol.SendDigits(leg, digits))
+
+    async def close(self, leg: str) -> LegStatistics:
+        known = self._legs.pop(leg, None)
+        if known is None:
+            return LegStatistics()
+        try:
+            statistics = await self._close_remote(known)
+        finally:
+            known.place.legs -= 1
+            known.place.ports.give_back(known.port, self._clock.monotonic())
+        self.totals.packets_received += statistics.packets_received
+        self.totals.packets_sent += statistics.packets_sent
+        self.totals.packets_lost += statistics.packets_lost
+        self.totals.packets_dropped += statistics.packets_dropped
+        return statistics
+
+    # Opening and closing.
+
+    async def _open(self, name: str, near: str | None) -> _Leg:
+        if name in self._legs or name in self._opening:
+            raise ValueError(f"media leg {name} is open already")
+        place = self._choose(near)
+        for _ in range(_ATTEMPTS):
+            port = place.ports.take(self._clock.monotonic())
+            if port is None:
+                raise MediaUnavailable("every media port is in use")
+            fault = await self._open_at(name, place, port)
+            if not fault:
+                negotiation = Negotiation(secrets.randbits(48), self._address, port, self._preference)
+                opened = self._legs[name] = _Leg(name, place, port, negotiation)
+                self.totals.legs += 1
+                return opened
+            _log.warning("media_port_taken", port=port, fault=fault)
+        raise MediaUnavailable("other programs have the media ports that were tried")
+
+    async def _open_at(self, name: str, place: _Place, port: int) -> str:
+        """Ask the worker to bind a port; the fault, or nothing where it did."""
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._opening[name] = place, done
+        place.legs += 1
+        kept = False
+        try:
+            place.worker.send(protocol.Open(name, port))
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                fault = await done
+            kept = not fault
+            if fault:
+                place.ports.leave(port, self._clock.monotonic())
+                return fault
+            return ""
+        except BaseException as error:
+            place.worker.send(protocol.Close(name))
+            place.ports.give_back(port, self._clock.monotonic())
+            if isinstance(error, TimeoutError):
+                place.worker.abandon()
+                raise MediaUnavailable("the media worker does not answer") from None
+            raise
+        finally:
+            del self._opening[name]
+            place.legs -= not kept
+
+    def _choose(self, near: str | None) -> _Place:
+        beside = self._legs.get(near) if near is not None else None
+        if beside is not None and beside.place.worker.alive:
+            return beside.place
+        alive = [place for place in self._places if place.worker.alive]
+        if not alive:
+            raise MediaUnavailable("no media worker is alive")
+        return min(alive, key=lambda place: place.legs)
+
+    async def _close_remote(self, leg: _Leg) -> LegStatistics:
+        if leg.failed or not leg.place.worker.alive:
+            return LegStatistics()
+        done: asyncio.Future[LegStatistics] = asyncio.get_running_loop().create_future()
+        self._closing[leg.name] = leg.place, done
+        leg.place.worker.send(protocol.Close(leg.name))
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await done
+        except TimeoutError:
+            leg.place.worker.abandon()
+            return LegStatistics()
+        finally:
+            self._closing.pop(leg.name, None)
+
+    # Commands and events.
+
+    def _known(self, leg: str) -> _Leg:
+        known = self._legs.get(leg)
+        if known is None:
+            raise MediaUnavailable(f"no media leg {leg}")
+        return known
+
+    def _command(self, command: protocol.LegCommand) -> None:
+        """Commands for a leg that closed meanwhile are passed over."""
+        known = self._legs.get(command.leg)
+        if known is not None and not known.failed:
+            known.place.worker.send(command)
+
+    def _agree(self, leg: _Leg) -> Direction:
+        terms = leg.negotiation.terms
+        if terms is None:
+            raise BadSessionDescription("nothing was negotiated")
+        command = protocol.Agree(
+            leg=leg.name,
+            remote=terms.remote,
+            control=terms.control,
+            receive={number: int(law) for number, law in terms.receive.items()},
+            send_type=terms.send_type,
+            send_law=int(terms.send_law),
+            event_receive=terms.event_receive,
+            event_send=terms.event_send,
+            far_sends=terms.direction in ("sendrecv", "sendonly"),
+            far_hears=terms.direction in ("sendrecv", "recvonly"),
+            shared_port=terms.shared_port,
+        )
+        self._command(command)
+        return terms.direction
+
+    def _take(self, events: list[protocol.Event]) -> None:
+        for event in events:
+            match event:
+                case protocol.Opened():
+                    if event.leg in self._opening:
+                        _resolve(self._opening[event.leg][1], event.fault)
+                case protocol.Closed():
+                    if event.leg in self._closing:
+                        _resolve(self._closing[event.leg][1], _statistics(event))
+                case protocol.Digit():
+                    self.totals.digits += 1
+                    self._tell(DigitReceived(event.leg, event.digit))
+                case protocol.Ended():
+                    self._tell(PlaybackEnded(event.leg, event.playback))
+                case protocol.TimedOut():
+                    self.totals.timeouts += 1
+                    self._tell(MediaTimedOut(event.leg))
+                case protocol.Problem():
+                    _log.warning("media_problem", leg=event.leg, problem=event.text)
+
+    def _tell(self, event: MediaEvent) -> None:
+        if event.leg not in self._legs:
+            return  # it was under way while the leg closed
+        try:
+            self._handler(event)
+        except Exception:
+            # A fault in one call's handling must not keep the other calls' events from them.
+            _log.exception("media_event_not_handled", leg=event.leg)
+
+    def _lose(self, place: _Place) -> None:
+        """The worker died: its legs have no media any more."""
+        self._settle(place)
+        for leg in [leg for leg in self._legs.values() if leg.place is place and not leg.failed]:
+            leg.failed = True
+            self.totals.legs_failed += 1
+            self._tell(MediaFailed(leg.name))
+
+    def _settle(self, place: _Place) -> None:
+        """Nobody waits for an answer of a worker that is gone."""
+        for where, opened in self._opening.values():
+            if where is place and not opened.done():
+                opened.set_exception(MediaUnavailable("the media worker died"))
+        for where, closed in self._closing.values():
+            if where is place:
+                _resolve(closed, LegStatistics())
+
+
+def _ignore(event: MediaEvent) -> None:
+    """Before anyone subscribed there is nobody to tell."""
+
+
+def _resolve(future: asyncio.Future[_Result], result: _Result) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _statistics(closed: protocol.Closed) -> LegStatistics:
+    return LegStatistics(
+        packets_received=closed.received,
+        packets_sent=closed.sent,
+        packets_lost=closed.lost,
+        packets_dropped=closed.dropped,
+        jitter_seconds=closed.jitter_seconds,
+        codec=Law(closed.law).name,
+        far_packets_lost=closed.far_lost,
+        far_jitter_seconds=closed.far_jitter_seconds,
+        round_trip_seconds=closed.round_trip_seconds,
+    )
+
+
+def _share(ports: tuple[int, int], workers: int) -> list[PortPool]:
+    """One run of ports for each worker, of even length so that pairs stay whole. Raises ConfigError."""
+    first = ports[0] + ports[0] % 2
+    each = (ports[1] - first + 1) // 2 // workers
+    if each == 0:
+        raise ConfigError(
+            f"media.ports {ports[0]}-{ports[1]} has no pair of ports for each of {workers} workers"
+        )
+    return [
+        PortPool(first + 2 * each * index, first + 2 * each * (index + 1) - 1) for index in range(workers)
+    ]

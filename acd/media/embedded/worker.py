@@ -1,0 +1,271 @@
+"""A media worker: a process of its own that owns the sockets of its legs and does nothing but audio.
+
+Started by the engine as `python -m acd.media.embedded.worker FD`, FD being its end of a Unix socket of whole
+messages. It ends when that socket does, so it never outlives the service.
+
+One thread: every 2 ms it takes what came on all ports at once and sends what is due; between two slots
+only a command can wake it. Waking for each packet instead would cost a switch of processes a packet.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+
+from acd.media.embedded import protocol
+from acd.media.embedded.leg import Leg
+from acd.media.embedded.outgoing import Send
+from acd.media.embedded.pacer import SLOT_SECONDS, Pacer
+from acd.media.embedded.recordings import Library
+from acd.media.negotiation import Address
+
+_MAX_PACKET = 2048
+_MAX_READY = 1024
+_MAX_PACKETS_A_SLOT = 4
+"""From one port; what a flood sends beyond this fills its own socket's buffer and is lost."""
+_MAX_LAG = 0.2
+"""Seconds; when the machine stood still for longer, the missed frames are not sent in a burst."""
+_MAX_WAITING = 10_000
+"""Messages to an engine that does not read; beyond this it is gone."""
+
+_Taker = Callable[[bytes, Address, float], None]
+
+
+class EngineGone(Exception):
+    """The service at the other end of the control socket ended or hangs."""
+
+
+class Worker:
+    """The legs of one process, their sockets and the loop."""
+
+    def __init__(self, control: socket.socket, configuration: protocol.Configure) -> None:
+        self._control = control
+        self._configuration = configuration
+        self._family = socket.AF_INET6 if ":" in configuration.address else socket.AF_INET
+        self._library = Library(configuration.recordings_bytes)
+        self._pacer = Pacer()
+        self._epoll = select.epoll()
+        self._legs: dict[str, Leg] = {}
+        self._sockets: dict[str, tuple[socket.socket, socket.socket]] = {}
+        self._takers: dict[int, tuple[Callable[[int], tuple[bytes, Address]], _Taker, Leg]] = {}
+        self._random = random.SystemRandom()
+        self._epoch = time.time() - time.monotonic()
+        self._events: list[protocol.Event] = [protocol.Ready()]
+        self._unsent: deque[bytes] = deque()
+        self._faulty: set[str] = set()
+
+    def run(self) -> None:
+        """Serve until the engine is gone."""
+        due = time.monotonic()
+        self._flush()
+        while True:
+            idle = not (self._legs or self._library.busy or self._unsent)
+            wait = None if idle else max(0.0, due - time.monotonic())
+            if select.select([self._control], [], [], wait)[0]:
+                self._obey()
+            now = time.monotonic()
+            if now - due > _MAX_LAG:
+                due = now
+            if now >= due:
+                self._drain(now)
+                while due <= now:
+                    self._pacer.next_slot(now)
+                    due += SLOT_SECONDS
+                if self._library.busy:
+                    self._library.read_some()
+            self._flush()
+
+    def _drain(self, now: float) -> None:
+        takers = self._takers
+        for _ in range(_MAX_PACKETS_A_SLOT):
+            ready = self._epoll.poll(0, _MAX_READY)
+            for descriptor, _ in ready:
+                receive, take, leg = takers[descriptor]
+                try:
+                    data, source = receive(_MAX_PACKET)
+                except OSError:
+                    continue  # an ICMP error of an earlier packet; the far end's silence tells enough
+                try:
+                    take(data, source, now)
+                except Exception as error:
+                    # One leg's bad packet must not end the calls of all the others.
+                    self._report_fault(leg, error)
+            if not ready:
+                return
+
+    def _report_fault(self, leg: Leg, error: Exception) -> None:
+        leg.incoming.dropped += 1
+        if leg.name not in self._faulty:
+            self._faulty.add(leg.name)
+            self._events.append(protocol.Problem(leg.name, f"packet not understood: {error!r}"))
+
+    def _flush(self) -> None:
+        if self._events:
+            self._unsent.extend(protocol.encode(self._events))
+            self._events.clear()
+        while self._unsent:
+            try:
+                self._control.send(self._unsent[0])
+            except BlockingIOError:
+                if len(self._unsent) > _MAX_WAITING:
+                    raise EngineGone from None
+                return
+            except OSError as error:
+                raise EngineGone from error
+            self._unsent.popleft()
+
+    def _obey(self) -> None:
+        for _ in range(16):  # then let the audio go on
+            try:
+                data = self._control.recv(protocol.MAX_MESSAGE)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise EngineGone from error
+            if not data:
+                raise EngineGone
+            for command in protocol.decode_commands(data):
+                if isinstance(command, protocol.Open):
+                    self._open(command)
+                elif not isinstance(command, protocol.Configure):
+                    leg = self._legs.get(command.leg)
+                    if leg is not None:
+                        self._apply(leg, command)
+
+    def _apply(self, leg: Leg, command: protocol.LegCommand) -> None:
+        """Carry out a command for an open leg."""
+        match command:
+            case protocol.Agree():
+                leg.agree(command, time.monotonic())
+            case protocol.Play():
+                leg.play(command.playback, [self._library.get(path) for path in command.files])
+            case protocol.Music():
+                leg.music(command.file, self._library.get(command.file))
+            case protocol.Echo():
+                leg.hear(leg)
+            case protocol.Silence():
+                leg.silence()
+            case protocol.Bridge():
+                self._bridge(leg, command.other)
+            case protocol.SendDigits():
+                leg.send_digits(command.digits)
+            case protocol.Close():
+                self._close(leg)
+                return
+        self._pacer.review(leg)
+
+    def _bridge(self, leg: Leg, name: str) -> None:
+        other = self._legs.get(name)
+        if other is not None:
+            leg.hear(other)
+            other.hear(leg)
+            self._pacer.review(other)
+
+    def _open(self, command: protocol.Open) -> None:
+        try:
+            rtp, rtcp = self._bind(command.port)
+        except OSError as error:
+            self._events.append(protocol.Opened(command.leg, error.strerror or str(error)))
+            return
+        leg = Leg(
+            command.leg,
+            send=_sender(rtp),
+            send_control=_sender(rtcp),
+            report=self._events.append,
+            rtp_timeout=self._configuration.rtp_timeout,
+            now=time.monotonic(),
+            epoch=self._epoch,
+            randomness=self._random,
+        )
+        self._legs[command.leg] = leg
+        self._sockets[command.leg] = rtp, rtcp
+        self._pacer.add(leg)
+        for end, take in ((rtp, leg.receive), (rtcp, leg.receive_control)):
+            self._takers[end.fileno()] = end.recvfrom, take, leg
+            self._epoll.register(end.fileno(), select.EPOLLIN)
+        self._events.append(protocol.Opened(command.leg))
+
+    def _bind(self, port: int) -> tuple[socket.socket, socket.socket]:
+        rtp = self._bound(port)
+        try:
+            return rtp, self._bound(port + 1)
+        except OSError:
+            rtp.close()
+            raise
+
+    def _bound(self, port: int) -> socket.socket:
+        end = socket.socket(self._family, socket.SOCK_DGRAM)
+        try:
+            end.setblocking(False)
+            end.bind((self._configuration.address, port))
+        except OSError:
+            end.close()
+            raise
+        return end
+
+    def _close(self, leg: Leg) -> None:
+        listeners = leg.listeners
+        self._events.append(leg.close(time.monotonic()))
+        self._pacer.remove(leg)
+        for listener in listeners:
+            if listener is not leg:
+                self._pacer.review(listener)
+        del self._legs[leg.name]
+        self._faulty.discard(leg.name)
+        for end in self._sockets.pop(leg.name):
+            del self._takers[end.fileno()]
+            self._epoll.unregister(end.fileno())
+            end.close()
+
+
+def _sender(end: socket.socket) -> Send:
+    sendto = end.sendto
+
+    def send(data: bytes, remote: Address) -> None:
+        try:
+            sendto(data, remote)
+        except OSError:
+            return  # no route or a full buffer: a lost packet, which the far end counts and reports
+
+    return send
+
+
+def _raise_limits() -> None:
+    """Two sockets a leg soon pass the usual limit of open files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> None:
+    # A terminal or an init system signals the whole group; calls end when the service says so.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _raise_limits()
+    control = socket.socket(fileno=int(sys.argv[1]))
+    first = control.recv(protocol.MAX_MESSAGE)
+    if not first:
+        return
+    commands = protocol.decode_commands(first)
+    configuration = commands[0]
+    if len(commands) != 1 or not isinstance(configuration, protocol.Configure):
+        raise SystemExit("a media worker is started by the engine, which configures it first")
+    control.setblocking(False)
+    gc.collect()
+    gc.freeze()
+    try:
+        Worker(control, configuration).run()
+    except EngineGone:
+        os._exit(0)  # nothing is left to say, and sockets close with the process
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Reads PCM WAV files as 8 kHz mono, a second at a time."""
+
+from __future__ import annotations
+
+import audioop
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+from acd.errors import AcdError
+from acd.media.g711 import SAMPLE_RATE
+
+_RATES = range(8000, 48001)
+_WIDTHS = (1, 2, 3, 4)
+
+
+class BadRecording(AcdError):
+    """A prompt or music file cannot be read; the message names the file and the fault."""
+
+    cause = "bad-recording"
+
+
+def read_seconds(path: Path) -> Iterator[bytes]:
+    """Pieces of one second, 16 bit native-endian samples at 8 kHz, the last one shorter.
+
+    Takes 8 to 48 kHz, mono or stereo, 8 to 32 bit. Raises BadRecording.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            yield from _convert(path, file)
+    except (OSError, EOFError, wave.Error, audioop.error) as error:
+        raise BadRecording(
+            f"{path}: not a PCM WAV file that can be played: {error or 'it is cut short'}"
+        ) from error
+
+
+def _convert(path: Path, file: wave.Wave_read) -> Iterator[bytes]:
+    channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+    if channels not in (1, 2) or width not in _WIDTHS or rate not in _RATES:
+        raise BadRecording(
+            f"{path}: {channels} channels of {8 * width} bit at {rate} Hz; "
+            "give mono or stereo, 8 to 32 bit, 8000 to 48000 Hz"
+        )
+    if file.getnframes() == 0:
+        raise BadRecording(f"{path}: there is no sound in it")
+    state = None
+    while piece := file.readframes(rate):
+        linear = _to_16_bit(piece, width)
+        if channels == 2:
+            linear = audioop.tomono(linear, 2, 0.5, 0.5)
+        if rate != SAMPLE_RATE:
+            linear, state = audioop.ratecv(linear, 2, 1, rate, SAMPLE_RATE, state)
+        if linear:
+            yield linear
+
+
+def _to_16_bit(piece: bytes, width: int) -> bytes:
+    """From the file's little-endian samples, 8 bit ones unsigned, to native 16 bit."""
+    if width == 1:
+        return audioop.lin2lin(audioop.bias(piece, 1, -128), 1, 2)
+    if sys.byteorder == "big":
+        piece = audioop.byteswap(piece, width)
+    return piece if width == 2 else audioop.lin2lin(piece, width, 2)
