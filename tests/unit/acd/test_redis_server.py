@@ -190,7 +190,7 @@ async def test_a_failed_start_tells_the_servers_own_last_words(tmp_path: Path) -
     manifest = tmp_path / "redis" / "appendonlydir" / "appendonly.aof.manifest"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("this is no manifest\n")
-    with pytest.raises(RedisUnavailable, match="(?i)last words:.*(manifest|aof)"):
+    with pytest.raises(RedisUnavailable, match=r"(?i)last words:.*(manifest|aof)"):
         await EmbeddedRedis("", tmp_path).start()
     manifest.unlink()
     server = EmbeddedRedis("", tmp_path)
