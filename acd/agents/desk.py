@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -10,7 +11,7 @@ from acd.clock import Clock
 from acd.directory.model import Agent, Directory
 from acd.errors import AcdError
 from routing.model import AgentProfile, AgentState, AgentStatus
-from routing.ports import QueueStore
+from routing.ports import QueueStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -45,19 +46,50 @@ class AgentDesk:
         self._clock = clock
         self._directory = directory
         self._registered = registered
+        self._duties: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._worker: asyncio.Task[None] | None = None
 
-    async def phone_changed(self, agent_id: str, registered: bool) -> None:
+    def start(self) -> None:
+        """Begin to carry out what phones and the directory bring, one after the other."""
+        self._worker = asyncio.create_task(self._work(), name="agent-desk")
+
+    async def stop(self) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.gather(self._worker, return_exceptions=True)
+            self._worker = None
+
+    async def _work(self) -> None:
+        while True:
+            duty = await self._duties.get()
+            try:
+                await duty()
+            except StoreUnavailable as error:
+                # What could not be said is put right by `settle` once the store is back.
+                log.warning("agent-desk-store-away", error=str(error))
+            except Exception:
+                log.exception("agent-desk-failed")
+
+    def phone_changed(self, agent_id: str, registered: bool) -> None:
         """A phone came or went. Coming signs in those who sign in that way; going signs out everyone."""
+        self._duties.put_nowait(lambda: self._follow_phone(agent_id, registered))
+
+    async def _follow_phone(self, agent_id: str, registered: bool) -> None:
         agent = self._directory().agents.get(agent_id)
         if agent is None:
             return
-        if not registered:
+        status = await self.status(agent_id)
+        if not registered and status.state is not AgentState.OFFLINE:
             await self._store.agent_away(agent_id, AgentState.OFFLINE, "phone-gone", self._now_ms())
             log.info("agent-signed-out", agent=agent_id, why="phone-gone")
-        elif agent.sign_in == "on-register":
-            status = await self.status(agent_id)
-            if status.state is AgentState.OFFLINE:
-                await self._sign_in(agent)
+        elif registered and agent.sign_in == "on-register" and status.state is AgentState.OFFLINE:
+            await self._sign_in(agent)
+
+    def directory_changed(self, before: Directory, after: Directory) -> None:
+        """Agents may be new, gone, or skilled otherwise."""
+        removed = [agent_id for agent_id in before.agents if agent_id not in after.agents]
+        self._duties.put_nowait(lambda: self._sign_out_removed(removed))
+        self._duties.put_nowait(self.settle)
 
     async def set_state(self, agent_id: str, state: AgentState, reason: str = "") -> AgentStatus:
         """What the API and feature codes ask for: available, paused or offline.
@@ -102,8 +134,7 @@ class AgentDesk:
             ):
                 await self._sign_in(agent)
 
-    async def sign_out_removed(self, agent_ids: Iterable[str]) -> None:
-        """Agents that the directory no longer has."""
+    async def _sign_out_removed(self, agent_ids: list[str]) -> None:
         for agent_id in agent_ids:
             await self._store.agent_away(agent_id, AgentState.OFFLINE, "removed", self._now_ms())
 

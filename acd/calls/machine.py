@@ -93,16 +93,15 @@ _ON_THE_LINE: frozenset[Key] = frozenset(
     # A repeated ACK, and keys pressed where nobody listens for them.
     {m.CallerConfirmed, (m.DigitPressed, Side.CALLER), (m.DigitPressed, Side.AGENT)}
 )
+_WHILE_IN_FLOW: frozenset[Key] = frozenset(
+    {m.CallerConfirmed, (m.DigitPressed, Side.AGENT), (m.TimerFired, Timer.ANNOUNCE)}
+)
 _AFTER_IVR = _ON_THE_LINE | _LATE_OF_FLOW
 
 IGNORED: Mapping[State, frozenset[Key]] = {
     State.NEW: frozenset(),
     State.ANSWERING: frozenset({(m.DigitPressed, Side.CALLER)}),
-    State.IVR: _LATE_OF_WAIT
-    | {m.CallerConfirmed, (m.DigitPressed, Side.AGENT), (m.TimerFired, Timer.ANNOUNCE)}
-    | _LATE_OF_RING
-    | _LATE_OF_OFFER
-    | _LATE_OF_AGENT,
+    State.IVR: _WHILE_IN_FLOW | _LATE_OF_WAIT | _LATE_OF_RING | _LATE_OF_OFFER | _LATE_OF_AGENT,
     State.QUEUED: _AFTER_IVR | _LATE_OF_RING | _LATE_OF_AGENT | {m.OfferStale},
     State.OFFERED: _AFTER_IVR | _LATE_OF_WAIT | _LATE_OF_OFFER | {(m.MediaLost, Side.AGENT)},
     State.CONNECTING: _AFTER_IVR

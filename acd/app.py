@@ -1,0 +1,295 @@
+"""The one place where everything is constructed, wired, started and stopped.
+
+Start order: store, database, directory, media, SIP, routing, control plane; stopping goes the other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+import ivr
+from acd import log as logs
+from acd.agents.desk import AgentDesk
+from acd.calls.ports import Services
+from acd.calls.steps.context import Context
+from acd.calls.supervisor import CallSupervisor
+from acd.clock import SystemClock
+from acd.config import Settings
+from acd.control.app import ControlServer
+from acd.control.ports import ControlContext
+from acd.control.tokens import TokenStore
+from acd.database import open_engine
+from acd.directory.model import Directory
+from acd.directory.store import DirectoryStore
+from acd.directory.watch import DirectoryWatcher
+from acd.errors import ConfigError
+from acd.history.migrate import migrate
+from acd.history.reader import RecordReader
+from acd.history.writer import HistoryWriter
+from acd.media.embedded.engine import EmbeddedEngine
+from acd.metrics import Metrics, NodeCounts
+from acd.redis_server import EmbeddedRedis
+from acd.sip.bindings import BindingStore
+from acd.sip.service import SipService
+from ivr.flow import FlowDefinition
+from ivr.loader import FlowError, load_flows
+from ivr.prompts import PromptError, PromptLibrary
+from routing.engine import RoutingEngine
+from routing.ports import StoreUnavailable
+from routing.store.redis_store import RedisQueueStore, connect
+
+log = structlog.get_logger(__name__)
+
+_SHIPPED = Path(ivr.__file__).parent
+_STALE_DIRECTORY_SECONDS = 30.0
+
+
+def load_prompts(settings: Settings) -> PromptLibrary:
+    """The site's recordings before the ones that ship. Raises ConfigError."""
+    own = settings.ivr.prompts_dir
+    folders = [*([own] if own else []), _SHIPPED / "prompts"]
+    try:
+        return PromptLibrary(folders, settings.ivr.default_language)
+    except PromptError as error:
+        raise ConfigError(str(error)) from error
+
+
+def load_all_flows(settings: Settings, prompts: PromptLibrary) -> Mapping[str, FlowDefinition]:
+    """The flows that ship and the site's own, checked as a whole. Raises ConfigError."""
+    own = settings.ivr.flows_dir or settings.node.data_dir / "flows"
+    if settings.ivr.flows_dir and not own.is_dir():
+        raise ConfigError(f"ivr.flows_dir: {own} is not a folder; create it or leave the key out")
+    folders = [*([own] if own.is_dir() else []), _SHIPPED / "flows"]
+    try:
+        return load_flows(folders, prompts, None)
+    except FlowError as error:
+        raise ConfigError(str(error)) from error
+
+
+class Node:
+    """One node of the service, from nothing to taking calls and back."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._running = AsyncExitStack()
+        self._prompts = load_prompts(settings)
+        self._flows = load_all_flows(settings, self._prompts)
+        self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
+        self._engine = open_engine(settings)
+        self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
+        self._media = EmbeddedEngine(settings.media, self._clock)
+        self._started = False
+
+    # Start.
+
+    async def start(self) -> None:
+        """Take calls. Raises AcdError or OSError naming what is missing; nothing is then left running."""
+        try:
+            await self._start_storage()
+            await self._start_calls()
+            await self._start_control()
+        except BaseException:
+            await self._running.aclose()
+            raise
+        self._started = True
+        log.info("ready", sip=[_address(flow) for flow in self._sip.listening], api=self._http.url)
+
+    async def _start_storage(self) -> None:
+        server = await self._server.start()
+        self._running.push_async_callback(self._server.stop)
+        log.info("redis", kind=server.kind.value, version=server.version)
+        self._redis = connect(server.url)
+        self._running.push_async_callback(self._redis.aclose)
+        self._running.push_async_callback(self._engine.dispose)
+        try:
+            await migrate(self._engine)
+            await self._directory.start()
+        except SQLAlchemyError as error:
+            raise ConfigError(f"database.url: the database cannot be used: {error}") from error
+        self._running.push_async_callback(self._directory.stop)
+        node = self._settings.node
+        self._history = HistoryWriter(self._redis, self._engine, site=node.site, node=node.id)
+        await self._history.start()
+        self._running.push_async_callback(self._history.stop)
+
+    async def _start_calls(self) -> None:
+        node, settings = self._settings.node, self._settings
+        self._store = RedisQueueStore(self._redis, node.site)
+        self._running.push_async_callback(self._store.close)
+        self._metrics = Metrics(
+            node_id=node.id,
+            clock=self._clock,
+            directory=self._directory.current,
+            store=self._store,
+            counts=self._counts,
+        )
+        bindings = BindingStore(self._redis, site=node.site, node=node.id, clock=self._clock)
+        self._sip = SipService(settings, self._clock, self._directory.current, bindings)
+        self._desk = AgentDesk(
+            node.id, self._store, self._clock, self._directory.current, self._sip.registered
+        )
+        self._calls = CallSupervisor(node.id, self._services())
+        self._routing = RoutingEngine(
+            self._store,
+            node.id,
+            lambda: round(self._clock.time() * 1000),
+            round(node.lease_seconds * 1000),
+            on_message=self._calls.on_routing,
+            on_store_back=self._say_everything_again,
+        )
+        await self._media.start()
+        self._running.push_async_callback(self._media.stop)
+        self._media.subscribe(self._calls.on_media)
+        await self._recover()
+        await self._routing.start()
+        self._running.push_async_callback(self._routing.stop)
+        self._desk.start()
+        self._running.push_async_callback(self._desk.stop)
+        self._directory.subscribe(self._directory_changed)
+        self._sip.subscribe(
+            on_call=self._calls.on_call,
+            on_leg=self._calls.on_leg,
+            on_registration=self._desk.phone_changed,
+        )
+        await self._sip.start()
+        self._running.push_async_callback(self._sip.stop)
+        await self._desk.settle()
+
+    def _services(self) -> Services:
+        self._context = self._make_context(self._directory.current())
+        return Services(
+            sip=self._sip,
+            media=self._media,
+            store=self._store,
+            journal=self._history.journal,
+            prompts=self._prompts,
+            clock=self._clock,
+            context=lambda: self._context,
+            observers=(self._metrics,),
+        )
+
+    async def _recover(self) -> None:
+        """Write a record for each call that a crash of this node cut off."""
+        journal = self._history.journal
+        self._calls.recover(await journal.recover(self._settings.node.id), self._clock.time())
+
+    async def _start_control(self) -> None:
+        self._metrics.start()
+        self._running.callback(self._metrics.stop)
+        context = ControlContext(
+            directory=self._directory.current,
+            store=self._store,
+            calls=self._calls,
+            agents=self._desk,
+            records=RecordReader(self._engine),
+            tokens=TokenStore(self._engine, self._clock),
+            metrics=self._metrics,
+            ready=self._ready,
+            clock=self._clock,
+        )
+        self._http = ControlServer(context, *self._settings.http.address)
+        await self._http.start()
+        self._running.push_async_callback(self._http.stop)
+
+    # While it runs.
+
+    def _make_context(self, directory: Directory) -> Context:
+        return Context(directory, self._flows, self._settings.ivr.default_language)
+
+    def _directory_changed(self, before: Directory, after: Directory) -> None:
+        self._context = self._make_context(after)
+        self._desk.directory_changed(before, after)
+
+    async def _say_everything_again(self) -> None:
+        """The store was away, or took us for dead: it is an index, and we are the truth."""
+        self._calls.reassert()
+        await self._desk.settle()
+
+    def reload(self) -> None:
+        """Read flows and prompts again; on an error the old ones stay in use."""
+        try:
+            self._flows = load_all_flows(self._settings, self._prompts)
+        except ConfigError as error:
+            log.error("reload-refused", error=str(error))
+            return
+        self._context = self._make_context(self._directory.current())
+        log.info("reloaded", flows=len(self._flows))
+
+    def _ready(self) -> Mapping[str, bool]:
+        return {
+            "redis": not self._routing.store_away,
+            "database": self._directory.age_seconds < _STALE_DIRECTORY_SECONDS,
+            "media": self._media.workers_alive > 0,
+            "sip": self._started and not self._sip.draining,
+        }
+
+    def _counts(self) -> NodeCounts:
+        return NodeCounts(
+            calls=Counter(call.state for call in self._calls.live()),
+            trunk_calls=self._sip.trunk_calls,
+            sip_responses=self._sip.responses,
+            sip_rejected=self._sip.rejected,
+            sip_connections=self._sip.connections,
+            sip_registrations=self._sip.registrations,
+            media_legs=self._media.live_legs,
+            media_ports_free=self._media.ports_free,
+            media_ports=self._media.ports_total,
+            draining=self._sip.draining,
+        )
+
+    # Stop.
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Take no new call, let live ones end for so long, end the rest, and release everything."""
+        self._sip.draining = True
+        await self._calls.drain(drain_seconds)
+        await self._running.aclose()
+        log.info("stopped")
+
+
+def _address(flow: object) -> str:
+    transport, local = getattr(flow, "transport", ""), getattr(flow, "local", ("", 0))
+    return f"{transport}:{local[0]}:{local[1]}"
+
+
+async def serve(settings: Settings) -> None:
+    """Run one node until SIGTERM or SIGINT, which drain; a second signal ends it at once. SIGHUP reloads."""
+    logs.configure(settings.log, settings.node.id)
+    asked, again = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        (again if asked.is_set() else asked).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask)
+    node = Node(settings)
+    try:
+        await node.start()
+    except (StoreUnavailable, RedisError) as error:
+        raise ConfigError(f"redis.url: the store cannot be used: {error}") from error
+    loop.add_signal_handler(signal.SIGHUP, node.reload)
+    await asked.wait()
+    log.info("stopping", drain_seconds=settings.node.drain_seconds)
+    stopping = asyncio.create_task(node.stop(settings.node.drain_seconds))
+    hurry = asyncio.create_task(again.wait())
+    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not stopping.done():
+        stopping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await stopping
+        await node.stop(0)
+    else:
+        stopping.result()
