@@ -18,7 +18,7 @@ numbers = Table(
     "numbers",
     metadata,
     Column("number", String(32), primary_key=True),
-    Column("flow", String(64)),
+    Column("flow", String(128)),
     Column("queue", String(64)),
     Column("language", String(16)),
     Column("priority", Integer, nullable=False),
@@ -52,7 +52,7 @@ agents = Table(
     Column("ha1_sha256", String(64), nullable=False),
     Column("skills", JSON, nullable=False),
     Column("sign_in", String(16), nullable=False),
-    Column("team", String(64), nullable=False),
+    Column("team", String(128), nullable=False),
 )
 
 state = Table(

@@ -1,0 +1,386 @@
+"""The asynchronous shell of the SIP stack: sockets, one timer, and events in order.
+
+Commands flush what they send before they return. Events they cause come on a later turn of the event
+loop, so that a command never calls its caller back; events of received bytes are delivered at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from acd.clock import Clock
+from acd.config import SipSection
+from acd.sip.core.events import Flow, SipEvent
+from acd.sip.core.stack import SipCounters, SipStack, StackConfig
+from acd.sip.core.uri import NameAddr, Uri, format_host
+from acd.sip.stream import StreamLimits, StreamTransport
+from acd.sip.udp import UdpTransport
+
+_log = structlog.get_logger(__name__)
+
+_WILDCARDS = frozenset(("0.0.0.0", "::"))
+_SWEEP_SECONDS = 1.0
+_STOP_SECONDS = 0.1
+_LEAST_TIMER_SECONDS = 0.001
+_MAX_ROUTES = 4096
+_MAX_WAITING = 64
+"""Messages that may wait for a connection to open."""
+
+
+def _nobody(event: SipEvent) -> None:
+    """The subscriber until there is one."""
+
+
+def _everyone(flow: Flow) -> bool:
+    """The admission rule until there is one."""
+    return True
+
+
+def _no_matter(flow: Flow) -> None:
+    """The listener of broken connections until there is one."""
+
+
+class SipEndpoint:
+    """Owns the stack, its timer and its transports. Nothing raised in here reaches the event loop."""
+
+    def __init__(self, settings: SipSection, clock: Clock, limits: StreamLimits | None = None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stack = SipStack(StackConfig(sent_by=self.sent_by), lambda: secrets.token_hex(10))
+        self._udp: dict[tuple[str, int], UdpTransport] = {}
+        self._streams = StreamTransport(
+            limits or StreamLimits(idle_seconds=settings.max_expires_seconds + 300.0),
+            clock,
+            on_message=self._received,
+            on_closed=self._connection_closed,
+        )
+        self._subscriber: Callable[[SipEvent], None] = _nobody
+        self._admit: Callable[[Flow], bool] = _everyone
+        self._on_closed: Callable[[Flow], None] = _no_matter
+        self._events: deque[SipEvent] = deque()
+        self._delivering = False
+        self._delivery: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._routes: dict[str, str] = {}
+        self._opening: dict[Flow, deque[bytes]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = False
+        self.listening: tuple[Flow, ...] = ()
+        """The addresses really bound, as flows without a peer."""
+        self.dropped = 0
+        """Datagrams of sources that are over their limit, dropped unread."""
+
+    @property
+    def counters(self) -> SipCounters:
+        """Messages by method and code, and what was wrong with others."""
+        return self._stack.counters
+
+    @property
+    def connections(self) -> int:
+        """Open TCP connections."""
+        return len(self._streams)
+
+    @property
+    def refused_connections(self) -> int:
+        """Connections turned away because of a cap."""
+        return self._streams.refused
+
+    def subscribe(
+        self,
+        on_event: Callable[[SipEvent], None],
+        *,
+        on_closed: Callable[[Flow], None] = _no_matter,
+        admit: Callable[[Flow], bool] = _everyone,
+    ) -> None:
+        """Name the receiver of events, of broken connections, and the rule that lets bytes in unread."""
+        self._subscriber = on_event
+        self._on_closed = on_closed
+        self._admit = admit
+
+    async def start(self) -> None:
+        """Bind every address of the settings. Raises OSError naming the address, with nothing left open."""
+        self._running = True
+        bound: list[Flow] = []
+        try:
+            for listen in self._settings.listen:
+                if listen.transport == "udp":
+                    udp = UdpTransport(self._received)
+                    await udp.open(listen.host, listen.port)
+                    self._udp[udp.address] = udp
+                    bound.append(Flow("udp", udp.address, ("", 0)))
+                else:
+                    address = await self._streams.listen(listen.host, listen.port)
+                    bound.append(Flow("tcp", address, ("", 0)))
+        except OSError as error:
+            await self.stop()
+            where = f"{listen.transport}:{format_host(listen.host, listen.port)}"
+            raise OSError(error.errno, f"cannot listen on {where}: {error.strerror or error}") from error
+        self.listening = tuple(bound)
+        self._sweep()
+
+    async def stop(self) -> None:
+        """Let go of every address and connection. Legs are not ended: that is the owner's business."""
+        if self._running:
+            self._flush()
+        self._running = False
+        for handle in (self._timer, self._sweeper, self._delivery):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._sweeper = self._delivery = None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
+        await self._streams.close()
+        for udp in self._udp.values():
+            udp.close()
+        self._udp.clear()
+        await asyncio.sleep(0)  # the sockets close on the next turn of the loop
+
+    # Commands, as those of the stack.
+
+    def invite(
+        self,
+        leg: str,
+        *,
+        uri: Uri,
+        flow: Flow,
+        from_: NameAddr,
+        to: NameAddr,
+        contact_user: str,
+        sdp: bytes,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Call somebody."""
+        now = self._clock.monotonic()
+        self._stack.invite(
+            leg,
+            uri=uri,
+            flow=flow,
+            from_=from_,
+            to=to,
+            contact_user=contact_user,
+            sdp=sdp,
+            headers=headers,
+            now=now,
+        )
+        self._after_command()
+
+    def ring(self, leg: str, *, status: int = 180, sdp: bytes | None = None) -> None:
+        """Send a provisional response."""
+        self._stack.ring(leg, now=self._clock.monotonic(), status=status, sdp=sdp)
+        self._after_command()
+
+    def accept(self, leg: str, sdp: bytes) -> None:
+        """Answer 200."""
+        self._stack.accept(leg, sdp, now=self._clock.monotonic())
+        self._after_command()
+
+    def refuse(
+        self, leg: str, status: int, *, reason: str = "", headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Answer with a final failure."""
+        self._stack.refuse(leg, status, now=self._clock.monotonic(), reason=reason, headers=headers)
+        self._after_command()
+
+    def hangup(self, leg: str, *, reason: str = "") -> None:
+        """End the leg, whatever its state."""
+        self._stack.hangup(leg, now=self._clock.monotonic(), reason=reason)
+        self._after_command()
+
+    def reoffer(self, leg: str, sdp: bytes) -> None:
+        """Send a re-INVITE."""
+        self._stack.reoffer(leg, sdp, now=self._clock.monotonic())
+        self._after_command()
+
+    def accept_reoffer(self, leg: str, sdp: bytes) -> None:
+        """Answer a re-INVITE with 200."""
+        self._stack.accept_reoffer(leg, sdp, now=self._clock.monotonic())
+        self._after_command()
+
+    def refuse_reoffer(self, leg: str, status: int) -> None:
+        """Answer a re-INVITE with a failure; the session stays as it was."""
+        self._stack.refuse_reoffer(leg, status, now=self._clock.monotonic())
+        self._after_command()
+
+    def respond(
+        self, transaction: str, status: int, *, reason: str = "", headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a request outside a dialog."""
+        now = self._clock.monotonic()
+        self._stack.respond(transaction, status, now=now, reason=reason, headers=headers)
+        self._after_command()
+
+    def trust(self, flow: Flow) -> None:
+        """The peer on this connection has proven who it is."""
+        if flow.connection:
+            self._streams.trust(flow)
+
+    def is_open(self, flow: Flow) -> bool:
+        """Whether the flow can still be used; a datagram flow always can."""
+        return not flow.connection or self._streams.is_open(flow)
+
+    def handle_timeout(self) -> None:
+        """Let the stack act on the time that has passed."""
+        self._timer = None
+        try:
+            self._stack.handle_timeout(self._clock.monotonic())
+        except Exception:
+            _log.exception("sip.stack.timeout_failed")
+        self._after_bytes()
+
+    def sent_by(self, flow: Flow) -> str:
+        """`host:port` for Via and Contact: where this peer reaches us, also on a connection that we opened."""
+        ports = [listen.local[1] for listen in self.listening if listen.transport == flow.transport]
+        port = flow.local[1] if not ports or flow.local[1] in ports else ports[0]
+        return format_host(self.host_for(flow), port)
+
+    def host_for(self, flow: Flow) -> str:
+        """Our host as this peer can reach it: for Via and Contact."""
+        host = self._settings.advertise or flow.local[0]
+        if host not in _WILDCARDS:
+            return host
+        remote = flow.remote[0]
+        if remote not in self._routes:
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[remote] = _source_address(remote) or host
+        return self._routes[remote]
+
+    # What comes in.
+
+    def _received(self, data: bytes, flow: Flow) -> None:
+        if not self._admit(flow):
+            self.dropped += 1
+            return
+        try:
+            self._stack.receive(data, flow, self._clock.monotonic())
+        except Exception:
+            _log.exception("sip.stack.receive_failed", transport=flow.transport, source=flow.remote[0])
+        self._after_bytes()
+
+    def _connection_closed(self, flow: Flow) -> None:
+        if not self._running:
+            return  # we close it ourselves: nobody became unreachable
+        self._flow_failed(flow)
+        try:
+            self._on_closed(flow)
+        except Exception:
+            _log.exception("sip.subscriber_failed")
+
+    def _flow_failed(self, flow: Flow) -> None:
+        try:
+            self._stack.flow_failed(flow, self._clock.monotonic())
+        except Exception:
+            _log.exception("sip.stack.flow_failed_failed")
+        self._after_command()
+
+    def _sweep(self) -> None:
+        self._streams.sweep()
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+
+    # What goes out.
+
+    def _after_command(self) -> None:
+        self._flush()
+        if self._events and not self._delivering and self._delivery is None and self._running:
+            self._delivery = asyncio.get_running_loop().call_soon(self._deliver)
+
+    def _after_bytes(self) -> None:
+        self._flush()
+        self._deliver()
+
+    def _flush(self) -> None:
+        """Send what the stack has written, take in its events, and set the timer."""
+        while True:
+            outgoing = self._stack.take_outgoing()
+            if not outgoing:
+                break
+            for flow, data in outgoing:
+                if not self._send(flow, data):
+                    self._stack.flow_failed(flow, self._clock.monotonic())
+        self._events.extend(self._stack.take_events())
+        self._arm()
+
+    def _deliver(self) -> None:
+        """Hand out events in order; those that a subscriber causes meanwhile come after."""
+        if self._delivering:
+            return
+        self._delivery = None
+        self._delivering = True
+        try:
+            while self._events:
+                event = self._events.popleft()
+                try:
+                    self._subscriber(event)
+                except Exception:
+                    _log.exception("sip.subscriber_failed", event_type=type(event).__name__)
+        finally:
+            self._delivering = False
+
+    def _arm(self) -> None:
+        due = self._stack.next_timeout()
+        # A timer that is too early costs one empty turn; moving it with every message costs more.
+        if not self._running or due is None or (self._timer is not None and self._timer_due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        delay = max(_LEAST_TIMER_SECONDS, due - self._clock.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay, self.handle_timeout)
+
+    def _send(self, flow: Flow, data: bytes) -> bool:
+        if flow.transport == "udp":
+            udp = self._udp.get(flow.local) or self._any_udp(flow)
+            return udp is not None and udp.send(data, flow.remote)
+        if flow.connection:
+            return self._streams.send(flow, data)
+        waiting = self._opening.get(flow)
+        if waiting is None:
+            waiting = self._opening[flow] = deque()
+            task = asyncio.get_running_loop().create_task(self._open(flow))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        waiting.append(data)
+        return len(waiting) <= _MAX_WAITING
+
+    def _any_udp(self, flow: Flow) -> UdpTransport | None:
+        """A socket of the same family: that of a binding made before a restart may be another one."""
+        is_v6 = ":" in flow.remote[0]
+        for address, udp in self._udp.items():
+            if (":" in address[0]) == is_v6:
+                return udp
+        return None
+
+    async def _open(self, wanted: Flow) -> None:
+        try:
+            opened = await self._streams.connect(wanted.remote)
+        except (OSError, TimeoutError) as error:
+            self._opening.pop(wanted, None)
+            _log.info("sip.connection.failed", remote=wanted.remote[0], error=type(error).__name__)
+            self._flow_failed(wanted)
+            self._on_closed(wanted)
+            return
+        self._stack.flow_opened(wanted, opened)
+        for data in self._opening.pop(wanted):
+            self._streams.send(opened, data)
+        self._after_command()
+
+
+def _source_address(remote: str) -> str | None:
+    """The local address that packets to this peer leave from (nothing is sent)."""
+    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((remote, 9))
+        host: str = probe.getsockname()[0]
+        return host
+    return None

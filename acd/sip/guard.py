@@ -1,0 +1,140 @@
+"""Who sends a request, and whether it may: trunks by source, agents by digest, nobody else."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from acd.clock import Clock
+from acd.directory.model import Agent, Directory, Trunk
+from acd.sip.buckets import TokenBuckets
+from acd.sip.core.auth import DigestServer, Verdict
+from acd.sip.core.events import Flow
+from acd.sip.core.message import Request
+from acd.sip.trunks import TrunkTable
+
+_security = logging.getLogger("acd.security")
+
+_NAMED_METHODS = frozenset(
+    ("INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "NOTIFY", "INFO", "UPDATE")
+)
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimits:
+    """What one source may cost us before it has proven who it is. Rates a second."""
+
+    requests: float = 20.0
+    requests_burst: int = 500
+    """All phones behind one NAT register at once after a power cut; each is challenged once."""
+    failures: float = 0.2
+    failures_burst: int = 20
+    """Wrong passwords; a guesser gets 12 a minute."""
+    packets: float = 200.0
+    packets_burst: int = 2000
+    """Datagrams and messages of strangers, dropped unread beyond that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What the request is answered with, and a fixed word why."""
+
+    status: int
+    cause: str
+    headers: Headers = ()
+
+
+class Guard:
+    """Identifies, limits and reports. Its answers never depend on whether a user exists."""
+
+    def __init__(
+        self,
+        digest: DigestServer,
+        directory: Callable[[], Directory],
+        is_phone_host: Callable[[str], bool],
+        clock: Clock,
+        limits: GuardLimits | None = None,
+    ) -> None:
+        chosen = limits or GuardLimits()
+        self._digest = digest
+        self._directory = directory
+        self._is_phone_host = is_phone_host
+        self._clock = clock
+        self._trunks = TrunkTable({})
+        self._requests = TokenBuckets(rate=chosen.requests, burst=chosen.requests_burst)
+        self._failures = TokenBuckets(rate=chosen.failures, burst=chosen.failures_burst)
+        self._packets = TokenBuckets(rate=chosen.packets, burst=chosen.packets_burst)
+        self.rejected: Counter[str] = Counter()
+        """Requests turned away, by cause."""
+
+    def trunk_of(self, flow: Flow) -> Trunk | None:
+        """The trunk that this peer belongs to, by the directory of this moment."""
+        trunks = self._directory().trunks
+        if not self._trunks.is_of(trunks):
+            self._trunks = TrunkTable(trunks)
+        return self._trunks.find(flow.remote[0])
+
+    def is_known(self, flow: Flow) -> bool:
+        """Whether the peer is a trunk, or at the address of a registered phone."""
+        return self.trunk_of(flow) is not None or self._is_phone_host(flow.remote[0])
+
+    def admits(self, flow: Flow) -> bool:
+        """Whether bytes of this peer are worth reading; strangers have a limit."""
+        return self.is_known(flow) or self._packets.take(flow.remote[0], self._clock.monotonic())
+
+    def admits_unauthenticated(self, flow: Flow) -> Refused | None:
+        """Charge a request that needs no credentials (OPTIONS); None where it may be answered."""
+        if self.is_known(flow) or self._requests.take(flow.remote[0], self._clock.monotonic()):
+            return None
+        return self._limited(flow, self._requests)
+
+    def identify_caller(self, request: Request, flow: Flow) -> Trunk | Agent | Refused:
+        """Who sends an INVITE outside of a dialog."""
+        trunk = self.trunk_of(flow)
+        return trunk if trunk is not None else self.authenticate(request, flow)
+
+    def authenticate(self, request: Request, flow: Flow) -> Agent | Refused:
+        """The agent whose credentials the request carries. Unknown users and wrong passwords look alike."""
+        source, now = flow.remote[0], self._clock.monotonic()
+        if self._failures.is_empty(source, now):
+            return self._limited(flow, self._failures)
+        if not self._requests.take(source, now):
+            return self._limited(flow, self._requests)
+        agents = self._directory().agent_by_extension
+        checked = self._digest.check(request, lambda user, algorithm: _ha1(agents.get(user), algorithm), now)
+        agent = agents.get(checked.username)
+        if checked.verdict is Verdict.VALID and agent is not None:
+            self._requests.give_back(source, now)
+            return agent
+        if checked.verdict is Verdict.WRONG:
+            self._failures.take(source, now)
+            self.report("auth-failure", request.method, flow)
+        cause = {Verdict.WRONG: "auth-failure", Verdict.STALE: "stale-nonce"}.get(checked.verdict, "challenged")
+        return self.refuse(Refused(401, cause, self._digest.challenges(now, stale=checked.verdict is Verdict.STALE)))
+
+    def refuse(self, refused: Refused) -> Refused:
+        """Count a refusal."""
+        self.rejected[refused.cause] += 1
+        return refused
+
+    def report(self, event: str, method: str, flow: Flow) -> None:
+        """Write the one line that a ban tool reads: the socket's peer and fixed words, nothing of the message."""
+        named = method if method in _NAMED_METHODS else "OTHER"
+        _security.warning(
+            "acd-security event=%s method=%s source=%s transport=%s", event, named, flow.remote[0], flow.transport
+        )
+
+    def _limited(self, flow: Flow, buckets: TokenBuckets) -> Refused:
+        seconds = math.ceil(buckets.seconds_to_token(flow.remote[0], self._clock.monotonic()))
+        return self.refuse(Refused(503, "rate-limited", (("Retry-After", str(max(1, seconds))),)))
+
+
+def _ha1(agent: Agent | None, algorithm: str) -> str | None:
+    if agent is None:
+        return None
+    return agent.ha1_sha256 if algorithm == "SHA-256" else agent.ha1_md5

@@ -1,0 +1,162 @@
+"""Which carrier a call comes from, and who calls whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from acd.directory.model import Trunk
+from acd.sip.core.grammar import SipSyntaxError, plain, split_list
+from acd.sip.core.message import Request
+from acd.sip.core.uri import NameAddr
+
+_MAX_NUMBER = 64
+_MAX_NAME = 80
+_VISUAL_SEPARATORS = re.compile(r"[-.() ]")
+_DIALLABLE = re.compile(r"\+?[0-9*#.\-() ]+")
+_MAX_REMEMBERED = 4096
+
+_Address = IPv4Address | IPv6Address
+
+
+class TrunkTable:
+    """The trunks of one directory snapshot; the longest matching prefix wins."""
+
+    def __init__(self, trunks: Mapping[str, Trunk]) -> None:
+        self._source = trunks
+        networks: dict[tuple[int, int], dict[int, Trunk]] = {}
+        for trunk in trunks.values():
+            for network in trunk.match:
+                sized = networks.setdefault((network.version, network.prefixlen), {})
+                sized[int(network.network_address)] = trunk
+        self._networks = sorted(networks.items(), key=lambda item: -item[0][1])
+        self._remembered: dict[str, Trunk | None] = {}
+
+    def is_of(self, trunks: Mapping[str, Trunk]) -> bool:
+        """Whether this table was made from these trunks."""
+        return self._source is trunks
+
+    def find(self, host: str) -> Trunk | None:
+        """The trunk that a source address belongs to."""
+        if host in self._remembered:
+            return self._remembered[host]
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        found = self._search(host)
+        self._remembered[host] = found
+        return found
+
+    def _search(self, host: str) -> Trunk | None:
+        address = _address(host)
+        if address is None:
+            return None
+        bits = address.max_prefixlen
+        for (version, length), sized in self._networks:
+            if version == address.version:
+                found = sized.get(int(address) >> (bits - length) << (bits - length))
+                if found is not None:
+                    return found
+        return None
+
+
+def _address(host: str) -> _Address | None:
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+class LiveCalls:
+    """Live incoming legs, in all and by trunk ("" for agents)."""
+
+    def __init__(self) -> None:
+        self._trunk_of: dict[str, str] = {}
+        self._by_trunk: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._trunk_of)
+
+    def __contains__(self, leg: str) -> bool:
+        return leg in self._trunk_of
+
+    def on(self, trunk: str) -> int:
+        """Live legs of one trunk."""
+        return self._by_trunk.get(trunk, 0)
+
+    def by_trunk(self) -> Mapping[str, int]:
+        """Live legs by trunk, trunks without one left out."""
+        return self._by_trunk
+
+    def add(self, leg: str, trunk: str) -> None:
+        """A call came in."""
+        self._trunk_of[leg] = trunk
+        self._by_trunk[trunk] = self._by_trunk.get(trunk, 0) + 1
+
+    def discard(self, leg: str) -> None:
+        """A call is over; an unknown leg is passed over."""
+        trunk = self._trunk_of.pop(leg, None)
+        if trunk is None:
+            return
+        self._by_trunk[trunk] -= 1
+        if not self._by_trunk[trunk]:
+            del self._by_trunk[trunk]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A caller as we show it: number ("anonymous" where withheld) and name."""
+
+    number: str
+    name: str = ""
+
+
+ANONYMOUS = Party("anonymous")
+
+
+def called_number(request: Request) -> str:
+    """What was dialled: the user part of the Request-URI."""
+    return clean_number(request.uri.user)
+
+
+def caller_of(request: Request, *, trusted: bool) -> Party:
+    """Who calls. From a trusted peer P-Asserted-Identity wins over From (RFC 3325 section 9.1).
+
+    A peer that asks for privacy is shown as anonymous, whatever else it says (RFC 3323 section 4.2).
+    """
+    if _wants_privacy(request):
+        return ANONYMOUS
+    asserted = _asserted(request) if trusted else None
+    address = asserted or request.from_
+    number = clean_number(address.uri.user)
+    if not number or number.lower() == "anonymous":
+        return ANONYMOUS
+    return Party(number, plain(address.display)[:_MAX_NAME])
+
+
+def clean_number(user: str) -> str:
+    """A number without parameters, visual separators (RFC 3966 section 5.1.1) and control characters."""
+    text = plain(user.partition(";")[0]).strip()[:_MAX_NUMBER]
+    return _VISUAL_SEPARATORS.sub("", text) if _DIALLABLE.fullmatch(text) else text
+
+
+def _wants_privacy(request: Request) -> bool:
+    words = {word.strip().lower() for value in request.raw("Privacy") for word in value.split(";")}
+    return bool(words & {"id", "user"})
+
+
+def _asserted(request: Request) -> NameAddr | None:
+    """The first SIP or tel identity asserted; None where there is none that can be read."""
+    for value in request.raw("P-Asserted-Identity"):
+        try:
+            address = NameAddr.parse(split_list(value, "P-Asserted-Identity")[0])
+        except SipSyntaxError:
+            continue
+        if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
+            return address
+    return None
+

@@ -1,0 +1,202 @@
+"""Looks at every key of a site and says whether they agree with each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from routing import limits
+from routing.requirement import eligible, read_class, read_profile
+
+CONSTANT = ("seq", "ev", "fence", "rv")
+"""Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
+
+
+@dataclass
+class Snapshot:
+    """All keys of a site, decoded, by their name without the prefix."""
+
+    keys: dict[str, Any]
+
+    def under(self, kind: str) -> dict[str, Any]:
+        return {name[len(kind) :]: value for name, value in self.keys.items() if name.startswith(kind)}
+
+    def get(self, name: str) -> Any:
+        return self.keys.get(name, {})
+
+
+async def snapshot(redis: Redis, site: str) -> Snapshot:
+    """Everything of the site but the message streams, which are read by their own command."""
+    prefix = f"acd:{{{site}}}:"
+    names = [key.decode() async for key in redis.scan_iter(prefix.replace("{", "\\{") + "*", count=1000)]
+    names.sort()
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.type(name)
+    types = [kind.decode() for kind in await pipe.execute()]
+    for name, kind in zip(names, types, strict=True):
+        match kind:
+            case "hash":
+                pipe.hgetall(name)
+            case "set":
+                pipe.smembers(name)
+            case "zset":
+                pipe.zrange(name, 0, -1, withscores=True)
+            case "stream":
+                pipe.xlen(name)
+            case _:
+                pipe.get(name)
+    values = [_decoded(value) for value in await pipe.execute()]
+    return Snapshot(dict(zip((name[len(prefix) :] for name in names), values, strict=True)))
+
+
+def _decoded(value: Any) -> Any:
+    match value:
+        case bytes():
+            return value.decode()
+        case dict():
+            return {k.decode(): v.decode() for k, v in value.items()}
+        case set():
+            return {v.decode() for v in value}
+        case list():
+            return {m.decode(): int(s) for m, s in value}
+    return value
+
+
+def audit(state: Snapshot) -> None:
+    """Assert the invariants that hold between any two operations."""
+    calls, agents = state.under("c:"), state.under("a:")
+    _lines_are_whole(state, calls)
+    _idle_sets_are_whole(state, agents)
+    _reservations_are_pairs(calls, agents)
+    _owners_know_their_calls(state, calls)
+    _exclusions_agree(state, calls)
+    _deadlines_are_set(state, calls, agents)
+    _fits_are_right(state)
+    _no_call_waits_beside_a_free_agent(state, calls, agents)
+    _counters_are_conserved(state, calls)
+
+
+def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
+    waiting = {i: c for i, c in calls.items() if c["st"] == "waiting"}
+    for kind, name in (("w:", "k"), ("qw:", "q")):
+        expected: dict[str, dict[str, int]] = {}
+        for c in waiting.values():
+            expected.setdefault(c[name], {})[c["m"]] = int(c["s"])
+        assert state.under(kind) == expected
+    heads: dict[str, dict[str, int]] = {}
+    for c in waiting.values():
+        group = heads.setdefault(f"h:{c['g']}" if c["g"] else "h", {})
+        group[c["k"]] = min(int(c["s"]), group.get(c["k"], int(c["s"])))
+    found = {name: v for name, v in state.keys.items() if name == "h" or name.startswith("h:")}
+    assert found == heads
+
+
+def _idle_sets_are_whole(state: Snapshot, agents: dict[str, Any]) -> None:
+    idle = state.under("i:")
+    for profile, members in idle.items():
+        for agent, since in members.items():
+            assert agents[agent]["st"] == "available"
+            assert agents[agent]["p"] == profile
+            assert int(agents[agent]["is"]) == since
+    assert state.get("ih") == {profile: min(members.values()) for profile, members in idle.items()}
+    listed = [agent for members in idle.values() for agent in members]
+    assert len(listed) == len(set(listed))
+    resting = {a for a, v in agents.items() if v["st"] == "available"} - set(listed)
+    assert all(f"a:{agent}" in state.get("due") for agent in resting)
+    signed_in: dict[str, set[str]] = {}
+    for agent, v in agents.items():
+        if v["st"] in ("available", "offered", "talking", "wrapup"):
+            signed_in.setdefault(v["p"], set()).add(agent)
+    assert state.under("si:") == signed_in
+
+
+def _reservations_are_pairs(calls: dict[str, Any], agents: dict[str, Any]) -> None:
+    from_calls = {i: (c["a"], c["tk"], c["st"]) for i, c in calls.items() if c["st"] != "waiting"}
+    from_agents = {v["c"]: (a, v["tk"], v["st"]) for a, v in agents.items() if "c" in v}
+    assert from_calls == from_agents
+    assert len({agent for agent, _, _ in from_calls.values()}) == len(from_calls)
+    for v in agents.values():
+        assert ("c" in v) == (v["st"] in ("offered", "talking"))
+
+
+def _owners_know_their_calls(state: Snapshot, calls: dict[str, Any]) -> None:
+    expected: dict[str, set[str]] = {}
+    for i, c in calls.items():
+        expected.setdefault(c["n"], set()).add(i)
+    assert state.under("nc:") == expected
+
+
+def _exclusions_agree(state: Snapshot, calls: dict[str, Any]) -> None:
+    by_call = {(call, agent) for call, agents in state.under("x:").items() for agent in agents}
+    by_agent = {(call, agent) for agent, found in state.under("xa:").items() for call in found}
+    assert by_call == by_agent
+    assert {call for call, _ in by_call} <= set(calls)
+    assert all(len(found) <= limits.EXCLUSIONS_PER_AGENT for found in state.under("xa:").values())
+
+
+def _deadlines_are_set(state: Snapshot, calls: dict[str, Any], agents: dict[str, Any]) -> None:
+    due = state.get("due")
+    assert {w for w in due if w[0] == "r"} == {f"r:{i}" for i, c in calls.items() if c["st"] == "offered"}
+    assert {w for w in due if w[0] == "x"} == {f"x:{i}" for i in state.under("x:")}
+    timed = {f"a:{a}" for a, v in agents.items() if v["st"] in ("wrapup", "offline")}
+    assert timed <= {w for w in due if w[0] == "a"}
+    assert ("s:" in due) == bool(state.get("cl") or state.get("pf"))
+
+
+def _fits_are_right(state: Snapshot) -> None:
+    classes = {name: read_class(text) for name, text in state.get("cl").items()}
+    profiles = {name: read_profile(text) for name, text in state.get("pf").items()}
+    fit = {(c, p) for c, want in classes.items() for p, can in profiles.items() if eligible(want, can)}
+    assert {(c, p) for c, names in state.under("cp:").items() for p in names} == fit
+    assert {(c, p) for p, names in state.under("pc:").items() for c in names} == fit
+    assert set(state.under("w:")) <= set(classes)
+    assert set(state.under("si:")) <= set(profiles)
+    assert set(state.get("ck")) == set(classes)
+    assert set(state.get("pk")) >= set(profiles)
+
+
+def _no_call_waits_beside_a_free_agent(state: Snapshot, calls: dict[str, Any], agents: dict[str, Any]) -> None:
+    idle = {agent: profile for profile, members in state.under("i:").items() for agent in members}
+    for i, c in calls.items():
+        if c["st"] != "waiting":
+            continue
+        for agent in set(idle) - state.keys.get(f"x:{i}", set()):
+            if c["g"]:
+                assert c["g"] != agent
+            else:
+                assert idle[agent] not in state.keys.get(f"cp:{c['k']}", set())
+
+
+def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:
+    live: dict[str, Counter[str]] = {}
+    for c in calls.values():
+        live.setdefault(c["q"], Counter())[c["st"]] += 1
+    for queue, raw in state.under("qs:").items():
+        n = Counter({name: int(value) for name, value in raw.items()})
+        assert all(value >= 0 for value in n.values())
+        ended = n["abandoned"] + n["completed"] + n["lost"]
+        now = live.get(queue, Counter())
+        assert n["entered"] == sum(now.values()) + ended
+        offered = n["rejected"] + n["withdrawn"] + n["answered"] + n["abandoned_offered"] + n["lost_offered"]
+        assert n["offers"] - offered == now["offered"]
+        assert n["answered"] - n["completed"] - n["lost_talking"] == now["talking"]
+
+
+async def fold_events(redis: Redis, site: str) -> dict[str, Counter[str]]:
+    """The counters of each queue, computed from the event stream alone; asserts that no number is missing."""
+    folded: dict[str, Counter[str]] = {}
+    last = 0
+    for _, fields in await redis.xrange(f"acd:{{{site}}}:ev"):
+        event = {k.decode(): v.decode() for k, v in fields.items()}
+        assert int(event["s"]) == last + 1
+        last = int(event["s"])
+        if event["q"]:
+            counts = folded.setdefault(event["q"], Counter())
+            counts[event["k"]] += 1
+            if event["k"] in ("abandoned", "lost") and event["from"] != "waiting":
+                counts[f"{event['k']}_{event['from']}"] += 1
+    return folded

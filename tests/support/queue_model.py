@@ -1,0 +1,372 @@
+"""The queue as a slow, obvious program: what the store must do, without any index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from routing import limits
+from routing.model import AgentProfile, AgentState, RejectReason, Ticket
+from routing.ports import StaleToken
+from routing.requirement import eligible, score
+from routing.store.registry import class_name, profile_name
+
+SIGNED_IN = {AgentState.AVAILABLE, AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP}
+
+
+@dataclass
+class Call:
+    ticket: Ticket
+    arrival: int
+    state: str = "waiting"
+    agent: str | None = None
+    token: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def score(self) -> int:
+        return score(self.ticket.priority, self.ticket.enqueued_ms)
+
+
+@dataclass
+class Agent:
+    id: str
+    profile: AgentProfile
+    state: AgentState = AgentState.OFFLINE
+    since: int = 0
+    why: str = ""
+    call: str | None = None
+    next: tuple[AgentState, str] | None = None
+    idle: bool = False
+    idle_since: int = 0
+    unanswered: int = 0
+    last: tuple[str, int, int] | None = None
+
+
+class QueueModel:
+    """Same operations as the store, at once and in memory. `offers` are those made by the last operation."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Call] = {}
+        self.agents: dict[str, Agent] = {}
+        self.due: dict[str, int] = {}
+        self.counters: dict[str, Counter[str]] = {}
+        self.made: list[tuple[str, str]] = []
+        self.withdrawn: list[tuple[str, str]] = []
+        self._arrivals = 0
+
+    # What is asked of it.
+
+    def enqueue(self, ticket: Ticket, now: int) -> None:
+        if ticket.call_id in self.calls:
+            return
+        self._arrivals += 1
+        call = self.calls[ticket.call_id] = Call(ticket, self._arrivals)
+        self._count(call, "entered")
+        self._place(call, now)
+
+    def agent_available(self, agent_id: str, profile: AgentProfile, now: int) -> AgentState:
+        agent = self.agents.setdefault(agent_id, Agent(agent_id, profile))
+        changed = agent.profile != profile
+        agent.profile = profile
+        if agent.state in (AgentState.OFFERED, AgentState.TALKING):
+            agent.next = None
+        elif agent.state is AgentState.AVAILABLE:
+            if changed and agent.idle:
+                self._seek(agent, agent.idle_since, now)
+        else:
+            self.due.pop(f"a:{agent_id}", None)
+            agent.unanswered = 0
+            self._set_free(agent, now, now)
+        return agent.state
+
+    def agent_away(self, agent_id: str, state: AgentState, why: str, now: int) -> AgentState:
+        agent = self.agents.get(agent_id)
+        known = agent.state if agent else AgentState.OFFLINE
+        if known is AgentState.OFFLINE and state is not AgentState.PAUSED:
+            return known
+        if agent is None:
+            agent = self.agents[agent_id] = Agent(agent_id, AgentProfile(()))
+        if (agent.state, agent.why) == (state, why):
+            return state
+        if agent.state is AgentState.TALKING:
+            agent.next = (state, why)
+            return agent.state
+        call = self.calls[agent.call] if agent.state is AgentState.OFFERED and agent.call else None
+        if call:
+            self._withdraw(call)
+        self._put_away(agent, state, why, now)
+        if call:
+            self._requeue(call, now)
+        return state
+
+    def accept(self, call_id: str, agent_id: str, token: int, now: int) -> None:
+        call = self._reserved(call_id, agent_id, token)
+        if call is None:
+            raise StaleToken
+        if call.state == "offered":
+            self._begin_talk(call, now)
+
+    def reject(
+        self, call_id: str, agent_id: str, token: int, reason: RejectReason, then: AgentState, now: int
+    ) -> None:
+        call = self._reserved(call_id, agent_id, token)
+        agent = self.agents.get(agent_id)
+        if call is None or agent is None or call.state != "offered":
+            if agent and agent.last and agent.last[:2] == ("reject", token):
+                return
+            raise StaleToken
+        self._count(call, "rejected")
+        self._exclude(call, agent, now)
+        agent.last = ("reject", token, 0)
+        agent.unanswered += reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
+        self._requeue(call, now)
+        if then is not AgentState.AVAILABLE:
+            self._put_away(agent, then, reason.value, now)
+        elif reason is not RejectReason.NO_ANSWER:
+            self._set_state(agent, then, "", now)
+            self.due[f"a:{agent_id}"] = now + limits.REFUSAL_PAUSE_MS
+        else:
+            self._set_free(agent, now, now)
+
+    def cancel(self, call_id: str, now: int) -> bool:
+        call = self.calls.get(call_id)
+        if call is None:
+            return False
+        if call.state == "talking":
+            self._part(call, now)
+            return True
+        self._forget(call)
+        self._count(call, "abandoned")
+        if call.state == "offered" and call.agent:
+            agent = self.agents[call.agent]
+            self._set_free(agent, agent.idle_since, now)
+        return True
+
+    def done(self, call_id: str, agent_id: str, token: int, now: int) -> int | None:
+        call = self._reserved(call_id, agent_id, token)
+        if call is None:
+            agent = self.agents.get(agent_id)
+            if agent and agent.last and agent.last[:2] == ("done", token):
+                return agent.last[2] or None
+            raise StaleToken
+        if call.state == "offered":
+            self._begin_talk(call, now)
+        return self._part(call, now) or None
+
+    def heartbeat(self, node: str, lease_ms: int, now: int) -> bool:
+        lapsed = f"n:{node}" not in self.due
+        self.due[f"n:{node}"] = now + lease_ms
+        return lapsed
+
+    def reset_node(self, node: str, now: int) -> set[str]:
+        self.due.pop(f"n:{node}", None)
+        return self._drop(node, now)
+
+    def tick(self, now: int) -> None:
+        batch = sorted((at, what) for what, at in self.due.items() if at <= now)
+        for _, what in batch:
+            if self.due.get(what, now + 1) > now:
+                continue
+            del self.due[what]
+            kind, _, name = what.partition(":")
+            getattr(self, f"_due_{kind}")(name, now)
+
+    # What falls due.
+
+    def _due_r(self, call_id: str, now: int) -> None:
+        call = self.calls[call_id]
+        agent = self.agents[call.agent or ""]
+        self._withdraw(call)
+        self._exclude(call, agent, now)
+        agent.unanswered += 1
+        self._requeue(call, now)
+        self._set_free(agent, now, now)
+
+    def _due_a(self, agent_id: str, now: int) -> None:
+        agent = self.agents[agent_id]
+        if agent.state is AgentState.WRAPUP:
+            self._go_on(agent, now)
+        elif agent.state is AgentState.AVAILABLE:
+            self._seek(agent, now, now)
+        elif agent.state is AgentState.OFFLINE:
+            del self.agents[agent_id]
+
+    def _due_x(self, call_id: str, now: int) -> None:
+        call = self.calls[call_id]
+        kept = {}
+        if self._others_could(call):
+            kept = {a: at for a, at in call.refused.items() if at + limits.EXCLUSION_MAX_MS > now}
+        lifted = len(kept) < len(call.refused)
+        call.refused = kept
+        if kept:
+            self.due[f"x:{call_id}"] = now + limits.REFUSAL_PAUSE_MS
+        if lifted and call.state == "waiting":
+            self._place(call, now)
+
+    def _due_n(self, node: str, now: int) -> None:
+        self._drop(node, now)
+
+    # Who gets whom: everything is looked at, the best is taken.
+
+    def fits(self, call: Call, agent: Agent) -> bool:
+        requirement = call.ticket.requirement
+        if agent.id in call.refused:
+            return False
+        return requirement.agent == agent.id if requirement.agent else eligible(requirement, agent.profile)
+
+    def best_agent(self, call: Call) -> Agent | None:
+        idle = [agent for agent in self.agents.values() if agent.idle]
+        heads: dict[str, int] = {}
+        for agent in idle:
+            name = profile_name(agent.profile)
+            heads[name] = min(agent.idle_since, heads.get(name, agent.idle_since))
+
+        def order(agent: Agent) -> tuple[int, int, str, str]:
+            name = profile_name(agent.profile)
+            return agent.idle_since, heads[name], name, agent.id
+
+        return min((agent for agent in idle if self.fits(call, agent)), key=order, default=None)
+
+    def best_call(self, agent: Agent) -> Call | None:
+        waiting = [call for call in self.calls.values() if call.state == "waiting"]
+        heads: dict[str, int] = {}
+        for call in waiting:
+            name = class_name(call.ticket.requirement)
+            heads[name] = min(call.score, heads.get(name, call.score))
+
+        def order(call: Call) -> tuple[int, bool, int, str, int]:
+            name = class_name(call.ticket.requirement)
+            return call.score, call.ticket.requirement.agent is None, heads[name], name, call.arrival
+
+        return min((call for call in waiting if self.fits(call, agent)), key=order, default=None)
+
+    def position(self, call_id: str) -> tuple[int, int] | None:
+        call = self.calls.get(call_id)
+        if call is None or call.state == "talking":
+            return None
+        line = [
+            c for c in self.calls.values() if c.state == "waiting" and _queue(c) == _queue(call) and c is not call
+        ]
+        if call.state == "waiting":
+            ahead = sum((c.score, c.arrival) < (call.score, call.arrival) for c in line)
+        else:
+            ahead = sum(c.score < call.score for c in line)
+        return ahead + 1, len(line) + 1
+
+    # The moves.
+
+    def _place(self, call: Call, now: int) -> None:
+        agent = self.best_agent(call)
+        if agent:
+            self._reserve(call, agent, now)
+
+    def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
+        agent.idle_since = idle_since
+        call = self.best_call(agent)
+        agent.idle = call is None
+        if call:
+            self._reserve(call, agent, now)
+
+    def _reserve(self, call: Call, agent: Agent, now: int) -> None:
+        assert call.state == "waiting"
+        assert agent.state is AgentState.AVAILABLE
+        call.state, call.agent = "offered", agent.id
+        agent.state, agent.since, agent.call, agent.idle = AgentState.OFFERED, now, call.ticket.call_id, False
+        self.due[f"r:{call.ticket.call_id}"] = now + call.ticket.ring_ms + limits.RING_GRACE_MS
+        self.made.append((call.ticket.call_id, agent.id))
+        self._count(call, "offers")
+
+    def _begin_talk(self, call: Call, now: int) -> None:
+        agent = self.agents[call.agent or ""]
+        call.state = "talking"
+        call.refused = {}
+        agent.state, agent.since, agent.unanswered = AgentState.TALKING, now, 0
+        self.due.pop(f"r:{call.ticket.call_id}", None)
+        self.due.pop(f"x:{call.ticket.call_id}", None)
+        self._count(call, "answered")
+
+    def _part(self, call: Call, now: int) -> int:
+        agent = self.agents[call.agent or ""]
+        until = now + call.ticket.wrapup_ms if call.ticket.wrapup_ms else 0
+        self._forget(call)
+        self._count(call, "completed")
+        if until:
+            agent.state, agent.since, agent.call = AgentState.WRAPUP, now, None
+            self.due[f"a:{agent.id}"] = until
+        else:
+            self._go_on(agent, now)
+        agent.last = ("done", call.token, until)
+        return until
+
+    def _go_on(self, agent: Agent, now: int) -> None:
+        if agent.next:
+            self._put_away(agent, *agent.next, now)
+        else:
+            self._set_free(agent, now, now)
+
+    def _set_free(self, agent: Agent, idle_since: int, now: int) -> None:
+        self._set_state(agent, AgentState.AVAILABLE, "", now)
+        self._seek(agent, idle_since, now)
+
+    def _put_away(self, agent: Agent, state: AgentState, why: str, now: int) -> None:
+        self._set_state(agent, state, why, now)
+        self.due.pop(f"a:{agent.id}", None)
+        if state is AgentState.OFFLINE:
+            self.due[f"a:{agent.id}"] = now + limits.FORGET_AGENT_MS
+
+    @staticmethod
+    def _set_state(agent: Agent, state: AgentState, why: str, now: int) -> None:
+        agent.state, agent.why, agent.since = state, why, now
+        agent.call, agent.next, agent.idle = None, None, False
+
+    def _requeue(self, call: Call, now: int) -> None:
+        call.state, call.agent = "waiting", None
+        del self.due[f"r:{call.ticket.call_id}"]
+        self._place(call, now)
+
+    def _withdraw(self, call: Call) -> None:
+        self.due.setdefault(f"r:{call.ticket.call_id}", 0)
+        self.withdrawn.append((call.ticket.call_id, call.agent or ""))
+        self._count(call, "withdrawn")
+
+    def _exclude(self, call: Call, agent: Agent, now: int) -> None:
+        call.refused[agent.id] = now
+        self.due[f"x:{call.ticket.call_id}"] = now + limits.REFUSAL_PAUSE_MS
+
+    def _others_could(self, call: Call) -> bool:
+        return call.ticket.requirement.agent is None and any(
+            agent.state in SIGNED_IN and self.fits(call, agent) for agent in self.agents.values()
+        )
+
+    def _drop(self, node: str, now: int) -> set[str]:
+        gone = [call for call in self.calls.values() if call.ticket.node == node]
+        for call in gone:
+            self._forget(call)
+            self._count(call, "lost")
+        for call in gone:
+            if call.state != "waiting" and call.agent:
+                agent = self.agents[call.agent]
+                if call.state == "offered":
+                    self._set_free(agent, agent.idle_since, now)
+                else:
+                    self._go_on(agent, now)
+        return {call.ticket.call_id for call in gone}
+
+    def _forget(self, call: Call) -> None:
+        del self.calls[call.ticket.call_id]
+        for kind in "rx":
+            self.due.pop(f"{kind}:{call.ticket.call_id}", None)
+
+    def _reserved(self, call_id: str, agent_id: str, token: int) -> Call | None:
+        call = self.calls.get(call_id)
+        if call and call.agent == agent_id and call.token == token and call.state != "waiting":
+            return call
+        return None
+
+    def _count(self, call: Call, what: str) -> None:
+        self.counters.setdefault(_queue(call), Counter())[what] += 1
+
+
+def _queue(call: Call) -> str:
+    return call.ticket.requirement.queue
