@@ -1,0 +1,171 @@
+"""What transactions, legs and the stack share: settings, timers, bytes to send, counters, and how messages are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from acd.sip.core.events import Flow
+from acd.sip.core.grammar import SipSyntaxError, split_list
+from acd.sip.core.message import Header, Request, Response, write
+from acd.sip.core.timers import Timers
+from acd.sip.core.uri import format_host
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER"
+
+REASONS = {
+    **{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted"},
+    **{400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"},
+    **{405: "Method Not Allowed", 408: "Request Timeout", 415: "Unsupported Media Type"},
+    **{416: "Unsupported URI Scheme", 420: "Bad Extension", 423: "Interval Too Brief"},
+    **{480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist", 482: "Loop Detected"},
+    **{483: "Too Many Hops", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here"},
+    **{491: "Request Pending", 500: "Server Internal Error", 501: "Not Implemented"},
+    **{503: "Service Unavailable", 505: "Version Not Supported", 600: "Busy Everywhere", 603: "Decline"},
+}
+
+_KNOWN_METHODS = frozenset(
+    ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REGISTER", "PRACK", "MESSAGE")
+    + ("SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH")
+)
+
+
+def local_sent_by(flow: Flow) -> str:
+    """The address that we listen on, as `host:port`."""
+    return format_host(*flow.local)
+
+
+@dataclass(frozen=True, slots=True)
+class StackConfig:
+    """Limits and timers (seconds; RFC 3261 table 4)."""
+
+    user_agent: str = "acd"
+    sent_by: Callable[[Flow], str] = local_sent_by
+    """`host:port` for Via and Contact on a flow: where the peer can reach us."""
+    t1: float = 0.5
+    t2: float = 4.0
+    t4: float = 5.0
+    max_message_bytes: int = 65536
+    max_headers: int = 128
+    max_legs: int = 20_000
+    max_transactions: int = 100_000
+    max_ring_seconds: float = 600.0
+    """How long an INVITE of ours may stay unanswered before it is cancelled as timed out."""
+    supported: frozenset[str] = frozenset()
+    """Option tags that may stand in Require (RFC 3261 section 20.32)."""
+
+    @property
+    def patience(self) -> float:
+        """64*T1: how long a transaction waits (timers B, F, H, J, L, M)."""
+        return 64 * self.t1
+
+
+@dataclass(slots=True)
+class SipCounters:
+    """Cheap totals for metrics. Methods that we do not know count as OTHER."""
+
+    requests_received: dict[str, int] = field(default_factory=dict)
+    responses_sent: dict[tuple[str, int], int] = field(default_factory=dict)
+    responses_received: dict[tuple[str, int], int] = field(default_factory=dict)
+    parse_errors: dict[str, int] = field(default_factory=dict)
+    retransmissions: int = 0
+
+
+def known(method: str) -> str:
+    """A method as a label of bounded variety."""
+    return method if method in _KNOWN_METHODS else "OTHER"
+
+
+class Wire:
+    """One stack's way out, its clockwork, and its source of unguessable text."""
+
+    def __init__(self, config: StackConfig, token: Callable[[], str]) -> None:
+        self.config = config
+        self.token = token
+        self.timers = Timers()
+        self.counters = SipCounters()
+        self.outgoing: list[tuple[Flow, bytes]] = []
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        self.outgoing.append((flow, data))
+
+    def respond(
+        self,
+        request: Request,
+        flow: Flow,
+        status: int,
+        *,
+        to_tag: str = "",
+        reason: str = "",
+        headers: Sequence[Header] = (),
+        body: bytes = b"",
+    ) -> bytes:
+        """Send a response back over the request's flow (RFC 3261 section 18.2.2, RFC 3581); its bytes."""
+        data = write(
+            f"SIP/2.0 {status} {reason or REASONS.get(status, 'Unknown')}",
+            (*response_headers(request, flow, to_tag), ("Server", self.config.user_agent), *headers),
+            body,
+        )
+        key = (known(request.method), status)
+        sent = self.counters.responses_sent
+        sent[key] = sent.get(key, 0) + 1
+        self.send(flow, data)
+        return data
+
+    def via(self, flow: Flow, branch: str) -> Header:
+        return (
+            "Via",
+            f"SIP/2.0/{flow.transport.upper()} {self.config.sent_by(flow)};branch={branch};rport",
+        )
+
+    def contact(self, flow: Flow, user: str) -> str:
+        """Our Contact as the peer of this flow can reach it."""
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+        at = f"{user}@" if user else ""
+        return f"<sip:{at}{self.config.sent_by(flow)}{transport}>"
+
+    def count_response(self, response: Response, method: str) -> None:
+        received = self.counters.responses_received
+        key = (known(method), response.status)
+        received[key] = received.get(key, 0) + 1
+
+
+def response_headers(request: Request, flow: Flow, to_tag: str) -> list[Header]:
+    """What every response copies from its request (RFC 3261 section 8.2.6.2)."""
+    vias = request.raw("Via")
+    headers: list[Header] = [("Via", _stamped(vias[0], flow))] if vias else []
+    headers += [("Via", via) for via in vias[1:]]
+    to = request.header("To") or ""
+    if to_tag and not _has_tag(request):
+        to = f"{to};tag={to_tag}"
+    headers += [
+        ("From", request.header("From") or ""),
+        ("To", to),
+        ("Call-ID", request.header("Call-ID") or ""),
+        ("CSeq", request.header("CSeq") or ""),
+    ]
+    return headers
+
+
+def _has_tag(request: Request) -> bool:
+    try:
+        return bool(request.to_tag)
+    except SipSyntaxError:
+        return True
+
+
+def _stamped(line: str, flow: Flow) -> str:
+    """The topmost Via with where the request really came from (section 18.2.1, RFC 3581 section 4)."""
+    try:
+        values = split_list(line, "via") if "," in line else [line]
+    except SipSyntaxError:
+        return line
+    host, port = flow.remote
+    kept = [
+        part
+        for part in values[0].split(";")
+        if part.split("=")[0].strip().lower() not in ("received", "rport")
+    ]
+    asked = len(kept) != len(values[0].split(";")) and "rport" in values[0].lower()
+    stamped = ";".join(kept) + f";received={host}" + (f";rport={port}" if asked else "")
+    return ", ".join((stamped, *values[1:]))
