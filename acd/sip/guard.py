@@ -114,8 +114,12 @@ class Guard:
         if checked.verdict is Verdict.WRONG:
             self._failures.take(source, now)
             self.report("auth-failure", request.method, flow)
-        cause = {Verdict.WRONG: "auth-failure", Verdict.STALE: "stale-nonce"}.get(checked.verdict, "challenged")
-        return self.refuse(Refused(401, cause, self._digest.challenges(now, stale=checked.verdict is Verdict.STALE)))
+        cause = {Verdict.WRONG: "auth-failure", Verdict.STALE: "stale-nonce"}.get(
+            checked.verdict, "challenged"
+        )
+        return self.refuse(
+            Refused(401, cause, self._digest.challenges(now, stale=checked.verdict is Verdict.STALE))
+        )
 
     def refuse(self, refused: Refused) -> Refused:
         """Count a refusal."""
@@ -126,7 +130,11 @@ class Guard:
         """Write the one line that a ban tool reads: the socket's peer and fixed words, nothing of the message."""
         named = method if method in _NAMED_METHODS else "OTHER"
         _security.warning(
-            "acd-security event=%s method=%s source=%s transport=%s", event, named, flow.remote[0], flow.transport
+            "acd-security event=%s method=%s source=%s transport=%s",
+            event,
+            named,
+            flow.remote[0],
+            flow.transport,
         )
 
     def _limited(self, flow: Flow, buckets: TokenBuckets) -> Refused:

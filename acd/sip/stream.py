@@ -103,7 +103,10 @@ class StreamTransport:
         now = self._clock.monotonic()
         limits = self._limits
         for connection in list(self._connections.values()):
-            if connection.partial_since is not None and now - connection.partial_since > limits.message_seconds:
+            if (
+                connection.partial_since is not None
+                and now - connection.partial_since > limits.message_seconds
+            ):
                 connection.abort("slow-message")
             elif not connection.trusted and now - connection.opened_at > limits.stranger_seconds:
                 connection.abort("stranger")

@@ -159,4 +159,3 @@ def _asserted(request: Request) -> NameAddr | None:
         if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
             return address
     return None
-

@@ -68,7 +68,8 @@ class DigestServer:
         nonce = self._nonce(now)
         tail = f'nonce="{nonce}", qop="auth"' + (", stale=true" if stale else "")
         return tuple(
-            ("WWW-Authenticate", f'Digest realm="{self._realm}", algorithm={name}, {tail}') for name in _HASHES
+            ("WWW-Authenticate", f'Digest realm="{self._realm}", algorithm={name}, {tail}')
+            for name in _HASHES
         )
 
     def check(self, request: Request, ha1_of: Ha1Of, now: float) -> Checked:
@@ -125,7 +126,9 @@ class DigestServer:
         """Note that a count was used; False where it was before. Packets may overtake each other a little."""
         highest, mask = self._used.get(nonce, (0, 0))
         if count > highest:
-            mask = ((mask << (count - highest)) | 1) & ((1 << _WINDOW) - 1) if count - highest < _WINDOW else 1
+            mask = (
+                ((mask << (count - highest)) | 1) & ((1 << _WINDOW) - 1) if count - highest < _WINDOW else 1
+            )
             highest = count
         else:
             bit = 1 << (highest - count)
@@ -164,9 +167,7 @@ def _response(algorithm: str, first: str, method: str, fields: Mapping[str, str]
     second = digest(f"{method}:{fields['uri']}")
     if "qop" not in fields:
         return digest(f"{first}:{fields['nonce']}:{second}")
-    return digest(
-        f"{first}:{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:{fields['qop']}:{second}"
-    )
+    return digest(f"{first}:{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:{fields['qop']}:{second}")
 
 
 def _count(fields: Mapping[str, str]) -> int:

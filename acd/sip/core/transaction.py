@@ -45,7 +45,12 @@ class ServerTransaction:
     __slots__ = ("_final", "_forget", "_timers", "_wire", "flow", "key", "name", "phase", "request", "to_tag")
 
     def __init__(
-        self, wire: Wire, key: ServerKey, request: Request, flow: Flow, forget: Callable[[ServerTransaction], None]
+        self,
+        wire: Wire,
+        key: ServerKey,
+        request: Request,
+        flow: Flow,
+        forget: Callable[[ServerTransaction], None],
     ) -> None:
         self.key = key
         self.request = request

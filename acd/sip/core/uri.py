@@ -116,7 +116,10 @@ def _other(text: str) -> Uri:
         return Uri(host="", scheme=scheme, opaque=rest)
     number, semicolon, params = rest.partition(";")
     return Uri(
-        host="", scheme="tel", user=percent_decode(number), params=_uri_params(semicolon + params) if params else ()
+        host="",
+        scheme="tel",
+        user=percent_decode(number),
+        params=_uri_params(semicolon + params) if params else (),
     )
 
 
