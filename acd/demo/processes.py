@@ -8,7 +8,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -100,8 +100,8 @@ def last_lines(path: Path, count: int = 15) -> str:
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
 
 
-def _die_with_parent() -> object | None:
-    """On Linux, a function for the child that ties its life to ours (a demo that is killed leaves nothing)."""
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux, what a child does first to end with us: a demo that is killed leaves nothing behind."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)

@@ -47,9 +47,9 @@ async def run(
 ) -> int:
     """Run the demo for `duration` seconds (None: until Ctrl-C) and tell whether every call went well.
 
-    `settings` name the wished SIP and HTTP ports and the media ports. Files lie in `folder`, or in a temporary
-    one that goes when all went well. Returns 0, or 1 if a call was lost. Raises ConfigError where the phones
-    are not installed.
+    `settings` name the wished SIP and HTTP ports and the media ports. Files lie in `folder`, or in a
+    temporary one that goes when all went well. Returns 0, or 1 if a call was lost. Raises ConfigError where
+    the phones are not installed.
     """
     if find_spec("pyVoIP") is None:
         raise ConfigError("the demo's phones are missing; install them with: pip install 'acd[softphone]'")
@@ -258,10 +258,13 @@ async def _is_ready(session: aiohttp.ClientSession) -> bool:
 async def _look(session: aiohttp.ClientSession) -> view.Snapshot:
     """An empty snapshot where the service does not answer; the end of the demo will say why."""
     try:
-        parts = [await _items(session, f"/v1/{name}") for name in ("queues", "agents", "calls")]
+        return view.Snapshot(
+            queues=await _items(session, "/v1/queues"),
+            agents=await _items(session, "/v1/agents"),
+            calls=await _items(session, "/v1/calls"),
+        )
     except (aiohttp.ClientError, TimeoutError):
         return view.Snapshot()
-    return view.Snapshot(*parts)
 
 
 async def _items(session: aiohttp.ClientSession, path: str) -> list[Mapping[str, Any]]:

@@ -128,7 +128,7 @@ def directory_of(passwords: Mapping[str, str]) -> dict[str, Any]:
             "extension": YOUR_EXTENSION,
             "password": passwords[YOUR_EXTENSION],
             "name": "You",
-            "skills": {**{queue: 3 for queue in _QUEUES}, "lang-en": 5},
+            "skills": {**dict.fromkeys(_QUEUES, 3), "lang-en": 5},
         }
     )
     return {

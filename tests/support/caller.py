@@ -312,7 +312,9 @@ class Caller(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> Caller:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, 0))
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=(self.host, self.port)
+        )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
 

@@ -16,8 +16,8 @@ from acd.sip.core.events import (
     LegEnded,
     LegInfoReceived,
     LegProgressed,
-    LegReoffered,
     LegReofferAnswered,
+    LegReoffered,
     LegReofferRefused,
     SipEvent,
 )

@@ -141,11 +141,8 @@ class SipStack:
         _ = request.via, request.call_id, request.from_tag, request.to_tag
         if request.version != "2.0":
             return 505, []
-        if (
-            cseq.method != request.method
-            or not request.from_.tag
-            and request.method == "INVITE"
-            and request.to_tag
+        if cseq.method != request.method or (
+            not request.from_.tag and request.method == "INVITE" and request.to_tag
         ):
             return 400, []
         if request.method in ("ACK", "CANCEL"):

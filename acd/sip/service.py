@@ -1,0 +1,346 @@
+"""SIP as calls see it: who calls, agents to ring, legs to steer. Everything else is answered here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from acd.clock import Clock
+from acd.config import Settings
+from acd.directory.model import Agent, Directory, Trunk
+from acd.errors import AcdError
+from acd.sip.bindings import BindingStore
+from acd.sip.contacts import Binding
+from acd.sip.core.auth import DigestServer
+from acd.sip.core.events import (
+    Flow,
+    InviteReceived,
+    LegAnswered,
+    LegEnded,
+    LegProgressed,
+    RequestReceived,
+    SipEvent,
+)
+from acd.sip.core.grammar import SipSyntaxError, plain
+from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.core.wire import ALLOW
+from acd.sip.endpoint import SipEndpoint
+from acd.sip.guard import Guard, Refused
+from acd.sip.registrar import ExpiryRules, Registrar
+from acd.sip.trunks import ANONYMOUS, LiveCalls, called_number, caller_of
+
+log = structlog.get_logger(__name__)
+
+_RETRY_AFTER = (("Retry-After", "5"),)
+_TRY_NEXT_CONTACT = frozenset({408, 430, 503})
+
+
+class AgentUnreachable(AcdError):
+    """No phone of the agent is registered."""
+
+    sip_status = 480
+    cause = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A call that was let in; `trunk` or `agent` says by what right."""
+
+    leg: str
+    offer: bytes | None
+    caller: str
+    caller_name: str
+    called: str
+    trunk: str
+    agent: str
+    sip_call_id: str
+    source: str
+
+
+@dataclass(slots=True)
+class _Ringing:
+    """An agent being rung: the contacts not tried yet, and how to ring them."""
+
+    leg: str
+    waiting: list[Binding]
+    offer: bytes
+    from_: NameAddr
+    headers: tuple[tuple[str, str], ...]
+    tries: int = 0
+    heard: bool = field(default=False)
+    """A phone rang or answered: no other contact is tried after that."""
+
+
+class SipService:
+    """Registrar, guard and endpoint behind one door."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, directory: Callable[[], Directory], bindings: BindingStore
+    ) -> None:
+        sip = settings.sip
+        self._settings = settings
+        self._directory = directory
+        self._bindings = bindings
+        self._endpoint = SipEndpoint(sip, clock)
+        digest = DigestServer(
+            sip.realm, secrets.token_bytes(32), accept_without_qop=sip.accept_digest_without_qop
+        )
+        self._guard = Guard(digest, directory, bindings.has_host, clock)
+        self._registrar = Registrar(
+            bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
+        )
+        self._calls = LiveCalls()
+        self._ringing: dict[str, _Ringing] = {}
+        self._current: dict[str, str] = {}
+        """The leg that calls know -> the leg of the contact being tried, after the first."""
+        self._on_call: Callable[[IncomingCall], None] = lambda call: None
+        self._on_leg: Callable[[SipEvent], None] = lambda event: None
+        self.draining = False
+
+    async def start(self) -> None:
+        """Raises OSError where an address cannot be had, redis.exceptions.RedisError."""
+        self._endpoint.subscribe(self._on_event, on_closed=self._bindings.drop_flow, admit=self._guard.admits)
+        await self._bindings.start()
+        try:
+            await self._endpoint.start()
+        except BaseException:
+            await self._bindings.stop()
+            raise
+
+    async def stop(self) -> None:
+        await self._endpoint.stop()
+        await self._bindings.stop()
+
+    def subscribe(
+        self,
+        *,
+        on_call: Callable[[IncomingCall], None],
+        on_leg: Callable[[SipEvent], None],
+        on_registration: Callable[[str, bool], None],
+    ) -> None:
+        """Name who takes calls, what happens to legs, and agents' phones that come and go."""
+        self._on_call = on_call
+        self._on_leg = on_leg
+        self._bindings.subscribe(on_registration)
+
+    # For metrics.
+
+    @property
+    def listening(self) -> tuple[Flow, ...]:
+        return self._endpoint.listening
+
+    @property
+    def trunk_calls(self) -> Mapping[str, int]:
+        return self._calls.by_trunk()
+
+    @property
+    def responses(self) -> Mapping[tuple[str, int], int]:
+        return self._endpoint.counters.responses_sent
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        return self._guard.rejected
+
+    @property
+    def connections(self) -> int:
+        return self._endpoint.connections
+
+    @property
+    def registrations(self) -> int:
+        return self._bindings.active
+
+    # Agents' phones.
+
+    def registered(self, agent_id: str) -> bool:
+        """Whether some phone of the agent can be rung."""
+        return bool(self._bindings.lookup(agent_id))
+
+    def invite_agent(
+        self,
+        leg: str,
+        agent_id: str,
+        *,
+        offer: bytes,
+        caller: str,
+        caller_name: str,
+        queue: str,
+        call_id: str,
+    ) -> None:
+        """Ring the newest of the agent's contacts; the next one where it cannot be reached.
+
+        Raises AgentUnreachable.
+        """
+        contacts = list(self._bindings.lookup(agent_id))
+        if not contacts:
+            raise AgentUnreachable(f"agent {agent_id!r} has no registered phone")
+        shown = plain(f"{caller_name or caller or ANONYMOUS.number} ({queue})")
+        user = caller or ANONYMOUS.number
+        ringing = _Ringing(
+            leg=leg,
+            waiting=contacts,
+            offer=offer,
+            from_=NameAddr(Uri(host=self._settings.sip.realm, user=user), shown),
+            headers=(("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue)),
+        )
+        self._ring_next(ringing)
+
+    def _ring_next(self, ringing: _Ringing) -> None:
+        binding = ringing.waiting.pop(0)
+        ringing.tries += 1
+        leg = ringing.leg if ringing.tries == 1 else f"{ringing.leg}.{ringing.tries}"
+        self._ringing[leg] = ringing
+        self._current[ringing.leg] = leg
+        target = Uri.parse(binding.target)
+        self._endpoint.invite(
+            leg,
+            uri=target,
+            flow=binding.flow,
+            from_=ringing.from_,
+            to=NameAddr(Uri.parse(binding.contact)),
+            contact_user="acd",
+            sdp=ringing.offer,
+            headers=ringing.headers,
+        )
+
+    # Legs.
+
+    def ring(self, leg: str) -> None:
+        self._endpoint.ring(leg)
+
+    def accept(self, leg: str, sdp: bytes) -> None:
+        self._endpoint.accept(leg, sdp)
+
+    def refuse(self, leg: str, status: int) -> None:
+        headers: Sequence[tuple[str, str]] = _RETRY_AFTER if status == 503 else ()
+        self._endpoint.refuse(leg, status, headers=headers)
+
+    def hangup(self, leg: str, reason: str = "") -> None:
+        if ringing := self._ringing.get(self._current.get(leg, "")):
+            ringing.heard = True  # Given up: no other contact is to be rung.
+        self._endpoint.hangup(self._current.get(leg, leg), reason=reason)
+
+    def accept_reoffer(self, leg: str, sdp: bytes) -> None:
+        self._endpoint.accept_reoffer(self._current.get(leg, leg), sdp)
+
+    def refuse_reoffer(self, leg: str, status: int) -> None:
+        self._endpoint.refuse_reoffer(self._current.get(leg, leg), status)
+
+    # What comes in.
+
+    def _on_event(self, event: SipEvent) -> None:
+        match event:
+            case InviteReceived():
+                self._take_invite(event)
+            case RequestReceived():
+                self._take_request(event)
+            case _:
+                self._take_leg_event(event)
+
+    def _take_leg_event(self, event: SipEvent) -> None:
+        if isinstance(event, InviteReceived | RequestReceived):
+            return
+        ringing = self._ringing.get(event.leg)
+        if ringing is not None:
+            if isinstance(event, LegProgressed | LegAnswered):
+                ringing.heard = True
+            if isinstance(event, LegEnded):
+                del self._ringing[event.leg]
+                if event.status in _TRY_NEXT_CONTACT and ringing.waiting and not ringing.heard:
+                    self._ring_next(ringing)
+                    return
+                self._current.pop(ringing.leg, None)
+            if event.leg != ringing.leg:
+                event = _renamed(event, ringing.leg)
+        elif event.leg not in self._calls:
+            return  # A leg that never became a call: a challenge, a refusal.
+        elif isinstance(event, LegEnded):
+            self._calls.discard(event.leg)
+        self._on_leg(event)
+
+    def _take_invite(self, event: InviteReceived) -> None:
+        who = self._guard.identify_caller(event.request, event.flow)
+        if isinstance(who, Refused):
+            self._endpoint.refuse(event.leg, who.status, headers=who.headers)
+            return
+        refusal = self._refusal_of(who)
+        if refusal is not None:
+            self._guard.refuse(refusal)
+            self._endpoint.refuse(event.leg, refusal.status, headers=refusal.headers)
+            return
+        try:
+            call = self._incoming(event, who)
+        except SipSyntaxError as error:
+            self._endpoint.refuse(event.leg, 400, reason=f"Bad {error.part}")
+            return
+        self._calls.add(event.leg, call.trunk)
+        self._on_call(call)
+
+    def _refusal_of(self, who: Trunk | Agent) -> Refused | None:
+        if self.draining:
+            return Refused(503, "draining", _RETRY_AFTER)
+        if len(self._calls) >= self._settings.sip.max_calls:
+            return Refused(503, "too-many-calls", _RETRY_AFTER)
+        if isinstance(who, Trunk) and self._calls.on(who.name) >= who.max_calls:
+            return Refused(503, "trunk-full", _RETRY_AFTER)
+        return None
+
+    def _incoming(self, event: InviteReceived, who: Trunk | Agent) -> IncomingCall:
+        """Raises SipSyntaxError."""
+        request = event.request
+        if isinstance(who, Trunk):
+            party = caller_of(request, trusted=True)
+            number, name, trunk, agent = party.number, party.name, who.name, ""
+        else:
+            # An agent is who they proved to be, whatever their phone writes.
+            number, name, trunk, agent = who.extension, who.name, "", who.id
+        return IncomingCall(
+            leg=event.leg,
+            offer=event.offer,
+            caller=number,
+            caller_name=name,
+            called=called_number(request),
+            trunk=trunk,
+            agent=agent,
+            sip_call_id=request.call_id,
+            source=event.flow.remote[0],
+        )
+
+    def _take_request(self, event: RequestReceived) -> None:
+        method, flow = event.request.method, event.flow
+        if method == "OPTIONS":
+            refused = self._guard.admits_unauthenticated(flow)
+            if refused is None:
+                status = 503 if self.draining else 200
+                self._endpoint.respond(event.transaction, status, headers=(("Allow", ALLOW),))
+                return
+            self._endpoint.respond(event.transaction, refused.status, headers=refused.headers)
+            return
+        who = (
+            self._guard.authenticate(event.request, flow)
+            if method == "REGISTER"
+            else (self._guard.identify_caller(event.request, flow))
+        )
+        if isinstance(who, Refused):
+            self._endpoint.respond(event.transaction, who.status, headers=who.headers)
+        elif method == "REGISTER" and isinstance(who, Agent):
+            self._register(event, who)
+        else:
+            self._endpoint.respond(event.transaction, 405, headers=(("Allow", ALLOW),))
+
+    def _register(self, event: RequestReceived, agent: Agent) -> None:
+        try:
+            answer = self._registrar.register(event.request, agent, event.flow)
+        except SipSyntaxError as error:
+            self._endpoint.respond(event.transaction, 400, reason=f"Bad {error.part}")
+            return
+        self._endpoint.trust(event.flow)
+        self._endpoint.respond(event.transaction, answer.status, headers=answer.headers)
+
+
+def _renamed(event: SipEvent, leg: str) -> SipEvent:
+    """The event of a later contact, told under the name that the call knows."""
+    values = {name: getattr(event, name) for name in event.__slots__}
+    return type(event)(**{**values, "leg": leg})
