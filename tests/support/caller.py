@@ -299,12 +299,12 @@ class Caller(asyncio.DatagramProtocol):
     """A telephone with one UDP socket and any number of calls: `async with Caller(server) as caller`."""
 
     def __init__(
-        self, server: tuple[str, int], *, host: str = "127.0.0.2", user: str = "+37255500001"
+        self, server: tuple[str, int], *, host: str = "127.0.0.2", port: int = 0, user: str = "+37255500001"
     ) -> None:
         self.server = server
         self.host = host
         self.user = user
-        self.port = 0
+        self.port = port
         self.strange: list[Message] = []
         """Requests that belong to no call of ours."""
         self._calls: dict[str, Call] = {}

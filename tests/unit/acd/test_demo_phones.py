@@ -10,12 +10,16 @@ import pytest
 
 pytest.importorskip("pyVoIP")
 
+from pyVoIP.RTP import PayloadType
+
+from acd.demo.phones.audio import RepairedRtp
 from acd.demo.phones.phone import Phone, PhoneCall
 from acd.demo.phones.voice import AGENT_TONE, CALLER_TONE, Ear, encode, tone_frames
 from acd.demo.phones.wire import LIFETIME, Repeater, SipText
 from tests.support.audio import seconds_of, tone
 from tests.support.caller import Caller
-from tests.support.net import free_port
+from tests.support.net import eventually, free_port
+from tests.support.rtp_peer import RtpPeer
 
 Handler = Callable[[PhoneCall], None]
 
@@ -106,7 +110,7 @@ async def test_a_second_call_is_told_busy() -> None:
         await first.hang_up()
 
 
-async def test_the_phone_dials_presses_digits_and_hears() -> None:
+async def test_two_phones_call_each_other() -> None:
     """Two repaired phones: each is the other's server."""
     answered: list[PhoneCall] = []
 
@@ -124,7 +128,6 @@ async def test_the_phone_dials_presses_digits_and_hears() -> None:
             call = dialling.call("1001", "+37255500077")
             call.speak(tone_frames(CALLER_TONE))
             assert await asyncio.to_thread(call.decided.wait, 2)
-            call.press("7")
             assert await asyncio.to_thread(call.ear.tone.wait, 2)
             assert await asyncio.to_thread(answered[0].ear.tone.wait, 2)
             assert "+37255500077" in answered[0].invite.get("from")
@@ -132,6 +135,31 @@ async def test_the_phone_dials_presses_digits_and_hears() -> None:
             assert await asyncio.to_thread(answered[0].ended.wait, 2)
         finally:
             await asyncio.to_thread(dialling.stop)
+
+
+async def test_digits_are_sent_once_each_between_the_voice() -> None:
+    peer = await RtpPeer.open("127.0.0.1")
+    codecs = {8: PayloadType.PCMA, 101: PayloadType.EVENT}
+    client = RepairedRtp(
+        codecs,
+        "127.0.0.1",
+        free_port(),
+        "127.0.0.1",
+        peer.port,
+        "sendrecv",
+        ear=Ear(1.0),
+        voice=tone_frames(500),
+    )
+    client.start()
+    try:
+        client.press("7#7")
+        await eventually(lambda: asyncio.sleep(0, peer.heard.packets >= 40), within=3)
+    finally:
+        client.stop()
+        await peer.close()
+    assert peer.heard.digits == ["7", "#", "7"]
+    assert peer.heard.sequence_gaps == 0
+    assert seconds_of(500, bytes(peer.heard.pcm)) > 0.1
 
 
 def test_call_ids_never_repeat() -> None:
@@ -163,7 +191,7 @@ def test_a_mixture_is_not_the_tone() -> None:
 def test_an_unanswered_message_is_repeated_ever_more_slowly_and_then_given_up() -> None:
     repeater = Repeater()
     repeater.begin(("call", "BYE"), b"BYE", 0.0)
-    sent = [now / 10 for now in range(0, 500) if repeater.due(now / 10)]
+    sent = [now / 10 for now in range(500) if repeater.due(now / 10)]
     assert sent[:5] == [0.5, 1.5, 3.5, 7.5, 11.5]
     assert max(sent) < LIFETIME
     assert not repeater.stop(("call", "BYE"))
