@@ -156,7 +156,7 @@ def _fits_are_right(state: Snapshot) -> None:
     assert set(state.under("w:")) <= set(classes)
     assert set(state.under("si:")) <= set(profiles)
     assert set(state.get("ck")) == set(classes)
-    assert set(state.get("pk")) >= set(profiles)
+    assert set(state.get("pk")) == set(profiles)
 
 
 def _no_call_waits_beside_a_free_agent(state: Snapshot, calls: dict[str, Any], agents: dict[str, Any]) -> None:

@@ -322,11 +322,10 @@ class QueueModel:
 
     def _requeue(self, call: Call, now: int) -> None:
         call.state, call.agent = "waiting", None
-        del self.due[f"r:{call.ticket.call_id}"]
+        self.due.pop(f"r:{call.ticket.call_id}", None)
         self._place(call, now)
 
     def _withdraw(self, call: Call) -> None:
-        self.due.setdefault(f"r:{call.ticket.call_id}", 0)
         self.withdrawn.append((call.ticket.call_id, call.agent or ""))
         self._count(call, "withdrawn")
 
@@ -344,7 +343,7 @@ class QueueModel:
         for call in gone:
             self._forget(call)
             self._count(call, "lost")
-        for call in gone:
+        for call in sorted(gone, key=lambda call: call.ticket.call_id):
             if call.state != "waiting" and call.agent:
                 agent = self.agents[call.agent]
                 if call.state == "offered":

@@ -18,11 +18,9 @@ local signed_in = agent.state == 'available' or agent.state == 'offered' or agen
   or agent.state == 'wrapup'
 if old ~= profile or not signed_in then
   if old and old ~= profile then
-    rc('SREM', K .. 'si:' .. old, agent.id)
-    rc('ZADD', K .. 'pk', now, old)
+    sign_out_of(now, agent.id, old)
   end
-  rc('SADD', K .. 'si:' .. profile, agent.id)
-  rc('ZADD', K .. 'pk', now, profile)
+  sign_in_to(now, agent.id, profile)
 end
 if agent.state == 'offered' or agent.state == 'talking' then
   rc('HDEL', key, 'nx', 'nw')

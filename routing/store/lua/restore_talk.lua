@@ -38,10 +38,9 @@ else
   tell_withdrawn(now, c, 'restored')
 end
 if agent.profile and agent.profile ~= ARGV[14] then
-  rc('SREM', K .. 'si:' .. agent.profile, agent.id)
+  sign_out_of(now, agent.id, agent.profile)
 end
-rc('SADD', K .. 'si:' .. ARGV[14], agent.id)
-rc('ZADD', K .. 'pk', now, ARGV[14])
+sign_in_to(now, agent.id, ARGV[14])
 rc('HSET', K .. 'a:' .. agent.id, 'p', ARGV[14], 'n', ARGV[13], 'c', c.id, 'tk', token, 'is', now, 'why', '')
 rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw')
 not_due('a:' .. agent.id)

@@ -36,13 +36,24 @@ local function set_free(now, agent, idle_since)
   seek_call(now, agent, idle_since)
 end
 
+-- `si:P` holds who is signed in with a profile; one that is used is not swept.
+local function sign_out_of(now, agent, profile)
+  if rc('SREM', K .. 'si:' .. profile, agent) == 1 then
+    rc('ZADD', K .. 'pk', now, profile)
+  end
+end
+
+local function sign_in_to(now, agent, profile)
+  rc('SADD', K .. 'si:' .. profile, agent)
+  rc('ZADD', K .. 'pk', now, profile)
+end
+
 -- Paused, not-answering or offline. The agent is in no idle set.
 local function put_away(now, agent, state, why)
   set_state(now, agent, state, why)
   emit(now, 'agent', '', 'a', agent.id, 'st', state, 'why', why)
   if agent.profile then
-    rc('SREM', K .. 'si:' .. agent.profile, agent.id)
-    rc('ZADD', K .. 'pk', now, agent.profile)
+    sign_out_of(now, agent.id, agent.profile)
   end
   if state == 'offline' then
     due_at(now + FORGET_AGENT_MS, 'a:' .. agent.id)

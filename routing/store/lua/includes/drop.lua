@@ -36,6 +36,7 @@ local function drop_calls(now, node)
       reserved[#reserved + 1] = id
     end
   end
+  table.sort(reserved)
   for _, id in ipairs(reserved) do
     if #dropped == DROP_BATCH then
       return dropped, false

@@ -1,0 +1,292 @@
+"""The store against the slow obvious model, in virtual time, with everything audited after every step."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from routing import limits
+from routing.model import AgentProfile, AgentState, Offer, RejectReason, Requirement, Ticket
+from routing.ports import StaleToken
+from routing.store.redis_store import RedisQueueStore, connect
+from tests.support.queue_audit import CONSTANT, Snapshot, audit, fold_events, snapshot
+from tests.support.queue_model import QueueModel
+
+pytestmark = pytest.mark.store
+
+START_MS = 1_790_000_000_000
+LEASE_MS = 30_000
+NODES = ("n1", "n2")
+AGENTS = ("anna", "bert", "carl", "dora")
+REQUIREMENTS = (
+    Requirement("billing", (("billing", 1),)),
+    Requirement("billing", (("billing", 5), ("et", 2))),
+    Requirement("support"),
+    Requirement("direct", agent="anna"),
+)
+PROFILES = (
+    AgentProfile.of({"billing": 5, "et": 3}),
+    AgentProfile.of({"billing": 2}),
+    AgentProfile.of({"et": 1}),
+)
+_SITES = count(1)
+
+agents = st.sampled_from(AGENTS)
+nodes = st.sampled_from(NODES)
+picks = st.integers(0, 1000)
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Every operation, in any order, on both; what each answers and leaves must be the same."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.site = f"machine{os.getpid()}-{next(_SITES)}"
+        self.redis = connect(self.url)
+        self.store = RedisQueueStore(self.redis, self.site)
+        self.model = QueueModel()
+        self.now = START_MS
+        self.calls = 0
+        self.read_after = dict.fromkeys(NODES, "0-0")
+        self.last_token = 0
+        self.old_words: list[tuple[str, str, int]] = []
+
+    def run(self, work: Awaitable[Any]) -> Any:
+        return self.loop.run_until_complete(work)  # type: ignore[arg-type]
+
+    def both(self, real: Callable[[], Awaitable[Any]], modelled: Callable[[], Any]) -> Any:
+        """The same answer from both; and saying it once more changes nothing in the store."""
+        before = self.keys()
+        answers = [self._answer_of(real)]
+        expected: Any
+        try:
+            expected = modelled()
+        except StaleToken:
+            expected = StaleToken
+            assert self.keys() == before
+        assert answers[0] == expected
+        self._learn_tokens()
+        after = self.keys()
+        self._answer_of(real)
+        assert self.keys() == after
+        return expected
+
+    def _answer_of(self, real: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return self.run(real())
+        except StaleToken:
+            return StaleToken
+
+    def keys(self) -> dict[str, Any]:
+        state: Snapshot = self.run(snapshot(self.redis, self.site))
+        return state.keys
+
+    def _learn_tokens(self) -> None:
+        """The messages are those that the model expects; their tokens rise."""
+        offers, withdrawn = [], []
+        for node in NODES:
+            for entry, message in self.run(self.store.messages(node, self.read_after[node], 0)):
+                self.read_after[node] = entry
+                (offers if isinstance(message, Offer) else withdrawn).append(message)
+        offers.sort(key=lambda offer: offer.token)
+        assert [(o.call_id, o.agent_id) for o in offers] == self.model.made
+        assert sorted((w.call_id, w.agent_id) for w in withdrawn) == sorted(self.model.withdrawn)
+        self.model.made, self.model.withdrawn = [], []
+        for offer in offers:
+            assert offer.token > self.last_token
+            self.last_token = offer.token
+            self.old_words.append((offer.call_id, offer.agent_id, offer.token))
+            call = self.model.calls[offer.call_id]
+            if call.agent == offer.agent_id:
+                call.token = offer.token
+
+    def reserved(self, pick: int) -> tuple[str, str, int]:
+        words = [(i, c.agent, c.token) for i, c in self.model.calls.items() if c.agent]
+        return words[pick % len(words)]
+
+    # Time.
+
+    @rule(ms=st.sampled_from((1, 700, 4_000, 5_000, 12_000, 40_000, 700_000)))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms
+
+    @rule()
+    def tick(self) -> None:
+        self.both(lambda: self._tick(), lambda: self.model.tick(self.now))
+
+    async def _tick(self) -> None:
+        due = await self.store.tick(self.now)
+        assert due is None or due > self.now
+
+    @rule(node=nodes)
+    def node_lives(self, node: str) -> None:
+        lapsed = self.run(self.store.heartbeat(node, LEASE_MS, self.now))
+        assert lapsed == self.model.heartbeat(node, LEASE_MS, self.now)
+
+    @rule(node=nodes)
+    def node_begins_anew(self, node: str) -> None:
+        self.both(lambda: self._reset(node), lambda: self.model.reset_node(node, self.now))
+        self.read_after[node] = "0-0"
+
+    async def _reset(self, node: str) -> set[str]:
+        return set(await self.store.reset_node(node, self.now))
+
+    # Calls.
+
+    @rule(
+        requirement=st.sampled_from(REQUIREMENTS),
+        node=nodes,
+        priority=st.sampled_from((0, 0, 0, 5, 99)),
+        wrapup_ms=st.sampled_from((0, 3_000)),
+    )
+    def call_arrives(self, requirement: Requirement, node: str, priority: int, wrapup_ms: int) -> None:
+        self.calls += 1
+        ticket = Ticket(f"c{self.calls}", node, requirement, self.now, priority, 10_000, wrapup_ms)
+        self.both(
+            lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now)
+        )
+
+    @precondition(lambda self: self.model.calls)
+    @rule(pick=picks)
+    def caller_hangs_up(self, pick: int) -> None:
+        call_id = list(self.model.calls)[pick % len(self.model.calls)]
+        self.both(lambda: self.store.cancel(call_id, self.now), lambda: self.model.cancel(call_id, self.now))
+
+    @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
+    @rule(pick=picks)
+    def agent_answers(self, pick: int) -> None:
+        word = self.reserved(pick)
+        self.both(lambda: self.store.accept(*word, self.now), lambda: self.model.accept(*word, self.now))
+
+    @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
+    @rule(
+        pick=picks,
+        reason=st.sampled_from(list(RejectReason)),
+        then=st.sampled_from((AgentState.AVAILABLE, AgentState.AVAILABLE, AgentState.NOT_ANSWERING)),
+    )
+    def agent_does_not_take_it(self, pick: int, reason: RejectReason, then: AgentState) -> None:
+        word = self.reserved(pick)
+        self.both(
+            lambda: self.store.reject(*word, reason, then, self.now),
+            lambda: self.model.reject(*word, reason, then, self.now),
+        )
+
+    @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
+    @rule(pick=picks)
+    def conversation_ends(self, pick: int) -> None:
+        word = self.reserved(pick)
+        self.both(lambda: self.store.done(*word, self.now), lambda: self.model.done(*word, self.now))
+
+    @precondition(lambda self: self.old_words)
+    @rule(pick=picks, what=st.sampled_from(("accept", "done", "reject")))
+    def something_old_is_said(self, pick: int, what: str) -> None:
+        word = self.old_words[pick % len(self.old_words)]
+        extra = (RejectReason.NO_ANSWER, AgentState.AVAILABLE) if what == "reject" else ()
+        self.both(
+            lambda: getattr(self.store, what)(*word, *extra, self.now),
+            lambda: getattr(self.model, what)(*word, *extra, self.now),
+        )
+
+    # Agents.
+
+    @rule(agent=agents, profile=st.sampled_from(PROFILES))
+    def agent_signs_in(self, agent: str, profile: AgentProfile) -> None:
+        self.both(
+            lambda: self.store.agent_available(agent, "n1", profile, self.now),
+            lambda: self.model.agent_available(agent, profile, self.now),
+        )
+
+    @rule(
+        agent=agents,
+        state=st.sampled_from((AgentState.PAUSED, AgentState.OFFLINE, AgentState.NOT_ANSWERING)),
+        why=st.sampled_from(("lunch", "")),
+    )
+    def agent_goes_away(self, agent: str, state: AgentState, why: str) -> None:
+        self.both(
+            lambda: self.store.agent_away(agent, state, why, self.now),
+            lambda: self.model.agent_away(agent, state, why, self.now),
+        )
+
+    # What holds at all times.
+
+    @invariant()
+    def keys_agree(self) -> None:
+        audit(self.run(snapshot(self.redis, self.site)))
+
+    @invariant()
+    def shows_what_the_model_says(self) -> None:
+        shown = self.run(self.store.agents(AGENTS))
+        for agent_id, status in shown.items():
+            agent = self.model.agents.get(agent_id)
+            expected = (agent.state, agent.since, agent.why, agent.call, agent.unanswered) if agent else None
+            found = (status.state, status.since_ms, status.reason, status.call_id, status.unanswered)
+            assert found == (expected or (AgentState.OFFLINE, 0, "", None, 0))
+        for call_id in self.model.calls:
+            place = self.run(self.store.position(call_id))
+            assert (place and (place.position, place.waiting)) == self.model.position(call_id)
+
+    @invariant()
+    def queues_are_counted(self) -> None:
+        names = sorted({requirement.queue for requirement in REQUIREMENTS})
+        for status in self.run(self.store.queues(names)):
+            calls = [c for c in self.model.calls.values() if c.ticket.requirement.queue == status.queue]
+            states = [c.state for c in calls]
+            waiting = [c.ticket.enqueued_ms for c in calls if c.state == "waiting"]
+            assert status.waiting == len(waiting)
+            assert status.oldest_ms == min(waiting, default=None)
+            assert (status.offered, status.talking) == (states.count("offered"), states.count("talking"))
+            expected = self.model.counters.get(status.queue, {})
+            assert {k: v for k, v in status.counters.items() if v and k != "ended"} == dict(expected)
+            assert status.counters["entered"] == len(calls) + status.counters["ended"]
+
+    def teardown(self) -> None:
+        self.run(self._end_everything())
+        self.run(self.store.close())
+        self.run(self.redis.aclose())
+        self.loop.close()
+
+    async def _end_everything(self) -> None:
+        """Counters are the fold of the events; when all is over no key is left but the constant ones."""
+        raw = {queue: dict(c) for queue, c in (await fold_events(self.redis, self.site)).items()}
+        counters = (await snapshot(self.redis, self.site)).under("qs:")
+        assert {q: {k: int(v) for k, v in c.items()} for q, c in counters.items()} == raw
+        for node in NODES:
+            await self.store.reset_node(node, self.now)
+        for agent in AGENTS:
+            await self.store.agent_away(agent, AgentState.OFFLINE, "", self.now)
+        for _ in range(3):
+            self.now += limits.FORGET_AGENT_MS
+            await self.store.tick(self.now)
+        left = set((await snapshot(self.redis, self.site)).keys)
+        assert {name for name in left - set(CONSTANT) if not name.startswith("qs:")} == set()
+
+
+@pytest.fixture
+def machine(redis_url: str) -> Iterator[type[QueueMachine]]:
+    QueueMachine.url = redis_url
+    yield QueueMachine
+    QueueMachine.url = ""
+
+
+def test_store_does_what_the_model_does_in_any_order_of_operations(machine: type[QueueMachine]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
