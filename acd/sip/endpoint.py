@@ -239,7 +239,7 @@ class SipEndpoint:
         self._after_bytes()
 
     def sent_by(self, flow: Flow) -> str:
-        """`host:port` for Via and Contact: where this peer reaches us, also on a connection that we opened."""
+        """`host:port` for Via and Contact: where this peer reaches us, whoever opened the connection."""
         ports = [listen.local[1] for listen in self.listening if listen.transport == flow.transport]
         port = flow.local[1] if not ports or flow.local[1] in ports else ports[0]
         return format_host(self.host_for(flow), port)
@@ -269,19 +269,16 @@ class SipEndpoint:
         self._after_bytes()
 
     def _connection_closed(self, flow: Flow) -> None:
-        if not self._running:
-            return  # we close it ourselves: nobody became unreachable
-        self._flow_failed(flow)
+        if self._running:  # otherwise we close it ourselves, and nobody became unreachable
+            self._lost(flow)
+
+    def _lost(self, flow: Flow) -> None:
+        """Nothing can be sent on this flow any more."""
         try:
             self._on_closed(flow)
-        except Exception:
-            _log.exception("sip.subscriber_failed")
-
-    def _flow_failed(self, flow: Flow) -> None:
-        try:
             self._stack.flow_failed(flow, self._clock.monotonic())
         except Exception:
-            _log.exception("sip.stack.flow_failed_failed")
+            _log.exception("sip.flow.not_ended", transport=flow.transport)
         self._after_command()
 
     def _sweep(self) -> None:
@@ -367,8 +364,7 @@ class SipEndpoint:
         except (OSError, TimeoutError) as error:
             self._opening.pop(wanted, None)
             _log.info("sip.connection.failed", remote=wanted.remote[0], error=type(error).__name__)
-            self._flow_failed(wanted)
-            self._on_closed(wanted)
+            self._lost(wanted)
             return
         self._stack.flow_opened(wanted, opened)
         for data in self._opening.pop(wanted):

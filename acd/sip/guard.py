@@ -127,7 +127,7 @@ class Guard:
         return refused
 
     def report(self, event: str, method: str, flow: Flow) -> None:
-        """Write the one line that a ban tool reads: the socket's peer and fixed words, nothing of the message."""
+        """Write the one line that a ban tool reads: the socket's peer and fixed words only."""
         named = method if method in _NAMED_METHODS else "OTHER"
         _security.warning(
             "acd-security event=%s method=%s source=%s transport=%s",

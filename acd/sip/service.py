@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -19,8 +19,13 @@ from acd.sip.core.events import (
     Flow,
     InviteReceived,
     LegAnswered,
+    LegConfirmed,
     LegEnded,
+    LegInfoReceived,
     LegProgressed,
+    LegReofferAnswered,
+    LegReoffered,
+    LegReofferRefused,
     RequestReceived,
     SipEvent,
 )
@@ -35,7 +40,19 @@ from acd.sip.trunks import ANONYMOUS, LiveCalls, called_number, caller_of
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER = (("Retry-After", "5"),)
-_TRY_NEXT_CONTACT = frozenset({408, 430, 503})
+_NOT_THERE = frozenset((408, 430))
+"""The phone did not answer, or its flow is gone (RFC 5626 section 11.1)."""
+
+LegEvent = (
+    LegProgressed
+    | LegAnswered
+    | LegConfirmed
+    | LegReoffered
+    | LegReofferAnswered
+    | LegReofferRefused
+    | LegInfoReceived
+    | LegEnded
+)
 
 
 class AgentUnreachable(AcdError):
@@ -67,7 +84,9 @@ class _Ringing:
     leg: str
     waiting: list[Binding]
     offer: bytes
-    from_: NameAddr
+    caller: str
+    shown: str
+    agent: Agent
     headers: tuple[tuple[str, str], ...]
     tries: int = 0
     heard: bool = field(default=False)
@@ -156,7 +175,7 @@ class SipService:
 
     def registered(self, agent_id: str) -> bool:
         """Whether some phone of the agent can be rung."""
-        return bool(self._bindings.lookup(agent_id))
+        return agent_id in self._directory().agents and bool(self._bindings.lookup(agent_id))
 
     def invite_agent(
         self,
@@ -174,15 +193,17 @@ class SipService:
         Raises AgentUnreachable.
         """
         contacts = list(self._bindings.lookup(agent_id))
-        if not contacts:
+        agent = self._directory().agents.get(agent_id)
+        if not contacts or agent is None:
             raise AgentUnreachable(f"agent {agent_id!r} has no registered phone")
-        shown = plain(f"{caller_name or caller or ANONYMOUS.number} ({queue})")
         user = caller or ANONYMOUS.number
         ringing = _Ringing(
             leg=leg,
             waiting=contacts,
             offer=offer,
-            from_=NameAddr(Uri(host=self._settings.sip.realm, user=user), shown),
+            caller=user,
+            shown=plain(f"{caller_name or user} ({queue})" if queue else caller_name),
+            agent=agent,
             headers=(("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue)),
         )
         self._ring_next(ringing)
@@ -193,13 +214,13 @@ class SipService:
         leg = ringing.leg if ringing.tries == 1 else f"{ringing.leg}.{ringing.tries}"
         self._ringing[leg] = ringing
         self._current[ringing.leg] = leg
-        target = Uri.parse(binding.target)
+        host = self._endpoint.host_for(binding.flow)
         self._endpoint.invite(
             leg,
-            uri=target,
+            uri=Uri.parse(binding.target),
             flow=binding.flow,
-            from_=ringing.from_,
-            to=NameAddr(Uri.parse(binding.contact)),
+            from_=NameAddr(Uri(host=host, user=ringing.caller), ringing.shown),
+            to=NameAddr(Uri(host=host, user=ringing.agent.extension), plain(ringing.agent.name)),
             contact_user="acd",
             sdp=ringing.offer,
             headers=ringing.headers,
@@ -239,21 +260,20 @@ class SipService:
             case _:
                 self._take_leg_event(event)
 
-    def _take_leg_event(self, event: SipEvent) -> None:
-        if isinstance(event, InviteReceived | RequestReceived):
-            return
+    def _take_leg_event(self, event: LegEvent) -> None:
         ringing = self._ringing.get(event.leg)
         if ringing is not None:
             if isinstance(event, LegProgressed | LegAnswered):
                 ringing.heard = True
             if isinstance(event, LegEnded):
                 del self._ringing[event.leg]
-                if event.status in _TRY_NEXT_CONTACT and ringing.waiting and not ringing.heard:
+                is_absent = event.by == "transport" or event.status in _NOT_THERE
+                if is_absent and ringing.waiting and not ringing.heard:
                     self._ring_next(ringing)
                     return
                 self._current.pop(ringing.leg, None)
             if event.leg != ringing.leg:
-                event = _renamed(event, ringing.leg)
+                event = replace(event, leg=ringing.leg)  # the call knows only the first name
         elif event.leg not in self._calls:
             return  # A leg that never became a call: a challenge, a refusal.
         elif isinstance(event, LegEnded):
@@ -275,8 +295,14 @@ class SipService:
         except SipSyntaxError as error:
             self._endpoint.refuse(event.leg, 400, reason=f"Bad {error.part}")
             return
+        self._endpoint.trust(event.flow)
         self._calls.add(event.leg, call.trunk)
-        self._on_call(call)
+        try:
+            self._on_call(call)
+        except Exception:
+            log.exception("sip.call.not_taken", leg=event.leg)
+            self._calls.discard(event.leg)
+            self._endpoint.refuse(event.leg, 500)
 
     def _refusal_of(self, who: Trunk | Agent) -> Refused | None:
         if self.draining:
@@ -311,24 +337,28 @@ class SipService:
     def _take_request(self, event: RequestReceived) -> None:
         method, flow = event.request.method, event.flow
         if method == "OPTIONS":
-            refused = self._guard.admits_unauthenticated(flow)
-            if refused is None:
-                status = 503 if self.draining else 200
-                self._endpoint.respond(event.transaction, status, headers=(("Allow", ALLOW),))
-                return
-            self._endpoint.respond(event.transaction, refused.status, headers=refused.headers)
+            self._answer_options(event)
             return
-        who = (
-            self._guard.authenticate(event.request, flow)
-            if method == "REGISTER"
-            else (self._guard.identify_caller(event.request, flow))
-        )
+        # Also a trunk's address does not register anybody's phone without the password.
+        identify = self._guard.authenticate if method == "REGISTER" else self._guard.identify_caller
+        who = identify(event.request, flow)
         if isinstance(who, Refused):
             self._endpoint.respond(event.transaction, who.status, headers=who.headers)
         elif method == "REGISTER" and isinstance(who, Agent):
             self._register(event, who)
         else:
             self._endpoint.respond(event.transaction, 405, headers=(("Allow", ALLOW),))
+
+    def _answer_options(self, event: RequestReceived) -> None:
+        """Say that we are here, and whether we take calls (RFC 3261 section 11.2)."""
+        refused = self._guard.admits_unauthenticated(event.flow)
+        if refused is None and self.draining:
+            refused = Refused(503, "draining", _RETRY_AFTER)
+        if refused is not None:
+            self._endpoint.respond(event.transaction, refused.status, headers=refused.headers)
+            return
+        headers = (("Allow", ALLOW), ("Accept", "application/sdp"))
+        self._endpoint.respond(event.transaction, 200, headers=headers)
 
     def _register(self, event: RequestReceived, agent: Agent) -> None:
         try:
@@ -338,9 +368,3 @@ class SipService:
             return
         self._endpoint.trust(event.flow)
         self._endpoint.respond(event.transaction, answer.status, headers=answer.headers)
-
-
-def _renamed(event: SipEvent, leg: str) -> SipEvent:
-    """The event of a later contact, told under the name that the call knows."""
-    values = {name: getattr(event, name) for name in event.__slots__}
-    return type(event)(**{**values, "leg": leg})
