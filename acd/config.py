@@ -47,7 +47,7 @@ class Listen(_Section):
         found = _LISTEN.match(text)
         if not found:
             raise ValueError(f"{text!r} is not like 'udp:127.0.0.1:5060' or 'tcp:[::1]:5060'")
-        return cls(transport=found["transport"], host=found["host"].strip("[]"), port=int(found["port"]))  # type: ignore[arg-type]
+        return cls(transport=found["transport"], host=found["host"].strip("[]"), port=int(found["port"]))
 
 
 class SipSection(_Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import socket
 import time
@@ -109,15 +108,13 @@ def _try_port(host: str, port: int, kind: int) -> None:
 async def _rtp(settings: Settings) -> str:
     """Send one datagram from the media address to itself."""
     address, (first, last) = settings.media.address, settings.media.port_range
-    loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.setblocking(False)
+        probe.settimeout(_LOOP_SECONDS)
         try:
             probe.bind((address, 0))
         except OSError as error:
             raise AcdError(f"media.address {address} is not of this machine: {error.strerror}") from error
-        await loop.sock_sendto(probe, b"loop", probe.getsockname())
-        async with asyncio.timeout(_LOOP_SECONDS):
-            await loop.sock_recv(probe, 16)
+        probe.sendto(b"loop", probe.getsockname())
+        probe.recv(16)
     return f"{address}, ports {first}-{last}"

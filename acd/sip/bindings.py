@@ -120,7 +120,7 @@ class BindingStore:
             self._listener(agent, False)
 
     def drop_flow(self, flow: Flow) -> None:
-        """A connection broke: whoever was reached through it is unreachable at once (RFC 5626 section 5)."""
+        """A connection broke: whoever it led to is unreachable (RFC 5626 section 5)."""
         for binding in self._table.on_flow(flow):
             self.remove(binding.agent, binding.key)
 

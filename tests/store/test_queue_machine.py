@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from routing import limits
 from routing.model import AgentProfile, AgentState, Offer, RejectReason, Requirement, Ticket
@@ -153,9 +159,7 @@ class QueueMachine(RuleBasedStateMachine):
     def call_arrives(self, requirement: Requirement, node: str, priority: int, wrapup_ms: int) -> None:
         self.calls += 1
         ticket = Ticket(f"c{self.calls}", node, requirement, self.now, priority, 10_000, wrapup_ms)
-        self.both(
-            lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now)
-        )
+        self.both(lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now))
 
     @precondition(lambda self: self.model.calls)
     @rule(pick=picks)

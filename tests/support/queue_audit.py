@@ -159,7 +159,9 @@ def _fits_are_right(state: Snapshot) -> None:
     assert set(state.get("pk")) == set(profiles)
 
 
-def _no_call_waits_beside_a_free_agent(state: Snapshot, calls: dict[str, Any], agents: dict[str, Any]) -> None:
+def _no_call_waits_beside_a_free_agent(
+    state: Snapshot, calls: dict[str, Any], agents: dict[str, Any]
+) -> None:
     idle = {agent: profile for profile, members in state.under("i:").items() for agent in members}
     for i, c in calls.items():
         if c["st"] != "waiting":

@@ -246,7 +246,9 @@ class QueueModel:
         if call is None or call.state == "talking":
             return None
         line = [
-            c for c in self.calls.values() if c.state == "waiting" and _queue(c) == _queue(call) and c is not call
+            c
+            for c in self.calls.values()
+            if c.state == "waiting" and _queue(c) == _queue(call) and c is not call
         ]
         if call.state == "waiting":
             ahead = sum((c.score, c.arrival) < (call.score, call.arrival) for c in line)

@@ -244,6 +244,7 @@ class Agents:
         self.phones = phones
         self._server = server
         self._host = host
+        self._unregister = True
         self._sipp = Sipp(
             "agents",
             server,
@@ -259,9 +260,7 @@ class Agents:
         return self._sipp.port
 
     async def __aenter__(self) -> Agents:
-        accounts = [(phone.user, phone.password) for phone in self.phones]
-        statuses = await register_all(self._server, accounts, host=self._host, port=self.port)
-        assert set(statuses) == {200}, f"registration: {statuses}"
+        await self._register(expires=3600)
         await self._sipp.start()
         return self
 
@@ -269,7 +268,21 @@ class Agents:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._sipp.__aexit__(kind, error, trace)
+        if self._unregister:
+            await self._register(expires=0)
+
+    async def _register(self, *, expires: int) -> None:
+        accounts = [(phone.user, phone.password) for phone in self.phones]
+        statuses = await register_all(
+            self._server, accounts, host=self._host, port=self.port, algorithm="MD5", expires=expires
+        )
+        assert set(statuses) == {200}, f"registration: {statuses}"
 
     async def stop(self) -> SippResult:
         """Stop taking calls and tell how it went."""
         return await self._sipp.stop()
+
+    def kill(self) -> None:
+        """The phones lose their power: nobody answers, and nobody unregisters."""
+        self._unregister = False
+        self._sipp.kill()

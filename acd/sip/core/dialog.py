@@ -36,7 +36,7 @@ class Dialog:
         return self.call_id, self.local_tag, self.remote_tag
 
     def request_line(self) -> tuple[str, list[Header]]:
-        """Request-URI and Route headers (section 12.2.1.1; a strict router first in the set takes the URI)."""
+        """Request-URI and Route headers (section 12.2.1.1; a strict router takes the URI)."""
         if not self.routes:
             return self.target, []
         first = NameAddr.parse(self.routes[0], "route").uri

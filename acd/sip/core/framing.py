@@ -53,7 +53,7 @@ class StreamFramer:
         if self._buffer[:4] == PING:
             self._take(4)
             return PING
-        if self._buffer[2:4] in (b"", b"\r"):
+        if bytes(self._buffer[2:4]) in (b"", b"\r"):
             return self._lone_line_end()
         self._take(2)
         return PONG

@@ -67,7 +67,7 @@ def format_params(params: Iterable[tuple[str, str | None]]) -> str:
 
 
 def split_list(value: str, part: str) -> list[str]:
-    """Split a header value at its commas, but not within quotes or angle brackets (RFC 3261 section 7.3.1)."""
+    """Split a header value at its commas, not within quotes or brackets (RFC 3261 section 7.3.1)."""
     if "," not in value:
         return [value]
     items: list[str] = []

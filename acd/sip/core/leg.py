@@ -468,7 +468,7 @@ class Leg:
             self._hub.emit(LegReofferRefused(self.name, response.status))
 
     def _glare_pause(self) -> float:
-        """2.1-4 s for the side that made the Call-ID, 0-2 s for the other, in steps of 10 ms (section 14.1)."""
+        """2.1-4 s for the side that made the Call-ID, 0-2 s for the other (section 14.1)."""
         dice = int.from_bytes(hashlib.sha256(self._hub.wire.token().encode()).digest()[:4], "big")
         return 2.1 + (dice % 190) / 100 if self._invite_out is not None else (dice % 200) / 100
 

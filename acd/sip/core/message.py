@@ -227,7 +227,7 @@ class Message:
 
     @property
     def contacts(self) -> list[NameAddr]:
-        """All Contact values; empty for `*` as well (see `contact_is_star`). Raises SipSyntaxError("contact")."""
+        """All Contact values; empty for `*`. Raises SipSyntaxError("contact")."""
         if self.contact_is_star:
             return []
         return [NameAddr.parse(value, "contact") for value in self.values("Contact")]

@@ -1,4 +1,4 @@
-"""What transactions, legs and the stack share: settings, timers, bytes to send, counters, and how messages are built."""
+"""What transactions, legs and the stack share: settings, timers, bytes to send, counters."""
 
 from __future__ import annotations
 
@@ -46,8 +46,7 @@ REASONS = {
 }
 
 _KNOWN_METHODS = frozenset(
-    ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REGISTER", "PRACK", "MESSAGE")
-    + ("SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH")
+    ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REGISTER", "PRACK", "MESSAGE", "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH"]
 )
 
 

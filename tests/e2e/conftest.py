@@ -1,0 +1,64 @@
+"""The running service for the end-to-end tests, and its log beside every failure.
+
+A module may name its own DIRECTORY (as the YAML file, before it is YAML) and SETTINGS (sections of acd.toml).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.service import RunningService, standard_directory
+
+_PROGRAMS = ("sipp", "baresip")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="module")
+def running_service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    """`acd serve` as a process, one for each test module. It must stop in order, in time, and with status 0."""
+    missing = [program for program in _PROGRAMS if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    service = RunningService(
+        tmp_path_factory.mktemp("acd"),
+        getattr(request.module, "DIRECTORY", None) or standard_directory(),
+        getattr(request.module, "SETTINGS", {}),
+    )
+    try:
+        service.start()
+        service.token()
+        yield service
+        service.stop()
+    finally:
+        if service.running:
+            service.kill9()
+
+
+@pytest.fixture
+async def service(running_service: RunningService) -> AsyncIterator[RunningService]:
+    """The running service, with no call and nobody signed in before and after the test."""
+    names = list(await running_service.agents())
+    await running_service.quiet(names)
+    yield running_service
+    if running_service.running:
+        await running_service.quiet(names)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    service = getattr(item, "funcargs", {}).get("running_service")
+    if report.failed and isinstance(service, RunningService):
+        report.sections.append(("service log", service.log_tail()))
+    return report

@@ -1,0 +1,320 @@
+"""The whole service as a process, on ports and a folder of its own: started, asked, killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from acd.config import SipSection
+from tests.support.net import eventually, free_port
+
+HOST = "127.0.0.1"
+TRUNK = "127.0.0.2"
+PASSWORD = "correct-horse"
+_READY_WITHIN = 30.0
+_STOPPED_WITHIN = 20.0
+
+Items = list[dict[str, Any]]
+
+
+def standard_directory(*, agents: int = 8) -> dict[str, Any]:
+    """Three queues, agents a1, a2, ... with extensions 1001, 1002, ... and every skill, and numbers for all."""
+    skills = {"billing": 5, "support": 5, "sales": 5}
+    return {
+        "trunks": [{"name": "carrier", "match": [f"{TRUNK}/32"], "max_calls": 500}],
+        "skills": list(skills),
+        "queues": [
+            {"name": "billing", "requires": {"billing": 1}, "ring_seconds": 2, "wrapup_seconds": 0},
+            {"name": "support", "requires": {"support": 1}, "ring_seconds": 5, "wrapup_seconds": 0},
+            {"name": "sales", "requires": {"sales": 1}, "ring_seconds": 5, "wrapup_seconds": 1.5},
+        ],
+        "agents": [
+            {"id": f"a{n}", "extension": str(1000 + n), "password": PASSWORD, "skills": skills}
+            for n in range(1, agents + 1)
+        ],
+        "numbers": [
+            {"number": "+3726000100", "flow": "main"},
+            {"number": "+3726000101", "flow": "echo"},
+            {"number": "+3726000102", "flow": "music"},
+            {"number": "+3726000200", "queue": "billing"},
+            {"number": "+3726000201", "queue": "billing", "priority": 5},
+            {"number": "+3726000202", "queue": "support"},
+            {"number": "+3726000203", "queue": "sales"},
+        ],
+    }
+
+
+class RunningService:
+    """`acd serve` as a process. Times in seconds; requests raise AssertionError on an unexpected status."""
+
+    def __init__(self, folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        self.data_dir = folder / "data"
+        self.log_file = folder / "acd.log"
+        self.sip_address = (HOST, free_port())
+        self.http_url = f"http://{HOST}:{free_port()}"
+        self.metrics_url = f"{self.http_url}/metrics"
+        self._folder = folder
+        self._config = folder / "acd.toml"
+        self._tokens: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config.write_text(self._toml(settings))
+        self.apply(directory)
+
+    def _toml(self, overrides: Mapping[str, Any]) -> str:
+        listen = [f"{transport}:{HOST}:{self.sip_address[1]}" for transport in ("udp", "tcp")]
+        first = 20000 + (os.getpid() % 15) * 2000
+        sections: dict[str, dict[str, Any]] = {
+            "node": {"data_dir": str(self.data_dir), "drain_seconds": 5},
+            "sip": {"listen": listen},
+            "media": {"address": HOST, "ports": f"{first}-{first + 1999}"},
+            "http": {"listen": self.http_url.removeprefix("http://")},
+            "log": {"format": "json", "mask_numbers": False},
+        }
+        if "digest" in SipSection.model_fields:
+            # baresip 1.0 gives up at a challenge that names SHA-256.
+            sections["sip"]["digest"] = ["MD5"]
+        for name, values in overrides.items():
+            sections.setdefault(name, {}).update(values)
+        return "\n".join(
+            f"[{name}]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + "\n"
+            for name, values in sections.items()
+        )
+
+    # its life
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", "acd", "serve", "--config", str(self._config)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+            )
+        deadline = time.monotonic() + _READY_WITHIN
+        while not self._is_ready():
+            assert self._process.poll() is None, f"the service ended:\n{self.log_tail()}"
+            assert time.monotonic() < deadline, f"not ready in {_READY_WITHIN} s:\n{self.log_tail()}"
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.http_url}/readyz", timeout=2):
+            return True
+        return False
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def terminate(self) -> None:
+        """Ask it to drain and stop (SIGTERM)."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self, within: float = _STOPPED_WITHIN) -> int:
+        """Its exit status, and nothing of it is left behind."""
+        assert self._process is not None
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"did not stop within {within} s:\n{self.log_tail()}") from None
+
+    def stop(self) -> None:
+        """Stop it in order and check that it ends well and in bounded time."""
+        if not self.running:
+            return
+        children = psutil.Process(self.pid).children(recursive=True)
+        self.terminate()
+        status = self.wait()
+        _, alive = psutil.wait_procs(children, timeout=5)
+        assert not alive, f"left behind: {alive}"
+        assert status == 0, f"ended with {status}:\n{self.log_tail()}"
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def kill9(self) -> None:
+        """Kill it as a crash would. Its children end by themselves."""
+        children = psutil.Process(self.pid).children(recursive=True)
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive, f"outlived the service: {alive}"
+
+    def log_tail(self, lines: int = 60) -> str:
+        text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        return "\n".join(line[:600] for line in text.splitlines()[-lines:])
+
+    # its commands
+
+    def command(self, *words: str) -> str:
+        """Run `acd ...` with this configuration and return what it printed."""
+        done = subprocess.run(
+            (sys.executable, "-m", "acd", *words, "--config", str(self._config)),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            cwd=self._folder,
+            check=False,
+        )
+        assert done.returncode == 0, f"acd {' '.join(words)}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def apply(self, directory: Mapping[str, Any]) -> str:
+        """Apply a directory, before the start or while it runs."""
+        path = self._folder / "directory.yaml"
+        path.write_text(yaml.safe_dump(dict(directory), sort_keys=False))
+        return self.command("apply", str(path), "--yes")
+
+    def token(self, role: str = "admin") -> str:
+        """A token for this role, made once."""
+        if role not in self._tokens:
+            printed = self.command("token", "create", "--role", role, "--name", f"test-{role}")
+            self._tokens[role] = printed.split()[-1]
+        return self._tokens[role]
+
+    # its API
+
+    def request(self, method: str, path: str, body: object = None, *, role: str = "admin") -> tuple[int, Any]:
+        """One request: status and decoded JSON (None without a body)."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token(role)}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.http_url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                status, raw = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, raw = error.code, error.read()
+        return status, json.loads(raw) if raw else None
+
+    async def ask(self, path: str, *, role: str = "admin") -> Any:
+        """GET and decode; AssertionError unless 200."""
+        status, answer = await asyncio.to_thread(self.request, "GET", path, role=role)
+        assert status == 200, f"GET {path}: {status} {answer}"
+        return answer
+
+    async def post(self, path: str, body: object) -> Any:
+        status, answer = await asyncio.to_thread(self.request, "POST", path, body)
+        assert status < 300, f"POST {path}: {status} {answer}"
+        return answer
+
+    async def calls(self) -> Items:
+        return list((await self.ask("/v1/calls"))["items"])
+
+    async def call_of(self, caller: str) -> dict[str, Any] | None:
+        """The live call from this number."""
+        return next((call for call in await self.calls() if call["caller"] == caller), None)
+
+    async def agent(self, name: str) -> dict[str, Any]:
+        return dict(await self.ask(f"/v1/agents/{name}"))
+
+    async def agents(self) -> dict[str, str]:
+        """State by id."""
+        return {agent["id"]: agent["state"] for agent in (await self.ask("/v1/agents"))["items"]}
+
+    async def queue(self, name: str) -> dict[str, Any]:
+        return dict(await self.ask(f"/v1/queues/{name}"))
+
+    async def records(self, **filters: str) -> Items:
+        """All records, page by page, newest first."""
+        found: Items = []
+        cursor = ""
+        while True:
+            words = {**filters, "limit": "500", **({"cursor": cursor} if cursor else {})}
+            page = await self.ask("/v1/records?" + "&".join(f"{key}={value}" for key, value in words.items()))
+            found += page["items"]
+            cursor = page.get("next_cursor") or ""
+            if not cursor:
+                return found
+
+    async def record_of(self, caller: str, *, within: float = 3.0) -> dict[str, Any]:
+        """The one record of the call from this number."""
+
+        async def found() -> Items:
+            return [record for record in await self.records() if record["caller"] == caller]
+
+        records = await eventually(found, within=within, what=f"a record of {caller}")
+        assert len(records) == 1, records
+        return records[0]
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry these labels."""
+        text = await asyncio.to_thread(self._metrics)
+        total = 0.0
+        for line in re.findall(rf"^{name}(?:{{.*?}})? .*$", text, re.M):
+            head, _, value = line.rpartition(" ")
+            if all(f'{key}="{wanted}"' in head for key, wanted in labels.items()):
+                total += float(value)
+        return total
+
+    def _metrics(self) -> str:
+        with urllib.request.urlopen(self.metrics_url, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    # waiting for something
+
+    async def call_reaches(self, caller: str, *states: str, within: float = 5.0) -> dict[str, Any]:
+        """Wait until the call from this number is in one of the states."""
+
+        async def there() -> dict[str, Any] | None:
+            call = await self.call_of(caller)
+            return call if call and call["state"] in states else None
+
+        return await eventually(there, within=within, what=f"{caller} in {states}")  # type: ignore[return-value]
+
+    async def agent_reaches(self, name: str, *states: str, within: float = 5.0) -> None:
+        async def there() -> bool:
+            return (await self.agent(name))["state"] in states
+
+        await eventually(there, within=within, what=f"{name} in {states}")
+
+    async def released(self, *, ports_free: float, within: float = 1.0) -> None:
+        """No call, no media leg, every port back."""
+
+        async def idle() -> bool:
+            return (
+                not await self.calls()
+                and await self.metric("acd_media_legs") == 0
+                and await self.metric("acd_media_ports_free") >= ports_free
+            )
+
+        await eventually(idle, within=within, what="everything released")
+
+    async def quiet(self, names: Sequence[str] = ()) -> None:
+        """No call is live, and these agents are offline: the next test begins from nothing."""
+
+        async def nobody() -> bool:
+            states = await self.agents()
+            return not await self.calls() and all(states[name] == "offline" for name in names)
+
+        await eventually(nobody, within=10.0, what="a quiet service")
+
+    def open_files(self) -> int:
+        """File descriptors of the service and its media workers."""
+        process = psutil.Process(self.pid)
+        return sum(
+            one.num_fds() for one in (process, *process.children(recursive=True)) if "redis" not in one.name()
+        )
