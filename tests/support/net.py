@@ -28,7 +28,7 @@ def free_port(host: str = "127.0.0.1", *, tries: int = 50) -> int:
 
 
 async def eventually(
-    check: Callable[[], Awaitable[T]], *, within: float, every: float = 0.05, what: str = ""
+    check: Callable[[], Awaitable[T | None]], *, within: float, every: float = 0.05, what: str = ""
 ) -> T:
     """Ask again until `check` gives something true; its last answer is part of the failure."""
     deadline = time.monotonic() + within

@@ -1,4 +1,4 @@
-"""The whole service as a process, on ports and a folder of its own: started, asked, killed and started again."""
+"""The whole service as a process on ports and a folder of its own: started, asked, killed, started again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Items = list[dict[str, Any]]
 
 
 def standard_directory(*, agents: int = 8) -> dict[str, Any]:
-    """Three queues, agents a1, a2, ... with extensions 1001, 1002, ... and every skill, and numbers for all."""
+    """Three queues, agents a1, a2, ... with extensions 1001, 1002, ... and every skill; numbers for all."""
     skills = {"billing": 5, "support": 5, "sales": 5}
     return {
         "trunks": [{"name": "carrier", "match": [f"{TRUNK}/32"], "max_calls": 500}],
@@ -283,7 +283,7 @@ class RunningService:
             call = await self.call_of(caller)
             return call if call and call["state"] in states else None
 
-        return await eventually(there, within=within, what=f"{caller} in {states}")  # type: ignore[return-value]
+        return await eventually(there, within=within, what=f"{caller} in {states}")
 
     async def agent_reaches(self, name: str, *states: str, within: float = 5.0) -> None:
         async def there() -> bool:

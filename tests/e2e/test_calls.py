@@ -1,0 +1,229 @@
+"""The main job: a caller reaches the right agent, in the right order, and they hear each other."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.audio import seconds_of, seconds_of_sound
+from tests.support.caller import Call
+from tests.support.cast import (
+    AGENT_HZ,
+    BILLING,
+    BILLING_FIRST,
+    CALLER_HZ,
+    ECHO,
+    MENU,
+    MUSIC,
+    SALES,
+    SUPPORT,
+    agents,
+    caller,
+    dial,
+    phone,
+    softphone,
+)
+from tests.support.net import eventually
+from tests.support.registration import register_all
+from tests.support.service import PASSWORD, RunningService
+from tests.support.sipp import Behaviour, Sipp
+
+
+async def heard(call: Call, frequency: float, seconds: float = 0.5, *, within: float = 4.0) -> None:
+    """The caller hears this tone from now on, for so long."""
+    call.rtp.forget()
+
+    async def enough() -> bool:
+        return seconds_of(frequency, bytes(call.rtp.heard.pcm)) >= seconds
+
+    await eventually(enough, within=within, what=f"{frequency} Hz in what the caller hears")
+
+
+@pytest.mark.parametrize("laws", [(0,), (8,)], ids=["PCMU", "PCMA"])
+@pytest.mark.parametrize("codec", ["PCMA/8000/1", "PCMU/8000/1"])
+async def test_caller_and_agent_hear_each_other_in_every_pair_of_laws(
+    service: RunningService, laws: tuple[int, ...], codec: str
+) -> None:
+    async with softphone(service, 1, codecs=codec) as agent, caller(service) as someone:
+        await agent.registered()
+        call = await dial(someone, BILLING, laws=laws)
+        await agent.until("CALL_ESTABLISHED")
+        await heard(call, AGENT_HZ)
+
+        async def agent_hears() -> bool:
+            return seconds_of(CALLER_HZ, agent.heard()) >= 0.5
+
+        await eventually(agent_hears, within=4, what="the caller's tone in the agent's recording")
+        await call.hang_up()
+        await agent.until("CALL_CLOSED")
+
+
+async def test_softphone_over_tcp_takes_a_call_and_hangs_up_first(service: RunningService) -> None:
+    async with softphone(service, 1, transport="tcp") as agent, caller(service) as someone:
+        await agent.registered()
+        call = await dial(someone, BILLING)
+        await heard(call, AGENT_HZ)
+        await agent.hang_up()
+        assert await call.ended() == "far"
+        record = await service.record_of(someone.user)
+    assert record["outcome"] == "answered"
+    assert record["hangup_side"] == "agent"
+    assert record["agent"] == "a1"
+    assert record["queue"] == "billing"
+    assert record["talk_seconds"] > 0.3
+
+
+async def test_record_tells_who_waited_how_long_and_who_hung_up(service: RunningService) -> None:
+    async with caller(service, "+37255500011") as someone, agents(service, phone(1, ring_ms=800)):
+        call = await dial(someone, BILLING)
+        await service.call_reaches(someone.user, "talking")
+        await asyncio.sleep(0.5)
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["hangup_side"], record["called"]) == ("answered", "caller", BILLING)
+    assert 0.7 < record["wait_seconds"] < 2.0
+    assert 0.4 < record["talk_seconds"] < 1.5
+
+
+@pytest.mark.parametrize(("digit", "queue"), [("1", "billing"), ("2", "support"), ("3", "sales")])
+async def test_the_callers_digit_chooses_the_queue(service: RunningService, digit: str, queue: str) -> None:
+    number = f"+3725550002{digit}"
+    async with caller(service, number) as someone:
+        call = await dial(someone, MENU)
+        for step in ("1", "1", digit):  # past the greeting, English, the topic
+            await asyncio.sleep(0.7)
+            await call.rtp.press(step)
+        assert (await service.call_reaches(number, "queued"))["queue"] == queue
+        assert seconds_of_sound(bytes(call.rtp.heard.pcm)) > 0.5
+        await call.hang_up()
+
+
+async def test_the_callers_language_is_spoken_and_kept(service: RunningService) -> None:
+    async with caller(service, "+37255500031") as someone:
+        call = await dial(someone, MENU)
+        for step in ("1", "2", "1"):
+            await asyncio.sleep(0.7)
+            await call.rtp.press(step)
+        assert (await service.call_reaches(someone.user, "queued"))["language"] == "et"
+        await call.hang_up()
+
+
+async def test_callers_wait_in_order_of_priority_then_age(service: RunningService) -> None:
+    numbers = {"+37255500041": BILLING, "+37255500042": BILLING, "+37255500043": BILLING_FIRST}
+    async with caller(service) as someone:
+        calls = []
+        for number, dialled in numbers.items():
+            someone.user = number
+            calls.append(await dial(someone, dialled))
+            await service.call_reaches(number, "queued")
+        waiting = await service.queue("billing")
+        assert waiting["waiting"] == 3
+        async with agents(service, phone(1, Behaviour.HANG_UP_FIRST, ring_ms=50, talk_ms=200)):
+            await asyncio.gather(*(call.ended(10) for call in calls))
+            records = [await service.record_of(number) for number in numbers]
+    order = sorted(records, key=lambda record: record["answered_at"])
+    assert [record["caller"][-1] for record in order] == ["3", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    "behaviour", [Behaviour.BUSY, Behaviour.DECLINE, Behaviour.UNAVAILABLE, Behaviour.RING_FOR_EVER]
+)
+async def test_agent_who_does_not_take_it_passes_it_on_and_the_caller_keeps_the_place(
+    service: RunningService, behaviour: Behaviour
+) -> None:
+    first, second = f"+3725550005{behaviour}", f"+3725550006{behaviour}"
+    unwilling = agents(service, phone(1, behaviour))
+    willing = agents(service, phone(2, Behaviour.HANG_UP_FIRST, ring_ms=50, talk_ms=200))
+    async with caller(service) as someone:
+        async with unwilling:
+            someone.user = first
+            call = await dial(someone, BILLING)
+            await service.agent_reaches(
+                "a1", "offered", within=3
+            ) if behaviour == Behaviour.RING_FOR_EVER else None
+            someone.user = second
+            other = await dial(someone, BILLING)
+            async with willing:
+                await asyncio.gather(call.ended(8), other.ended(8))
+        records = [await service.record_of(number) for number in (first, second)]
+    assert [record["agent"] for record in records] == ["a2", "a2"]
+    assert [record["outcome"] for record in records] == ["answered", "answered"]
+    assert records[0]["answered_at"] < records[1]["answered_at"]
+    assert records[0]["offers"] >= 2
+
+
+async def test_agent_who_never_answers_is_set_to_not_answering(service: RunningService) -> None:
+    async with caller(service, "+37255500071") as someone, agents(service, phone(3, Behaviour.RING_FOR_EVER)):
+        call = await dial(someone, BILLING)
+        await service.agent_reaches("a3", "not-answering", within=12)
+        assert (await service.call_reaches(someone.user, "queued"))["queue"] == "billing"
+        await service.post("/v1/agents/a3/state", {"state": "available"})
+        await service.agent_reaches("a3", "offered")
+        await call.hang_up()
+
+
+async def test_agent_is_in_wrapup_after_the_call_and_then_free(service: RunningService) -> None:
+    async with caller(service) as someone, agents(service, phone(1)):
+        call = await dial(someone, SALES)
+        await service.agent_reaches("a1", "talking")
+        await call.hang_up()
+        await service.agent_reaches("a1", "wrapup", within=1)
+        # Wrap-up counts across all queues of the agent: another queue's caller waits for it, too.
+        other = await dial(someone, SUPPORT)
+        assert (await service.agent("a1"))["state"] == "wrapup"
+        await service.agent_reaches("a1", "talking", within=4)
+        await other.hang_up()
+
+
+async def test_paused_agent_gets_no_call_until_available(service: RunningService) -> None:
+    async with caller(service) as someone, agents(service, phone(1)):
+        await service.agent_reaches("a1", "available")
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "lunch"})
+        assert (await service.agent("a1"))["reason"] == "lunch"
+        call = await dial(someone, BILLING)
+        await asyncio.sleep(0.5)
+        assert (await service.queue("billing"))["waiting"] == 1
+        await service.post("/v1/agents/a1/state", {"state": "available"})
+        await service.agent_reaches("a1", "talking")
+        await call.hang_up()
+
+
+async def test_echo_and_music_are_heard(service: RunningService) -> None:
+    async with caller(service) as someone:
+        echo = await dial(someone, ECHO)
+        music = await dial(someone, MUSIC)
+        await heard(echo, CALLER_HZ, within=12)
+        assert seconds_of_sound(bytes(music.rtp.heard.pcm)) > 0.5
+        await asyncio.gather(echo.hang_up(), music.hang_up())
+        record = await service.ask("/v1/records?limit=2")
+    assert {item["outcome"] for item in record["items"]} == {"completed"}
+
+
+async def test_unknown_numbers_and_strangers_are_refused(service: RunningService) -> None:
+    async with caller(service) as someone:
+        assert await (await someone.dial("+3726999999")).refused() == 404
+    async with Sipp(
+        "caller_rejected", service.sip_address, host="127.0.0.3", number=BILLING, calls=1
+    ) as sipp:
+        stranger = await sipp.finished()
+    assert "401" in stranger.errors or stranger.successful == 1
+
+
+async def test_wrong_password_and_unknown_user_are_answered_alike(service: RunningService) -> None:
+    accounts = [("1001", "wrong-password"), ("4711", PASSWORD)]
+    for account in accounts:
+        statuses = await register_all(
+            service.sip_address, [account], host="127.0.0.1", port=0, algorithm="MD5"
+        )
+        assert statuses == [401]
+
+
+async def test_supervisor_ends_a_call(service: RunningService) -> None:
+    async with caller(service) as someone, agents(service, phone(1)):
+        call = await dial(someone, BILLING)
+        live = await service.call_reaches(someone.user, "talking")
+        status, _ = await asyncio.to_thread(service.request, "DELETE", f"/v1/calls/{live['id']}")
+        assert status in (202, 204)
+        assert await call.ended() == "far"
+        await service.agent_reaches("a1", "available")

@@ -1,0 +1,40 @@
+"""Short words for the people of the end-to-end tests."""
+
+from __future__ import annotations
+
+from tests.support.baresip import Baresip
+from tests.support.caller import Call, Caller
+from tests.support.service import PASSWORD, RunningService
+from tests.support.sipp import AgentPhone, Agents, Behaviour
+
+BILLING, BILLING_FIRST, SUPPORT, SALES = "+3726000200", "+3726000201", "+3726000202", "+3726000203"
+MENU, ECHO, MUSIC = "+3726000100", "+3726000101", "+3726000102"
+CALLER_HZ, AGENT_HZ = 440.0, 700.0
+
+
+def phone(
+    n: int, behaviour: Behaviour = Behaviour.ANSWER, *, ring_ms: int = 100, talk_ms: int = 500
+) -> AgentPhone:
+    """The phone of agent a<n>."""
+    return AgentPhone(str(1000 + n), PASSWORD, behaviour, ring_ms, talk_ms)
+
+
+def agents(service: RunningService, *phones: AgentPhone, seconds: float = 60.0) -> Agents:
+    return Agents(service.sip_address, phones, seconds=seconds)
+
+
+def softphone(service: RunningService, n: int, **more: object) -> Baresip:
+    """A baresip phone of agent a<n>, with real audio."""
+    return Baresip(service.sip_address, str(1000 + n), PASSWORD, says=AGENT_HZ, **more)  # type: ignore[arg-type]
+
+
+def caller(service: RunningService, number: str = "+37255500001") -> Caller:
+    """Somebody who calls over the trunk, from this number."""
+    return Caller(service.sip_address, user=number)
+
+
+async def dial(someone: Caller, number: str, *, laws: tuple[int, ...] = (0, 8)) -> Call:
+    """Dial, be answered by the service, and speak."""
+    call = await (await someone.dial(number, payload_types=laws)).answered()
+    call.rtp.say(CALLER_HZ)
+    return call
