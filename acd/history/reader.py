@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,14 +73,14 @@ class RecordReader:
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     columns = records.c
-    wanted: list[tuple[Any, ColumnElement[bool]]] = [
-        (filters.queue, columns.queue == filters.queue),
-        (filters.agent, columns.agent == filters.agent),
-        (filters.outcome, columns.outcome == filters.outcome),
-        (filters.since, columns.started_at >= filters.since),
-        (filters.until, columns.started_at < filters.until),
+    wanted: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+        (filters.queue, columns.queue.__eq__),
+        (filters.agent, columns.agent.__eq__),
+        (filters.outcome, columns.outcome.__eq__),
+        (filters.since, columns.started_at.__ge__),
+        (filters.until, columns.started_at.__lt__),
     ]
-    return [condition for value, condition in wanted if value is not None]
+    return [compare(value) for value, compare in wanted if value is not None]
 
 
 def _record(row: RowMapping) -> CallRecord:

@@ -114,6 +114,7 @@ class Leg:
         self._reinvite_out: ClientTransaction | None = None
         self._unacknowledged: _Unacknowledged | None = None
         self._retry: Timer | None = None
+        self._ring_limit: Timer | None = None
         self._ended = False
         self._end_as: EndedBy = "local"
         self._acks: dict[int, bytes] = {}
@@ -208,7 +209,13 @@ class Leg:
         self._invite_out = self._hub.request(
             "INVITE", uri, [*base, *headers, _SDP], sdp, dialog.flow, self, now
         )
-        self._invite_out.give_up_at(now + self._hub.wire.config.max_ring_seconds)
+        limit = now + self._hub.wire.config.max_ring_seconds
+        self._ring_limit = self._hub.wire.timers.set(limit, self._on_rung_too_long)
+
+    def _on_rung_too_long(self, now: float) -> None:
+        if self.stage in (Stage.CALLING, Stage.PROCEEDING):
+            self._end_as = "timeout"
+            self.hangup("", now)
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if transaction is self._reinvite_out or transaction.request.method != "INVITE":
@@ -223,7 +230,8 @@ class Leg:
             self._on_answer(transaction, response, now)
         else:
             cancelled = self.stage is Stage.CANCELLING
-            self._end(self._end_as if cancelled else "remote", response.status, self._why(response))
+            status = 408 if self._end_as == "timeout" else response.status
+            self._end(self._end_as if cancelled else "remote", status, self._why(response))
 
     def _on_provisional(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if self._ended:
@@ -254,6 +262,8 @@ class Leg:
             self._send_bye("", now)
             self._end(self._end_as, 487)
             return
+        if self._ring_limit is not None:
+            self._ring_limit.cancel()
         self._hub.bind(self)
         self._hub.emit(LegAnswered(self.name, response.body or None))
 
@@ -279,9 +289,6 @@ class Leg:
         self, transaction: ClientTransaction, why: Literal["timeout", "transport"], now: float
     ) -> None:
         if transaction is self._invite_out:
-            if self.stage is Stage.PROCEEDING:  # It rang for too long.
-                self._end_as = "timeout"
-                self._cancel(transaction, now, "")
             self._end(
                 self._end_as if self.stage is Stage.CANCELLING else why, 408 if why == "timeout" else 503
             )
@@ -360,8 +367,9 @@ class Leg:
         if self._unacknowledged is not None:
             self._unacknowledged.stop()
             self._unacknowledged = None
-        if self._retry is not None:
-            self._retry.cancel()
+        for timer in (self._retry, self._ring_limit):
+            if timer is not None:
+                timer.cancel()
         self._hub.release(self)
 
     def _tell_end(self, by: EndedBy, status: int, reason: str) -> None:
