@@ -1,4 +1,4 @@
-"""What is configured, as one frozen snapshot. A change makes a new one; a call keeps the one it began with."""
+"""What is configured, as one frozen snapshot. A change makes a new one; a call keeps its own."""
 
 from __future__ import annotations
 

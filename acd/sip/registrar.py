@@ -19,7 +19,7 @@ from acd.sip.core.message import Request
 from acd.sip.core.uri import NameAddr, Uri
 
 MAX_CONTACTS = 10
-"""Contacts of one agent. One more pushes the oldest out, lest a phone that changes its port locks itself out."""
+"""Contacts of one agent; one more pushes the oldest out, or a phone with changing ports locks itself out."""
 
 _REORDER_SECONDS = 2.0
 """A lower CSeq of the same Call-ID this soon is an old packet; later it is a phone that started again."""

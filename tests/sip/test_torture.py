@@ -15,8 +15,8 @@ from acd.sip.core.stack import SipStack, StackConfig
 TORTURE = Path(__file__).parents[3] / "shared" / "torture"
 FLOW = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
 OPTIONS = (
-    b"OPTIONS sip:192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK%d\r\nFrom: <sip:a@b>;tag=1\r\n"
-    b"To: <sip:b@c>\r\nCall-ID: options-%d\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    b"OPTIONS sip:192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK%d\r\n"
+    b"From: <sip:a@b>;tag=1\r\nTo: <sip:b@c>\r\nCall-ID: options-%d\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
 )
 
 pytestmark = pytest.mark.skipif(
@@ -70,8 +70,10 @@ def test_rfc_4475(file: str, layer: str) -> None:
         with pytest.raises(ParseError):
             parse(data)
         return
+    if layer == "Unreferenced":
+        return
     message = parse(data)
-    if file in TOLERATED or layer in ("ParseOk", "Unreferenced"):
+    if file in TOLERATED or layer == "ParseOk":
         return
     if layer.startswith("HeaderErr"):
         with pytest.raises(SipSyntaxError) as caught:

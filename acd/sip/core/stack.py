@@ -32,7 +32,7 @@ _MergeKey = tuple[str, str, int, str]
 
 
 class SipStack:
-    """Transactions, dialogs and legs of one node. `token` makes unguessable text: branches, tags, Call-IDs."""
+    """Transactions, dialogs and legs of one node. `token` makes unguessable text."""
 
     def __init__(self, config: StackConfig, token: Callable[[], str]) -> None:
         self.wire = Wire(config, token)
@@ -73,7 +73,7 @@ class SipStack:
     # What the network brings.
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
-        """One datagram or one framed message. Hostile bytes are counted and dropped, or answered by the book."""
+        """One datagram or one framed message. Hostile bytes are counted, and answered by the book."""
         config = self.wire.config
         if len(data) <= _KEEP_ALIVE_BYTES:
             return

@@ -31,7 +31,7 @@ local function leave_line(c)
   rc('ZREM', K .. 'qw:' .. c.queue, c.member)
   local head = rc('ZRANGE', line, 0, 0, 'WITHSCORES')
   if head[1] then
-    rc('ZADD', heads_key(c.named), c.score, c.class)
+    rc('ZADD', heads_key(c.named), head[2], c.class)
   else
     rc('ZREM', heads_key(c.named), c.class)
   end
