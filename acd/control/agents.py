@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from acd.agents.staffing import offline, read_live
-from acd.control.auth import Role
 from acd.control.ports import ControlContext
 from acd.control.problems import not_found
 from acd.control.route import Ask, Route
+from acd.control.tokens import Role
 from acd.control.words import Time, time_of
 from acd.directory.model import Agent as Configured
 from acd.directory.model import Directory

@@ -8,9 +8,9 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from acd import __version__
-from acd.control.auth import Role
 from acd.control.problems import Problem
 from acd.control.route import Ask, Route
+from acd.control.tokens import Role
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -43,14 +43,14 @@ async def metrics(ask: Ask) -> web.Response:
 
 def routes(*, open_metrics: bool) -> tuple[Route, ...]:
     """On a loopback listener Prometheus needs no token; anywhere else that of a viewer."""
-    needed = Role.NOBODY if open_metrics else Role.VIEWER
+    needed = None if open_metrics else Role.VIEWER
     return (
-        Route("GET", "/healthz", healthz, Role.NOBODY, "health", "The process answers", answer=Health),
+        Route("GET", "/healthz", healthz, None, "health", "The process answers", answer=Health),
         Route(
             "GET",
             "/readyz",
             readyz,
-            Role.NOBODY,
+            None,
             "health",
             "The node can take calls",
             answer=Readiness,

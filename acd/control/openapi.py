@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from acd import __version__
-from acd.control.auth import Role
 from acd.control.problems import CONTENT_TYPE, ProblemDocument
 from acd.control.reference import CONTENT_SECURITY_POLICY, render
 from acd.control.route import Ask, Route
@@ -45,12 +44,12 @@ def routes(others: Iterable[Route]) -> tuple[Route, ...]:
         return web.Response(body=page, content_type="text/html", charset="utf-8", headers=headers)
 
     own = (
-        Route("GET", "/v1/openapi.json", openapi, Role.NOBODY, "documentation", "This document"),
+        Route("GET", "/v1/openapi.json", openapi, None, "documentation", "This document"),
         Route(
             "GET",
             "/v1/docs",
             docs,
-            Role.NOBODY,
+            None,
             "documentation",
             "A page to read it",
             media_type="text/html; charset=utf-8",
@@ -90,11 +89,11 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": route.handler.__name__,
         "summary": route.summary,
         "tags": [route.tag],
-        "security": [] if route.role is Role.NOBODY else [{"bearer": []}],
+        "security": [] if route.role is None else [{"bearer": []}],
         "responses": _responses(route),
     }
-    if route.role is not Role.NOBODY:
-        operation["x-least-role"] = route.role.name.lower()
+    if route.role is not None:
+        operation["x-least-role"] = route.role.value
     parameters = [*_path_parameters(route), *_query_parameters(route)]
     if parameters:
         operation["parameters"] = parameters
@@ -119,7 +118,7 @@ def _responses(route: Route) -> dict[str, Any]:
 
 def _statuses(route: Route) -> list[int]:
     statuses = {*route.errors, 500}
-    if route.role is not Role.NOBODY:
+    if route.role is not None:
         statuses |= {401, 403, 503}
     if route.query is not None:
         statuses.add(400)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from acd.agents.staffing import LiveStore, Staffing
-from acd.calls.record import CallRecord
 from acd.calls.view import CallView
 from acd.clock import Clock
+from acd.control.tokens import Role
 from acd.directory.model import Directory
+from acd.history.reader import RecordPage
 from routing.model import AgentState, AgentStatus
 
 
@@ -43,16 +44,6 @@ class RecordFilter:
     until: float | None = None
 
 
-class RecordPage(Protocol):
-    @property
-    def records(self) -> Sequence[CallRecord]: ...
-
-    @property
-    def next_cursor(self) -> str | None:
-        """Where the next page begins; None on the last."""
-        ...
-
-
 class Records(Protocol):
     async def records(self, filters: RecordFilter, cursor: str | None, limit: int) -> RecordPage:
         """Newest first. Raises ValueError for a cursor that is none of ours."""
@@ -60,8 +51,8 @@ class Records(Protocol):
 
 
 class Tokens(Protocol):
-    async def verify(self, token: str) -> str | None:
-        """The role of a token in force (viewer, supervisor, admin), or None."""
+    async def verify(self, token: str) -> Role | None:
+        """The role of a token in force, or None."""
         ...
 
 

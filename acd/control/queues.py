@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from acd.agents.staffing import Live, read_live
-from acd.control.auth import Role
 from acd.control.ports import ControlContext
 from acd.control.problems import not_found
 from acd.control.route import Ask, Route
+from acd.control.tokens import Role
 from acd.control.words import Seconds
 from routing.model import AgentState
 

@@ -8,10 +8,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from acd.calls.record import CallRecord, Outcome
 from acd.calls.record import Segment as RecordedSegment
-from acd.control.auth import Role
 from acd.control.ports import RecordFilter
 from acd.control.problems import Problem
 from acd.control.route import Ask, Route
+from acd.control.tokens import Role
 from acd.control.words import Masked, Seconds, Time, caller_for, time_of
 
 _NAME = Annotated[str, Field(min_length=1, max_length=64)]
@@ -68,7 +68,7 @@ class Records(BaseModel):
     next_cursor: str | None = Field(description="Null on the last page.")
 
 
-def record_of(record: CallRecord, role: Role) -> Record:
+def record_of(record: CallRecord, role: Role | None) -> Record:
     return Record(
         id=record.id,
         node=record.node,

@@ -11,9 +11,10 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from acd.control.auth import ROLE, Role
+from acd.control.auth import ROLE
 from acd.control.ports import ControlContext
 from acd.control.problems import Problem, invalid
+from acd.control.tokens import Role
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,7 @@ class Ask:
     context: ControlContext
     route: Route
     request: web.Request
-    role: Role
+    role: Role | None
 
     def name(self, key: str) -> str:
         """A part of the path, decoded; any text."""
@@ -61,12 +62,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one path. `answer` is the model of the 200; None means 204 without a body."""
+    """One method of one path.
+
+    `role` is the least one; None needs no token. `answer` is the model of the 200; None means 204.
+    """
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
     handler: Callable[[Ask], Awaitable[BaseModel | web.Response | None]]
-    role: Role
+    role: Role | None
     tag: str
     summary: str
     answer: type[BaseModel] | None = None
@@ -103,12 +107,12 @@ def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Await
     return handle
 
 
-def _note_change(route: Route, names: Mapping[str, Any], role: Role, request_id: str) -> None:
+def _note_change(route: Route, names: Mapping[str, Any], role: Role | None, request_id: str) -> None:
     log.info(
         "api-change",
         method=route.method,
         route=route.path,
         target=dict(names),
-        role=role.name.lower(),
+        role=role,
         request_id=request_id,
     )

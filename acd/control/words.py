@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, PlainSerializer
 
-from acd.control.auth import Role
+from acd.control.tokens import Role
+from acd.log import mask
 
 Time = Annotated[
     AwareDatetime,
@@ -25,10 +26,6 @@ def time_of(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def caller_for(role: Role, number: str) -> str:
-    """A caller's number as this role may see it: the first three and last two characters, or all."""
-    if role >= Role.SUPERVISOR:
-        return number
-    if len(number) <= 5:
-        return "*" * len(number)
-    return number[:3] + "*" * (len(number) - 5) + number[-2:]
+def caller_for(role: Role | None, number: str) -> str:
+    """A caller's number as this role may see it: masked as in the logs, or all of it."""
+    return number if role is not None and role.covers(Role.SUPERVISOR) else mask(number)

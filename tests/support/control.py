@@ -14,11 +14,13 @@ from acd.calls.record import CallRecord, Segment
 from acd.calls.view import CallView
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
+from acd.control.tokens import Role
 from acd.directory.model import Agent, Directory, Queue, Trunk
+from acd.history.reader import RecordPage
 from routing.model import AgentState, AgentStatus, QueueStatus
 
 NOW = 1_800_000_000.0
-TOKENS = {"viewer": "acd_v", "supervisor": "acd_s", "admin": "acd_a"}
+TOKENS = {Role.VIEWER: "acd_v", Role.SUPERVISOR: "acd_s", Role.ADMIN: "acd_a"}
 
 
 class FixedClock:
@@ -103,28 +105,22 @@ class FakeAgents:
 
 
 @dataclass
-class Page:
-    records: Sequence[CallRecord]
-    next_cursor: str | None
-
-
-@dataclass
 class FakeRecords:
     kept: list[CallRecord] = field(default_factory=list)
     asked: list[tuple[RecordFilter, str | None, int]] = field(default_factory=list)
 
-    async def records(self, filters: RecordFilter, cursor: str | None, limit: int) -> Page:
+    async def records(self, filters: RecordFilter, cursor: str | None, limit: int) -> RecordPage:
         self.asked.append((filters, cursor, limit))
         if cursor is not None and not cursor.isdigit():
             raise ValueError("not a cursor")
         start = int(cursor or 0)
         page = self.kept[start : start + limit]
         more = start + limit < len(self.kept)
-        return Page(page, str(start + limit) if more else None)
+        return RecordPage(tuple(page), str(start + limit) if more else None)
 
 
 class FakeTokens:
-    async def verify(self, token: str) -> str | None:
+    async def verify(self, token: str) -> Role | None:
         return {value: role for role, value in TOKENS.items()}.get(token)
 
 
@@ -208,5 +204,5 @@ async def serving(centre: Centre, **options: object) -> AsyncIterator[TestClient
         yield client
 
 
-def bearer(role: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {TOKENS[role]}"}
+def bearer(role: Role | str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {TOKENS[Role(role)]}"}
