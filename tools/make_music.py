@@ -90,7 +90,7 @@ def compose() -> list[float]:
 
 
 def _hertz(note: int) -> float:
-    return 440.0 * 2.0 ** ((note - _A4) / 12)
+    return 440.0 * math.exp2((note - _A4) / 12)
 
 
 def _lay(ring: list[float], at: int, sound: Sequence[float], volume: float) -> None:

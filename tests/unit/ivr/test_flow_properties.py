@@ -97,12 +97,13 @@ def awaited(run: Run, digit: str | None) -> Event:
     """What happens next where nothing is lost; a digit instead where the caller presses one."""
     if digit is not None and run.waiting in (Waiting.PROMPTS, Waiting.TIMER):
         return DigitPressed(digit)
-    kinds = {
-        Waiting.PROMPTS: PromptsEnded,
-        Waiting.TIMER: TimerFired,
-        Waiting.TRANSFER: TransferFailed,
-    }
-    return kinds[run.waiting](run.step)
+    match run.waiting:
+        case Waiting.PROMPTS:
+            return PromptsEnded(run.step)
+        case Waiting.TIMER:
+            return TimerFired(run.step)
+        case _:
+            return TransferFailed(run.step)
 
 
 def is_last(commands: tuple[Command, ...]) -> bool:

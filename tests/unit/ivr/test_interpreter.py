@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -32,7 +31,7 @@ from ivr.interpreter import (
 class Caller:
     """One run through a flow."""
 
-    def __init__(self, nodes: Mapping[str, Node], language: str = "en", **known: int) -> None:
+    def __init__(self, nodes: dict[str, Node], language: str = "en", **known: int) -> None:
         self.flow = FlowDefinition("test", next(iter(nodes)), nodes)
         self.run, self.heard = interpreter.start(self.flow, language, known, 0)
 
@@ -55,7 +54,12 @@ class Caller:
 
 
 MENU = Menu(("choose",), {"1": "sales", "2": "bye"}, "support", 7.0, 2, ("no-input",), ("invalid",))
-NODES = {"menu": MENU, "sales": Queue("sales"), "support": Queue("support"), "bye": HangUp(("goodbye",))}
+NODES: dict[str, Node] = {
+    "menu": MENU,
+    "sales": Queue("sales"),
+    "support": Queue("support"),
+    "bye": HangUp(("goodbye",)),
+}
 
 
 def test_prompts_are_played_in_the_callers_language_and_then_the_flow_goes_on() -> None:
@@ -104,7 +108,10 @@ def test_a_wrong_digit_repeats_the_menu_and_then_goes_otherwise() -> None:
 
 
 def test_a_menu_entered_again_counts_its_tries_anew() -> None:
-    nodes = {"menu": replace(MENU, otherwise="hint", retries=1), "hint": Play(("hint",), "menu")}
+    nodes: dict[str, Node] = {
+        "menu": replace(MENU, otherwise="hint", retries=1),
+        "hint": Play(("hint",), "menu"),
+    }
     caller = Caller({**NODES, **nodes})
     for _ in range(3):
         caller.press("9")
@@ -131,7 +138,7 @@ def test_setting_the_language_changes_what_is_played_from_then_on() -> None:
 
 
 def test_setting_adds_skills_and_leaves_the_rest_as_it_is() -> None:
-    nodes = {
+    nodes: dict[str, Node] = {
         "a": Set("b", skills={"vip": 2, "billing": 5}),
         "b": Set("c", priority=7),
         "c": Set("d", language="et"),
@@ -144,7 +151,7 @@ def test_setting_adds_skills_and_leaves_the_rest_as_it_is() -> None:
 
 
 def test_a_transfer_that_fails_goes_otherwise_and_without_that_ends_the_call() -> None:
-    nodes = {"t": Transfer("extension:1001", "bye"), "bye": HangUp(("transfer-failed",))}
+    nodes: dict[str, Node] = {"t": Transfer("extension:1001", "bye"), "bye": HangUp(("transfer-failed",))}
     caller = Caller(nodes)
     assert caller.heard == (TransferCall(1, "extension:1001"),)
     assert caller.feed(TransferFailed(1)) == (PlayPrompts(2, ("transfer-failed",), "en"),)
@@ -202,7 +209,7 @@ def test_nothing_happens_after_the_flow_is_over() -> None:
 
 
 def test_a_caller_who_goes_round_in_circles_is_let_go() -> None:
-    nodes = {
+    nodes: dict[str, Node] = {
         "menu": replace(MENU, choices={"1": "again"}),
         "again": Play(("x",), "menu"),
         "support": Queue("q"),
