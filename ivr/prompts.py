@@ -30,7 +30,8 @@ class PromptLibrary:
     """The recordings of some directories as they were when the library was made.
 
     A recording in an earlier directory wins over one of the same name in a later one; a directory that
-    is not there holds nothing. Raises PromptError where a recording is not 8 kHz mono 16-bit WAV.
+    is not there holds nothing. Raises PromptError where a recording is not 8 kHz mono 16-bit WAV, or where
+    nothing is recorded in the default language.
     """
 
     def __init__(self, dirs: Sequence[Path], default_language: str = "en") -> None:
@@ -44,7 +45,8 @@ class PromptLibrary:
         self.languages = frozenset(files)
         self.names = frozenset(name for recorded in files.values() for name in recorded)
         """Prompts that at least one language has."""
-        _check([*self._music.values(), *(file for recorded in files.values() for file in recorded.values())])
+        spoken = [file for recorded in files.values() for file in recorded.values()]
+        _check([*self._music.values(), *spoken], self.languages, default_language)
 
     def has(self, prompt: str, language: str) -> bool:
         """Whether the prompt is recorded in this very language."""
@@ -80,10 +82,15 @@ def _recordings(directory: Path) -> Iterator[tuple[str, Path]]:
                 yield folder.name, file
 
 
-def _check(files: Sequence[Path]) -> None:
-    problems = tuple(f"{file}: {fault}" for file in files if (fault := _fault(file)))
+def _check(files: Sequence[Path], languages: frozenset[str], default_language: str) -> None:
+    problems = [f"{file}: {fault}" for file in files if (fault := _fault(file))]
+    if languages and default_language not in languages:
+        known = ", ".join(sorted(languages))
+        problems.append(
+            f"nothing is recorded in the default language {default_language!r}; there is: {known}"
+        )
     if problems:
-        raise PromptError(problems)
+        raise PromptError(tuple(problems))
 
 
 def _fault(file: Path) -> str:

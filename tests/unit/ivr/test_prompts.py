@@ -71,3 +71,8 @@ def test_every_unusable_recording_is_named_with_the_remedy(tmp_path: Path) -> No
     assert named == {"fast", "stereo", "coarse", "empty", "text", "cut"}
     assert "44100 Hz" in str(raised.value)
     assert "sox in.wav -r 8000 -c 1 -b 16 fast.wav" in str(raised.value)
+
+
+def test_a_default_language_without_recordings_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match=r"default language 'ee'; there is: en, et"):
+        library(tmp_path, {"en": ["welcome"], "et": ["welcome"]}, default_language="ee")
