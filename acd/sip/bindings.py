@@ -9,7 +9,6 @@ waiting for Redis, and what could not be written is kept and tried again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from itertools import islice
 
@@ -51,6 +50,7 @@ class BindingStore:
         self._unwritten: dict[Change, Binding | None] = {}
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._listener: Listener = _ignore
@@ -74,6 +74,7 @@ class BindingStore:
     async def start(self) -> None:
         """Load what Redis holds and begin to write. Raises redis.exceptions.RedisError."""
         await self._load()
+        self._stopping = False
         self._writer = asyncio.create_task(self._write_forever(), name="bindings-writer")
         self._arm()
 
@@ -84,15 +85,14 @@ class BindingStore:
             self._timer = None
         if self._writer is None:
             return
+        # Told rather than cancelled: a cancellation that meets a finished reply could be lost in the client.
+        self._stopping = True
+        self._wake.set()
+        await asyncio.wait((self._writer,), timeout=_STOP_SECONDS)
         self._writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._writer
         self._writer = None
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await self.flush()
-        except (RedisError, OSError, TimeoutError) as error:
-            _log.error("sip.bindings.unwritten", pending=self.unwritten, error=str(error))
+        if self._unwritten:
+            _log.error("sip.bindings.unwritten", pending=self.unwritten)
 
     def lookup(self, agent: str) -> tuple[Binding, ...]:
         """The agent's reachable contacts, the newest first."""
@@ -165,7 +165,7 @@ class BindingStore:
 
     async def _write_forever(self) -> None:
         failing = False
-        while True:
+        while not self._stopping:
             await self._wake.wait()
             self._wake.clear()
             try:
@@ -174,8 +174,8 @@ class BindingStore:
                 if not failing:
                     _log.error("sip.bindings.write_failed", pending=self.unwritten, error=str(error))
                 failing = True
-                self._wake.set()
                 await asyncio.sleep(_RETRY_SECONDS)
+                self._wake.set()
             else:
                 if failing:
                     _log.info("sip.bindings.write_recovered")

@@ -29,10 +29,10 @@ class TokenBuckets:
         self._store(source, level - 1.0 if allowed else level, now)
         return allowed
 
-    def give_back(self, source: str, now: float) -> None:
-        """Return a token that should not have been charged."""
+    def give_back(self, source: str, now: float, tokens: int = 1) -> None:
+        """Return tokens that should not have been charged."""
         if source in self._buckets:
-            self._store(source, min(self._burst, self._level(source, now) + 1.0), now)
+            self._store(source, min(self._burst, self._level(source, now) + tokens), now)
 
     def is_empty(self, source: str, now: float) -> bool:
         """Whether the next `take` would be refused."""

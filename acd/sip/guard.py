@@ -109,7 +109,7 @@ class Guard:
         checked = self._digest.check(request, lambda user, algorithm: _ha1(agents.get(user), algorithm), now)
         agent = agents.get(checked.username)
         if checked.verdict is Verdict.VALID and agent is not None:
-            self._requests.give_back(source, now)
+            self._requests.give_back(source, now, 2)  # this request, and the one that was challenged
             return agent
         if checked.verdict is Verdict.WRONG:
             self._failures.take(source, now)

@@ -357,6 +357,8 @@ class SipService:
         if refused is not None:
             self._endpoint.respond(event.transaction, refused.status, headers=refused.headers)
             return
+        if self._guard.trunk_of(event.flow):
+            self._endpoint.trust(event.flow)
         headers = (("Allow", ALLOW), ("Accept", "application/sdp"))
         self._endpoint.respond(event.transaction, 200, headers=headers)
 

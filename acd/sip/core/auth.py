@@ -106,7 +106,7 @@ class DigestServer:
 
     def _nonce(self, now: float) -> str:
         self._serial += 1
-        stamp = f"{round(now * 1000):x}-{self._serial:x}"
+        stamp = f"{int(now * 1000):x}-{self._serial:x}"
         return f"{stamp}-{self._mac(stamp)}"
 
     def _mac(self, stamp: str) -> str:
