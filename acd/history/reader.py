@@ -84,7 +84,8 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
 
 
 def _record(row: RowMapping) -> CallRecord:
-    return msgspec.convert(dict(row), CallRecord)
+    # SQLAlchemy's column names are a kind of str that msgspec does not take for one.
+    return msgspec.convert({str(name): value for name, value in row.items()}, CallRecord)
 
 
 def _cursor(record: CallRecord) -> str:
