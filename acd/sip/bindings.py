@@ -124,6 +124,11 @@ class BindingStore:
         for binding in self._table.on_flow(flow):
             self.remove(binding.agent, binding.key)
 
+    def move_flow(self, wanted: Flow, opened: Flow) -> None:
+        """A connection to phones was opened: from now on they are reached through it."""
+        for binding in self._table.on_flow(wanted):
+            self.put(msgspec.structs.replace(binding, flow=opened))
+
     def expire(self) -> None:
         """Drop what is over by now."""
         for binding in self._table.due(self._clock.monotonic()):

@@ -43,8 +43,8 @@ def _everyone(flow: Flow) -> bool:
     return True
 
 
-def _no_matter(flow: Flow) -> None:
-    """The listener of broken connections until there is one."""
+def _no_matter(*flows: Flow) -> None:
+    """The listener of connections until there is one."""
 
 
 class SipEndpoint:
@@ -63,6 +63,7 @@ class SipEndpoint:
         )
         self._subscriber: Callable[[SipEvent], None] = _nobody
         self._admit: Callable[[Flow], bool] = _everyone
+        self._on_opened: Callable[[Flow, Flow], None] = _no_matter
         self._on_closed: Callable[[Flow], None] = _no_matter
         self._events: deque[SipEvent] = deque()
         self._delivering = False
@@ -98,11 +99,17 @@ class SipEndpoint:
         self,
         on_event: Callable[[SipEvent], None],
         *,
+        on_opened: Callable[[Flow, Flow], None] = _no_matter,
         on_closed: Callable[[Flow], None] = _no_matter,
         admit: Callable[[Flow], bool] = _everyone,
     ) -> None:
-        """Name the receiver of events, of broken connections, and the rule that lets bytes in unread."""
+        """Name the receiver of events and the rule that lets bytes in.
+
+        `on_opened` hears that a connection which was asked for is there, as (wanted, opened);
+        `on_closed` of a flow that cannot be used any more.
+        """
         self._subscriber = on_event
+        self._on_opened = on_opened
         self._on_closed = on_closed
         self._admit = admit
 
@@ -367,6 +374,7 @@ class SipEndpoint:
             self._lost(wanted)
             return
         self._stack.flow_opened(wanted, opened)
+        self._on_opened(wanted, opened)
         for data in self._opening.pop(wanted):
             self._streams.send(opened, data)
         self._after_command()

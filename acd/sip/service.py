@@ -121,7 +121,12 @@ class SipService:
 
     async def start(self) -> None:
         """Raises OSError where an address cannot be had, redis.exceptions.RedisError."""
-        self._endpoint.subscribe(self._on_event, on_closed=self._bindings.drop_flow, admit=self._guard.admits)
+        self._endpoint.subscribe(
+            self._on_event,
+            on_opened=self._bindings.move_flow,
+            on_closed=self._bindings.drop_flow,
+            admit=self._guard.admits,
+        )
         await self._bindings.start()
         try:
             await self._endpoint.start()

@@ -154,9 +154,7 @@ async def test_registration_ends_when_its_time_is_over(shell: Shell) -> None:
 async def test_registrations_survive_a_restart(shell: Shell) -> None:
     async with await shell.client() as phone:
         await phone.register("1001", PASSWORD)
-        await shell.stop()
-        again = Shell(shell.bindings._redis, shell.bindings._index_key[5:-7], clock=shell.clock)
-        await again.start()
+        again = await shell.restarted()
         try:
             assert again.registrations == [("anna", True)]
             again.service.invite_agent(

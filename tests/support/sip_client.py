@@ -153,28 +153,27 @@ class SipClient(asyncio.DatagramProtocol):
         headers: tuple[str, ...] = (),
     ) -> Message:
         """REGISTER, answer the challenge, and return the last response."""
-        call_id = call_id or uuid.uuid4().hex
-        cseq = cseq or next(_COUNT)
-        uri, aor = "sip:acd.test", f"<sip:{extension}@acd.test>"
+        uri, aor, call_id = "sip:acd.test", f"<sip:{extension}@acd.test>", call_id or uuid.uuid4().hex
+        first_cseq = cseq or next(_COUNT)
         common = headers if expires is None else (f"Expires: {expires}", *headers)
-        for extra in ((), None):
-            authorization = extra
-            if authorization is None:
-                authorization = (credentials(answer, "REGISTER", uri, extension, password, algorithm),)
-            answer = await self.request(
+
+        async def ask(number: int, *authorization: str) -> Message:
+            return await self.request(
                 "REGISTER",
                 uri=uri,
                 from_=f"{aor};tag=r1",
                 to=aor,
                 call_id=call_id,
-                cseq=cseq,
+                cseq=number,
                 contact=contact,
                 headers=(*common, *authorization),
             )
-            cseq += 1
-            if answer.status != 401:
-                break
-        return answer
+
+        answer = await ask(first_cseq)
+        if answer.status != 401:
+            return answer
+        line = credentials(answer, "REGISTER", uri, extension, password, algorithm)
+        return await ask(first_cseq + 1, line)
 
     def answer(
         self, request: Message, status: int, reason: str = "OK", *, sdp: str = "", tag: str = "far"

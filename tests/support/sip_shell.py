@@ -49,6 +49,7 @@ class Shell:
 
     def __init__(self, redis: Redis, site: str, *, clock: Clock | None = None, **sip: object) -> None:
         self.directory = directory()
+        self._redis, self._site = redis, site
         self.clock = clock or FakeClock(1_800_000_000.0)
         listen = (
             Listen(transport="udp", host="127.0.0.1", port=0),
@@ -72,6 +73,13 @@ class Shell:
 
     async def stop(self) -> None:
         await self.service.stop()
+
+    async def restarted(self) -> Shell:
+        """Stop, and start another one on the same data."""
+        await self.stop()
+        again = Shell(self._redis, self._site, clock=self.clock)
+        await again.start()
+        return again
 
     def address(self, transport: str = "udp") -> tuple[str, int]:
         return next(flow.local for flow in self.service.listening if flow.transport == transport)

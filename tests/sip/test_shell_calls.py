@@ -1,0 +1,285 @@
+"""Calls come in and agents' phones are rung, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed
+from acd.sip.service import AgentUnreachable, IncomingCall
+from tests.support.caller import Message
+from tests.support.sip_client import SipClient, credentials
+from tests.support.sip_shell import PASSWORD, Shell
+
+CARRIER = "127.0.0.2"
+SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+NUMBER = "sip:+3726000100@acd.test"
+
+
+def ring_anna(shell: Shell, leg: str = "leg-1", **how: str) -> None:
+    told = {"caller": "+3725551", "caller_name": "", "queue": "billing", "call_id": "c-17"} | how
+    shell.service.invite_agent(leg, "anna", offer=SDP.encode(), **told)
+
+
+async def arrived(shell: Shell, client: SipClient, **how: object) -> tuple[str, IncomingCall]:
+    """Send an INVITE that is let in; the text of the INVITE and the call."""
+    invite = client.build("INVITE", NUMBER, body=SDP, **how)  # type: ignore[arg-type]
+    client.send(invite)
+    assert (await client.next()).status == 100
+    return invite, await shell.calls.get()
+
+
+async def test_call_from_a_trunk_is_told_with_its_numbers(shell: Shell) -> None:
+    async with await shell.client(host=CARRIER) as carrier:
+        asserted = 'P-Asserted-Identity: "Ministry\x07 of Tea" <sip:+372-555-1234@carrier.test>'
+        _, call = await arrived(shell, carrier, headers=(asserted,), call_id="abc")
+    assert call.offer == SDP.encode()
+    assert (call.called, call.caller) == ("+3726000100", "+3725551234")
+    assert call.caller_name == "Ministry  of Tea"
+    assert (call.trunk, call.agent, call.sip_call_id, call.source) == ("carrier", "", "abc", CARRIER)
+
+
+async def test_caller_who_wants_privacy_is_anonymous(shell: Shell) -> None:
+    async with await shell.client(host=CARRIER) as carrier:
+        headers = ("P-Asserted-Identity: <sip:+3725551234@carrier.test>", "Privacy: id")
+        _, call = await arrived(shell, carrier, headers=headers)
+    assert (call.caller, call.caller_name) == ("anonymous", "")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_call_is_answered_confirmed_and_ended_by_the_caller(shell: Shell, transport: str) -> None:
+    async with await SipClient.open(shell.address(transport), transport, CARRIER) as carrier:
+        invite, call = await arrived(shell, carrier)
+        shell.service.ring(call.leg)
+        assert (await carrier.next()).status == 180
+        shell.service.accept(call.leg, SDP.encode())
+        ok = await carrier.final()
+        assert (ok.status, ok.body) == (200, SDP)
+        carrier.acknowledge(invite, ok)
+        assert isinstance(await shell.event(), LegConfirmed)
+        bye = {"to": ok.get("to"), "from_": ok.get("from"), "call_id": ok.get("call-id")}
+        assert (await carrier.request("BYE", uri=NUMBER, **bye)).status == 200
+        assert await shell.event() == LegEnded(call.leg, "remote", 0)
+        assert not shell.service.trunk_calls
+
+
+async def test_call_refused_by_its_owner_ends_once(shell: Shell) -> None:
+    async with await shell.client(host=CARRIER) as carrier:
+        invite, call = await arrived(shell, carrier)
+        shell.service.refuse(call.leg, 503)
+        answer = await carrier.final()
+        carrier.acknowledge(invite, answer)
+        assert (answer.status, answer.get("retry-after")) == (503, "5")
+        ended = await shell.event()
+        assert isinstance(ended, LegEnded)
+        assert (ended.by, ended.status) == ("local", 503)
+
+
+async def test_stranger_is_challenged_and_no_call_is_told(shell: Shell) -> None:
+    async with await shell.client() as stranger:
+        invite = stranger.build("INVITE", NUMBER, body=SDP)
+        stranger.send(invite)
+        answer = await stranger.final()
+        stranger.acknowledge(invite, answer)
+        assert answer.status == 401
+        assert (await stranger.request("OPTIONS")).status == 200
+    assert shell.calls.empty()
+    assert shell.events.empty()
+    assert shell.service.rejected["challenged"] == 1
+
+
+async def test_agent_calls_with_the_password_and_is_who_it_proved_to_be(shell: Shell) -> None:
+    async with await shell.client() as phone:
+        how = {"from_": '"The Boss" <sip:9999@acd.test>;tag=x', "call_id": "fixed"}
+        challenge = await phone.request("INVITE", uri=NUMBER, body=SDP, cseq=1, **how)
+        line = credentials(challenge, "INVITE", NUMBER, "1001", PASSWORD, "SHA-256")
+        _, call = await arrived(shell, phone, headers=(line,), cseq=2, **how)
+    assert (call.trunk, call.agent, call.caller, call.caller_name) == ("", "anna", "1001", "Anna")
+
+
+async def test_trunk_that_is_full_is_told_to_come_later_and_is_freed_by_an_end(shell: Shell) -> None:
+    async with await shell.client(host=CARRIER) as carrier:
+        _, first = await arrived(shell, carrier)
+        await arrived(shell, carrier)
+        assert shell.service.trunk_calls == {"carrier": 2}
+        third = await carrier.request("INVITE", uri=NUMBER, body=SDP)
+        assert (third.status, third.get("retry-after")) == (503, "5")
+        assert shell.service.rejected["trunk-full"] == 1
+        shell.service.refuse(first.leg, 486)
+        await shell.ended()
+        assert (await carrier.final()).status == 486
+        await arrived(shell, carrier)
+
+
+async def test_draining_service_takes_no_call_and_says_so(shell: Shell) -> None:
+    shell.service.draining = True
+    async with await shell.client(host=CARRIER) as carrier:
+        for method in ("INVITE", "OPTIONS"):
+            answer = await carrier.request(method, uri=NUMBER)
+            assert (answer.status, answer.get("retry-after")) == (503, "5")
+
+
+async def test_call_whose_owner_fails_is_answered_500(shell: Shell) -> None:
+    def fail(call: IncomingCall) -> None:
+        raise RuntimeError("no session")
+
+    shell.on_call = fail
+    async with await shell.client(host=CARRIER) as carrier:
+        assert (await carrier.request("INVITE", uri=NUMBER, body=SDP)).status == 500
+    assert not shell.service.trunk_calls
+    assert shell.events.empty()
+
+
+async def test_owner_may_answer_from_within_the_news(shell: Shell) -> None:
+    shell.on_call = lambda call: shell.service.accept(call.leg, SDP.encode())
+    async with await shell.client(host=CARRIER) as carrier:
+        assert (await carrier.request("INVITE", uri=NUMBER, body=SDP)).status == 200
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "NOTIFY", "INFO"])
+async def test_methods_outside_of_calls_are_refused_to_everybody(shell: Shell, method: str) -> None:
+    async with await shell.client() as stranger, await shell.client(host=CARRIER) as carrier:
+        assert (await stranger.request(method)).status == 401
+        answer = await carrier.request(method)
+        assert answer.status == 405
+        assert "INVITE" in answer.get("allow")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_agent_is_rung_with_caller_and_queue_shown(shell: Shell, transport: str) -> None:
+    async with await shell.client(transport) as phone:
+        await phone.register("1001", PASSWORD)
+        ring_anna(shell, caller_name='Bob "B"\r\nX: y')
+        invite = await phone.next()
+        assert invite.method == "INVITE"
+        assert invite.body == SDP
+        assert invite.get("from").startswith(r'"Bob \"B\" X: y (billing)" <sip:+3725551@127.0.0.1>')
+        assert invite.get("to") == '"Anna" <sip:1001@127.0.0.1>'
+        assert (invite.get("x-acd-call-id"), invite.get("x-acd-queue")) == ("c-17", "billing")
+        assert f":{shell.address(transport)[1]}" in invite.get("contact")
+        phone.answer(invite, 180, "Ringing")
+        assert await shell.event() == LegProgressed("leg-1", 180, None)
+        phone.answer(invite, 200, sdp=SDP)
+        assert await shell.event() == LegAnswered("leg-1", SDP.encode())
+        assert (await phone.next()).method == "ACK"
+        shell.service.hangup("leg-1", "enough")
+        bye = await phone.next()
+        assert bye.method == "BYE"
+        phone.answer(bye, 200)
+        assert (await shell.ended()).by == "local"
+
+
+async def test_agent_without_a_phone_is_unreachable(shell: Shell) -> None:
+    with pytest.raises(AgentUnreachable) as caught:
+        ring_anna(shell)
+    assert (caught.value.sip_status, caught.value.cause) == (480, "unreachable")
+
+
+async def two_phones(shell: Shell) -> tuple[SipClient, SipClient]:
+    """The old phone of Anna and the new one."""
+    old, new = await shell.client(), await shell.client("tcp")
+    await old.register("1001", PASSWORD)
+    shell.clock.advance(1)  # type: ignore[attr-defined]
+    await new.register("1001", PASSWORD)
+    return old, new
+
+
+@pytest.mark.parametrize("status", [408, 430])
+async def test_contact_that_is_absent_gives_way_to_the_next(shell: Shell, status: int) -> None:
+    old, new = await two_phones(shell)
+    async with old, new:
+        ring_anna(shell)
+        new.answer(await new.next(), status, "Absent")
+        invite = await old.next()
+        old.answer(invite, 200, sdp=SDP)
+        assert await shell.event() == LegAnswered("leg-1", SDP.encode())
+        shell.service.hangup("leg-1")
+        assert (await old.next()).method == "ACK"
+        old.answer(await old.next(), 200)
+        assert (await shell.ended()).leg == "leg-1"
+    assert shell.events.empty()
+
+
+async def test_connection_that_breaks_while_ringing_gives_way_to_the_next(shell: Shell) -> None:
+    old, new = await two_phones(shell)
+    async with old:
+        ring_anna(shell)
+        await new.next()
+        await new.close()
+        assert (await old.next()).method == "INVITE"
+        assert shell.service.registered("anna")
+
+
+@pytest.mark.parametrize(("status", "reason"), [(486, "Busy Here"), (603, "Decline")])
+async def test_agent_who_refuses_is_not_rung_elsewhere(shell: Shell, status: int, reason: str) -> None:
+    old, new = await two_phones(shell)
+    async with old, new:
+        ring_anna(shell)
+        new.answer(await new.next(), status, reason)
+        ended = await shell.ended()
+        assert (ended.leg, ended.by, ended.status) == ("leg-1", "remote", status)
+        assert old.received.empty()
+
+
+async def test_leg_given_up_rings_no_other_contact(shell: Shell) -> None:
+    old, new = await two_phones(shell)
+    async with old, new:
+        ring_anna(shell)
+        invite = await new.next()
+        new.answer(invite, 100, "Trying")
+        await new_trying(shell)
+        shell.service.hangup("leg-1")
+        cancel = await new.next()
+        assert cancel.method == "CANCEL"
+        new.answer(invite, 408, "Request Timeout")
+        assert (await shell.ended()).leg == "leg-1"
+        assert old.received.empty()
+
+
+async def new_trying(shell: Shell) -> None:
+    counters = shell.service._endpoint.counters.responses_received
+    await shell.until(lambda: ("INVITE", 100) in counters)
+
+
+async def test_when_no_contact_can_be_reached_the_leg_ends_once(shell: Shell) -> None:
+    old, new = await two_phones(shell)
+    async with old, new:
+        ring_anna(shell)
+        new.answer(await new.next(), 408, "Request Timeout")
+        old.answer(await old.next(), 408, "Request Timeout")
+        ended = await shell.ended()
+        assert (ended.leg, ended.status) == ("leg-1", 408)
+    assert shell.events.empty()
+
+
+async def test_phone_that_listens_on_tcp_is_called_back_after_a_restart(shell: Shell) -> None:
+    got: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.put_nowait(Message.parse(await reader.readuntil(b"m=audio")))
+        writer.close()
+
+    listener = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with await shell.client("tcp") as phone:
+        await phone.register("1001", PASSWORD, contact=f"<sip:anna@127.0.0.1:{port};transport=tcp>")
+        again = await shell.restarted()
+        ring_anna(again)
+        assert (await got.get()).method == "INVITE"
+        await again.ended()  # the phone closed at once
+        assert not again.service.registered("anna")
+        await again.stop()
+    listener.close()
+
+
+async def test_phone_that_cannot_be_connected_to_is_unreachable_from_then_on(shell: Shell) -> None:
+    async with await shell.client("tcp") as phone:
+        await phone.register("1001", PASSWORD)
+        again = await shell.restarted()
+        assert again.service.registered("anna")
+        ring_anna(again)
+        ended = await again.ended()
+        assert (ended.by, ended.status) == ("transport", 503)
+        assert again.registrations == [("anna", True), ("anna", False)]
+        await again.stop()
