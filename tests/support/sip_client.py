@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import re
@@ -66,6 +67,11 @@ class SipClient(asyncio.DatagramProtocol):
         self.received.put_nowait(Message.parse(data))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._take_all(reader)
+        self.closed.set()
+
+    async def _take_all(self, reader: asyncio.StreamReader) -> None:
         buffer = b""
         while chunk := await reader.read(65536):
             self.raw.put_nowait(chunk)
@@ -78,7 +84,6 @@ class SipClient(asyncio.DatagramProtocol):
                     break
                 self.received.put_nowait(Message.parse(head + b"\r\n\r\n" + rest[:length]))
                 buffer = rest[length:].lstrip(b"\r\n")
-        self.closed.set()
 
     def send(self, data: bytes | str) -> None:
         raw = data.encode() if isinstance(data, str) else data
