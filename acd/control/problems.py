@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
+from routing.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +103,7 @@ def _classify(error: Exception) -> Problem | None:
             return Problem(409, error.cause, str(error))
         case asyncio.TimeoutError():
             return Problem(503, "timed-out", "The service took too long; try again.")
-        case RedisError():
+        case StoreUnavailable() | RedisError():
             return Problem(503, "store-unavailable", "The store of live state is away; try again.")
         case SQLAlchemyError():
             return Problem(503, "database-unavailable", "The database cannot be read; try again.")

@@ -80,10 +80,6 @@ class CallMetrics:
     def __call__(self, fact: CallFact) -> None:
         self._handlers[type(fact)](fact)
 
-    def wrapped_up(self, queue: str, seconds: float) -> None:
-        """An agent's wrap-up after a call of this queue ended."""
-        self._wrapup.labels(queue).observe(seconds)
-
     def follow_directory(self) -> None:
         """Take up new queues, trunks and service levels.
 
@@ -145,7 +141,10 @@ class CallMetrics:
             "acd_talk_seconds", "Conversation, hold included.", TALK_BUCKETS, "queue"
         )
         self._wrapup = self._histogram(
-            "acd_wrapup_seconds", "After-call work of agents.", WRAPUP_BUCKETS, "queue"
+            "acd_wrapup_seconds",
+            "After-call work granted to the agent of an answered call.",
+            WRAPUP_BUCKETS,
+            "queue",
         )
         self._make_waits(self._edges)
 
@@ -245,6 +244,9 @@ class CallMetrics:
         self._calls_ended.labels(record.outcome, self._words.bound(record.cause)).inc()
         if record.outcome == "answered":
             self._talk.labels(record.queue).observe(record.talk_seconds)
+            queue = self._directory().queues.get(record.queue)
+            if queue is not None:
+                self._wrapup.labels(queue.name).observe(queue.wrapup_seconds)
         elif record.queue and record.outcome == "abandoned":
             self._abandoned.labels(record.queue).inc()
             self._abandon_wait.labels(record.queue).observe(record.wait_seconds)

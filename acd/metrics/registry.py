@@ -64,10 +64,6 @@ class Metrics:
         """Count one fact. Takes some microseconds; never raises for what a peer sent."""
         self._calls(fact)
 
-    def wrapped_up(self, queue: str, seconds: float) -> None:
-        """An agent's wrap-up after a call of `queue` ended after so many seconds."""
-        self._calls.wrapped_up(queue, seconds)
-
     def start(self) -> None:
         """Begin to measure the running event loop."""
         self._lag.start(asyncio.get_running_loop())

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "acd.json"
 RULES = ROOT / "deploy" / "prometheus" / "rules"
 
-_VARIABLES = {"$queue": ".*", "$instance": ".*", "$__rate_interval": "20s", "$__range": "60s"}
+_VARIABLES = {"$queue": ".*", "$instance": ".*", "$__rate_interval": "30s", "$__range": "60s"}
 _START_SECONDS = 15.0
 
 

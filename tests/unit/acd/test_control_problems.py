@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import OperationalError
 
 from acd.control.app import LARGEST_BODY, ControlServer, is_loopback
+from routing.ports import StoreUnavailable
 from tests.support.control import Centre, FakeRecords, bearer, serving
 
 
@@ -88,8 +89,11 @@ async def test_a_body_that_is_too_large_is_refused(client: TestClient, centre: C
     assert centre.agents.changes == []
 
 
-async def test_a_store_that_is_away_is_a_503_and_names_no_address(client: TestClient, centre: Centre):
-    centre.store.failure = RedisConnectionError("Error 111 connecting to unix:///secret/redis.sock")
+@pytest.mark.parametrize("failure", [RedisConnectionError, StoreUnavailable])
+async def test_a_store_that_is_away_is_a_503_and_names_no_address(
+    client: TestClient, centre: Centre, failure: type[Exception]
+):
+    centre.store.failure = failure("Error 111 connecting to unix:///secret/redis.sock")
     document = await problem_of(
         await client.get("/v1/queues", headers=bearer("viewer")), 503, "store-unavailable"
     )
