@@ -170,7 +170,7 @@ class BindingStore:
 
     async def _write_forever(self) -> None:
         failing = False
-        while not self._stopping:
+        while True:
             await self._wake.wait()
             self._wake.clear()
             try:
@@ -179,12 +179,15 @@ class BindingStore:
                 if not failing:
                     _log.error("sip.bindings.write_failed", pending=self.unwritten, error=str(error))
                 failing = True
-                await asyncio.sleep(_RETRY_SECONDS)
-                self._wake.set()
             else:
                 if failing:
                     _log.info("sip.bindings.write_recovered")
                 failing = False
+            if self._stopping:
+                return
+            if failing:
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._wake.set()
 
     async def _write(self, batch: Mapping[Change, Binding | None]) -> None:
         pipe = self._redis.pipeline(transaction=True)

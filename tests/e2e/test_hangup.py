@@ -50,7 +50,7 @@ async def test_while_the_agent_rings(service: RunningService, ports: float) -> N
         result = await ringing.stop()
         record = await service.record_of(someone.user)
     result.assert_clean(1)
-    assert (record["outcome"], record["agent"]) == ("abandoned", None)
+    assert (record["outcome"], record["answered_at"], record["offers"]) == ("abandoned", None, 1)
 
 
 @pytest.mark.parametrize("after_ms", [80, 95, 100, 105, 120])

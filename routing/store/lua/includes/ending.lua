@@ -19,6 +19,5 @@ local function part(now, c)
   else
     go_on(now, agent)
   end
-  remember(c.agent, c.token, 'done', wrapup_until)
   return wrapup_until
 end

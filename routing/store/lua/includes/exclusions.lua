@@ -45,7 +45,7 @@ end
 
 -- Lets a call come again to those who did not take it. Returns whether any may have it now.
 local function lift_exclusions(now, c)
-  if true then
+  if not others_could(c) then
     forget_exclusions(c.id)
     return true
   end
