@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import re
 import secrets
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from acd.control import agents, calls, health, openapi, queues, records
@@ -89,6 +91,7 @@ class ControlServer:
         self._runner = web.AppRunner(
             build_app(context, open_metrics=is_loopback(host)),
             access_log=None,
+            logger=_server_log(),
             handle_signals=False,
             keepalive_timeout=_IDLE_SECONDS,
             shutdown_timeout=_GRACE_SECONDS,
@@ -115,6 +118,17 @@ class ControlServer:
     def url(self) -> str:
         host, port = self.address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _server_log() -> logging.Logger:
+    log = logging.getLogger("acd.control.http")
+    log.addFilter(_is_no_fault_of_the_peer)
+    return log
+
+
+def _is_no_fault_of_the_peer(record: logging.LogRecord) -> bool:
+    """Bytes that are not HTTP are answered 400; a stranger shall not fill the log with our tracebacks."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def is_loopback(host: str) -> bool:

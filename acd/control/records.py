@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from acd.calls.record import CallRecord, Outcome
 from acd.calls.record import Segment as RecordedSegment
@@ -15,7 +15,20 @@ from acd.control.tokens import Role
 from acd.control.words import Masked, Seconds, Time, caller_for, time_of
 
 _NAME = Annotated[str, Field(min_length=1, max_length=64)]
-_MOMENT = Annotated[AwareDatetime, Field(description="By the start of the call; RFC 3339 with a zone.")]
+
+
+def _written_out(value: object) -> object:
+    if isinstance(value, str) and not value[:5].endswith("-"):
+        raise ValueError("write it as 2026-01-31T12:00:00Z")
+    return value
+
+
+_MOMENT = Annotated[
+    AwareDatetime,
+    # Without this a bare number would be taken for seconds since the epoch, which nothing promises.
+    BeforeValidator(_written_out),
+    Field(description="By the start of the call; RFC 3339 with a zone."),
+]
 
 
 class RecordQuery(BaseModel):
@@ -26,7 +39,12 @@ class RecordQuery(BaseModel):
     outcome: Outcome | None = None
     since: _MOMENT | None = Field(default=None, alias="from")
     until: _MOMENT | None = Field(default=None, alias="to")
-    cursor: str | None = Field(default=None, max_length=256, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(
+        default=None,
+        max_length=256,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="`next_cursor` of the page before.",
+    )
     limit: int = Field(default=50, ge=1, le=500)
 
 

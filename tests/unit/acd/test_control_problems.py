@@ -171,7 +171,9 @@ async def test_the_server_listens_on_a_free_port_and_lets_it_go(centre: Centre):
 
 
 @pytest.mark.parametrize("garbage", [b"\x00\xff\r\n\r\n", b"GET /<script> HTTP/9.9\r\n\r\n", b"A" * 20_000])
-async def test_bytes_that_are_not_http_end_the_connection_only(centre: Centre, garbage: bytes):
+async def test_bytes_that_are_not_http_end_the_connection_only(
+    centre: Centre, garbage: bytes, caplog: pytest.LogCaptureFixture
+):
     server = ControlServer(centre.context(), "127.0.0.1", 0)
     await server.start()
     try:
@@ -183,6 +185,7 @@ async def test_bytes_that_are_not_http_end_the_connection_only(centre: Centre, g
         writer.close()
         _, again = await asyncio.open_connection(*server.address)
         again.close()
+        assert caplog.records == []
     finally:
         await server.stop()
 
