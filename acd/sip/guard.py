@@ -118,7 +118,13 @@ class Guard:
             checked.verdict, "challenged"
         )
         return self.refuse(
-            Refused(401, cause, self._digest.challenges(now, stale=checked.verdict is Verdict.STALE))
+            Refused(
+                401,
+                cause,
+                self._digest.challenges(
+                    now, stale=checked.verdict is Verdict.STALE, user_agent=request.header("User-Agent") or ""
+                ),
+            )
         )
 
     def refuse(self, refused: Refused) -> Refused:

@@ -19,6 +19,8 @@ from acd.sip.core.message import Request
 
 _FIELD = re.compile(r'[ \t,]*+([A-Za-z0-9_\-]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^\s,"]++)[ \t]*+')
 _HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
+_MD5_ONLY = ("baresip",)
+"""User agents that refuse all challenges where one of them is not MD5 (libre before 2.1)."""
 _NO_SUCH_HA1 = "0" * 64
 _WINDOW = 64
 _MAX_FIELDS = 32
@@ -63,13 +65,18 @@ class DigestServer:
         self._used: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """Nonce -> highest count, and a bit mask of the counts just below it."""
 
-    def challenges(self, now: float, *, stale: bool = False) -> tuple[tuple[str, str], ...]:
-        """WWW-Authenticate headers, the stronger algorithm first (RFC 8760 section 2.3)."""
+    def challenges(
+        self, now: float, *, stale: bool = False, user_agent: str = ""
+    ) -> tuple[tuple[str, str], ...]:
+        """WWW-Authenticate headers, the stronger algorithm first (RFC 8760 section 2.3).
+
+        MD5 is accepted in any case, so that leaving SHA-256 out for a phone that gives up over it costs nothing.
+        """
         nonce = self._nonce(now)
         tail = f'nonce="{nonce}", qop="auth"' + (", stale=true" if stale else "")
+        names = ("MD5",) if user_agent.lower().startswith(_MD5_ONLY) else tuple(_HASHES)
         return tuple(
-            ("WWW-Authenticate", f'Digest realm="{self._realm}", algorithm={name}, {tail}')
-            for name in _HASHES
+            ("WWW-Authenticate", f'Digest realm="{self._realm}", algorithm={name}, {tail}') for name in names
         )
 
     def check(self, request: Request, ha1_of: Ha1Of, now: float) -> Checked:
