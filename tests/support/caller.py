@@ -212,11 +212,12 @@ class Call:
         async def again() -> None:
             wait = 0.5
             while wait < 32:
-                self.phone.send(data)
                 await asyncio.sleep(wait)
+                self.phone.send(data)
                 wait *= 2
 
         self._stop_resending(method)
+        self.phone.send(data)
         self._resending[method] = asyncio.create_task(again())
 
     def _stop_resending(self, method: str) -> None:

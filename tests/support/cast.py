@@ -7,7 +7,8 @@ from tests.support.caller import Call, Caller
 from tests.support.service import PASSWORD, RunningService
 from tests.support.sipp import AgentPhone, Agents, Behaviour
 
-BILLING, BILLING_FIRST, SUPPORT, SALES = "+3726000200", "+3726000201", "+3726000202", "+3726000203"
+BILLING, BILLING_FIRST, SUPPORT = "+3726000200", "+3726000201", "+3726000202"
+SALES, STRICT = "+3726000203", "+3726000204"
 MENU, ECHO, MUSIC = "+3726000100", "+3726000101", "+3726000102"
 CALLER_HZ, AGENT_HZ = 440.0, 700.0
 
