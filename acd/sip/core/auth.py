@@ -70,7 +70,7 @@ class DigestServer:
     ) -> tuple[tuple[str, str], ...]:
         """WWW-Authenticate headers, the stronger algorithm first (RFC 8760 section 2.3).
 
-        MD5 is accepted in any case, so that leaving SHA-256 out for a phone that gives up over it costs nothing.
+        MD5 is accepted in any case, so leaving SHA-256 out for a phone that gives up over it costs nothing.
         """
         nonce = self._nonce(now)
         tail = f'nonce="{nonce}", qop="auth"' + (", stale=true" if stale else "")
