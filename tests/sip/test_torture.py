@@ -16,7 +16,8 @@ TORTURE = Path(__file__).parents[3] / "shared" / "torture"
 FLOW = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
 OPTIONS = (
     b"OPTIONS sip:192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK%d\r\n"
-    b"From: <sip:a@b>;tag=1\r\nTo: <sip:b@c>\r\nCall-ID: options-%d\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    b"From: <sip:a@b>;tag=1\r\nTo: <sip:b@c>\r\nCall-ID: options-%d\r\n"
+    b"CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
 )
 
 pytestmark = pytest.mark.skipif(
