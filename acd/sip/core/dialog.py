@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from acd.sip.core.events import Flow
+from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header, Request, Response
 from acd.sip.core.uri import NameAddr
 
@@ -12,6 +13,34 @@ DialogId = tuple[str, str, str]
 """Call-ID, our tag, the peer's tag."""
 
 _MAX_ROUTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """A route set. `strict` is the URI of a first router that does not know loose routing, else empty."""
+
+    values: tuple[str, ...] = ()
+    strict: str = ""
+
+    @classmethod
+    def recorded(cls, message: Request | Response) -> Routes:
+        """The Record-Route of a message, turned round for the side that sent the request (section 12.1).
+
+        Raises SipSyntaxError.
+        """
+        values = message.values("Record-Route")
+        if not values:
+            return _NO_ROUTES
+        if len(values) > _MAX_ROUTES:
+            raise SipSyntaxError("record-route", "too many")
+        uris = [NameAddr.parse(value, "record-route").uri for value in values]
+        if isinstance(message, Response):
+            values.reverse()
+            uris.reverse()
+        return cls(tuple(values), "" if uris[0].param("lr") is not None else str(uris[0]))
+
+
+_NO_ROUTES = Routes()
 
 
 @dataclass(slots=True)
@@ -27,40 +56,39 @@ class Dialog:
     target: str
     """The peer's Contact URI: the Request-URI of what we send."""
     contact: str
-    routes: list[str] = field(default_factory=list)
+    routes: Routes = _NO_ROUTES
     local_cseq: int = 0
-    remote_cseq: int = 0
+    remote_cseq: int = -1
 
     @property
     def id(self) -> DialogId:
         return self.call_id, self.local_tag, self.remote_tag
 
+    def establish(self, response: Response) -> None:
+        """Take the peer's side from its 2xx (section 12.1.2). Raises SipSyntaxError with nothing changed."""
+        routes, tag, _ = Routes.recorded(response), response.to_tag, response.contacts
+        self.routes, self.remote_tag = routes, tag
+        self.remote = response.header("To") or self.remote
+        self.refresh_target(response)
+
     def request_line(self) -> tuple[str, list[Header]]:
         """Request-URI and Route headers (section 12.2.1.1; a strict router takes the URI)."""
-        if not self.routes:
-            return self.target, []
-        first = NameAddr.parse(self.routes[0], "route").uri
-        if first.param("lr") is not None:
-            return self.target, [("Route", route) for route in self.routes]
-        return str(first), [("Route", route) for route in (*self.routes[1:], f"<{self.target}>")]
+        values = self.routes.values
+        if self.routes.strict:
+            return self.routes.strict, [("Route", route) for route in (*values[1:], f"<{self.target}>")]
+        return self.target, [("Route", route) for route in values]
 
-    def headers(self, method: str, number: int) -> list[Header]:
-        """What every request within the dialog carries."""
+    def headers(self) -> list[Header]:
+        """What every request within the dialog carries, but for Via and CSeq."""
         return [
             ("Max-Forwards", "70"),
             ("From", self.local),
             ("To", self.remote),
             ("Call-ID", self.call_id),
-            ("CSeq", f"{number} {method}"),
         ]
 
     def refresh_target(self, message: Request | Response) -> None:
-        """A re-INVITE and its 2xx may move the peer (section 12.2.1.2)."""
+        """A target refresh and its 2xx may move the peer (section 12.2.1.2). Raises SipSyntaxError."""
         contacts = message.contacts
         if contacts:
             self.target = str(contacts[0].uri)
-
-
-def routes_of(message: Request | Response) -> list[str]:
-    """The Record-Route values in the order received."""
-    return message.values("Record-Route")[:_MAX_ROUTES]

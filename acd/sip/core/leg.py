@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Protocol
 
-from acd.sip.core.dialog import Dialog, routes_of
+from acd.sip.core.acceptance import Acceptance
+from acd.sip.core.dialog import Dialog, Routes
 from acd.sip.core.events import (
     EndedBy,
-    Flow,
     LegAnswered,
     LegConfirmed,
     LegEnded,
     LegInfoReceived,
     LegProgressed,
     LegReofferAnswered,
-    LegReoffered,
-    LegReofferRefused,
     SipEvent,
 )
 from acd.sip.core.grammar import SipSyntaxError, plain
-from acd.sip.core.message import Header, Request, Response, write
+from acd.sip.core.message import Header, Request, Response
+from acd.sip.core.renegotiation import Renegotiation
+from acd.sip.core.requests import SDP, Farewell, Hub, ack_of, reason_header, send_bye
 from acd.sip.core.timers import Timer
-from acd.sip.core.transaction import ClientOwner, ClientTransaction, ServerTransaction
-from acd.sip.core.uri import NameAddr
-from acd.sip.core.wire import ALLOW, Wire
+from acd.sip.core.transaction import ClientTransaction, Lost, ServerTransaction
+from acd.sip.core.wire import ALLOW, Wire, is_known
 
-_SDP: Header = ("Content-Type", "application/sdp")
+_MAX_REASON = 256
 
 
 class Stage(Enum):
@@ -44,451 +42,322 @@ class Stage(Enum):
     OVER = "over"
 
 
-class Hub(Protocol):
-    """What a leg needs of its stack."""
-
-    wire: Wire
-
-    def emit(self, event: SipEvent) -> None: ...
-
-    def request(
-        self,
-        method: str,
-        uri: str,
-        headers: Sequence[Header],
-        body: bytes,
-        flow: Flow,
-        owner: ClientOwner,
-        now: float,
-        *,
-        branch: str = "",
-    ) -> ClientTransaction: ...
+class LegHub(Hub, Protocol):
+    """The stack, with what it keeps of legs."""
 
     def bind(self, leg: Leg) -> None:
         """The leg's dialog is known now."""
 
+    def unbind(self, leg: Leg) -> None:
+        """The leg's dialog is no more."""
+
     def release(self, leg: Leg) -> None:
-        """Nothing more will be said to this leg."""
-
-
-class Deaf:
-    """Sends a request whose answer changes nothing (BYE, CANCEL)."""
-
-    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        """The peer has heard; that is all there is to know."""
-
-    def on_no_response(
-        self, transaction: ClientTransaction, why: Literal["timeout", "transport"], now: float
-    ) -> None:
-        """The peer is gone, which is what was asked for."""
-
-
-class _Unacknowledged:
-    """A 2xx of ours, repeated until its ACK (RFC 3261 section 13.3.1.4)."""
-
-    __slots__ = ("had_offer", "is_first", "number", "timers")
-
-    def __init__(self, number: int, *, is_first: bool, had_offer: bool) -> None:
-        self.number = number
-        self.is_first = is_first
-        self.had_offer = had_offer
-        self.timers: list[Timer] = []
-
-    def stop(self) -> None:
-        for timer in self.timers:
-            timer.cancel()
-        self.timers.clear()
+        """The leg's story is told; its owner has nothing more to say to it."""
 
 
 class Leg:
     """Emits one story of events that ends in exactly one LegEnded."""
 
-    def __init__(self, hub: Hub, name: str, dialog: Dialog, stage: Stage) -> None:
+    def __init__(
+        self, hub: LegHub, name: str, dialog: Dialog, invite: ServerTransaction | None = None
+    ) -> None:
         self.name = name
         self.dialog = dialog
-        self.stage = stage
+        self.stage = Stage.RINGING if invite else Stage.CALLING
         self._hub = hub
-        self._invite_in: ServerTransaction | None = None
-        self._invite_out: ClientTransaction | None = None
-        self._reinvite_in: ServerTransaction | None = None
-        self._reinvite_out: ClientTransaction | None = None
-        self._unacknowledged: _Unacknowledged | None = None
-        self._retry: Timer | None = None
+        self._theirs = invite
+        self._ours: ClientTransaction | None = None
+        self._change = Renegotiation(hub, self)
+        self._acceptance: Acceptance | None = None
         self._ring_limit: Timer | None = None
-        self._ended = False
+        self._is_told = False
         self._end_as: EndedBy = "local"
-        self._acks: dict[int, bytes] = {}
+        self._cancel_reason: str | None = None
+        """Why to CANCEL, while a CANCEL is still to be sent."""
+        if invite is not None:
+            invite.on_lost = self._on_lost
+
+    # What renegotiation asks.
+
+    @property
+    def is_settled(self) -> bool:
+        return self.stage is Stage.CONFIRMED and self._acceptance is None
+
+    @property
+    def is_over(self) -> bool:
+        return self.stage is Stage.OVER
+
+    @property
+    def is_caller(self) -> bool:
+        return self._theirs is None
+
+    def emit(self, event: SipEvent) -> None:
+        """Tell the owner, who hears nothing of a leg that is over."""
+        if not self._is_told:
+            self._hub.emit(event)
 
     # Theirs: answer it.
 
-    def take_invite(self, transaction: ServerTransaction) -> None:
-        self._invite_in = transaction
-
     def ring(self, status: int, sdp: bytes | None, now: float) -> None:
-        if self.stage is Stage.RINGING and self._invite_in is not None:
-            headers = [*self._establishing(self._invite_in.request), *([_SDP] if sdp else [])]
-            self._invite_in.respond(status, now, headers=headers, body=sdp or b"")
+        if self.stage is Stage.RINGING and self._theirs is not None:
+            headers = [*self._establishing(self._theirs.request), *([SDP] if sdp else [])]
+            self._theirs.respond(status, now, headers=headers, body=sdp or b"")
 
     def accept(self, sdp: bytes, now: float) -> None:
-        if self.stage is not Stage.RINGING or self._invite_in is None:
-            return
-        self.stage = Stage.ACCEPTED
-        self._send_2xx(self._invite_in, sdp, now, is_first=True)
+        if self.stage is Stage.RINGING and self._theirs is not None:
+            self.stage = Stage.ACCEPTED
+            self.send_2xx(self._theirs, sdp, now)
 
     def refuse(self, status: int, reason: str, headers: Sequence[Header], now: float) -> None:
-        if self.stage is Stage.RINGING and self._invite_in is not None:
-            self._invite_in.respond(status, now, reason=reason, headers=headers)
-            self._end("local", status, reason)
+        if self.stage is Stage.RINGING and self._theirs is not None:
+            self._theirs.respond(status, now, reason=reason, headers=headers)
+            self._end("local", status, reason, now)
 
     def _establishing(self, request: Request) -> list[Header]:
         routes: list[Header] = [("Record-Route", route) for route in request.raw("Record-Route")]
         return [*routes, ("Contact", self.dialog.contact), ("Allow", ALLOW)]
 
-    def _send_2xx(self, transaction: ServerTransaction, sdp: bytes, now: float, *, is_first: bool) -> None:
-        headers = [*self._establishing(transaction.request), _SDP]
-        data = transaction.respond(200, now, headers=headers, body=sdp)
-        if not data:
-            return
-        waiting = _Unacknowledged(
-            transaction.request.cseq.number, is_first=is_first, had_offer=bool(transaction.request.body)
+    def send_2xx(self, transaction: ServerTransaction, sdp: bytes, now: float) -> None:
+        """Accept an INVITE; the 2xx is repeated until its ACK."""
+        data = transaction.respond(
+            200, now, headers=[*self._establishing(transaction.request), SDP], body=sdp
         )
-        self._unacknowledged = waiting
-        config = self._hub.wire.config
-        waiting.timers.append(self._hub.wire.timers.set(now + config.patience, self._on_no_ack))
-        self._repeat_2xx(waiting, data, transaction.flow, now, config.t1)
+        if data:
+            self._stop_acceptance()
+            self._acceptance = Acceptance(self._hub.wire, transaction, data, self._on_no_ack, now)
 
-    def _repeat_2xx(
-        self, waiting: _Unacknowledged, data: bytes, flow: Flow, now: float, interval: float
-    ) -> None:
-        def repeat(then: float) -> None:
-            self._hub.wire.send(flow, data)
-            self._hub.wire.counters.retransmissions += 1
-            self._repeat_2xx(waiting, data, flow, then, min(interval * 2, self._hub.wire.config.t2))
-
-        waiting.timers.append(self._hub.wire.timers.set(now + interval, repeat))
+    def _stop_acceptance(self) -> None:
+        if self._acceptance is not None:
+            self._acceptance.stop()
+            self._acceptance = None
 
     def _on_no_ack(self, now: float) -> None:
-        self._send_bye("", now)
-        self._end("timeout", 0)
+        self.break_off("timeout", 0, "", now)
 
     def on_ack(self, request: Request, now: float) -> None:
         """The ACK to a 2xx of ours; a repeated one says nothing new."""
-        waiting = self._unacknowledged
-        if waiting is None or waiting.number != request.cseq.number:
+        acceptance = self._acceptance
+        if acceptance is None or acceptance.number != request.cseq.number:
             return
-        waiting.stop()
-        self._unacknowledged = None
-        if self._ended:
-            self._send_bye("", now)
-            self._hub.release(self)
-            return
-        self.stage = Stage.CONFIRMED
+        self._stop_acceptance()
         sdp = request.body or None
-        if waiting.is_first:
-            self._hub.emit(LegConfirmed(self.name, sdp))
-        elif not waiting.had_offer:
-            self._hub.emit(LegReofferAnswered(self.name, sdp))
+        if self._is_told:  # It was hung up meanwhile, and the BYE had to wait for this.
+            self.break_off("local", 0, "", now)
+        elif self.stage is Stage.ACCEPTED:
+            self.stage = Stage.CONFIRMED
+            self.emit(LegConfirmed(self.name, sdp))
+        elif not acceptance.had_offer:
+            self.emit(LegReofferAnswered(self.name, sdp))
+        self._change.go_on(now)
 
-    @property
-    def awaited_ack(self) -> int | None:
-        """The CSeq number of the ACK that is due."""
-        return self._unacknowledged.number if self._unacknowledged else None
+    def on_cancel(self, transaction: ServerTransaction, reason: str, now: float) -> None:
+        """A CANCEL for an INVITE; one that crosses our final response changes nothing."""
+        if transaction is not self._theirs:
+            self._change.cancel(transaction, now)
+        elif self.stage is Stage.RINGING:
+            transaction.respond(487, now)
+            self._end("remote", 487, reason, now)
 
-    def on_cancel(self, reason: str, now: float) -> None:
-        """A CANCEL for the INVITE; one that crosses our 2xx changes nothing (RFC 5407 section 3.1)."""
-        if self.stage is Stage.RINGING and self._invite_in is not None:
-            self._invite_in.respond(487, now)
-            self._end("remote", 487, reason)
+    def _on_lost(self, now: float) -> None:
+        """The connection broke: the INVITE cannot be answered over it any more."""
+        self._end("transport", 503, "", now)
 
     # Ours: make it.
 
     def start(self, uri: str, headers: Sequence[Header], sdp: bytes, now: float) -> None:
         dialog = self.dialog
         dialog.local_cseq = 1
-        base = [*dialog.headers("INVITE", 1), ("Contact", dialog.contact), ("Allow", ALLOW)]
-        self._invite_out = self._hub.request(
-            "INVITE", uri, [*base, *headers, _SDP], sdp, dialog.flow, self, now
-        )
+        all_headers = [*dialog.headers(), ("Contact", dialog.contact), ("Allow", ALLOW), *headers, SDP]
         limit = now + self._hub.wire.config.max_ring_seconds
         self._ring_limit = self._hub.wire.timers.set(limit, self._on_rung_too_long)
+        self._ours = self._hub.request("INVITE", uri, 1, all_headers, sdp, dialog.flow, self, now)
 
     def _on_rung_too_long(self, now: float) -> None:
-        if self.stage in (Stage.CALLING, Stage.PROCEEDING):
-            self._end_as = "timeout"
-            self.hangup("", now)
+        self._end_as = "timeout"
+        self.hangup("", now)
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        if transaction is self._reinvite_out or transaction.request.method != "INVITE":
-            self._on_reinvite_response(transaction, response, now)
-        elif transaction is self._invite_out:
-            self._on_invite_response(transaction, response, now)
-
-    def _on_invite_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if response.status < 200:
             self._on_provisional(transaction, response, now)
         elif response.status < 300:
-            self._on_answer(transaction, response, now)
+            self._on_2xx(transaction, response, now)
+        elif self.stage is Stage.CANCELLING:
+            timed_out = self._end_as == "timeout"
+            self._end(self._end_as, 408 if timed_out else response.status, _why(response), now)
         else:
-            cancelled = self.stage is Stage.CANCELLING
-            status = 408 if self._end_as == "timeout" else response.status
-            self._end(self._end_as if cancelled else "remote", status, self._why(response))
+            self._end("remote", response.status, _why(response), now)
 
     def _on_provisional(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        if self._ended:
-            return
-        if self.stage is Stage.CALLING:
-            self.stage = Stage.PROCEEDING
-        elif self.stage is Stage.CANCELLING and not self._retry:
+        if self.stage is Stage.CANCELLING:
             self._send_cancel(transaction, now)
+        elif self.stage is Stage.CALLING:
+            self.stage = Stage.PROCEEDING
         if response.status > 100 and self.stage is Stage.PROCEEDING:
-            self._hub.emit(LegProgressed(self.name, response.status, response.body or None))
+            self.emit(LegProgressed(self.name, response.status, response.body or None))
 
-    def _on_answer(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        tag = response.to_tag
-        if self.stage in (Stage.CONFIRMED, Stage.OVER) and tag != self.dialog.remote_tag:
+    def _on_2xx(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        if self.stage in (Stage.CONFIRMED, Stage.OVER):
             self._end_fork(transaction, response, now)  # Another phone behind a proxy answered as well.
             return
-        if 1 in self._acks and tag == self.dialog.remote_tag:
-            self._hub.wire.send(self.dialog.flow, self._acks[1])
-            return
         dialog = self.dialog
-        dialog.remote, dialog.remote_tag = response.header("To") or dialog.remote, tag
-        dialog.routes = routes_of(response)[::-1]
-        dialog.refresh_target(response)
-        self._acks[1] = self._send_ack(dialog, 1)
+        dialog.flow = transaction.flow
+        dialog.establish(response)
+        transaction.acknowledge(dialog.remote_tag, ack_of(self._hub.wire, dialog, transaction.number))
         cancelled = self.stage is Stage.CANCELLING
         self.stage = Stage.CONFIRMED
-        if cancelled or self._ended:
-            self._send_bye("", now)
-            self._end(self._end_as, 487)
-            return
-        if self._ring_limit is not None:
-            self._ring_limit.cancel()
+        self._stop_ring_limit()
         self._hub.bind(self)
-        self._hub.emit(LegAnswered(self.name, response.body or None))
+        if cancelled:
+            self.break_off(self._end_as, 408 if self._end_as == "timeout" else 0, "", now)
+        else:
+            self.emit(LegAnswered(self.name, response.body or None))
 
     def _end_fork(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         mine = self.dialog
         fork = Dialog(
             call_id=mine.call_id,
             local=mine.local,
-            remote=response.header("To") or "",
+            remote="",
             local_tag=mine.local_tag,
-            remote_tag=response.to_tag,
-            flow=mine.flow,
-            target=mine.target,
+            remote_tag="",
+            flow=transaction.flow,
+            target=transaction.uri,
             contact=mine.contact,
-            routes=routes_of(response)[::-1],
-            local_cseq=1,
+            local_cseq=transaction.number,
         )
-        fork.refresh_target(response)
-        self._send_ack(fork, 1)
-        self._bye(fork, "", now)
+        fork.establish(response)
+        transaction.acknowledge(fork.remote_tag, ack_of(self._hub.wire, fork, transaction.number))
+        send_bye(self._hub, fork, now)
 
-    def on_no_response(
-        self, transaction: ClientTransaction, why: Literal["timeout", "transport"], now: float
-    ) -> None:
-        if transaction is self._invite_out:
-            self._end(
-                self._end_as if self.stage is Stage.CANCELLING else why, 408 if why == "timeout" else 503
-            )
-        elif transaction is self._reinvite_out:
-            self._reinvite_out = None
-            self._send_bye("", now)
-            self._end(why, 408 if why == "timeout" else 503)
+    def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
+        by = self._end_as if self.stage is Stage.CANCELLING else why
+        self._end(by, 408 if why == "timeout" else 503, "", now)
 
     # Both: end it.
 
     def hangup(self, reason: str, now: float) -> None:
         """End the leg in whichever way its stage asks for."""
-        if self.stage is Stage.RINGING and self._invite_in is not None:
-            self._invite_in.respond(480, now, headers=_reason_header(reason))
-            self._end("local", 480, reason)
+        if self.stage is Stage.RINGING and self._theirs is not None:
+            self._theirs.respond(480, now, headers=reason_header(reason))
+            self._end("local", 480, reason, now)
         elif self.stage is Stage.ACCEPTED:
             # No BYE before the ACK (section 15): it follows when the ACK comes, or is given up.
             self._tell_end("local", 0, reason)
-        elif self.stage in (Stage.CALLING, Stage.PROCEEDING) and self._invite_out is not None:
-            proceeding = self.stage is Stage.PROCEEDING
+        elif self.stage in (Stage.CALLING, Stage.PROCEEDING) and self._ours is not None:
+            is_heard = self.stage is Stage.PROCEEDING
             self.stage = Stage.CANCELLING
-            if proceeding:
-                self._cancel(self._invite_out, now, reason)
+            self._stop_ring_limit()
+            self._cancel_reason = reason
+            if is_heard:
+                self._send_cancel(self._ours, now)
         elif self.stage is Stage.CONFIRMED:
-            self._send_bye(reason, now)
-            self._end("local", 0, reason)
+            self.break_off("local", 0, reason, now)
 
-    def _cancel(self, transaction: ClientTransaction, now: float, reason: str) -> None:
-        self.stage = Stage.CANCELLING
-        self._send_cancel(transaction, now, reason)
-
-    def _send_cancel(self, transaction: ClientTransaction, now: float, reason: str = "") -> None:
-        invite = transaction.request
-        copied = [
-            (n, v) for n, v in invite.headers if n in ("From", "To", "Call-ID", "Route", "Max-Forwards")
-        ]
-        headers = [*copied, ("CSeq", f"{invite.cseq.number} CANCEL"), *_reason_header(reason)]
+    def _send_cancel(self, invite: ClientTransaction, now: float) -> None:
+        if self._cancel_reason is None:
+            return
+        dialog = self.dialog
+        headers = [*dialog.headers(), *reason_header(self._cancel_reason)]
+        self._cancel_reason = None
         self._hub.request(
-            "CANCEL", invite.uri_text, headers, b"", transaction.flow, Deaf(), now, branch=transaction.branch
+            "CANCEL",
+            invite.uri,
+            invite.number,
+            headers,
+            b"",
+            invite.flow,
+            Farewell(),
+            now,
+            branch=invite.branch,
         )
         # A peer that answers the CANCEL and never the INVITE must not keep the leg (section 9.1).
-        transaction.give_up_at(now + self._hub.wire.config.patience)
+        invite.give_up_at(now + self._hub.wire.config.patience)
 
-    def _send_bye(self, reason: str, now: float) -> None:
-        self._bye(self.dialog, reason, now)
-
-    def _bye(self, dialog: Dialog, reason: str, now: float) -> None:
-        dialog.local_cseq += 1
-        uri, routes = dialog.request_line()
-        headers = [*dialog.headers("BYE", dialog.local_cseq), *routes, *_reason_header(reason)]
-        self._hub.request("BYE", uri, headers, b"", dialog.flow, Deaf(), now)
-
-    def _send_ack(self, dialog: Dialog, number: int) -> bytes:
-        uri, routes = dialog.request_line()
-        via = self._hub.wire.via(dialog.flow, "z9hG4bK" + self._hub.wire.token())
-        data = write(f"ACK {uri} SIP/2.0", [via, *dialog.headers("ACK", number), *routes])
-        self._hub.wire.send(dialog.flow, data)
-        return data
-
-    def on_bye(self, transaction: ServerTransaction, now: float) -> None:
-        transaction.respond(200, now)
-        if self._reinvite_in is not None:
-            self._reinvite_in.respond(487, now)  # RFC 5407 section 3.1.5
-        if self._invite_in is not None and not self._invite_in.is_answered:
-            self._invite_in.respond(487, now)
-        self._end("remote", 0, transaction.request.reason_header)
-
-    def on_flow_failed(self) -> None:
-        """The connection broke: a call in set-up cannot be answered over it any more."""
-        if self.stage is Stage.RINGING:
-            self._end("transport", 503)
-
-    def _end(self, by: EndedBy, status: int, reason: str = "") -> None:
+    def break_off(self, by: EndedBy, status: int, reason: str, now: float) -> None:
+        """Say BYE. The dialog is kept until that is answered, for what crosses it (RFC 5407 section 3.3)."""
         self._tell_end(by, status, reason)
+        self._close(now)
+        why = reason if by == "local" else ""
+        send_bye(self._hub, self.dialog, now, reason=why, on_done=lambda: self._hub.unbind(self))
+
+    def _end(self, by: EndedBy, status: int, reason: str, now: float) -> None:
+        """End without a BYE: there is no dialog, or the peer has ended it."""
+        self._tell_end(by, status, reason)
+        self._close(now)
+        self._hub.unbind(self)
+
+    def _close(self, now: float) -> None:
         self.stage = Stage.OVER
-        if self._unacknowledged is not None:
-            self._unacknowledged.stop()
-            self._unacknowledged = None
-        for timer in (self._retry, self._ring_limit):
-            if timer is not None:
-                timer.cancel()
-        self._hub.release(self)
+        self._stop_acceptance()
+        self._stop_ring_limit()
+        self._change.stop(now)
+
+    def _stop_ring_limit(self) -> None:
+        if self._ring_limit is not None:
+            self._ring_limit.cancel()
+            self._ring_limit = None
 
     def _tell_end(self, by: EndedBy, status: int, reason: str) -> None:
-        if not self._ended:
-            self._ended = True
-            self._hub.emit(LegEnded(self.name, by, status, plain(reason)[:256]))
+        if not self._is_told:
+            self._is_told = True
+            self._hub.emit(LegEnded(self.name, by, status, plain(reason)[:_MAX_REASON]))
+            self._hub.release(self)
 
-    @staticmethod
-    def _why(response: Response) -> str:
-        return response.reason_header or response.reason
-
-    # Both: change it.
+    # Both: within the dialog.
 
     def on_request(self, transaction: ServerTransaction, now: float) -> None:
         """A request within the dialog."""
-        request = transaction.request
-        if request.cseq.number <= self.dialog.remote_cseq and request.method != "ACK":
-            transaction.respond(500, now, reason="CSeq out of order")
+        request, dialog = transaction.request, self.dialog
+        if request.cseq.number <= dialog.remote_cseq:
+            transaction.respond(500, now, reason="CSeq out of order")  # section 12.2.2
             return
-        self.dialog.remote_cseq = request.cseq.number
-        handlers: dict[str, Callable[[ServerTransaction, float], None]] = {
-            "BYE": self.on_bye,
-            "INVITE": self._on_reinvite,
-            "INFO": self._on_info,
-            "UPDATE": self._on_update,
-            "OPTIONS": lambda asked, then: void(asked.respond(200, then, headers=[("Allow", ALLOW)])),
-        }
-        handler = handlers.get(request.method)
-        if handler is None:
-            known = request.method in (
-                "PRACK",
-                "REFER",
-                "NOTIFY",
-                "MESSAGE",
-                "SUBSCRIBE",
-                "REGISTER",
-                "PUBLISH",
-            )
-            transaction.respond(405 if known else 501, now, headers=[("Allow", ALLOW)])
-        else:
-            handler(transaction, now)
+        dialog.remote_cseq = request.cseq.number
+        dialog.flow = transaction.flow
+        match request.method:
+            case "BYE":
+                self._on_bye(transaction, now)
+            case _ if self.is_over:
+                transaction.respond(481, now)
+            case "INVITE" if self.stage is Stage.CONFIRMED:
+                self._change.receive(transaction, now)
+            case "INVITE":
+                transaction.respond(491, now)
+            case "INFO":
+                transaction.respond(200, now)
+                self.emit(LegInfoReceived(self.name, request.content_type, request.body))
+            case "UPDATE":
+                self._on_update(transaction, now)
+            case "OPTIONS":
+                transaction.respond(200, now, headers=[("Allow", ALLOW), ("Accept", "application/sdp")])
+            case method:
+                transaction.respond(405 if is_known(method) else 501, now, headers=[("Allow", ALLOW)])
 
-    def _on_info(self, transaction: ServerTransaction, now: float) -> None:
+    def _on_bye(self, transaction: ServerTransaction, now: float) -> None:
         transaction.respond(200, now)
-        request = transaction.request
-        self._hub.emit(LegInfoReceived(self.name, request.content_type, request.body))
+        if self.is_over:
+            return  # It crossed ours.
+        if self._theirs is not None:
+            self._theirs.respond(487, now)
+        self._end("remote", 0, transaction.request.reason_header, now)
 
     def _on_update(self, transaction: ServerTransaction, now: float) -> None:
-        # A session refresh has no body; an offer belongs into a re-INVITE here.
-        transaction.respond(488 if transaction.request.body else 200, now)
-
-    def _on_reinvite(self, transaction: ServerTransaction, now: float) -> None:
-        if self._reinvite_out is not None or self.stage is not Stage.CONFIRMED:
-            transaction.respond(491, now)  # RFC 3261 section 14.2
-            return
-        if self._reinvite_in is not None and not self._reinvite_in.is_answered:
-            transaction.respond(500, now, headers=[("Retry-After", "1")])
-            return
-        self._reinvite_in = transaction
-        self.dialog.flow = transaction.flow
-        self.dialog.refresh_target(transaction.request)
-        self._hub.emit(LegReoffered(self.name, transaction.request.body or None))
-
-    def accept_reoffer(self, sdp: bytes, now: float) -> None:
-        if self._reinvite_in is not None and self.stage is Stage.CONFIRMED:
-            self._send_2xx(self._reinvite_in, sdp, now, is_first=False)
-
-    def refuse_reoffer(self, status: int, now: float) -> None:
-        if self._reinvite_in is not None:
-            self._reinvite_in.respond(status, now)
+        """A refresh without a body (RFC 3311); an offer belongs into a re-INVITE here."""
+        if transaction.request.body:
+            transaction.respond(488, now)
+        else:
+            self.dialog.refresh_target(transaction.request)
+            transaction.respond(200, now, headers=[("Contact", self.dialog.contact)])
 
     def reoffer(self, sdp: bytes, now: float) -> None:
-        """Send a re-INVITE; one at a time."""
-        if self.stage is not Stage.CONFIRMED or self._reinvite_out is not None:
-            return
-        self._retry = None
-        dialog = self.dialog
-        dialog.local_cseq += 1
-        uri, routes = dialog.request_line()
-        headers = [*dialog.headers("INVITE", dialog.local_cseq), ("Contact", dialog.contact), *routes, _SDP]
-        self._reinvite_out = self._hub.request("INVITE", uri, headers, sdp, dialog.flow, self, now)
+        """Send a re-INVITE, at once or as soon as the one under way is done."""
+        if not self._is_told and self.stage in (Stage.ACCEPTED, Stage.CONFIRMED):
+            self._change.offer(sdp, now)
 
-    def _on_reinvite_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        number = transaction.request.cseq.number
-        if number in self._acks and response.status < 300:
-            self._hub.wire.send(self.dialog.flow, self._acks[number])
-            return
-        if response.status < 200:
-            return
-        self._reinvite_out = None
-        if response.status < 300:
-            self.dialog.refresh_target(response)
-            self._acks[number] = self._send_ack(self.dialog, number)
-            self._hub.emit(LegReofferAnswered(self.name, response.body or None))
-        elif response.status == 491:
-            body = transaction.request.body
-            self._retry = self._hub.wire.timers.set(
-                now + self._glare_pause(), lambda then: self.reoffer(body, then)
-            )
-        elif response.status in (408, 481):
-            self._send_bye("", now)
-            self._end("remote", response.status, self._why(response))
-        else:
-            self._hub.emit(LegReofferRefused(self.name, response.status))
+    def accept_reoffer(self, sdp: bytes, now: float) -> None:
+        self._change.accept(sdp, now)
 
-    def _glare_pause(self) -> float:
-        """2.1-4 s for the side that made the Call-ID, 0-2 s for the other (section 14.1)."""
-        dice = int.from_bytes(hashlib.sha256(self._hub.wire.token().encode()).digest()[:4], "big")
-        return 2.1 + (dice % 190) / 100 if self._invite_out is not None else (dice % 200) / 100
-
-
-def void(_: object) -> None:
-    """A response whose bytes nobody needs."""
-
-
-def _reason_header(reason: str) -> list[Header]:
-    """RFC 3326: why we end a leg, for the peer's log."""
-    text = plain(reason)[:64].replace('"', "'")
-    return [("Reason", f'SIP;cause=200;text="{text}"')] if text else []
+    def refuse_reoffer(self, status: int, now: float) -> None:
+        self._change.refuse(status, now)
 
 
 def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
@@ -497,6 +366,7 @@ def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
     contacts = request.contacts
     if len(contacts) != 1:
         raise SipSyntaxError("contact", "an INVITE has exactly one")
+    user = request.uri_text.partition(":")[2].rpartition("@")[0].partition(";")[0].partition(":")[0]
     return Dialog(
         call_id=request.call_id,
         local=f"{request.header('To')};tag={transaction.to_tag}",
@@ -505,12 +375,11 @@ def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
         remote_tag=request.from_tag,
         flow=transaction.flow,
         target=str(contacts[0].uri),
-        contact=wire.contact(transaction.flow, _user_of(request)),
-        routes=routes_of(request),
+        contact=wire.contact(transaction.flow, user),
+        routes=Routes.recorded(request),
         remote_cseq=request.cseq.number,
     )
 
 
-def _user_of(request: Request) -> str:
-    text = str(NameAddr(request.uri).uri)
-    return text.partition(":")[2].rpartition("@")[0].partition(";")[0]
+def _why(response: Response) -> str:
+    return response.reason_header or response.reason

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from acd.sip.core.grammar import Params, SipSyntaxError, parse_params, plain, split_list
-from acd.sip.core.uri import NameAddr, Uri, split_name_addr
+from acd.sip.core.uri import NameAddr, Uri
 
 Header = tuple[str, str]
 
@@ -64,9 +64,18 @@ _VIA = re.compile(
     r"[ \t]*+(?P<params>(?:;.*+)?+)",
     re.IGNORECASE | re.DOTALL,
 )
+_COMMON_VIA = re.compile(
+    r"SIP/2\.0/[A-Z]++ ([A-Za-z0-9._\-]++(?::[0-9]{1,5}+)?)"
+    r"(?:;[A-Za-z0-9\-]++(?:=[A-Za-z0-9\-.!%*_+`'~:]++)?)*+"
+)
+"""The usual form: enough to tell transactions apart without taking the Via to pieces."""
+_BRANCH = re.compile(r";branch=([^;]++)")
 _CSEQ = re.compile(r"([0-9]{1,10}+)[ \t]++([A-Za-z0-9\-.!%*_+`'~]++)")
 _CALL_ID = re.compile(r"[!-~]{1,512}+")
-_TAG = re.compile(r";[ \t]*+tag[ \t]*+=[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)", re.IGNORECASE)
+_COMMON_ADDRESS = re.compile(
+    r'(?:"[^"\\]*+" ?|[A-Za-z0-9\-.!%*_+`\'~ ]*+)<[^<>\s"]++>(?:;tag=([A-Za-z0-9\-.!%*_+`\'~]++))?+'
+)
+"""The usual form of From and To: enough to read the tag without taking the address to pieces."""
 _NUMBER = re.compile(r"[0-9]++")
 _UNPRINTED = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+")
 _NAME = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++")
@@ -129,25 +138,43 @@ class CSeq:
 class Message:
     """What requests and responses share. Treat one as read-only: typed fields are computed once and kept."""
 
-    __slots__ = ("_cseq", "_from", "_index", "_to", "_via", "body", "headers")
+    __slots__ = (
+        "_call_id",
+        "_contacts",
+        "_cseq",
+        "_from",
+        "_from_tag",
+        "_index",
+        "_to",
+        "_to_tag",
+        "_via",
+        "body",
+        "headers",
+    )
 
     def __init__(self, headers: Sequence[Header], body: bytes = b"") -> None:
         self.headers = headers
         self.body = body
-        self._index: dict[str, list[str]] | None = None
+        index: dict[str, list[str]] = {}
+        for name, value in headers:
+            key = _KEYS.get(name) or _key(name)
+            if key in index:
+                index[key].append(value)
+            else:
+                index[key] = [value]
+        self._index = index
         self._via: Via | None = None
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
         self._cseq: CSeq | None = None
+        self._call_id: str | None = None
+        self._contacts: list[NameAddr] | None = None
+        self._from_tag: str | None = None
+        self._to_tag: str | None = None
 
     def raw(self, name: str) -> list[str]:
         """All values of a header as received, one a line, by any spelling of its name."""
-        index = self._index
-        if index is None:
-            self._index = index = {}
-            for key, value in self.headers:
-                index.setdefault(_KEYS.get(key) or _key(key), []).append(value)
-        return index.get(_KEYS.get(name) or _key(name), [])
+        return self._index.get(_KEYS.get(name) or _key(name), [])
 
     def header(self, name: str) -> str | None:
         """The first value of a header, or None."""
@@ -156,8 +183,11 @@ class Message:
 
     def values(self, name: str) -> list[str]:
         """All values of a header that is a comma-separated list. Raises SipSyntaxError."""
+        lines = self.raw(name)
+        if not lines:
+            return []
         part = name.lower()
-        return [item for line in self.raw(name) for item in split_list(line, part) if item]
+        return [item for line in lines for item in split_list(line, part) if item]
 
     def single(self, name: str) -> str:
         """The value of a header that must be there exactly once. Raises SipSyntaxError."""
@@ -180,11 +210,24 @@ class Message:
     def via(self) -> Via:
         """The topmost Via. Raises SipSyntaxError("via")."""
         if self._via is None:
-            lines = self.raw("Via")
-            if not lines:
-                raise SipSyntaxError("via", "missing")
-            self._via = Via.parse(split_list(lines[0], "via")[0] if "," in lines[0] else lines[0])
+            self._via = Via.parse(split_list(self._top_via(), "via")[0])
         return self._via
+
+    def _top_via(self) -> str:
+        lines = self._index.get("via")
+        if not lines:
+            raise SipSyntaxError("via", "missing")
+        return lines[0]
+
+    @property
+    def via_key(self) -> tuple[str, str]:
+        """Branch ("" where absent) and sent-by of the topmost Via. Raises SipSyntaxError("via")."""
+        line = self._top_via()
+        common = _COMMON_VIA.fullmatch(line)
+        branch = _BRANCH.search(line) if common is not None else None
+        if common is None or branch is None:
+            return self.via.branch, self.via.sent_by
+        return branch[1], common[1].lower()
 
     @property
     def from_(self) -> NameAddr:
@@ -200,24 +243,33 @@ class Message:
 
     @property
     def from_tag(self) -> str:
-        """The From tag; the address around it is checked, but not taken apart. Raises SipSyntaxError."""
-        return self._from.tag if self._from is not None else _tag(self.single("From"), "from")
+        """The From tag, "" where absent; the address before it is checked. Raises SipSyntaxError."""
+        if self._from_tag is None:
+            common = _COMMON_ADDRESS.fullmatch(self.single("From"))
+            self._from_tag = (common[1] or "") if common else self.from_.tag
+        return self._from_tag
 
     @property
     def to_tag(self) -> str:
         """The To tag, as `from_tag`."""
-        return self._to.tag if self._to is not None else _tag(self.single("To"), "to")
+        if self._to_tag is None:
+            common = _COMMON_ADDRESS.fullmatch(self.single("To"))
+            self._to_tag = (common[1] or "") if common else self.to.tag
+        return self._to_tag
 
     @property
     def call_id(self) -> str:
         """The Call-ID: visible ASCII. Raises SipSyntaxError("call-id")."""
-        value = self.single("Call-ID")
-        if _CALL_ID.fullmatch(value) is None:
-            raise SipSyntaxError("call-id", "malformed")
-        return value
+        if self._call_id is None:
+            value = self.single("Call-ID")
+            if _CALL_ID.fullmatch(value) is None:
+                raise SipSyntaxError("call-id", "malformed")
+            self._call_id = value
+        return self._call_id
 
     @property
     def cseq(self) -> CSeq:
+        """CSeq. Raises SipSyntaxError("cseq")."""
         if self._cseq is None:
             match = _CSEQ.fullmatch(self.single("CSeq"))
             if match is None or int(match[1]) >= _MAX_CSEQ:
@@ -228,9 +280,10 @@ class Message:
     @property
     def contacts(self) -> list[NameAddr]:
         """All Contact values; empty for `*`. Raises SipSyntaxError("contact")."""
-        if self.contact_is_star:
-            return []
-        return [NameAddr.parse(value, "contact") for value in self.values("Contact")]
+        if self._contacts is None:
+            values = [] if self.contact_is_star else self.values("Contact")
+            self._contacts = [NameAddr.parse(value, "contact") for value in values]
+        return self._contacts
 
     @property
     def contact_is_star(self) -> bool:
@@ -306,17 +359,6 @@ class Response(Message):
 def _key(name: str) -> str:
     lower = name.lower()
     return _COMPACT.get(lower, lower)
-
-
-def _tag(value: str, part: str) -> str:
-    _, params, _ = split_name_addr(value, part)
-    match = _TAG.match(params)
-    if match is not None and match.end() == len(params):
-        return match[1]
-    for name, tag in parse_params(params, part):
-        if name == "tag":
-            return tag or ""
-    return ""
 
 
 def parse(data: bytes, *, stream: bool = False, max_headers: int = 128) -> Request | Response:

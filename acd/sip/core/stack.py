@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from acd.sip.core.dialog import Dialog, DialogId
+from acd.sip.core.checks import Fault, fault_of
+from acd.sip.core.dialog import Dialog, DialogId, Routes
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, RequestReceived, SipEvent
+from acd.sip.core.flows import FlowUsers
 from acd.sip.core.grammar import SipSyntaxError
-from acd.sip.core.leg import Leg, Stage, dialog_of_invite
+from acd.sip.core.leg import Leg, dialog_of_invite
 from acd.sip.core.message import Header, Request, Response, parse
 from acd.sip.core.transaction import (
     ClientKey,
@@ -18,7 +20,7 @@ from acd.sip.core.transaction import (
     server_key,
 )
 from acd.sip.core.uri import NameAddr, Uri
-from acd.sip.core.wire import ALLOW, SipCounters, StackConfig, Wire, known
+from acd.sip.core.wire import ALLOW, SipCounters, StackConfig, Wire, known, response_headers
 
 __all__ = ["SipCounters", "SipStack", "StackConfig"]
 
@@ -27,6 +29,8 @@ _OUTSIDE_DIALOGS = frozenset(
 )
 _ONLY_IN_DIALOGS = frozenset(("BYE", "PRACK", "UPDATE"))
 _KEEP_ALIVE_BYTES = 4
+_MAX_ERROR_KINDS = 64
+_BUSY: tuple[Header, ...] = (("Retry-After", "5"),)
 
 _MergeKey = tuple[str, str, int, str]
 
@@ -37,12 +41,16 @@ class SipStack:
     def __init__(self, config: StackConfig, token: Callable[[], str]) -> None:
         self.wire = Wire(config, token)
         self._servers: dict[ServerKey, ServerTransaction] = {}
-        self._named: dict[str, ServerTransaction] = {}
+        self._asked: dict[str, ServerTransaction] = {}
+        """Requests that the owner is to answer, by the name that it was given."""
         self._merged: dict[_MergeKey, ServerKey] = {}
         self._clients: dict[ClientKey, ClientTransaction] = {}
+        self._flows = FlowUsers()
         self._legs: dict[str, Leg] = {}
+        """Legs whose story is not told yet."""
         self._dialogs: dict[DialogId, Leg] = {}
-        self._unacknowledged: dict[tuple[str, str], Leg] = {}
+        self._callers: dict[tuple[str, str], Leg] = {}
+        """Legs that a peer made, by its Call-ID and From tag."""
         self._events: list[SipEvent] = []
 
     @property
@@ -91,99 +99,101 @@ class SipStack:
 
     def _count_error(self, part: str) -> None:
         errors = self.wire.counters.parse_errors
-        key = part if part in errors or len(errors) < 64 else "other"
+        key = part if part in errors or len(errors) < _MAX_ERROR_KINDS else "other"
         errors[key] = errors.get(key, 0) + 1
 
     def _receive_response(self, response: Response, now: float) -> None:
+        branch, _ = response.via_key
         method = response.cseq.method
-        transaction = self._clients.get((response.via.branch, method))
-        if transaction is not None and len(response.raw("Via")) == 1:
-            self.wire.count_response(response, method)
-            _ = response.to_tag, response.from_tag, response.call_id
-            transaction.receive(response, now)
+        transaction = self._clients.get((branch, method))
+        if transaction is None or len(response.raw("Via")) != 1:
+            return
+        self.wire.count_response(response, method)
+        _ = response.to_tag
+        if method == "INVITE" and 200 <= response.status < 300:
+            _ = response.contacts, Routes.recorded(response)
+        transaction.receive(response, now)
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
         received = self.wire.counters.requests_received
         method = known(request.method)
         received[method] = received.get(method, 0) + 1
+        if request.version != "2.0":
+            self._answer_once(request, flow, Fault(505))
+            return
         try:
-            fault = self._fault_of(request)
+            fault = fault_of(request, self.wire.config.supported)
             key = server_key(request)
         except SipSyntaxError as error:
             self._count_error(error.part)
-            if request.method != "ACK" and request.raw("Via"):
-                self.wire.respond(request, flow, 400, reason=f"Bad {error.part}")
+            self._answer_once(request, flow, Fault(400, f"Bad {error.part}"))
             return
-        if request.method == "ACK":
-            if not fault:
-                self._on_ack(request, key, now)
-            return
-        if request.method == "CANCEL":
+        if method == "ACK":
+            self._on_ack(request, key, now)
+        elif fault is not None and fault.status == 400:
+            self._answer_once(request, flow, fault)
+        elif method == "CANCEL":
             self._on_cancel(request, key, flow, now)
-            return
-        known_transaction = self._servers.get(key)
-        if known_transaction is not None:
+        elif key in self._servers:
             self.wire.counters.retransmissions += 1
-            known_transaction.receive_again()
-            return
-        if len(self._servers) >= self.wire.config.max_transactions:
-            self.wire.respond(request, flow, 503, headers=[("Retry-After", "5")])
-            return
-        transaction = self._open(key, request, flow)
-        if fault:
-            transaction.respond(fault[0], now, headers=fault[1])
+            self._servers[key].receive_again()
         else:
-            self._dispatch(transaction, now)
+            self._on_new(request, key, flow, fault, now)
 
-    def _fault_of(self, request: Request) -> tuple[int, list[Header]] | None:
-        """What is wrong with a request that can be answered (section 8.2). Raises SipSyntaxError."""
-        cseq = request.cseq
-        _ = request.via, request.call_id, request.from_tag, request.to_tag
-        if request.version != "2.0":
-            return 505, []
-        if cseq.method != request.method or (
-            not request.from_.tag and request.method == "INVITE" and request.to_tag
-        ):
-            return 400, []
-        if request.method in ("ACK", "CANCEL"):
-            return None
-        if request.method == "INVITE" and request.max_forwards == 0:
-            return 483, []
-        wanted = {tag.lower() for tag in request.values("Require")} - self.wire.config.supported
-        if wanted:
-            return 420, [("Unsupported", ", ".join(sorted(wanted)))]
-        if request.uri.scheme not in ("sip", "sips", "tel"):
-            return 416, []
-        return None
+    def _answer_once(self, request: Request, flow: Flow, fault: Fault) -> None:
+        """Answer without a transaction (section 8.2.7): the same request again gets the same answer."""
+        if request.method != "ACK" and request.raw("Via"):
+            copied = response_headers(request, flow, self.wire.stable_tag(request))
+            self.wire.respond(
+                request, flow, fault.status, copied=copied, reason=fault.reason, headers=fault.headers
+            )
 
-    def _open(self, key: ServerKey, request: Request, flow: Flow) -> ServerTransaction:
+    def _on_new(self, request: Request, key: ServerKey, flow: Flow, fault: Fault | None, now: float) -> None:
+        to_tag = request.to_tag
+        leg = self._dialogs.get((request.call_id, to_tag, request.from_tag)) if to_tag else None
+        # Calls that go on are served for longer than what is new.
+        limit = self.wire.config.max_transactions * (2 if leg is not None else 1)
+        if len(self._servers) >= limit:
+            self._answer_once(request, flow, Fault(503, headers=_BUSY))
+            return
         transaction = ServerTransaction(self.wire, key, request, flow, self._forget_server)
         self._servers[key] = transaction
-        self._named[transaction.name] = transaction
-        return transaction
+        self._flows.add(transaction)
+        if fault is not None:
+            transaction.respond(fault.status, now, reason=fault.reason, headers=fault.headers)
+        elif leg is not None:
+            leg.on_request(transaction, now)
+        elif to_tag and request.method != "REGISTER":
+            transaction.respond(481, now)
+        elif self._is_merged(transaction):
+            transaction.respond(482, now)
+        elif request.method == "INVITE":
+            self._on_invite(transaction, now)
+        else:
+            self._on_outside_dialogs(transaction, now)
+
+    def _is_merged(self, transaction: ServerTransaction) -> bool:
+        """Whether the same request came another way (section 8.2.2.2).
+
+        Not for REGISTER: some phones start their Call-ID and CSeq anew each time they are switched on.
+        """
+        if transaction.request.method == "REGISTER":
+            return False
+        return self._merged.setdefault(_merge_key(transaction.request), transaction.key) != transaction.key
 
     def _forget_server(self, transaction: ServerTransaction) -> None:
         self._servers.pop(transaction.key, None)
-        self._named.pop(transaction.name, None)
+        self._asked.pop(transaction.name, None)
+        self._flows.remove(transaction)
         merge = _merge_key(transaction.request)
         if self._merged.get(merge) == transaction.key:
             del self._merged[merge]
 
-    def _dispatch(self, transaction: ServerTransaction, now: float) -> None:
+    def _on_outside_dialogs(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
-        if request.to_tag:
-            leg = self._dialogs.get((request.call_id, request.to_tag, request.from_tag))
-            if leg is not None:
-                leg.on_request(transaction, now)
-            elif request.method in ("REGISTER", "OPTIONS"):
-                self._events.append(RequestReceived(transaction.name, request, transaction.flow))
-            else:
-                transaction.respond(481, now)
-        elif self._merged.setdefault(_merge_key(request), transaction.key) != transaction.key:
-            transaction.respond(482, now)  # section 8.2.2.2: the same request came another way
-        elif request.method == "INVITE":
-            self._on_invite(transaction, now)
-        elif request.method in _OUTSIDE_DIALOGS:
+        if request.method in _OUTSIDE_DIALOGS:
+            self._asked[transaction.name] = transaction
+            transaction.expect_answer(now)
             self._events.append(RequestReceived(transaction.name, request, transaction.flow))
         elif request.method in _ONLY_IN_DIALOGS:
             transaction.respond(481, now)
@@ -191,13 +201,10 @@ class SipStack:
             transaction.respond(501, now, headers=[("Allow", ALLOW)])
 
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
-        request = transaction.request
         if len(self._legs) >= self.wire.config.max_legs:
-            transaction.respond(503, now, headers=[("Retry-After", "5")])
+            transaction.respond(503, now, headers=_BUSY)
             return
-        if request.body and request.content_type != "application/sdp":
-            transaction.respond(415, now, headers=[("Accept", "application/sdp")])
-            return
+        request = transaction.request
         try:
             dialog = dialog_of_invite(self.wire, transaction)
         except SipSyntaxError as error:
@@ -205,12 +212,10 @@ class SipStack:
             transaction.respond(400, now, reason=f"Bad {error.part}")
             return
         transaction.respond(100, now)
-        leg = Leg(self, self.wire.token(), dialog, Stage.RINGING)
-        leg.take_invite(transaction)
+        leg = Leg(self, transaction.name, dialog, transaction)
         self._legs[leg.name] = leg
         self.bind(leg)
-        # A sloppy phone's ACK may carry any To tag: it is known by what it cannot get wrong.
-        self._unacknowledged[dialog.call_id, dialog.remote_tag] = leg
+        self._callers[dialog.call_id, dialog.remote_tag] = leg
         self._events.append(InviteReceived(leg.name, request, transaction.flow, request.body or None))
 
     def _on_ack(self, request: Request, key: ServerKey, now: float) -> None:
@@ -219,36 +224,32 @@ class SipStack:
             transaction.acknowledge(now)
         leg = self._dialogs.get((request.call_id, request.to_tag, request.from_tag))
         if leg is None:
-            leg = self._unacknowledged.get((request.call_id, request.from_tag))
+            # A sloppy phone's ACK carries any To tag: it is known by what it cannot get wrong.
+            leg = self._callers.get((request.call_id, request.from_tag))
         if leg is not None:
             leg.on_ack(request, now)
 
     def _on_cancel(self, request: Request, key: ServerKey, flow: Flow, now: float) -> None:
         invite = self._servers.get(key)
         if invite is None:
-            self.wire.respond(request, flow, 481, to_tag=self.wire.token())
+            self._answer_once(request, flow, Fault(481))
             return
-        self.wire.respond(request, flow, 200, to_tag=invite.to_tag)
-        leg = self._dialogs.get((request.call_id, invite.to_tag, request.from_tag))
+        our_tag = invite.request.to_tag or invite.to_tag
+        self.wire.respond(request, flow, 200, copied=response_headers(request, flow, our_tag))
+        leg = self._dialogs.get((request.call_id, our_tag, request.from_tag))
         if leg is not None:
-            leg.on_cancel(request.reason_header, now)
+            leg.on_cancel(invite, request.reason_header, now)
 
     def flow_failed(self, flow: Flow, now: float) -> None:
-        """A connection broke, or bytes could not be sent to a peer."""
-        for transaction in [t for t in self._clients.values() if t.flow == flow]:
-            transaction.fail(now)
-        if flow.transport != "udp":
-            for leg in [leg for leg in self._legs.values() if leg.dialog.flow == flow]:
-                leg.on_flow_failed()
+        """A connection broke, or bytes could not be sent to a peer.
+
+        What is under way on the flow fails; an answered call goes on, for its audio may well be fine.
+        """
+        self._flows.fail(flow, now)
 
     def flow_opened(self, wanted: Flow, opened: Flow) -> None:
         """An outgoing connection that was asked for is now open."""
-        for transaction in self._clients.values():
-            if transaction.flow == wanted:
-                transaction.flow = opened
-        for leg in self._legs.values():
-            if leg.dialog.flow == wanted:
-                leg.dialog.flow = opened
+        self._flows.move(wanted, opened)
 
     # What the owner wants. A leg that is over, or that never was, hears nothing: races are ordinary.
 
@@ -265,8 +266,13 @@ class SipStack:
         headers: Sequence[Header] = (),
         now: float,
     ) -> None:
-        """Call somebody. Over the limit the leg ends at once, as 503 by us."""
-        if leg in self._legs or len(self._legs) >= self.wire.config.max_legs:
+        """Call somebody. Over the limit the leg ends at once, as 503 by us.
+
+        Raises ValueError for the name of a leg that is not over.
+        """
+        if leg in self._legs:
+            raise ValueError(f"leg {leg!r} is in use")
+        if len(self._legs) >= self.wire.config.max_legs:
             self._events.append(LegEnded(leg, "local", 503))
             return
         tag = self.wire.token()
@@ -280,7 +286,7 @@ class SipStack:
             target=str(uri),
             contact=self.wire.contact(flow, contact_user),
         )
-        made = Leg(self, leg, dialog, Stage.CALLING)
+        made = Leg(self, leg, dialog)
         self._legs[leg] = made
         agent = ("User-Agent", self.wire.config.user_agent)
         made.start(str(uri), (agent, *headers), sdp, now)
@@ -326,7 +332,7 @@ class SipStack:
         body: bytes = b"",
     ) -> None:
         """Answer a request outside of dialogs."""
-        if found := self._named.get(transaction):
+        if found := self._asked.get(transaction):
             found.respond(status, now, reason=reason, headers=headers, body=body)
 
     # What legs need.
@@ -338,6 +344,7 @@ class SipStack:
         self,
         method: str,
         uri: str,
+        number: int,
         headers: Sequence[Header],
         body: bytes,
         flow: Flow,
@@ -348,24 +355,31 @@ class SipStack:
     ) -> ClientTransaction:
         """Send a request and follow it to its end."""
         transaction = ClientTransaction(
-            self.wire, method, uri, headers, body, flow, owner, self._forget_client, branch=branch
+            self.wire, method, uri, number, headers, body, flow, owner, self._forget_client, branch=branch
         )
         self._clients[transaction.key] = transaction
+        self._flows.add(transaction)
         transaction.start(now)
         return transaction
 
     def _forget_client(self, transaction: ClientTransaction) -> None:
         self._clients.pop(transaction.key, None)
+        self._flows.remove(transaction)
 
     def bind(self, leg: Leg) -> None:
+        """The leg's dialog is known now."""
         self._dialogs[leg.dialog.id] = leg
 
-    def release(self, leg: Leg) -> None:
-        self._legs.pop(leg.name, None)
+    def unbind(self, leg: Leg) -> None:
+        """The leg's dialog is no more."""
         self._dialogs.pop(leg.dialog.id, None)
-        key = (leg.dialog.call_id, leg.dialog.remote_tag)
-        if self._unacknowledged.get(key) is leg:
-            del self._unacknowledged[key]
+        caller = (leg.dialog.call_id, leg.dialog.remote_tag)
+        if self._callers.get(caller) is leg:
+            del self._callers[caller]
+
+    def release(self, leg: Leg) -> None:
+        """The leg's story is told."""
+        self._legs.pop(leg.name, None)
 
 
 def _merge_key(request: Request) -> _MergeKey:

@@ -1,4 +1,7 @@
-"""The four transactions of RFC 3261 section 17, with the Accepted states of RFC 6026."""
+"""The four transactions of RFC 3261 section 17, with the Accepted states of RFC 6026.
+
+A transaction has at most two timers: one that repeats what was sent, and one that ends its state.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Literal, Protocol
 from acd.sip.core.events import Flow
 from acd.sip.core.message import Header, Request, Response, write
 from acd.sip.core.timers import Timer
-from acd.sip.core.wire import Wire
+from acd.sip.core.wire import Wire, response_headers
 
 COOKIE = "z9hG4bK"
 
@@ -17,6 +20,10 @@ ServerKey = tuple[str, str, str, int, str]
 """Branch, sent-by, Call-ID, CSeq number, method. The number is there for phones that use one branch twice."""
 ClientKey = tuple[str, str]
 """Branch and method."""
+Lost = Literal["timeout", "transport"]
+
+_COPIED_TO_ACK = frozenset(("Via", "Route", "From", "Call-ID", "Max-Forwards"))
+_LEAST_TIMER_D = 32.0
 
 
 class Phase(Enum):
@@ -28,21 +35,66 @@ class Phase(Enum):
     TERMINATED = "terminated"
 
 
+_UNANSWERED = (Phase.TRYING, Phase.PROCEEDING)
+
+
 def server_key(request: Request) -> ServerKey:
     """What makes two requests the same (section 17.2.3). An ACK and a CANCEL find their INVITE."""
-    via = request.via
-    branch = via.branch
-    if not branch.startswith(COOKIE):
-        # RFC 2543: no branch to rely on; the rest of the key and the tags have to do.
-        branch = f"{request.uri_text}|{request.from_tag}|{via.branch}"
+    branch, sent_by = request.via_key
+    if len(branch) <= len(COOKIE) or not branch.startswith(COOKIE):
+        # RFC 2543: no branch to rely on; the rest of the key and the From tag have to do.
+        branch = f"{request.from_tag}|{branch}"
     method = "INVITE" if request.method in ("ACK", "CANCEL") else request.method
-    return branch, via.sent_by, request.call_id, request.cseq.number, method
+    return branch, sent_by, request.call_id, request.cseq.number, method
 
 
-class ServerTransaction:
+class _Timed:
+    """What all transactions share: their way out, their two timers, and how they leave."""
+
+    __slots__ = ("_ending", "_repeating", "_wire", "flow", "phase")
+
+    def __init__(self, wire: Wire, flow: Flow) -> None:
+        self.flow = flow
+        self.phase = Phase.TRYING
+        self._wire = wire
+        self._repeating: Timer | None = None
+        self._ending: Timer | None = None
+
+    @property
+    def _is_datagram(self) -> bool:
+        return self.flow.transport == "udp"
+
+    def _end_at(self, due: float, action: Callable[[float], None]) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = self._wire.timers.set(due, action)
+
+    def _repeat(self, data: bytes, now: float, interval: float, longest: float) -> None:
+        """Send `data` again and again, at doubling intervals."""
+
+        def again(then: float) -> None:
+            self._wire.send(self.flow, data)
+            self._wire.counters.retransmissions += 1
+            self._repeat(data, then, min(interval * 2, longest), longest)
+
+        self._repeating = self._wire.timers.set(now + interval, again)
+
+    def _stop_repeating(self) -> None:
+        if self._repeating is not None:
+            self._repeating.cancel()
+            self._repeating = None
+
+    def _stop_timers(self) -> None:
+        self._stop_repeating()
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+
+
+class ServerTransaction(_Timed):
     """A request of the peer until its last retransmission is out of the way."""
 
-    __slots__ = ("_final", "_forget", "_timers", "_wire", "flow", "key", "name", "phase", "request", "to_tag")
+    __slots__ = ("_copied", "_forget", "_last", "key", "name", "on_lost", "request", "to_tag")
 
     def __init__(
         self,
@@ -52,16 +104,16 @@ class ServerTransaction:
         flow: Flow,
         forget: Callable[[ServerTransaction], None],
     ) -> None:
+        super().__init__(wire, flow)
         self.key = key
         self.request = request
-        self.flow = flow
         self.name = wire.token()
         self.to_tag = wire.token()
-        self.phase = Phase.TRYING
-        self._wire = wire
+        self.on_lost: Callable[[float], None] | None = None
+        """Called where the flow breaks before the final response."""
         self._forget = forget
-        self._final = b""
-        self._timers: list[Timer] = []
+        self._last = b""
+        self._copied: list[Header] | None = None
 
     @property
     def is_invite(self) -> bool:
@@ -70,102 +122,85 @@ class ServerTransaction:
     @property
     def is_answered(self) -> bool:
         """Whether a final response was sent."""
-        return self.phase not in (Phase.TRYING, Phase.PROCEEDING)
+        return self.phase not in _UNANSWERED
+
+    def expect_answer(self, now: float) -> None:
+        """Forget a request other than INVITE that nobody answers: by then (timer F) the peer has as well."""
+        if not self.is_answered:
+            self._end_at(now + self._wire.config.patience, self._end)
 
     def respond(
         self, status: int, now: float, *, reason: str = "", headers: Sequence[Header] = (), body: bytes = b""
     ) -> bytes:
-        """Send a response; after a final one, nothing more is sent."""
+        """Send a response, and return its bytes; after a final one, nothing more is sent."""
         if self.is_answered:
             return b""
-        data = self._wire.respond(
-            self.request,
-            self.flow,
-            status,
-            to_tag=self.to_tag if status > 100 else "",
-            reason=reason,
-            headers=headers,
-            body=body,
+        if self._copied is None:
+            self._copied = response_headers(self.request, self.flow, self.to_tag)
+        self._last = data = self._wire.respond(
+            self.request, self.flow, status, copied=self._copied, reason=reason, headers=headers, body=body
         )
-        self._final = data
+        config = self._wire.config
         if status < 200:
             self.phase = Phase.PROCEEDING
-        elif self.is_invite and status < 300:
+        elif not self.is_invite:
+            self.phase = Phase.COMPLETED
+            self._end_at(now + (config.patience if self._is_datagram else 0.0), self._end)  # Timer J
+        elif status < 300:
             self.phase = Phase.ACCEPTED
-            self._end_at(now + self._wire.config.patience)  # Timer L; the leg repeats the 2xx
-        elif self.is_invite:
-            self._complete_invite(now)
+            self._end_at(now + config.patience, self._end)  # Timer L; the leg repeats the 2xx
         else:
             self.phase = Phase.COMPLETED
-            self._end_at(now + (self._wire.config.patience if self._is_datagram else 0.0))  # Timer J
+            self._end_at(now + config.patience, self._end)  # Timer H
+            if self._is_datagram:
+                self._repeat(data, now, config.t1, config.t2)  # Timer G
         return data
-
-    def _complete_invite(self, now: float) -> None:
-        self.phase = Phase.COMPLETED
-        self._end_at(now + self._wire.config.patience)  # Timer H
-        if self._is_datagram:
-            self._repeat_at(now, self._wire.config.t1)  # Timer G
-
-    def _repeat_at(self, now: float, interval: float) -> None:
-        def repeat(then: float) -> None:
-            if self.phase is Phase.COMPLETED:
-                self._wire.send(self.flow, self._final)
-                self._wire.counters.retransmissions += 1
-                self._repeat_at(then, min(interval * 2, self._wire.config.t2))
-
-        self._timers.append(self._wire.timers.set(now + interval, repeat))
 
     def receive_again(self) -> None:
         """A retransmission of the request: say again what was said last, but never a 2xx to INVITE."""
-        if self._final and self.phase in (Phase.PROCEEDING, Phase.COMPLETED):
-            self._wire.send(self.flow, self._final)
+        if self._last and self.phase in (Phase.PROCEEDING, Phase.COMPLETED):
+            self._wire.send(self.flow, self._last)
 
     def acknowledge(self, now: float) -> None:
         """The ACK to a final failure arrived."""
-        if self.phase is Phase.COMPLETED:
+        if self.is_invite and self.phase is Phase.COMPLETED:
             self.phase = Phase.CONFIRMED
-            self._stop_timers()
-            self._end_at(now + (self._wire.config.t4 if self._is_datagram else 0.0))  # Timer I
+            self._stop_repeating()
+            self._end_at(now + (self._wire.config.t4 if self._is_datagram else 0.0), self._end)  # Timer I
 
-    @property
-    def _is_datagram(self) -> bool:
-        return self.flow.transport == "udp"
-
-    def _end_at(self, due: float) -> None:
-        self._timers.append(self._wire.timers.set(due, self._end))
+    def fail(self, now: float) -> None:
+        """Its flow broke: nothing can be answered any more."""
+        unanswered = not self.is_answered
+        self._end(now)
+        if unanswered and self.on_lost is not None:
+            self.on_lost(now)
 
     def _end(self, now: float) -> None:
         self.phase = Phase.TERMINATED
         self._stop_timers()
         self._forget(self)
 
-    def _stop_timers(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-
 
 class ClientOwner(Protocol):
     """Who sent the request."""
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        """A provisional or final response; a 2xx to INVITE comes once for each copy that arrives."""
+        """A provisional or final response; a 2xx to INVITE comes once for each phone that sent one."""
 
-    def on_no_response(
-        self, transaction: ClientTransaction, why: Literal["timeout", "transport"], now: float
-    ) -> None: ...
+    def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None: ...
 
 
-class ClientTransaction:
+class ClientTransaction(_Timed):
     """A request of ours until its final response is dealt with."""
 
-    __slots__ = ("_forget", "_sent", "_timers", "_wire", "branch", "flow", "owner", "phase", "request")
+    __slots__ = ("_acks", "_forget", "_sent", "body", "branch", "headers", "method", "number", "owner", "uri")
 
     def __init__(
         self,
         wire: Wire,
         method: str,
         uri: str,
+        number: int,
         headers: Sequence[Header],
         body: bytes,
         flow: Flow,
@@ -174,107 +209,105 @@ class ClientTransaction:
         *,
         branch: str = "",
     ) -> None:
+        super().__init__(wire, flow)
         self.branch = branch or COOKIE + wire.token()
-        self.request = Request(method, uri, [wire.via(flow, self.branch), *headers], body)
-        self.flow = flow
+        self.method = method
+        self.uri = uri
+        self.number = number
+        self.headers = (wire.via(flow, self.branch), *headers, ("CSeq", f"{number} {method}"))
+        self.body = body
         self.owner = owner
-        self.phase = Phase.TRYING
-        self._wire = wire
         self._forget = forget
-        self._sent = self.request.to_bytes()
-        self._timers: list[Timer] = []
+        self._sent = write(f"{method} {uri} SIP/2.0", self.headers, body)
+        self._acks: dict[str, bytes] = {}
 
     @property
     def key(self) -> ClientKey:
-        return self.branch, self.request.method
+        return self.branch, self.method
 
     @property
     def is_invite(self) -> bool:
-        return self.request.method == "INVITE"
+        return self.method == "INVITE"
 
     def start(self, now: float) -> None:
         config = self._wire.config
         self._wire.send(self.flow, self._sent)
-        self._timers.append(self._wire.timers.set(now + config.patience, self._time_out))  # Timers B, F
-        if self.flow.transport == "udp":
-            self._repeat_at(now, config.t1)  # Timers A, E
-
-    def _repeat_at(self, now: float, interval: float) -> None:
-        def repeat(then: float) -> None:
-            if self.phase is Phase.TRYING or (self.phase is Phase.PROCEEDING and not self.is_invite):
-                self._wire.send(self.flow, self._sent)
-                self._wire.counters.retransmissions += 1
-                longest = self._wire.config.patience if self.is_invite else self._wire.config.t2
-                self._repeat_at(then, min(interval * 2, longest))
-
-        self._timers.append(self._wire.timers.set(now + interval, repeat))
+        self._end_at(now + config.patience, self._time_out)  # Timers B, F
+        if self._is_datagram:
+            longest = config.patience if self.is_invite else config.t2
+            self._repeat(self._sent, now, config.t1, longest)  # Timers A, E
 
     def receive(self, response: Response, now: float) -> None:
         if self.phase is Phase.COMPLETED:
             if self.is_invite and response.status >= 300:
-                self._acknowledge(response)
-            return
-        if self.phase is Phase.ACCEPTED:
-            if response.status < 300:
-                self.owner.on_response(self, response, now)
-            return
-        if response.status < 200:
-            if self.phase is Phase.TRYING and self.is_invite:
-                self._stop_timers()  # An INVITE that got through waits as long as its owner likes.
+                self._acknowledge_failure(response)
+        elif self.phase is Phase.ACCEPTED:
+            if 200 <= response.status < 300:
+                self._receive_2xx(response, now)
+        elif response.status < 200:
+            if self.is_invite:
+                self._stop_repeating()
+                if self.phase is Phase.TRYING and self._ending is not None:
+                    self._ending.cancel()  # An INVITE that got through waits as long as its owner likes.
             self.phase = Phase.PROCEEDING
+            self.owner.on_response(self, response, now)
         else:
             self._complete(response, now)
-        self.owner.on_response(self, response, now)
 
     def _complete(self, response: Response, now: float) -> None:
-        self._stop_timers()
-        config, is_datagram = self._wire.config, self.flow.transport == "udp"
+        self._stop_repeating()
+        config = self._wire.config
         if self.is_invite and response.status < 300:
             self.phase = Phase.ACCEPTED
-            self._end_at(now + config.patience)  # Timer M
+            self._end_at(now + config.patience, self._end)  # Timer M
+            self._receive_2xx(response, now)
             return
         self.phase = Phase.COMPLETED
+        rest = config.t4  # Timer K
         if self.is_invite:
-            self._acknowledge(response)
-            self._end_at(now + (max(32.0, config.patience) if is_datagram else 0.0))  # Timer D
-        else:
-            self._end_at(now + (config.t4 if is_datagram else 0.0))  # Timer K
+            self._acknowledge_failure(response)
+            rest = max(_LEAST_TIMER_D, config.patience)
+        self._end_at(now + (rest if self._is_datagram else 0.0), self._end)
+        self.owner.on_response(self, response, now)
 
-    def _acknowledge(self, response: Response) -> None:
+    def _receive_2xx(self, response: Response, now: float) -> None:
+        ack = self._acks.get(response.to_tag)
+        if ack is not None:
+            self._wire.send(self.flow, ack)
+        elif len(self._acks) < self._wire.config.max_forks:
+            self.owner.on_response(self, response, now)
+
+    def acknowledge(self, to_tag: str, ack: bytes) -> None:
+        """Send the owner's ACK to a 2xx, now and whenever that 2xx comes again (section 13.2.2.4)."""
+        self._acks[to_tag] = ack
+        self._wire.send(self.flow, ack)
+
+    def _acknowledge_failure(self, response: Response) -> None:
         """The ACK to a failure belongs to the transaction (section 17.1.1.3)."""
-        copied = [
-            (name, value)
-            for name, value in self.request.headers
-            if name in ("Via", "Route", "From", "Call-ID", "Max-Forwards")
-        ]
-        headers = (*copied, ("To", response.header("To") or ""), ("CSeq", f"{self.request.cseq.number} ACK"))
-        self._wire.send(self.flow, write(f"ACK {self.request.uri_text} SIP/2.0", headers))
+        copied = [(name, value) for name, value in self.headers if name in _COPIED_TO_ACK]
+        headers = (*copied, ("To", response.header("To") or ""), ("CSeq", f"{self.number} ACK"))
+        self._wire.send(self.flow, write(f"ACK {self.uri} SIP/2.0", headers))
 
     def give_up_at(self, due: float) -> None:
         """End as timed out where no final response has come by then."""
-        self._timers.append(self._wire.timers.set(due, self._time_out))
+        if self.phase in _UNANSWERED:
+            self._end_at(due, self._time_out)
 
     def _time_out(self, now: float) -> None:
         self._finish("timeout", now)
 
     def fail(self, now: float) -> None:
         """Its flow broke."""
-        if self.phase in (Phase.TRYING, Phase.PROCEEDING):
+        if self.phase in _UNANSWERED:
             self._finish("transport", now)
+        else:
+            self._end(now)
 
-    def _finish(self, why: Literal["timeout", "transport"], now: float) -> None:
+    def _finish(self, why: Lost, now: float) -> None:
         self._end(now)
         self.owner.on_no_response(self, why, now)
-
-    def _end_at(self, due: float) -> None:
-        self._timers.append(self._wire.timers.set(due, self._end))
 
     def _end(self, now: float) -> None:
         self.phase = Phase.TERMINATED
         self._stop_timers()
         self._forget(self)
-
-    def _stop_timers(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()

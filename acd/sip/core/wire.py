@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from acd.sip.core.events import Flow
-from acd.sip.core.grammar import SipSyntaxError, split_list
+from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header, Request, Response, write
 from acd.sip.core.timers import Timers
 from acd.sip.core.uri import format_host
@@ -86,6 +87,8 @@ class StackConfig:
     max_transactions: int = 100_000
     max_ring_seconds: float = 600.0
     """How long an INVITE of ours may stay unanswered before it is cancelled as timed out."""
+    max_forks: int = 16
+    """Phones behind a proxy that may answer one INVITE of ours; one is kept, the others are hung up."""
     supported: frozenset[str] = frozenset()
     """Option tags that may stand in Require (RFC 3261 section 20.32)."""
 
@@ -106,6 +109,11 @@ class SipCounters:
     retransmissions: int = 0
 
 
+def is_known(method: str) -> bool:
+    """Whether a method is one that some RFC defines."""
+    return method in _KNOWN_METHODS
+
+
 def known(method: str) -> str:
     """A method as a label of bounded variety."""
     return method if method in _KNOWN_METHODS else "OTHER"
@@ -120,6 +128,7 @@ class Wire:
         self.timers = Timers()
         self.counters = SipCounters()
         self.outgoing: list[tuple[Flow, bytes]] = []
+        self._tag_key = token().encode()[:64]
 
     def send(self, flow: Flow, data: bytes) -> None:
         self.outgoing.append((flow, data))
@@ -130,15 +139,18 @@ class Wire:
         flow: Flow,
         status: int,
         *,
-        to_tag: str = "",
+        copied: Sequence[Header] | None = None,
         reason: str = "",
         headers: Sequence[Header] = (),
         body: bytes = b"",
     ) -> bytes:
-        """Send a response back over the request's flow (RFC 3261 section 18.2.2, RFC 3581); its bytes."""
+        """Send a response back over the request's flow (RFC 3261 section 18.2.2, RFC 3581); its bytes.
+
+        `copied` saves computing `response_headers` again where several responses are sent.
+        """
         data = write(
             f"SIP/2.0 {status} {reason or REASONS.get(status, 'Unknown')}",
-            (*response_headers(request, flow, to_tag), ("Server", self.config.user_agent), *headers),
+            (*(copied or response_headers(request, flow)), ("Server", self.config.user_agent), *headers),
             body,
         )
         key = (known(request.method), status)
@@ -159,26 +171,33 @@ class Wire:
         at = f"{user}@" if user else ""
         return f"<sip:{at}{self.config.sent_by(flow)}{transport}>"
 
+    def stable_tag(self, request: Request) -> str:
+        """Our To tag where nothing is kept: the same for the same request, and not to be guessed."""
+        seed = "\n".join((*request.raw("Via")[:1], *request.raw("Call-ID")[:1], *request.raw("CSeq")[:1]))
+        data = seed.encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(data, key=self._tag_key, digest_size=8).hexdigest()
+
     def count_response(self, response: Response, method: str) -> None:
         received = self.counters.responses_received
         key = (known(method), response.status)
         received[key] = received.get(key, 0) + 1
 
 
-def response_headers(request: Request, flow: Flow, to_tag: str) -> list[Header]:
-    """What every response copies from its request (RFC 3261 section 8.2.6.2)."""
+def response_headers(request: Request, flow: Flow, to_tag: str = "") -> list[Header]:
+    """What a response copies from its request (RFC 3261 section 8.2.6.2); our tag where it has none."""
     vias = request.raw("Via")
-    headers: list[Header] = [("Via", _stamped(vias[0], flow))] if vias else []
-    headers += [("Via", via) for via in vias[1:]]
     to = request.header("To") or ""
     if to_tag and not _has_tag(request):
         to = f"{to};tag={to_tag}"
-    headers += [
+    headers: list[Header] = [("Via", via) for via in vias]
+    if vias:
+        headers[0] = ("Via", _stamped(vias[0], flow))
+    headers += (
         ("From", request.header("From") or ""),
         ("To", to),
         ("Call-ID", request.header("Call-ID") or ""),
         ("CSeq", request.header("CSeq") or ""),
-    ]
+    )
     return headers
 
 
@@ -191,16 +210,15 @@ def _has_tag(request: Request) -> bool:
 
 def _stamped(line: str, flow: Flow) -> str:
     """The topmost Via with where the request really came from (section 18.2.1, RFC 3581 section 4)."""
-    try:
-        values = split_list(line, "via") if "," in line else [line]
-    except SipSyntaxError:
-        return line
+    top, comma, rest = line.partition(",")
     host, port = flow.remote
-    kept = [
-        part
-        for part in values[0].split(";")
-        if part.split("=")[0].strip().lower() not in ("received", "rport")
-    ]
-    asked = len(kept) != len(values[0].split(";")) and "rport" in values[0].lower()
-    stamped = ";".join(kept) + f";received={host}" + (f";rport={port}" if asked else "")
-    return ", ".join((stamped, *values[1:]))
+    kept: list[str] = []
+    asked = False
+    for part in top.split(";"):
+        name = part.partition("=")[0].strip(" \t").lower()
+        if name == "rport":
+            asked = True
+        elif name != "received":
+            kept.append(part)
+    stamped = f"{';'.join(kept)};received={host}" + (f";rport={port}" if asked else "")
+    return f"{stamped}{comma}{rest}"

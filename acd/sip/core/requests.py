@@ -1,0 +1,96 @@
+"""What a leg sends within its dialog, and what it needs of its stack for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from acd.sip.core.dialog import Dialog
+from acd.sip.core.events import Flow, SipEvent
+from acd.sip.core.grammar import plain
+from acd.sip.core.message import Header, Response, write
+from acd.sip.core.transaction import COOKIE, ClientOwner, ClientTransaction, Lost
+from acd.sip.core.wire import Wire
+
+SDP: Header = ("Content-Type", "application/sdp")
+
+
+class Hub(Protocol):
+    """The stack, as legs see it."""
+
+    wire: Wire
+
+    def emit(self, event: SipEvent) -> None: ...
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        number: int,
+        headers: Sequence[Header],
+        body: bytes,
+        flow: Flow,
+        owner: ClientOwner,
+        now: float,
+        *,
+        branch: str = "",
+    ) -> ClientTransaction:
+        """Send a request and follow it to its end."""
+        ...
+
+
+class Farewell:
+    """Sends a request whose answer changes nothing (BYE, CANCEL); tells when it is through."""
+
+    __slots__ = ("_on_done",)
+
+    def __init__(self, on_done: Callable[[], None] | None = None) -> None:
+        self._on_done = on_done
+
+    def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
+        if response.status >= 200:
+            self._done()
+
+    def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
+        self._done()
+
+    def _done(self) -> None:
+        if self._on_done is not None:
+            self._on_done()
+
+
+def send_within(
+    hub: Hub,
+    dialog: Dialog,
+    method: str,
+    owner: ClientOwner,
+    now: float,
+    *,
+    headers: Sequence[Header] = (),
+    body: bytes = b"",
+) -> ClientTransaction:
+    """Send the next request of a dialog."""
+    dialog.local_cseq += 1
+    uri, routes = dialog.request_line()
+    all_headers = [*routes, *dialog.headers(), *headers]
+    return hub.request(method, uri, dialog.local_cseq, all_headers, body, dialog.flow, owner, now)
+
+
+def send_bye(
+    hub: Hub, dialog: Dialog, now: float, *, reason: str = "", on_done: Callable[[], None] | None = None
+) -> None:
+    """End a dialog; `on_done` is called when the peer has answered or will not."""
+    send_within(hub, dialog, "BYE", Farewell(on_done), now, headers=reason_header(reason))
+
+
+def ack_of(wire: Wire, dialog: Dialog, number: int) -> bytes:
+    """The ACK to a 2xx: a request of its own, with a branch of its own (section 13.2.2.4)."""
+    uri, routes = dialog.request_line()
+    via = wire.via(dialog.flow, COOKIE + wire.token())
+    return write(f"ACK {uri} SIP/2.0", [via, *routes, *dialog.headers(), ("CSeq", f"{number} ACK")])
+
+
+def reason_header(reason: str) -> list[Header]:
+    """RFC 3326: why we end a leg, for the peer's log."""
+    text = plain(reason)[:64].replace("\\", "/").replace('"', "'")
+    return [("Reason", f'SIP;cause=200;text="{text}"')] if text else []
