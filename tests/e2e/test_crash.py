@@ -8,6 +8,9 @@ from tests.support.cast import BILLING, agents, caller, dial, phone
 from tests.support.net import eventually
 from tests.support.service import RunningService
 
+_WRITTEN_DOWN = 0.3
+"""Seconds after which a change of a call is certainly in the journal."""
+
 
 async def test_killed_service_comes_back_with_its_agents_and_a_record_for_each_lost_call(
     service: RunningService,
@@ -19,8 +22,7 @@ async def test_killed_service_comes_back_with_its_agents_and_a_record_for_each_l
             someone.user = number
             await dial(someone, BILLING)
             await service.call_reaches(number, state)
-        await asyncio.sleep(0.2)
-
+        await asyncio.sleep(_WRITTEN_DOWN)
         service.kill9()
         service.start()
 
@@ -58,6 +60,7 @@ async def test_three_crashes_in_a_row_leave_no_ghost(service: RunningService) ->
             someone.user = f"+3725550302{n}"
             await dial(someone, BILLING)
             await service.call_reaches(someone.user, "queued")
+            await asyncio.sleep(_WRITTEN_DOWN)
             service.kill9()
             service.start()
 
