@@ -17,6 +17,7 @@ _ANSWERED_WITHIN = 10.0
 _BEFORE_FIRST_DIGIT = 0.8
 _BETWEEN_DIGITS = 1.2
 _LONGEST_TALK = 300.0
+_WAIT_AFTER_STOP = 10.0
 
 
 class Plan(StrEnum):
@@ -89,6 +90,8 @@ class Callers:
         self._prefix = f"{prefix}{seed % 100:02d}"
         self._voice = tone_frames(CALLER_TONE)
         self._count = 0
+        self._closing_at = float("inf")
+        """When those who still wait lose patience."""
         self._threads: list[threading.Thread] = []
         self.phone = Phone(server, "caller", "", bind=bind, awaited_tone=AGENT_TONE)
 
@@ -98,6 +101,8 @@ class Callers:
         while not stop.is_set() and (most is None or self._count < most):
             self._place()
             stop.wait(self._chance.expovariate(calls_per_minute / 60.0))
+        if stop.is_set():
+            self._closing_at = time.monotonic() + _WAIT_AFTER_STOP
         for thread in self._threads:
             thread.join()
         time.sleep(0.3)  # the last BYE's answer
@@ -158,7 +163,7 @@ class Callers:
             return ending, 0.0, time.monotonic() - began
         self._press_menu(call, entry, chance)
         patience = chance.uniform(1.0, 6.0) if plan is Plan.LEAVE_EARLY else self._habits.patience_seconds
-        found = _first_of(call, patience)
+        found = self._first_of(call, patience)
         waited = time.monotonic() - began
         if found == "tone":
             return Ending.TALKED, waited, self._talk(call, chance)
@@ -186,13 +191,12 @@ class Callers:
             call.hangup()
         return time.monotonic() - began
 
-
-def _first_of(call: PhoneCall, patience: float) -> str:
-    """Which comes first: the agent's `tone`, the call `ended`, or the caller's `patience` running out."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if call.ear.tone.wait(0.1):
-            return "tone"
-        if call.ended.is_set():
-            return "ended"
-    return "patience"
+    def _first_of(self, call: PhoneCall, patience: float) -> str:
+        """Which comes first: the agent's `tone`, the call `ended`, or `patience` running out."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < min(deadline, self._closing_at):
+            if call.ear.tone.wait(0.1):
+                return "tone"
+            if call.ended.is_set():
+                return "ended"
+        return "patience"
