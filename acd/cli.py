@@ -1,4 +1,7 @@
-"""The `acd` command: one function a command, and one clear line for whatever an operator can mend."""
+"""The `acd` command: one function a command, and one clear line for whatever an operator can mend.
+
+Exit codes: 0 done, 1 it did not work, 2 the command line or the configuration is wrong.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,35 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import SQLAlchemyError
 
-from acd import app as service
-from acd import doctor as checks
 from acd.clock import SystemClock
 from acd.config import Settings, load_settings
 from acd.control.tokens import Role, TokenStore
 from acd.database import open_engine
-from acd.directory.check import find_warnings
-from acd.directory.diff import compare
-from acd.directory.loader import load_directory
-from acd.directory.store import DirectoryStore
-from acd.errors import AcdError
+from acd.errors import AcdError, ConfigError
 from acd.history.migrate import migrate
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+# What only one command needs is imported in it: half of the service would else be loaded to make a token.
 
 _T = TypeVar("_T")
 
 cli = typer.Typer(
-    help="An automatic call distributor for SIP.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="An automatic call distributor for SIP.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 token = typer.Typer(help="Tokens for the HTTP API.", no_args_is_help=True)
 cli.add_typer(token, name="token")
@@ -42,12 +48,20 @@ Config = Annotated[
 
 
 def main() -> None:
-    """Run the command line; AcdError and OSError end as one line and exit code 1."""
+    """Run the command line; what an operator can mend ends as a line for each problem, without a traceback."""
     try:
         cli()
+    except ConfigError as error:
+        _fail(str(error), 2)
     except (AcdError, OSError) as error:
-        sys.stderr.write(f"acd: {error}\n")
-        sys.exit(1)
+        _fail(str(error) or type(error).__name__, 1)
+    except SQLAlchemyError as error:
+        _fail(f"the database does not do it: {getattr(error, 'orig', None) or error}", 1)
+
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write("".join(f"acd: {line}\n" for line in text.splitlines()))
+    sys.exit(code)
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:
@@ -68,7 +82,10 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
 @cli.command()
 def serve(config: Config = None) -> None:
     """Run one node until SIGTERM or Ctrl-C, which let live calls end first."""
-    _run(service.serve(load_settings(config)))
+    settings = load_settings(config)
+    from acd.app import serve as run
+
+    _run(run(settings))
 
 
 @cli.command()
@@ -88,21 +105,27 @@ def _confirm(count: int) -> bool:
 
 
 async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool]) -> None:
-    flows = service.load_all_flows(settings, service.load_prompts(settings))
-    wanted = load_directory(file, list(flows))
+    from acd.app import load_all_flows, load_prompts
+    from acd.directory.check import find_warnings
+    from acd.directory.diff import compare
+    from acd.directory.loader import load_directory
+    from acd.directory.store import DirectoryStore
+
+    flows = load_all_flows(settings, load_prompts(settings))
+    content = load_directory(file, flows)
+    wanted = content.build(settings.sip.realm)
     async with _database(settings) as engine:
         store = DirectoryStore(engine, SystemClock())
         current = await store.load()
-        changes = compare(current, wanted.build(settings.sip.realm))
-        for line in (*map(str, changes), *(f"warning: {text}" for text in find_warnings(wanted))):
+        changes = compare(current, wanted)
+        for line in (*map(str, changes), *(f"warning: {text}" for text in find_warnings(content))):
             typer.echo(line)
         removed = sum(change.action == "remove" for change in changes)
         if removed and not confirm(removed):
             raise AcdError("nothing was changed")
-        revision = await store.apply(
-            wanted.build(settings.sip.realm), realm=settings.sip.realm, expected=current.revision
-        )
-    typer.echo(f"{len(changes)} changes; the directory is at revision {revision}")
+        revision = await store.apply(wanted, realm=settings.sip.realm, expected=current.revision)
+    counted = "1 change" if len(changes) == 1 else f"{len(changes)} changes"
+    typer.echo(f"{counted}; the directory is at revision {revision}")
 
 
 @token.command("create")
@@ -112,11 +135,8 @@ def token_create(
     config: Config = None,
 ) -> None:
     """Make a token; it is printed once, as the last word."""
-
-    async def create(tokens: TokenStore) -> str:
-        return await tokens.create(name, role)
-
-    typer.echo(f"token {name} ({role.value}): {_run(_with_tokens(load_settings(config), create))}")
+    plain = _run(_with_tokens(load_settings(config), lambda tokens: tokens.create(name, role)))
+    typer.echo(f"token {name} ({role.value}): {plain}")
 
 
 @token.command("revoke")
@@ -129,10 +149,14 @@ def token_revoke(name: Annotated[str, typer.Option("--name")], config: Config = 
 @token.command("list")
 def token_list(config: Config = None) -> None:
     """All tokens ever made, without their secrets."""
-    table = Table("name", "role", "in force")
+    table = Table("name", "role", "made", "revoked")
     for info in _run(_with_tokens(load_settings(config), lambda tokens: tokens.list())):
-        table.add_row(info.name, info.role.value, "no" if info.revoked_at else "yes")
+        table.add_row(info.name, info.role.value, _moment(info.created_at), _moment(info.revoked_at))
     Console().print(table)
+
+
+def _moment(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 async def _with_tokens(settings: Settings, use: Callable[[TokenStore], Awaitable[_T]]) -> _T:
@@ -142,8 +166,11 @@ async def _with_tokens(settings: Settings, use: Callable[[TokenStore], Awaitable
 
 @cli.command()
 def doctor(config: Config = None) -> None:
-    """Check ports, Redis, database, audio and prompts; exit code 1 where something is missing."""
-    findings = _run(checks.examine(load_settings(config)))
+    """Check clock, Redis, database, prompts, ports and audio; exit code 1 where something is wrong."""
+    settings = load_settings(config)
+    from acd.doctor import examine
+
+    findings = _run(examine(settings))
     table = Table("check", "", "what was found")
     for finding in findings:
         table.add_row(finding.name, "ok" if finding.good else "FAILED", finding.text)
@@ -159,7 +186,7 @@ def demo(
     config: Config = None,
 ) -> None:
     """A call centre on this machine: the service, six agents and a stream of callers."""
-    from acd.demo.run import run  # the only command that needs the phones
+    settings = load_settings(config)
+    from acd.demo.run import run
 
-    code = _run(run(load_settings(config), duration=duration, calls_per_minute=calls_per_minute))
-    raise typer.Exit(code)
+    raise typer.Exit(_run(run(settings, duration=duration, calls_per_minute=calls_per_minute)))

@@ -1,22 +1,43 @@
-"""What `acd doctor` looks at before a node is started: each check says what it found."""
+"""What `acd doctor` looks at before a node is started, or beside one that runs: each check says what it found."""
 
 from __future__ import annotations
 
+import asyncio
 import platform
+import secrets
 import socket
+import struct
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
+import aiohttp
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from acd import app as service
-from acd.config import Listen, Settings
+from acd.clock import SystemClock
+from acd.config import Settings
 from acd.database import open_engine
+from acd.directory.store import DirectoryStore
 from acd.errors import AcdError
 from acd.history.migrate import migrate
-from acd.redis_server import EmbeddedRedis
+from acd.redis_server import MIN_VERSION, EmbeddedRedis
 
 _EARLIEST_SANE_TIME = 1_700_000_000
-_LOOP_SECONDS = 1.0
+_SKEW_SECONDS = 1.0
+_PROBE_SECONDS = 2.0
+_PROBED_PORTS = 64
+
+
+class Ailment(AcdError):
+    """Something that a node could not run with; says what to do."""
+
+    cause = "doctor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,93 +49,189 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Every check, each by itself: one that fails does not hide the next."""
-    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
+    running = await _answers(settings)
+    checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("python", _python),
         ("clock", _clock),
-        ("redis", _redis),
-        ("database", _database),
-        ("prompts", _prompts),
-        ("sip", _sip),
-        ("http", _http),
-        ("rtp", _rtp),
+        ("redis", lambda: _redis(settings)),
+        ("database", lambda: _database(settings)),
+        ("directory", lambda: _directory(settings)),
+        ("prompts", lambda: _prompts(settings)),
+        ("sip", lambda: _sip(settings, running)),
+        ("http", lambda: _http(settings, running)),
+        ("media", lambda: _media(settings)),
     ]
     findings = []
     for name, check in checks:
         try:
-            findings.append(Finding(name, True, await check(settings)))
-        except (AcdError, OSError, TimeoutError) as error:
+            findings.append(Finding(name, True, await check()))
+        except (AcdError, OSError, RedisError, SQLAlchemyError) as error:
             findings.append(Finding(name, False, str(error) or type(error).__name__))
     return findings
 
 
-async def _python(settings: Settings) -> str:
+async def _python() -> str:
+    if sys.version_info < (3, 11):
+        raise Ailment(f"{platform.python_version()}; 3.11 or newer is needed")
     return platform.python_version()
 
 
-async def _clock(settings: Settings) -> str:
+async def _clock() -> str:
     if time.time() < _EARLIEST_SANE_TIME:
-        raise AcdError("the clock is far in the past; set it (NTP)")
+        raise Ailment("the clock is far in the past; set it (NTP)")
     return time.strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 async def _redis(settings: Settings) -> str:
     server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
     found = await server.start()
-    await server.stop()
+    try:
+        async with Redis.from_url(found.url, socket_timeout=_PROBE_SECONDS) as client:
+            seconds, micros = await client.time()
+            info = await client.info("server")
+        skew = abs(seconds + micros / 1e6 - time.time())
+    finally:
+        await server.stop()
+    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    if version < MIN_VERSION:
+        raise Ailment(f"{found.version}; {MIN_VERSION[0]}.{MIN_VERSION[1]} or newer is needed")
+    if skew > _SKEW_SECONDS:
+        raise Ailment(f"{found.version}: its clock and ours differ by {skew:.1f} s; set both (NTP)")
     return f"{found.kind.value}: {found.version}"
 
 
-async def _database(settings: Settings) -> str:
+@asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(settings)
     try:
         await migrate(engine)
+        yield engine
     finally:
         await engine.dispose()
-    return engine.url.render_as_string()
+
+
+async def _database(settings: Settings) -> str:
+    async with _open(settings) as engine:
+        return engine.url.render_as_string()
+
+
+async def _directory(settings: Settings) -> str:
+    async with _open(settings) as engine:
+        store = DirectoryStore(engine, SystemClock())
+        directory, realm = await store.load(), await store.realm()
+    if realm is None:
+        return "empty; fill it with `acd apply FILE`"
+    if realm != settings.sip.realm:
+        raise Ailment(
+            f"the passwords are hashed for the realm {realm!r}, and sip.realm is {settings.sip.realm!r}: "
+            "no phone can register; apply the directory again"
+        )
+    return (
+        f"revision {directory.revision}: {len(directory.numbers)} numbers, {len(directory.queues)} queues, "
+        f"{len(directory.agents)} agents"
+    )
 
 
 async def _prompts(settings: Settings) -> str:
     prompts = service.load_prompts(settings)
     flows = service.load_all_flows(settings, prompts)
+    if settings.ivr.default_language not in prompts.languages:
+        raise Ailment(f"ivr.default_language: nothing is recorded in {settings.ivr.default_language!r}")
     return f"languages {', '.join(sorted(prompts.languages))}; flows {', '.join(sorted(flows))}"
 
 
-async def _sip(settings: Settings) -> str:
+async def _sip(settings: Settings, running: bool) -> str:
     for listen in settings.sip.listen:
-        _bind(listen)
-    return ", ".join(f"{listen.transport}:{listen.host}:{listen.port}" for listen in settings.sip.listen)
+        kind = socket.SOCK_DGRAM if listen.transport == "udp" else socket.SOCK_STREAM
+        _try_port(listen.host, listen.port, kind, running)
+    listening = ", ".join(f"{listen.transport}:{listen.host}:{listen.port}" for listen in settings.sip.listen)
+    return listening + (" (a node is running)" if running else "")
 
 
-def _bind(listen: Listen) -> None:
-    kind = socket.SOCK_DGRAM if listen.transport == "udp" else socket.SOCK_STREAM
-    _try_port(listen.host, listen.port, kind)
+async def _http(settings: Settings, running: bool) -> str:
+    _try_port(*settings.http.address, socket.SOCK_STREAM, running)
+    return settings.http.listen + (" (a node is running)" if running else "")
 
 
-async def _http(settings: Settings) -> str:
-    _try_port(*settings.http.address, socket.SOCK_STREAM)
-    return settings.http.listen
+async def _answers(settings: Settings) -> bool:
+    """Whether a node of this configuration runs; it then holds its own ports by right."""
+    host, port = settings.http.address
+    timeout = aiohttp.ClientTimeout(total=_PROBE_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"http://{_in_url(host)}:{port}/healthz") as answer,
+        ):
+            return answer.status == 200
+    except (aiohttp.ClientError, OSError):
+        return False
 
 
-def _try_port(host: str, port: int, kind: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise AcdError(f"{host}:{port} cannot be used: {error.strerror}") from error
+def _in_url(host: str) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{reachable}]" if ":" in reachable else reachable
 
 
-async def _rtp(settings: Settings) -> str:
-    """Send one datagram from the media address to itself."""
-    address, (first, last) = settings.media.address, settings.media.port_range
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.settimeout(_LOOP_SECONDS)
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            raise AcdError(f"media.address {address} is not of this machine: {error.strerror}") from error
-        probe.sendto(b"loop", probe.getsockname())
-        probe.recv(16)
-    return f"{address}, ports {first}-{last}"
+def _try_port(host: str, port: int, kind: socket.SocketKind, running: bool) -> None:
+    try:
+        _bound(host, port, kind).close()
+    except OSError as error:
+        if not (running and port):
+            raise Ailment(f"{host}:{port} cannot be used: {error.strerror or error}") from error
+
+
+def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """A bound socket. Raises OSError where the address is taken or none of this machine's."""
+    found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    with ExitStack() as undo:
+        opened = undo.enter_context(socket.socket(family, kind))
+        if kind is socket.SOCK_STREAM:  # For UDP it would let two share the port, and prove nothing.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+        undo.pop_all()
+        return opened
+
+
+async def _media(settings: Settings) -> str:
+    """Ports of the range can be had, and an RTP packet gets from one of them to another."""
+    address = settings.media.address
+    try:
+        _bound(address, 0, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        raise Ailment(
+            f"media.address {address} is none of this machine's: {error.strerror or error}"
+        ) from error
+    ports = list(_spread(*settings.media.port_range))
+    with ExitStack() as stack:
+        free = []
+        for port in ports:
+            try:
+                free.append(stack.enter_context(closing(_bound(address, port, socket.SOCK_DGRAM))))
+            except OSError:
+                continue
+        if len(free) < 2:
+            raise Ailment(f"media.ports {settings.media.ports}: of {len(ports)} ports tried none is free")
+        await asyncio.to_thread(_loop, free[0], free[1])
+        return (
+            f"{address}, ports {settings.media.ports}: {len(free)} of {len(ports)} tried are free, RTP passes"
+        )
+
+
+def _spread(first: int, last: int) -> Iterator[int]:
+    """Even ports (RTP's; RFC 3550 section 11) spread over the range."""
+    evens = range(first + first % 2, last + 1, 2)
+    yield from evens[:: max(len(evens) // _PROBED_PORTS, 1)]
+
+
+def _loop(sender: socket.socket, receiver: socket.socket) -> None:
+    # Version 2, payload type 0, 20 ms of silence in the mu-law (RFC 3550 section 5.1).
+    packet = struct.pack("!BBHI4s", 0x80, 0, 1, 160, secrets.token_bytes(4)) + b"\xff" * 160
+    receiver.settimeout(_PROBE_SECONDS)
+    sender.sendto(packet, receiver.getsockname())
+    try:
+        received = receiver.recv(2048)
+    except TimeoutError as error:
+        raise Ailment("an RTP packet to ourselves does not arrive; look at the firewall") from error
+    if received != packet:
+        raise Ailment("an RTP packet to ourselves arrives changed; who else sends to these ports?")

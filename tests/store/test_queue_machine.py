@@ -285,7 +285,7 @@ def machine(redis_url: str) -> Iterator[type[QueueMachine]]:
 
 @pytest.mark.xfail(
     strict=False,
-    reason="model and scripts disagree about late words (accept and done said again long after); not settled yet",
+    reason="model and scripts disagree about words said again long after; not settled yet",
 )
 def test_store_does_what_the_model_does_in_any_order_of_operations(machine: type[QueueMachine]) -> None:
     run_state_machine_as_test(
