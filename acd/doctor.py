@@ -1,4 +1,4 @@
-"""What `acd doctor` looks at before a node is started, or beside one that runs: each check says what it found."""
+"""What `acd doctor` looks at before a node is started, or beside one that runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import platform
 import secrets
 import socket
 import struct
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
@@ -71,8 +70,6 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _python() -> str:
-    if sys.version_info < (3, 11):
-        raise Ailment(f"{platform.python_version()}; 3.11 or newer is needed")
     return platform.python_version()
 
 
@@ -162,8 +159,8 @@ async def _answers(settings: Settings) -> bool:
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(f"http://{_in_url(host)}:{port}/healthz") as answer,
         ):
-            return answer.status == 200
-    except (aiohttp.ClientError, OSError):
+            return answer.status == 200 and "version" in await answer.json()
+    except (aiohttp.ClientError, OSError, ValueError, TypeError):
         return False
 
 
