@@ -25,8 +25,6 @@ from acd.control.tokens import Role, TokenStore
 from acd.database import open_engine
 from acd.errors import AcdError, ConfigError
 from acd.history.migrate import migrate
-from ivr.flow import FlowDefinition
-from ivr.flow import Queue as QueueNode
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -50,7 +48,7 @@ Config = Annotated[
 
 
 def main() -> None:
-    """Run the command line; what an operator can mend ends as a line a problem, without a traceback."""
+    """Run the command line; what an operator can mend ends as a line for each problem, without a traceback."""
     try:
         cli()
     except ConfigError as error:
@@ -100,10 +98,6 @@ def apply(
     _run(_apply(load_settings(config), file, _confirm if not yes else lambda count: True))
 
 
-def _queues_of(flow: FlowDefinition) -> set[str]:
-    return {node.queue for node in flow.nodes.values() if isinstance(node, QueueNode)}
-
-
 def _confirm(count: int) -> bool:
     if not sys.stdin.isatty():
         raise AcdError(f"{count} entries would be removed; say --yes to do so without being asked")
@@ -120,12 +114,11 @@ async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool])
     flows = load_all_flows(settings, load_prompts(settings))
     content = load_directory(file, flows)
     wanted = content.build(settings.sip.realm)
-    warnings = find_warnings(content, {name: _queues_of(flow) for name, flow in flows.items()})
     async with _database(settings) as engine:
         store = DirectoryStore(engine, SystemClock())
         current = await store.load()
         changes = compare(current, wanted)
-        for line in (*map(str, changes), *(f"warning: {text}" for text in warnings)):
+        for line in (*map(str, changes), *(f"warning: {text}" for text in find_warnings(content))):
             typer.echo(line)
         removed = sum(change.action == "remove" for change in changes)
         if removed and not confirm(removed):

@@ -71,21 +71,7 @@ class Tally:
     def gave_up(self) -> int:
         return sum(self.endings[name] for name in GAVE_UP)
 
-    def problems(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Every lost call in a sentence, by what the phones saw and by what was recorded.
-
-        A caller whom a person at a softphone of their own answered heard no tone, so that phone counted the
-        agent's hang-up as a dropped call; the record knows better.
-        """
-        persons = {
-            record["caller"]
-            for record in records
-            if record["outcome"] == ANSWERED_OUTCOME and record["agent"] not in self.simulated
-        }
-        dropped = [sentence for caller, sentence in self.dropped.items() if caller not in persons]
-        return [*self.lost, *dropped, *self._compare(records)]
-
-    def _compare(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    def compare(self, records: Sequence[Mapping[str, Any]]) -> list[str]:
         """What is wrong with the records: each caller must have exactly one."""
         found = Counter(record["caller"] for record in records)
         wrong = [f"{caller}: no call record" for caller in sorted(self.callers - set(found))]

@@ -29,22 +29,8 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
     ]
 
 
-def find_warnings(file: DirectoryFile, flow_queues: Mapping[str, Collection[str]]) -> list[str]:
-    """What is allowed but can hardly be meant. `flow_queues` are the queues that each flow sends callers to."""
-    return [*_dead_ends(file, flow_queues), *_unmanned(file)]
-
-
-def _dead_ends(file: DirectoryFile, flow_queues: Mapping[str, Collection[str]]) -> list[str]:
-    queues = {queue.name for queue in file.queues}
-    used = {number.flow for number in file.numbers if number.flow is not None}
-    return [
-        f"flow {flow}: sends callers to the queue {queue}, which is not in queues"
-        for flow in sorted(used & flow_queues.keys())
-        for queue in sorted(set(flow_queues[flow]) - queues)
-    ]
-
-
-def _unmanned(file: DirectoryFile) -> list[str]:
+def find_warnings(file: DirectoryFile) -> list[str]:
+    """What is allowed but can hardly be meant."""
     return [
         f"queue {queue.name}: no agent has all the skills that it requires, so nobody can be rung for it"
         for queue in file.queues
