@@ -48,7 +48,7 @@ Config = Annotated[
 
 
 def main() -> None:
-    """Run the command line; what an operator can mend ends as a line for each problem, without a traceback."""
+    """Run the command line; what an operator can mend ends as a line for each problem, without a traceback."""  # noqa: E501
     try:
         cli()
     except ConfigError as error:

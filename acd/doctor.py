@@ -1,4 +1,4 @@
-"""What `acd doctor` looks at before a node is started, or beside one that runs: each check says what it found."""
+"""What `acd doctor` looks at before a node is started, or beside one that runs: each check says what it found."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _python() -> str:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         raise Ailment(f"{platform.python_version()}; 3.11 or newer is needed")
     return platform.python_version()
 
