@@ -6,12 +6,14 @@ import heapq
 import random
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TypeVar
 
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, LegReoffered, SipEvent
 from acd.sip.core.stack import SipStack, StackConfig
 from acd.sip.core.uri import NameAddr, Uri
 
 ALICE, BOB = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
+Event = TypeVar("Event", bound=SipEvent)
 
 
 @dataclass
@@ -29,15 +31,18 @@ class Side:
     flow: Flow
     events: list[SipEvent] = field(default_factory=list)
 
-    def of(self, kind: type[SipEvent]) -> list[SipEvent]:
+    def of(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
     def leg(self) -> str:
-        """The leg of the first INVITE received."""
+        """The leg of the only INVITE received."""
         (event,) = self.of(InviteReceived)
-        assert isinstance(event, InviteReceived)
         return event.leg
+
+    @property
+    def reoffered(self) -> list[str]:
+        return [event.leg for event in self.of(LegReoffered)]
 
 
 class StackPair:
@@ -45,7 +50,9 @@ class StackPair:
 
     def __init__(self, seed: int = 0, faults: Faults | None = None) -> None:
         self._dice = random.Random(seed)
-        self._faults = faults or Faults()
+        self.faults = faults or Faults()
+        self.drop: tuple[bytes, ...] = ()
+        """Messages that begin like this are lost, e.g. `ACK` or `SIP/2.0 200`."""
         self._line: list[tuple[float, int, Side, bytes]] = []
         self._numbers = count()
         self.now = 0.0
@@ -92,23 +99,24 @@ class StackPair:
                 self._send(other, data)
 
     def _send(self, to: Side, data: bytes) -> None:
-        copies = 0 if self._dice.random() < self._faults.loss else 1
-        copies += self._dice.random() < self._faults.duplicate
+        copies = 0 if self._dice.random() < self.faults.loss or data.startswith(self.drop) else 1
+        copies += copies and self._dice.random() < self.faults.duplicate
         for _ in range(copies):
-            arrival = self.now + self._dice.uniform(0.001, self._faults.longest_delay)
+            arrival = self.now + self._dice.uniform(0.001, self.faults.longest_delay)
             heapq.heappush(self._line, (arrival, next(self._numbers), to, data))
-
-    def assert_over(self) -> None:
-        """One LegEnded a side, and after the timers of RFC 3261 nothing is left."""
-        self.run(700.0)
-        for side in (self.alice, self.bob):
-            legs = {"out"} if side is self.alice else {event.leg for event in side.of(InviteReceived)}  # type: ignore[union-attr]
-            ended = [event.leg for event in side.of(LegEnded)]  # type: ignore[union-attr]
-            assert sorted(ended) == sorted(legs)
-            assert side.stack.live == (0, 0, 0)
-            assert len(side.stack.wire.timers) == 0
 
     def accept_reoffers(self) -> None:
         for side in (self.alice, self.bob):
-            for event in side.of(LegReoffered):
-                side.stack.accept_reoffer(event.leg, b"v=0 again", now=self.now)  # type: ignore[union-attr]
+            for leg in side.reoffered:
+                side.stack.accept_reoffer(leg, b"v=0 again", now=self.now)
+
+    def assert_over(self) -> None:
+        """One LegEnded a leg and nothing told after it; after the timers of RFC 3261 nothing is left."""
+        self.run(700.0)
+        for side in (self.alice, self.bob):
+            legs = ["out"] if side is self.alice else [event.leg for event in side.of(InviteReceived)]
+            assert sorted(event.leg for event in side.of(LegEnded)) == sorted(legs)
+            for leg in legs:
+                assert isinstance([e for e in side.events if getattr(e, "leg", "") == leg][-1], LegEnded)
+            assert side.stack.live == (0, 0, 0)
+            assert len(side.stack.wire.timers) == 0

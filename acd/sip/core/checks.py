@@ -23,7 +23,7 @@ class Fault:
 def fault_of(request: Request, supported: frozenset[str]) -> Fault | None:
     """The first thing wrong, or None. Raises SipSyntaxError where a header that we need is malformed."""
     method, cseq = request.method, request.cseq
-    _ = request.call_id, request.to_tag
+    _ = request.call_id, request.from_tag, request.to_tag
     if cseq.method != method:
         return Fault(400, "CSeq method does not match")
     if method == "ACK" or method == "CANCEL":

@@ -137,12 +137,10 @@ def format_host(host: str, port: int | None) -> str:
     return shown if port is None else f"{shown}:{port}"
 
 
-NAME_ADDR = re.compile(
-    r'[ \t]*+(?:(?P<quoted>"(?:[^"\\]|\\.)*+")[ \t]*+|(?P<words>[^"<>,;:\\@=()/?\x00-\x1f\x7f]*+))'
-    r"<(?P<inner>[^<>\s\"]++)>(?P<inner_params>.*+)",
-    re.DOTALL,
+_NAME_ADDR = re.compile(
+    r'[ \t]*+(?:("(?:[^"\\]|\\.)*+")[ \t]*+|([^"<>,;:\\@=()/?\x00-\x1f\x7f]*+))<([^<>\s\"]++)>(.*+)', re.DOTALL
 )
-ADDR_SPEC = re.compile(r"[ \t]*+(?P<bare>[^\s<>,;\"?]++)(?P<bare_params>.*+)", re.DOTALL)
+_ADDR_SPEC = re.compile(r"[ \t]*+([^\s<>,;\"?]++)(.*+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +188,13 @@ class NameAddr:
 
 def split_name_addr(text: str, part: str) -> tuple[str, str, str]:
     """The URI, the text of the parameters, and the display name. Raises SipSyntaxError naming `part`."""
-    match = NAME_ADDR.match(text)
+    match = _NAME_ADDR.match(text)
     if match is not None:
-        display = match["words"] if match["quoted"] is None else unquote(match["quoted"])
-        return match["inner"], match["inner_params"].strip(" \t"), plain(display.strip())
-    match = ADDR_SPEC.match(text)
+        quoted, words, uri, params = match.groups()
+        display = words if quoted is None else unquote(quoted)
+        return uri, params.strip(" \t"), plain(display.strip()) if display else ""
+    match = _ADDR_SPEC.match(text)
     if match is None:
         raise SipSyntaxError(part, "malformed address")
-    return match["bare"], match["bare_params"].strip(" \t"), ""
+    uri, params = match.groups()
+    return uri, params.strip(" \t"), ""
