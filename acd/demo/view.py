@@ -96,7 +96,8 @@ def _agents(snapshot: Snapshot) -> Table:
         ago = f"{max(snapshot.at - _seconds(since), 0):.0f} s" if since else "-"
         call = callers.get(agent.get("call_id") or "", "")
         name = agent.get("name") or agent["id"]
-        shown.add_row(name, agent.get("extension", ""), Text(state, style=_COLOURS.get(state, "")), ago, call)
+        coloured = Text(state, style=_COLOURS.get(state, ""))
+        shown.add_row(Text(name), agent.get("extension", ""), coloured, ago, Text(call))
     return shown
 
 

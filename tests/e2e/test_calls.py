@@ -209,6 +209,36 @@ async def test_echo_and_music_are_heard(service: RunningService, number: str) ->
     assert (await service.record_of(someone.user))["outcome"] == "completed"
 
 
+async def test_agents_own_softphone_dials_a_number(service: RunningService) -> None:
+    async with softphone(service, 1) as agent:
+        await agent.registered()
+        await agent.dial(ECHO)
+        await agent.until("CALL_ESTABLISHED")
+
+        async def hears_itself() -> bool:
+            return seconds_of(AGENT_HZ, agent.heard()) >= 0.5
+
+        await eventually(hears_itself, within=12, what="its own tone, echoed")
+        await agent.hang_up()
+        await agent.until("CALL_CLOSED")
+
+
+async def test_softphones_digits_lead_through_the_menu(service: RunningService) -> None:
+    async with softphone(service, 1) as agent:
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "private call"})
+        await agent.dial(MENU)
+        await agent.until("CALL_ESTABLISHED")
+        for step in ("1", "1", "2"):
+            await asyncio.sleep(0.7)
+            await agent.press(step)
+        (call,) = await service.calls()
+        assert (call["state"], call["queue"], call["caller"]) == ("queued", "support", "1001")
+        await agent.hang_up()
+        await service.post("/v1/agents/a1/state", {"state": "available"})
+
+
 async def _sound(call: Call) -> bool:
     return seconds_of_sound(bytes(call.rtp.heard.pcm)) > 0.5
 
