@@ -138,7 +138,8 @@ def format_host(host: str, port: int | None) -> str:
 
 
 _NAME_ADDR = re.compile(
-    r'[ \t]*+(?:("(?:[^"\\]|\\.)*+")[ \t]*+|([^"<>,;:\\@=()/?\x00-\x1f\x7f]*+))<([^<>\s\"]++)>(.*+)', re.DOTALL
+    r'[ \t]*+(?:("(?:[^"\\]|\\.)*+")[ \t]*+|([^"<>,;:\\@=()/?\x00-\x1f\x7f]*+))<([^<>\s\"]++)>(.*+)',
+    re.DOTALL,
 )
 _ADDR_SPEC = re.compile(r"[ \t]*+([^\s<>,;\"?]++)(.*+)", re.DOTALL)
 
