@@ -19,5 +19,6 @@ local function part(now, c)
   else
     go_on(now, agent)
   end
+  remember(c.agent, c.token, 'done', wrapup_until)
   return wrapup_until
 end
