@@ -136,7 +136,13 @@ async def test_agent_who_turns_it_down_passes_it_on_and_the_caller_keeps_the_pla
     willing = agents(service, phone(2, Behaviour.HANG_UP_FIRST, ring_ms=50, talk_ms=200))
     async with caller(service) as someone, agents(service, phone(1, behaviour)):
         someone.user = first
+        refusals = await service.metric("acd_agent_offers_failed_total")
         call = await dial(someone, BILLING)
+
+        async def turned_down() -> bool:
+            return await service.metric("acd_agent_offers_failed_total") > refusals
+
+        await eventually(turned_down, within=5)
         someone.user = second
         other = await dial(someone, BILLING)
         async with willing:

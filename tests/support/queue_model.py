@@ -352,7 +352,11 @@ class QueueModel:
                     self._set_free(agent, agent.idle_since, now)
                 else:
                     self._go_on(agent, now)
-        return {call.ticket.call_id for call in gone}
+        ids = {call.ticket.call_id for call in gone}
+        # What the node had not read yet goes with it.
+        self.made = [offer for offer in self.made if offer[0] not in ids]
+        self.withdrawn = [word for word in self.withdrawn if word[0] not in ids]
+        return ids
 
     def _forget(self, call: Call) -> None:
         del self.calls[call.ticket.call_id]
