@@ -25,6 +25,7 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_unique(file),
         *_skills(file),
         *_numbers(file, flows),
+        *_codes(file),
         *_overlaps(file),
     ]
 
@@ -54,6 +55,7 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("queues", "name", [entry.name for entry in file.queues])
     yield from _repeated("agents", "id", [entry.id for entry in file.agents])
     yield from _repeated("agents", "extension", [entry.extension for entry in file.agents])
+    yield from _repeated("codes", "code", [entry.code for entry in file.codes])
     numbers = {entry.number for entry in file.numbers}
     for index, agent in enumerate(file.agents):
         if agent.extension in numbers:
@@ -99,6 +101,20 @@ def _numbers(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
         elif entry.flow is not None and entry.flow not in flows:
             hint = suggestion(entry.flow, flows) or f"; known are {', '.join(sorted(flows)) or 'none'}"
             yield Problem((*path, "flow"), f"there is no flow {entry.flow!r}{hint}")
+
+
+def _codes(file: DirectoryFile) -> Iterator[Problem]:
+    numbers = {entry.number for entry in file.numbers}
+    codes = {entry.code for entry in file.codes}
+    for index, entry in enumerate(file.codes):
+        path: KeyPath = ("codes", index)
+        if entry.code in numbers:
+            yield Problem((*path, "code"), f"{entry.code!r} is a number too; change one of them")
+        if entry.reasons and entry.does != "pause":
+            yield Problem((*path, "reasons"), "only a code that pauses has reasons; leave them out")
+        for digit in range(1, len(entry.reasons) + 1):
+            if f"{entry.code}{digit % 10}" in codes:
+                yield Problem(path, f"{entry.code}{digit % 10} picks a reason here and is a code itself")
 
 
 def _overlaps(file: DirectoryFile) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from acd.directory.model import Directory
 
-Kind = Literal["trunk", "number", "skill", "queue", "agent"]
+Kind = Literal["trunk", "number", "skill", "queue", "agent", "code"]
 _SECRETS = ("ha1_md5", "ha1_sha256")
 
 
@@ -47,6 +47,7 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("skill", dict.fromkeys(before.skills), dict.fromkeys(after.skills)),
         *_entries("queue", before.queues, after.queues),
         *_entries("agent", before.agents, after.agents),
+        *_entries("code", before.codes, after.codes),
     )
 
 
@@ -76,5 +77,5 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {level}" for key, level in sorted(value.items())) or "none"
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -21,6 +21,7 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "numbers": schema.NumberEntry,
     "queues": schema.QueueEntry,
     "agents": schema.AgentEntry,
+    "codes": schema.CodeEntry,
 }
 _KINDS = {
     "list_type": "must be a list, like [one, two]",

@@ -42,6 +42,8 @@ class Queue:
     music: str = "hold-music"
     not_answering_after: int = 3
     """Unanswered offers in a row before an agent is set to not-answering."""
+    transfer_place: Literal["keep", "last"] = "keep"
+    """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,29 @@ class Agent:
     team: str = ""
 
 
+CodeAction = Literal["sign-in", "sign-out", "pause", "resume", "end-wrapup", "echo", "voicemail"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCode:
+    """What an agent's phone asks for by dialling. A digit after a pausing code picks one of `reasons`."""
+
+    code: str
+    does: CodeAction
+    reasons: tuple[str, ...] = ()
+
+
+STANDARD_CODES = (
+    FeatureCode("*11", "sign-in"),
+    FeatureCode("*12", "sign-out"),
+    FeatureCode("*13", "pause", ("break", "lunch", "meeting", "training")),
+    FeatureCode("*14", "resume"),
+    FeatureCode("*15", "end-wrapup"),
+    FeatureCode("*43", "echo"),
+    FeatureCode("*97", "voicemail"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """Everything configured, by name. `revision` rises with each change applied."""
@@ -67,3 +92,4 @@ class Directory:
     queues: Mapping[str, Queue] = field(default_factory=dict)
     agents: Mapping[str, Agent] = field(default_factory=dict)
     agent_by_extension: Mapping[str, Agent] = field(default_factory=dict)
+    codes: Mapping[str, FeatureCode] = field(default_factory=dict)

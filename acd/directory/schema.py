@@ -10,13 +10,23 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from acd.directory.model import Agent, Directory, Number, Queue, Trunk
+from acd.directory.model import (
+    STANDARD_CODES,
+    Agent,
+    CodeAction,
+    Directory,
+    FeatureCode,
+    Number,
+    Queue,
+    Trunk,
+)
 
 DAY_SECONDS = 86_400.0
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"\+[1-9][0-9]{4,14}|[0-9*#]{2,15}", re.ASCII)
 _EXTENSION = re.compile(r"[0-9]{2,15}", re.ASCII)
+_CODE = re.compile(r"[*#][0-9*#]{1,7}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
 
 
@@ -37,6 +47,12 @@ def _number(value: str) -> str:
 def _extension(value: str) -> str:
     if not _EXTENSION.fullmatch(value):
         raise ValueError(f"{value!r} is not an extension: 2 to 15 digits, like '1001'")
+    return value
+
+
+def _code(value: str) -> str:
+    if not _CODE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a feature code: '*' or '#', then 1 to 7 of 0-9, '*', '#'")
     return value
 
 
@@ -121,6 +137,7 @@ class QueueEntry(_Entry):
     announce_position_seconds: SecondsOrNone = 30.0
     music: Name = "hold-music"
     not_answering_after: Annotated[int, Field(ge=1, le=1000)] = 3
+    transfer_place: Literal["keep", "last"] = "keep"
 
     def build(self) -> Queue:
         return Queue(**{**dict(self), "requires": MappingProxyType(self.requires)})
@@ -150,6 +167,18 @@ class AgentEntry(_Entry):
         )
 
 
+class CodeEntry(_Entry):
+    code: Annotated[str, AfterValidator(_code)]
+    does: CodeAction
+    reasons: Annotated[list[Text], Field(max_length=10)] = []
+
+    def build(self) -> FeatureCode:
+        return FeatureCode(self.code, self.does, tuple(self.reasons))
+
+
+_STANDARD_CODES = [CodeEntry(code=c.code, does=c.does, reasons=[*c.reasons]) for c in STANDARD_CODES]
+
+
 class DirectoryFile(_Entry):
     """The whole file. Entries are checked by themselves here, against each other in acd.directory.check."""
 
@@ -158,6 +187,7 @@ class DirectoryFile(_Entry):
     skills: list[Name] = []
     queues: list[QueueEntry] = []
     agents: list[AgentEntry] = []
+    codes: list[CodeEntry] = _STANDARD_CODES
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -169,4 +199,5 @@ class DirectoryFile(_Entry):
             queues=MappingProxyType({entry.name: entry.build() for entry in self.queues}),
             agents=MappingProxyType({agent.id: agent for agent in agents}),
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
+            codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
         )

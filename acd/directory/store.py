@@ -15,7 +15,7 @@ from acd.clock import Clock
 from acd.database import reading, writing
 from acd.directory import tables
 from acd.directory.diff import Kind, compare
-from acd.directory.model import Agent, Directory, Number, Queue, Trunk
+from acd.directory.model import Agent, Directory, FeatureCode, Number, Queue, Trunk
 from acd.errors import ConfigError
 
 _TABLES: Mapping[Kind, Table] = {
@@ -24,6 +24,7 @@ _TABLES: Mapping[Kind, Table] = {
     "skill": tables.skills,
     "queue": tables.queues,
     "agent": tables.agents,
+    "code": tables.codes,
 }
 
 
@@ -84,6 +85,7 @@ async def _load(connection: AsyncConnection) -> Directory:
     skills = [row["name"] for row in await _rows_of(connection, tables.skills)]
     queues = [Queue(**_frozen(row, "requires")) for row in await _rows_of(connection, tables.queues)]
     agents = [Agent(**_frozen(row, "skills")) for row in await _rows_of(connection, tables.agents)]
+    codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -92,6 +94,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         queues=MappingProxyType({queue.name: queue for queue in queues}),
         agents=MappingProxyType({agent.id: agent for agent in agents}),
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
+        codes=MappingProxyType({code.code: code for code in codes}),
     )
 
 
@@ -121,6 +124,10 @@ def _trunk(row: RowMapping) -> Trunk:
     return Trunk(row["name"], tuple(ip_network(network) for network in row["match"]), row["max_calls"])
 
 
+def _code(row: RowMapping) -> FeatureCode:
+    return FeatureCode(row["code"], row["does"], tuple(row["reasons"]))
+
+
 def _frozen(row: RowMapping, skills: str) -> dict[str, Any]:
     return {**row, skills: MappingProxyType(row[skills])}
 
@@ -138,6 +145,9 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
             yield from (_columns(queue, "requires") for queue in directory.queues.values())
         case "agent":
             yield from (_columns(agent, "skills") for agent in directory.agents.values())
+        case "code":
+            for code in directory.codes.values():
+                yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
 
 
 def _columns(entry: Number | Queue | Agent, skills: str) -> dict[str, Any]:

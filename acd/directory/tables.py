@@ -40,6 +40,7 @@ queues = Table(
     Column("announce_position_seconds", Double, nullable=False),
     Column("music", String(64), nullable=False),
     Column("not_answering_after", Integer, nullable=False),
+    Column("transfer_place", String(16), nullable=False, server_default="keep"),
 )
 
 agents = Table(
@@ -53,6 +54,14 @@ agents = Table(
     Column("skills", JSON, nullable=False),
     Column("sign_in", String(16), nullable=False),
     Column("team", String(128), nullable=False),
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("code", String(16), primary_key=True),
+    Column("does", String(16), nullable=False),
+    Column("reasons", JSON, nullable=False),
 )
 
 state = Table(
