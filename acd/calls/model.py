@@ -7,9 +7,11 @@ Times in seconds since the epoch, durations in seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+import msgspec
 
 from acd.calls.facts import CallFact
 from acd.calls.record import Outcome, Segment
@@ -64,9 +66,8 @@ class Place:
     """The flow's step to report to where the wait is given up; None ends the call instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Everything known of one call."""
+class Call(msgspec.Struct, frozen=True):
+    """Everything known of one call. A struct and no dataclass, since every step makes one anew."""
 
     id: str
     node: str
@@ -78,7 +79,7 @@ class Call:
     started_at: float
     state: State = State.NEW
     language: str = ""
-    skills: Mapping[str, int] = field(default_factory=dict)
+    skills: Mapping[str, int] = msgspec.field(default_factory=dict)
     priority: int = 0
     run: Run | None = None
     """Where the caller is in a flow."""

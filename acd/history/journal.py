@@ -42,8 +42,7 @@ def live_key(site: str, node: str) -> str:
 class Journal:
     """Written behind: the newest document of each call goes out with those of the other calls.
 
-    `linger_seconds` gathers the documents of quick steps of a call into one, and is what a kill -9 can lose;
-    0 gathers what one turn of the event loop and one exchange with Redis bring.
+    `linger_seconds` gathers the documents of quick steps of a call into one, and is what a kill -9 can lose.
     While Redis is away, `max_live` documents and `max_finished` records wait in memory; what exceeds them is
     logged and dropped. `on_outbox` is called when records have reached the outbox.
     """
@@ -55,7 +54,7 @@ class Journal:
         site: str,
         node: str,
         on_outbox: Callable[[], None] = lambda: None,
-        linger_seconds: float = 0.0,
+        linger_seconds: float = 0.05,
         max_live: int = 20_000,
         max_finished: int = 100_000,
     ) -> None:

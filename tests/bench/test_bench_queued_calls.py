@@ -1,4 +1,4 @@
-"""Whole calls through a queue: SIPp callers, the service with its Redis and its media on one core, SIPp agents.
+"""Whole calls through a queue: SIPp callers and agents, the service with its Redis and its media on one core.
 
 A call: INVITE over the trunk, answered, queued, offered to an agent, bridged, a second of talk, BYE. The load
 runs on the other core. CPU is that of the service, its media worker and its Redis, from /proc.

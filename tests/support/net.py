@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -11,19 +12,26 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_PORTS = (10_000, 20_000)
+"""Below the ephemeral ports and those of media."""
 
-def free_port(host: str = "127.0.0.1", *, tries: int = 50) -> int:
-    """A port that is free for UDP and for TCP at this moment."""
+
+def free_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
+    """A port that is free for UDP and for TCP at this moment.
+
+    Not one that the kernel hands out by itself: until it is used it would be given away again, and whoever
+    connects to it from there meets himself.
+    """
     for _ in range(tries):
+        port = random.randrange(*_PORTS)
         with (
+            contextlib.suppress(OSError),
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
         ):
-            udp.bind((host, 0))
-            port: int = udp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                tcp.bind((host, port))
-                return port
+            udp.bind((host, port))
+            tcp.bind((host, port))
+            return port
     raise OSError(f"no port on {host} is free for both UDP and TCP")
 
 

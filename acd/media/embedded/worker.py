@@ -3,8 +3,8 @@
 Started by the engine as `python -m acd.media.embedded.worker FD`, FD being its end of a Unix socket of whole
 messages. It ends when that socket does, so it never outlives the service.
 
-One thread: every 2 ms it takes what came on all ports at once and sends what is due; between two slots
-only a command can wake it. Waking for each packet instead would cost a switch of processes a packet.
+One thread: every 2 ms it takes the commands that came, takes what came on all ports at once and sends what is
+due. Waking for each packet and command instead would cost a switch of processes each. With no leg it sleeps.
 """
 
 from __future__ import annotations
@@ -68,10 +68,11 @@ class Worker:
         due = time.monotonic()
         self._flush()
         while True:
-            idle = not (self._legs or self._library.busy or self._unsent)
-            wait = None if idle else max(0.0, due - time.monotonic())
-            if select.select([self._control], [], [], wait)[0]:
-                self._obey()
+            if self._legs or self._library.busy or self._unsent:
+                time.sleep(max(0.0, due - time.monotonic()))
+            else:
+                select.select([self._control], [], [])
+            self._obey()
             now = time.monotonic()
             if now - due > _MAX_LAG:
                 due = now
