@@ -79,10 +79,8 @@ class CallSupervisor:
         finally:
             self._sessions.pop(call_id, None)
 
-    def on_leg(self, event: sip.SipEvent) -> None:
+    def on_leg(self, event: sip.LegEvent) -> None:
         """Something happened to a SIP leg."""
-        if isinstance(event, sip.InviteReceived | sip.RequestReceived):
-            return
         session = self._by_leg.get(event.leg)
         side = session.side_of(event.leg) if session else None
         if session is None or side is None:

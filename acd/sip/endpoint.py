@@ -18,6 +18,7 @@ import structlog
 from acd.clock import Clock
 from acd.config import SipSection
 from acd.sip.core.events import Flow, SipEvent
+from acd.sip.core.refer import DialogId
 from acd.sip.core.stack import SipCounters, SipStack, StackConfig
 from acd.sip.core.uri import NameAddr, Uri, format_host
 from acd.sip.stream import StreamLimits, StreamTransport
@@ -217,6 +218,41 @@ class SipEndpoint:
     def refuse_reoffer(self, leg: str, status: int) -> None:
         """Answer a re-INVITE with a failure; the session stays as it was."""
         self._stack.refuse_reoffer(leg, status, now=self._clock.monotonic())
+        self._after_command()
+
+    def answer_refer(self, leg: str, status: int, *, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer a REFER; 202 begins to tell of the progress."""
+        self._stack.answer_refer(leg, status, now=self._clock.monotonic(), headers=headers)
+        self._after_command()
+
+    def report_refer(self, leg: str, status: int) -> None:
+        """Tell how a transfer goes; a final status is the last word."""
+        self._stack.report_refer(leg, status, now=self._clock.monotonic())
+        self._after_command()
+
+    def leg_of(self, dialog: DialogId) -> str | None:
+        """The live leg that has this dialog."""
+        return self._stack.leg_of(dialog)
+
+    def accept_subscription(self, transaction: str, seconds: int) -> str | None:
+        """Make a watcher; its name. Raises SipSyntaxError with nothing sent."""
+        name = self._stack.accept_subscription(transaction, seconds, now=self._clock.monotonic())
+        self._after_command()
+        return name
+
+    def renew_subscription(self, name: str, transaction: str, seconds: int) -> None:
+        """Answer a SUBSCRIBE of a watcher."""
+        self._stack.renew_subscription(name, transaction, seconds, now=self._clock.monotonic())
+        self._after_command()
+
+    def notify(self, name: str, content_type: str, body: bytes) -> None:
+        """Tell a watcher a state."""
+        self._stack.notify(name, content_type, body, now=self._clock.monotonic())
+        self._after_command()
+
+    def end_subscription(self, name: str, reason: str, content_type: str, body: bytes) -> None:
+        """Tell a watcher the last state."""
+        self._stack.end_subscription(name, reason, content_type, body, now=self._clock.monotonic())
         self._after_command()
 
     def respond(

@@ -19,15 +19,14 @@ from acd.sip.core.events import (
     Flow,
     InviteReceived,
     LegAnswered,
-    LegConfirmed,
     LegEnded,
-    LegInfoReceived,
+    LegEvent,
     LegProgressed,
-    LegReofferAnswered,
-    LegReoffered,
-    LegReofferRefused,
+    LegReferred,
     RequestReceived,
     SipEvent,
+    SubscriptionAsked,
+    SubscriptionOver,
 )
 from acd.sip.core.grammar import SipSyntaxError, plain
 from acd.sip.core.uri import NameAddr, Uri
@@ -42,17 +41,6 @@ log = structlog.get_logger(__name__)
 _RETRY_AFTER = (("Retry-After", "5"),)
 _NOT_THERE = frozenset((408, 430))
 """The phone did not answer, or its flow is gone (RFC 5626 section 11.1)."""
-
-LegEvent = (
-    LegProgressed
-    | LegAnswered
-    | LegConfirmed
-    | LegReoffered
-    | LegReofferAnswered
-    | LegReofferRefused
-    | LegInfoReceived
-    | LegEnded
-)
 
 
 class AgentUnreachable(AcdError):
@@ -116,7 +104,7 @@ class SipService:
         self._current: dict[str, str] = {}
         """The leg that calls know -> the leg of the contact being tried, after the first."""
         self._on_call: Callable[[IncomingCall], None] = lambda call: None
-        self._on_leg: Callable[[SipEvent], None] = lambda event: None
+        self._on_leg: Callable[[LegEvent], None] = lambda event: None
         self.draining = False
 
     async def start(self) -> None:
@@ -142,7 +130,7 @@ class SipService:
         self,
         *,
         on_call: Callable[[IncomingCall], None],
-        on_leg: Callable[[SipEvent], None],
+        on_leg: Callable[[LegEvent], None],
         on_registration: Callable[[str, bool], None],
     ) -> None:
         """Name who takes calls, what happens to legs, and agents' phones that come and go."""
@@ -262,6 +250,10 @@ class SipService:
                 self._take_invite(event)
             case RequestReceived():
                 self._take_request(event)
+            case LegReferred(leg=leg):
+                self._endpoint.answer_refer(leg, 603)  # Nobody carries out transfers yet.
+            case SubscriptionAsked() | SubscriptionOver():
+                return  # There are no watchers yet.
             case _:
                 self._take_leg_event(event)
 

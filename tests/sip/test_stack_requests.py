@@ -336,7 +336,7 @@ def test_info_options_and_an_empty_update_are_answered_within_the_dialog() -> No
     assert peer.statuses(peer.request("UPDATE", branch="z9hG4bK5", cseq=5, to_tag=tag, body=OFFER)) == [488]
 
 
-@pytest.mark.parametrize(("method", "status"), [("REFER", 405), ("NOTIFY", 405), ("DANCE", 501)])
+@pytest.mark.parametrize(("method", "status"), [("PUBLISH", 405), ("NOTIFY", 405), ("DANCE", 501)])
 def test_other_methods_within_the_dialog_are_refused(method: str, status: int) -> None:
     peer = StackPeer()
     _, tag = confirmed(peer)

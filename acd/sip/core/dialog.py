@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from acd.sip.core.events import Flow
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header, Request, Response
+from acd.sip.core.refer import DialogId
 from acd.sip.core.uri import NameAddr
-
-DialogId = tuple[str, str, str]
-"""Call-ID, our tag, the peer's tag."""
 
 _MAX_ROUTES = 16
 

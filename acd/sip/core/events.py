@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from acd.sip.core.message import Request
+from acd.sip.core.refer import ReferTo
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,16 @@ class LegInfoReceived:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class LegReferred:
+    """A REFER inside the dialog; answer with `answer_refer`, then tell how it goes with `report_refer`."""
+
+    leg: str
+    wanted: ReferTo
+    request: Request
+    flow: Flow
+
+
 EndedBy = Literal["remote", "local", "transport", "timeout"]
 
 
@@ -121,15 +132,34 @@ class RequestReceived:
     flow: Flow
 
 
-SipEvent = (
-    InviteReceived
-    | LegProgressed
+@dataclass(frozen=True, slots=True)
+class SubscriptionAsked:
+    """A SUBSCRIBE inside the dialog of a watcher. Answer with `renew_subscription` or `respond`."""
+
+    subscription: str
+    transaction: str
+    request: Request
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionOver:
+    """A watcher's time is over ("timeout": one last state is to be told), or it takes no more ("gone")."""
+
+    subscription: str
+    why: Literal["timeout", "gone"]
+
+
+LegEvent = (
+    LegProgressed
     | LegAnswered
     | LegConfirmed
     | LegReoffered
     | LegReofferAnswered
     | LegReofferRefused
     | LegInfoReceived
+    | LegReferred
     | LegEnded
-    | RequestReceived
 )
+
+SipEvent = InviteReceived | RequestReceived | SubscriptionAsked | SubscriptionOver | LegEvent

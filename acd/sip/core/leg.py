@@ -15,11 +15,14 @@ from acd.sip.core.events import (
     LegEnded,
     LegInfoReceived,
     LegProgressed,
+    LegReferred,
     LegReofferAnswered,
     SipEvent,
 )
 from acd.sip.core.grammar import SipSyntaxError, plain
 from acd.sip.core.message import Header, Request, Response
+from acd.sip.core.refer import refer_to
+from acd.sip.core.referral import Referral
 from acd.sip.core.renegotiation import Renegotiation
 from acd.sip.core.requests import SDP, Farewell, Hub, ack_of, reason_header, send_bye
 from acd.sip.core.timers import Timer
@@ -69,6 +72,7 @@ class Leg:
         self._ours: ClientTransaction | None = None
         self._change = Renegotiation(hub, self)
         self._acceptance: Acceptance | None = None
+        self._referral: Referral | None = None
         self._ring_limit: Timer | None = None
         self._is_told = False
         self._end_as: EndedBy = "local"
@@ -291,6 +295,8 @@ class Leg:
         self._stop_acceptance()
         self._stop_ring_limit()
         self._change.stop(now)
+        if self._referral is not None:
+            self._referral.stop(now)
 
     def _stop_ring_limit(self) -> None:
         if self._ring_limit is not None:
@@ -325,6 +331,8 @@ class Leg:
             case "INFO":
                 transaction.respond(200, now)
                 self.emit(LegInfoReceived(self.name, request.content_type, request.body))
+            case "REFER" if self.stage is Stage.CONFIRMED:
+                self._on_refer(transaction, now)
             case "UPDATE":
                 self._on_update(transaction, now)
             case "OPTIONS":
@@ -339,6 +347,28 @@ class Leg:
         if self._theirs is not None:
             self._theirs.respond(487, now)
         self._end("remote", 0, transaction.request.reason_header, now)
+
+    def _on_refer(self, transaction: ServerTransaction, now: float) -> None:
+        """One transfer at a time."""
+        if self._referral is not None and not self._referral.is_over:
+            transaction.respond(491, now)
+            return
+        try:
+            wanted = refer_to(transaction.request)
+        except SipSyntaxError as error:
+            transaction.respond(400, now, reason=f"Bad {error.part}")
+            return
+        is_first = self._referral is None
+        self._referral = Referral(self._hub, self.dialog, transaction, wanted, is_first=is_first)
+        self.emit(LegReferred(self.name, wanted, transaction.request, transaction.flow))
+
+    def answer_refer(self, status: int, headers: Sequence[Header], now: float) -> None:
+        if self._referral is not None:
+            self._referral.answer(status, headers, now)
+
+    def report_refer(self, status: int, now: float) -> None:
+        if self._referral is not None:
+            self._referral.report(status, now)
 
     def _on_update(self, transaction: ServerTransaction, now: float) -> None:
         """A refresh without a body (RFC 3311); an offer belongs into a re-INVITE here."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from acd.sip.core.checks import Fault, fault_of
-from acd.sip.core.dialog import Dialog, DialogId, Routes
+from acd.sip.core.dialog import Dialog, Routes
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, RequestReceived, SipEvent
 from acd.sip.core.flows import FlowUsers
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.leg import Leg, dialog_of_invite
 from acd.sip.core.message import Header, Request, Response, parse
+from acd.sip.core.refer import DialogId
+from acd.sip.core.subscription import Subscriptions
 from acd.sip.core.transaction import (
     ClientKey,
     ClientOwner,
@@ -52,6 +54,7 @@ class SipStack:
         self._callers: dict[tuple[str, str], Leg] = {}
         """Legs that a peer made, by its Call-ID and From tag."""
         self._events: list[SipEvent] = []
+        self._watchers = Subscriptions(self)
 
     @property
     def counters(self) -> SipCounters:
@@ -164,7 +167,9 @@ class SipStack:
         elif leg is not None:
             leg.on_request(transaction, now)
         elif to_tag and request.method != "REGISTER":
-            transaction.respond(481, now)
+            asked = self._watchers.asked((request.call_id, to_tag, request.from_tag), transaction, now)
+            if asked is not None:
+                self._ask(transaction, asked, now)
         elif self._is_merged(transaction):
             transaction.respond(482, now)
         elif request.method == "INVITE":
@@ -192,13 +197,17 @@ class SipStack:
     def _on_outside_dialogs(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         if request.method in _OUTSIDE_DIALOGS:
-            self._asked[transaction.name] = transaction
-            transaction.expect_answer(now)
-            self._events.append(RequestReceived(transaction.name, request, transaction.flow))
+            self._ask(transaction, RequestReceived(transaction.name, request, transaction.flow), now)
         elif request.method in _ONLY_IN_DIALOGS:
             transaction.respond(481, now)
         else:
             transaction.respond(501, now, headers=[("Allow", ALLOW)])
+
+    def _ask(self, transaction: ServerTransaction, event: SipEvent, now: float) -> None:
+        """Let the owner answer."""
+        self._asked[transaction.name] = transaction
+        transaction.expect_answer(now)
+        self._events.append(event)
 
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
         if len(self._legs) >= self.wire.config.max_legs:
@@ -320,6 +329,34 @@ class SipStack:
     def refuse_reoffer(self, leg: str, status: int, *, now: float) -> None:
         if found := self._legs.get(leg):
             found.refuse_reoffer(status, now)
+
+    def answer_refer(self, leg: str, status: int, *, now: float, headers: Sequence[Header] = ()) -> None:
+        if found := self._legs.get(leg):
+            found.answer_refer(status, headers, now)
+
+    def report_refer(self, leg: str, status: int, *, now: float) -> None:
+        if found := self._legs.get(leg):
+            found.report_refer(status, now)
+
+    def leg_of(self, dialog: DialogId) -> str | None:
+        """The live leg that has this dialog."""
+        found = self._dialogs.get(dialog)
+        return found.name if found is not None and found.name in self._legs else None
+
+    def accept_subscription(self, transaction: str, seconds: int, *, now: float) -> str | None:
+        """Answer a SUBSCRIBE with 200; the name of the watcher. Raises SipSyntaxError with nothing sent."""
+        found = self._asked.get(transaction)
+        return self._watchers.accept(found, seconds, now) if found else None
+
+    def renew_subscription(self, name: str, transaction: str, seconds: int, *, now: float) -> None:
+        if found := self._asked.get(transaction):
+            self._watchers.renew(name, found, seconds, now)
+
+    def notify(self, name: str, content_type: str, body: bytes, *, now: float) -> None:
+        self._watchers.notify(name, content_type, body, now)
+
+    def end_subscription(self, name: str, reason: str, content_type: str, body: bytes, *, now: float) -> None:
+        self._watchers.end(name, reason, content_type, body, now)
 
     def respond(
         self,

@@ -12,7 +12,7 @@ from acd.sip.core.message import Header, Request, Response, write
 from acd.sip.core.timers import Timers
 from acd.sip.core.uri import format_host
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER, SUBSCRIBE"
 
 REASONS = {
     100: "Trying",
@@ -35,6 +35,7 @@ REASONS = {
     482: "Loop Detected",
     483: "Too Many Hops",
     486: "Busy Here",
+    489: "Bad Event",
     487: "Request Terminated",
     488: "Not Acceptable Here",
     491: "Request Pending",
@@ -89,7 +90,7 @@ class StackConfig:
     """How long an INVITE of ours may stay unanswered before it is cancelled as timed out."""
     max_forks: int = 16
     """Phones behind a proxy that may answer one INVITE of ours; one is kept, the others are hung up."""
-    supported: frozenset[str] = frozenset()
+    supported: frozenset[str] = frozenset(("norefersub", "replaces"))
     """Option tags that may stand in Require (RFC 3261 section 20.32)."""
 
     @property

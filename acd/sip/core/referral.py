@@ -1,0 +1,80 @@
+"""One REFER within a leg, and the subscription that comes with it (RFC 3515, RFC 4488)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acd.sip.core.dialog import Dialog
+from acd.sip.core.message import Header
+from acd.sip.core.notifier import Notifier
+from acd.sip.core.refer import ReferTo
+from acd.sip.core.requests import Hub
+from acd.sip.core.transaction import ServerTransaction
+from acd.sip.core.wire import REASONS
+
+_SIPFRAG: Header = ("Content-Type", "message/sipfrag;version=2.0")
+_SECONDS = 180
+"""How long we promise to tell of the progress; a transfer rings and waits for less."""
+
+
+class Referral:
+    """Answered once, then reported on until a final status."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        dialog: Dialog,
+        transaction: ServerTransaction,
+        wanted: ReferTo,
+        *,
+        is_first: bool,
+    ) -> None:
+        self._transaction = transaction
+        self._dialog = dialog
+        self._wants_notify = wanted.wants_notify
+        self._event = "refer" if is_first else f"refer;id={transaction.request.cseq.number}"
+        self._notifier = Notifier(hub, dialog, self._over, self._nothing)
+        self.is_over = False
+
+    def answer(self, status: int, headers: Sequence[Header], now: float) -> None:
+        """Accept (202) or refuse it."""
+        if self._transaction.is_answered:
+            return
+        if status >= 300:
+            self.is_over = True
+            self._transaction.respond(status, now, headers=headers)
+            return
+        contact: Header = ("Contact", self._dialog.contact)
+        if self._wants_notify:
+            self._transaction.respond(202, now, headers=[contact, *headers])
+            self.report(100, now)
+        else:
+            self._transaction.respond(200, now, headers=[contact, ("Refer-Sub", "false"), *headers])
+
+    def report(self, status: int, now: float) -> None:
+        """Tell how the transfer goes; a final status is the last word (RFC 3515 section 2.4.5)."""
+        if self.is_over or not self._transaction.is_answered:
+            return
+        self.is_over = status >= 200
+        if self._wants_notify:
+            state = "terminated;reason=noresource" if self.is_over else f"active;expires={_SECONDS}"
+            headers = (
+                ("Event", self._event),
+                ("Subscription-State", state),
+                ("Contact", self._dialog.contact),
+                _SIPFRAG,
+            )
+            line = f"SIP/2.0 {status} {REASONS.get(status, 'Unknown')}\r\n"
+            self._notifier.send(headers, line.encode(), now)
+
+    def stop(self, now: float) -> None:
+        """The leg is over."""
+        self.is_over = True
+        self._transaction.respond(481, now)
+        self._notifier.stop()
+
+    def _over(self, now: float) -> None:
+        self.is_over = True
+
+    def _nothing(self, now: float) -> None:
+        """A NOTIFY was taken."""
