@@ -68,7 +68,7 @@ async def _measure(service: RunningService, rate: int) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("rate", [50, 100, 150])
+@pytest.mark.parametrize("rate", [50, 100, 200])
 def test_bench_queued_calls(benchmark: BenchmarkFixture, service: RunningService, rate: int) -> None:
     os.sched_setaffinity(0, {LOAD_CORE} if (os.cpu_count() or 1) > 1 else {0})
     service.start()
