@@ -67,8 +67,8 @@ class RedisQueueStore:
 
     def __init__(self, redis: Redis, site: str) -> None:
         self._prefix = f"acd:{{{site}}}:"
-        self._scripts = load_scripts()
-        self._batcher = Batcher(redis, tuple(("SCRIPT", "LOAD", s.text) for s in self._scripts.values()))
+        self.scripts = load_scripts()
+        self._batcher = Batcher(redis, tuple(("SCRIPT", "LOAD", s.text) for s in self.scripts.values()))
         self._reader = Link(redis)
         self._reading = asyncio.Lock()
         self._registry = Registry(self._run)
@@ -208,7 +208,7 @@ class RedisQueueStore:
     # How scripts are called.
 
     async def _run(self, name: str, *arguments: str | int) -> Any:
-        command = ("EVALSHA", self._scripts[name].sha, 1, self._prefix, *arguments)
+        command = ("EVALSHA", self.scripts[name].sha, 1, self._prefix, *arguments)
         return await self._batcher.submit(command)
 
     async def _defining(
