@@ -186,7 +186,7 @@ class Node:
         self._calls.recover(await journal.recover(self._settings.node.id), self._clock.time())
 
     async def _start_control(self) -> None:
-        self._metrics.start()
+        self._metrics.start(self._sip.lagged)
         self._running.callback(self._metrics.stop)
         context = ControlContext(
             directory=self._directory.current,
@@ -233,6 +233,7 @@ class Node:
             "database": self._directory.age_seconds < _STALE_DIRECTORY_SECONDS,
             "media": self._media.workers_alive > 0,
             "sip": self._started and not self._sip.draining,
+            "load": not self._started or not self._sip.overloaded,
         }
 
     def _counts(self) -> NodeCounts:
@@ -247,6 +248,7 @@ class Node:
             media_ports_free=self._media.ports_free,
             media_ports=self._media.ports_total,
             draining=self._sip.draining,
+            overloaded=self._sip.overloaded,
         )
 
     # Stop.

@@ -66,8 +66,6 @@ class SipSection(_Section):
     """Longer registrations are shortened to this."""
     accept_digest_without_qop: bool = True
     """Old phones leave qop out (RFC 2617 section 3.2.2.1)."""
-    max_calls: Annotated[int, Field(ge=1)] = 2000
-    """Live calls of this node; beyond it new ones are answered 503 with Retry-After."""
 
     @field_validator("listen", mode="before")
     @classmethod
@@ -75,6 +73,23 @@ class SipSection(_Section):
         if isinstance(value, list | tuple):
             return tuple(Listen.parse(item) if isinstance(item, str) else item for item in value)
         return value
+
+
+class OverloadSection(_Section):
+    """Beyond these, new calls are answered 503 with Retry-After, at once and without keeping anything."""
+
+    max_calls: Annotated[int, Field(ge=1)] = 2000
+    """Live calls of this node."""
+    calls_per_second: Annotated[float, Field(gt=0)] = 100.0
+    """New calls a second, on average; two thirds of what one core hands out."""
+    calls_burst: Annotated[int, Field(ge=1)] = 100
+    """New calls that may come at once before the rate counts."""
+    lag_seconds: Annotated[float, Field(gt=0)] = 0.2
+    """No new call while the event loop runs later than this for about half a second."""
+    registers_per_second: Annotated[float, Field(gt=0)] = 400.0
+    """REGISTER requests a second (a phone sends two); the rest is told to come again in 5 to 30 s."""
+    registers_burst: Annotated[int, Field(ge=2)] = 2400
+    """REGISTER requests that may come at once; half of it is kept for addresses of registered phones."""
 
 
 class MediaSection(_Section):
@@ -167,6 +182,7 @@ class Settings(BaseSettings):
 
     node: NodeSection = NodeSection()
     sip: SipSection = SipSection()
+    overload: OverloadSection = OverloadSection()
     media: MediaSection = MediaSection()
     http: HttpSection = HttpSection()
     redis: RedisSection = RedisSection()

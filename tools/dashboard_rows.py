@@ -395,9 +395,12 @@ NODES = Row(
             limits=((None, "red"), (1, "green")),
         ),
         Panel(
-            "Draining",
+            "Draining, overloaded",
             units.BoolYesNo,
-            (Query(f"max by (instance) (acd_draining{NODE})", "{{instance}}"),),
+            (
+                Query(f"max by (instance) (acd_draining{NODE})", "{{instance}} draining"),
+                Query(f"max by (instance) (acd_overloaded{NODE})", "{{instance}} overloaded"),
+            ),
             kind="stat",
             span=6,
             limits=((None, "green"), (1, "orange")),

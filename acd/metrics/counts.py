@@ -26,3 +26,4 @@ class NodeCounts:
     media_ports: int = 0
     """All RTP ports of this node, free or not."""
     draining: bool = False
+    overloaded: bool = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-_EVERY_SECONDS = 0.5
+_EVERY_SECONDS = 0.1
 
 
 class LoopLag:
-    """Tells `observe` twice a second by how many seconds a timer of this loop came late."""
+    """Tells `observe` ten times a second by how many seconds a timer of this loop came late."""
 
     def __init__(self, observe: Callable[[float], None]) -> None:
         self._observe = observe

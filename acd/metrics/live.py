@@ -82,6 +82,9 @@ def _node(moment: Moment) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "acd_draining", "1 while no new call is taken in.", value=int(moment.node.draining)
     )
+    yield GaugeMetricFamily(
+        "acd_overloaded", "1 while new calls are refused for overload.", value=int(moment.node.overloaded)
+    )
     calls = ((state, moment.node.calls.get(state, 0)) for state in _LIVE_STATES)
     yield _gauge("acd_calls", "Live calls of this node.", "state", calls)
 

@@ -57,19 +57,27 @@ class Metrics:
             registry=self._registry,
             buckets=_LAG_BUCKETS,
         )
-        self._lag = LoopLag(lag.observe)
+        self._lags = lag
+        self._lag: LoopLag | None = None
         self._rendering = asyncio.Lock()
 
     def __call__(self, fact: CallFact) -> None:
         """Count one fact. Takes some microseconds; never raises for what a peer sent."""
         self._calls(fact)
 
-    def start(self) -> None:
-        """Begin to measure the running event loop."""
+    def start(self, on_lag: Callable[[float], None]) -> None:
+        """Begin to measure the running event loop; `on_lag` hears each sample, in seconds."""
+
+        def observe(seconds: float) -> None:
+            self._lags.observe(seconds)
+            on_lag(seconds)
+
+        self._lag = LoopLag(observe)
         self._lag.start(asyncio.get_running_loop())
 
     def stop(self) -> None:
-        self._lag.stop()
+        if self._lag is not None:
+            self._lag.stop()
 
     async def render(self) -> bytes:
         """The Prometheus text format (version 0.0.4). Reads the store once; a store that is away shows as

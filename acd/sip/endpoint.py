@@ -17,10 +17,13 @@ import structlog
 
 from acd.clock import Clock
 from acd.config import SipSection
+from acd.sip.core.checks import Fault
 from acd.sip.core.events import Flow, SipEvent
+from acd.sip.core.message import Request
 from acd.sip.core.refer import DialogId
 from acd.sip.core.stack import SipCounters, SipStack, StackConfig
 from acd.sip.core.uri import NameAddr, Uri, format_host
+from acd.sip.core.wire import everything
 from acd.sip.stream import StreamLimits, StreamTransport
 from acd.sip.udp import UdpTransport
 
@@ -33,6 +36,8 @@ _LEAST_TIMER_SECONDS = 0.001
 _MAX_ROUTES = 4096
 _MAX_WAITING = 64
 """Messages that may wait for a connection to open."""
+
+Screen = Callable[[Request, Flow, float], Fault | None]
 
 
 def _nobody(event: SipEvent) -> None:
@@ -54,7 +59,9 @@ class SipEndpoint:
     def __init__(self, settings: SipSection, clock: Clock, limits: StreamLimits | None = None) -> None:
         self._settings = settings
         self._clock = clock
-        self._stack = SipStack(StackConfig(sent_by=self.sent_by), lambda: secrets.token_hex(10))
+        self._stack = SipStack(
+            StackConfig(sent_by=self.sent_by, screen=self._screened), lambda: secrets.token_hex(10)
+        )
         self._udp: dict[tuple[str, int], UdpTransport] = {}
         self._streams = StreamTransport(
             limits or StreamLimits(idle_seconds=settings.max_expires_seconds + 300.0),
@@ -64,6 +71,7 @@ class SipEndpoint:
         )
         self._subscriber: Callable[[SipEvent], None] = _nobody
         self._admit: Callable[[Flow], bool] = _everyone
+        self._screen: Screen = everything
         self._on_opened: Callable[[Flow, Flow], None] = _no_matter
         self._on_closed: Callable[[Flow], None] = _no_matter
         self._events: deque[SipEvent] = deque()
@@ -103,8 +111,9 @@ class SipEndpoint:
         on_opened: Callable[[Flow, Flow], None] = _no_matter,
         on_closed: Callable[[Flow], None] = _no_matter,
         admit: Callable[[Flow], bool] = _everyone,
+        screen: Screen = everything,
     ) -> None:
-        """Name the receiver of events and the rule that lets bytes in.
+        """Name the receiver of events, the rule that lets bytes in, and the one that lets requests in.
 
         `on_opened` hears that a connection which was asked for is there, as (wanted, opened);
         `on_closed` of a flow that cannot be used any more.
@@ -113,6 +122,7 @@ class SipEndpoint:
         self._on_opened = on_opened
         self._on_closed = on_closed
         self._admit = admit
+        self._screen = screen
 
     async def start(self) -> None:
         """Bind every address of the settings. Raises OSError naming the address, with nothing left open."""
@@ -310,6 +320,9 @@ class SipEndpoint:
         except Exception:
             _log.exception("sip.stack.receive_failed", transport=flow.transport, source=flow.remote[0])
         self._after_bytes()
+
+    def _screened(self, request: Request, flow: Flow, now: float) -> Fault | None:
+        return self._screen(request, flow, now)
 
     def _connection_closed(self, flow: Flow) -> None:
         if self._running:  # otherwise we close it ourselves, and nobody became unreachable

@@ -32,7 +32,9 @@ from acd.sip.core.grammar import SipSyntaxError, plain
 from acd.sip.core.uri import NameAddr, Uri
 from acd.sip.core.wire import ALLOW
 from acd.sip.endpoint import SipEndpoint
+from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
+from acd.sip.overload import OverloadLimits
 from acd.sip.registrar import ExpiryRules, Registrar
 from acd.sip.trunks import ANONYMOUS, LiveCalls, called_number, caller_of
 
@@ -100,6 +102,9 @@ class SipService:
             bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
         )
         self._calls = LiveCalls()
+        self._gate = Gate(
+            self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
+        )
         self._ringing: dict[str, _Ringing] = {}
         self._current: dict[str, str] = {}
         """The leg that calls know -> the leg of the contact being tried, after the first."""
@@ -114,6 +119,7 @@ class SipService:
             on_opened=self._bindings.move_flow,
             on_closed=self._bindings.drop_flow,
             admit=self._guard.admits,
+            screen=self._gate.screen,
         )
         await self._bindings.start()
         try:
@@ -155,6 +161,15 @@ class SipService:
     @property
     def rejected(self) -> Mapping[str, int]:
         return self._guard.rejected
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether new calls are refused because there is too much to do."""
+        return self._gate.overloaded
+
+    def lagged(self, seconds: float) -> None:
+        """Hear how late the event loop runs; to be told several times a second."""
+        self._gate.lagged(seconds)
 
     @property
     def connections(self) -> int:
@@ -294,6 +309,7 @@ class SipService:
             return
         self._endpoint.trust(event.flow)
         self._calls.add(event.leg, call.trunk)
+        self._gate.took_call()
         try:
             self._on_call(call)
         except Exception:
@@ -304,8 +320,6 @@ class SipService:
     def _refusal_of(self, who: Trunk | Agent) -> Refused | None:
         if self.draining:
             return Refused(503, "draining", _RETRY_AFTER)
-        if len(self._calls) >= self._settings.sip.max_calls:
-            return Refused(503, "too-many-calls", _RETRY_AFTER)
         if isinstance(who, Trunk) and self._calls.on(who.name) >= who.max_calls:
             return Refused(503, "trunk-full", _RETRY_AFTER)
         return None

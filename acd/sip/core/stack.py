@@ -159,6 +159,9 @@ class SipStack:
         if len(self._servers) >= limit:
             self._answer_once(request, flow, Fault(503, headers=_BUSY))
             return
+        if leg is None and (refused := self._screened(request, flow, now)):
+            self._answer_once(request, flow, refused)
+            return
         transaction = ServerTransaction(self.wire, key, request, flow, self._forget_server)
         self._servers[key] = transaction
         self._flows.add(transaction)
@@ -176,6 +179,13 @@ class SipStack:
             self._on_invite(transaction, now)
         else:
             self._on_outside_dialogs(transaction, now)
+
+    def _screened(self, request: Request, flow: Flow, now: float) -> Fault | None:
+        """The answer to what is not worth a transaction: unknown dialogs, and what the owner refuses."""
+        if request.to_tag and request.method != "REGISTER":
+            dialog = (request.call_id, request.to_tag, request.from_tag)
+            return None if self._watchers.knows(dialog) else Fault(481)
+        return self.wire.config.screen(request, flow, now)
 
     def _is_merged(self, transaction: ServerTransaction) -> bool:
         """Whether the same request came another way (section 8.2.2.2).

@@ -94,12 +94,14 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def knows(self, dialog: DialogId) -> bool:
+        """Whether a watcher made this dialog."""
+        return dialog in self._by_dialog
+
     def asked(self, dialog: DialogId, transaction: ServerTransaction, now: float) -> SubscriptionAsked | None:
-        """A request within a dialog: what the owner is to answer; None where that is done, by the book."""
-        found, request = self._by_dialog.get(dialog), transaction.request
-        if found is None:
-            transaction.respond(481, now)
-        elif request.cseq.number <= found.dialog.remote_cseq:
+        """A request within a known dialog: what the owner is to answer; None where it is done by the book."""
+        found, request = self._by_dialog[dialog], transaction.request
+        if request.cseq.number <= found.dialog.remote_cseq:
             transaction.respond(500, now, reason="CSeq out of order")  # RFC 3261 section 12.2.2
         elif request.method != "SUBSCRIBE":
             transaction.respond(405, now, headers=[("Allow", "SUBSCRIBE")])

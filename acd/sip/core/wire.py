@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from acd.sip.core.checks import Fault
 from acd.sip.core.events import Flow
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header, Request, Response, write
@@ -72,6 +73,11 @@ def local_sent_by(flow: Flow) -> str:
     return format_host(*flow.local)
 
 
+def everything(request: Request, flow: Flow, now: float) -> Fault | None:
+    """The screen that lets everything in."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class StackConfig:
     """Limits and timers (seconds; RFC 3261 table 4)."""
@@ -90,6 +96,9 @@ class StackConfig:
     """How long an INVITE of ours may stay unanswered before it is cancelled as timed out."""
     max_forks: int = 16
     """Phones behind a proxy that may answer one INVITE of ours; one is kept, the others are hung up."""
+    screen: Callable[[Request, Flow, float], Fault | None] = everything
+    """Asked of each new request outside of dialogs before anything is kept for it; a fault is answered
+    without a transaction (section 8.2.7)."""
     supported: frozenset[str] = frozenset(("norefersub", "replaces"))
     """Option tags that may stand in Require (RFC 3261 section 20.32)."""
 

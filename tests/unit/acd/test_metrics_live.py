@@ -152,8 +152,10 @@ async def test_the_running_loop_is_measured_between_start_and_stop(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("acd.metrics.lag._EVERY_SECONDS", 0.001)
-    bench.metrics.start()
+    lags: list[float] = []
+    bench.metrics.start(lags.append)
     async with asyncio.timeout(5):
         while not (await bench.scrape())("acd_event_loop_lag_seconds_count"):
             pass
     bench.metrics.stop()
+    assert lags

@@ -22,7 +22,7 @@ async def fed_service() -> AsyncIterator[str]:
     bench = Bench()
     server = ControlServer(bench.centre.context(metrics=bench.metrics), "127.0.0.1", 0)
     await server.start()
-    bench.metrics.start()
+    bench.metrics.start(lambda seconds: None)
     feeding = asyncio.create_task(_feed(bench))
     try:
         yield f"{server.url}/metrics"
