@@ -30,7 +30,11 @@ def service(tmp_path: Path) -> RunningService:
     return RunningService(
         tmp_path,
         standard_directory(agents=AGENTS),
-        {"log": {"level": "warning"}, "media": {"ports": "20000-29999"}},
+        {
+            "log": {"level": "warning"},
+            "media": {"ports": "20000-29999"},
+            "overload": {"calls_per_second": 10_000, "calls_burst": 10_000},
+        },
     )
 
 
