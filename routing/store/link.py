@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
@@ -16,6 +17,9 @@ from redis.exceptions import RedisError, ResponseError
 from routing.ports import StoreUnavailable
 
 Command = tuple[str | int, ...]
+
+# Its type says that a command is one word.
+_pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 # Replies that say "not now" or "not here": the server is starting, is a replica, is full, or is stopping.
 _REFUSALS = (
@@ -113,7 +117,7 @@ def is_refusal(error: ResponseError) -> bool:
 
 
 async def _send_and_read(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any]:
-    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    await connection.send_packed_command(b"".join(map(_pack, commands)), check_health=False)
     replies: list[Any] = []
     for _ in commands:
         try:
