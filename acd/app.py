@@ -243,6 +243,7 @@ class Node:
             sip_responses=self._sip.responses,
             sip_rejected=self._sip.rejected,
             sip_connections=self._sip.connections,
+            sip_connections_broken=self._sip.broken_connections,
             sip_registrations=self._sip.registrations,
             media_legs=self._media.live_legs,
             media_ports_free=self._media.ports_free,

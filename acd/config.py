@@ -9,12 +9,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from acd.errors import ConfigError
 
-_LISTEN = re.compile(r"^(?P<transport>udp|tcp):(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d+)$")
+_LISTEN = re.compile(r"^(?P<transport>udp|tcp|tls|wss?):(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d+)$")
 _PORTS = re.compile(r"^(\d+)-(\d+)$")
 
 
@@ -38,7 +38,7 @@ class NodeSection(_Section):
 class Listen(_Section):
     """One SIP address: transport, host, port (0: any free port)."""
 
-    transport: Literal["udp", "tcp"]
+    transport: Literal["udp", "tcp", "tls", "ws", "wss"]
     host: str
     port: Annotated[int, Field(ge=0, le=65535)]
 
@@ -46,8 +46,46 @@ class Listen(_Section):
     def parse(cls, text: str) -> Listen:
         found = _LISTEN.match(text)
         if not found:
-            raise ValueError(f"{text!r} is not like 'udp:127.0.0.1:5060' or 'tcp:[::1]:5060'")
+            raise ValueError(
+                f"{text!r} is not like 'udp:127.0.0.1:5060' or 'tcp:[::1]:5060'; "
+                "the transport is one of udp, tcp, tls, ws and wss"
+            )
         return cls(transport=found["transport"], host=found["host"].strip("[]"), port=int(found["port"]))
+
+
+class TlsSection(_Section):
+    certificate: str = ""
+    """PEM file of our certificate with its chain; needed where `sip.listen` has tls or wss."""
+    key: str = ""
+    """PEM file of its private key; empty: it lies in the certificate's file."""
+    client_ca: str = ""
+    """PEM file of CAs whose certificates identify trunks (`tls_names` in the directory); empty: none."""
+    server_ca: str = ""
+    """PEM file of CAs trusted, beside the system's, in TLS connections that we open."""
+
+
+class ConnectionsSection(_Section):
+    """What connections (TCP, TLS, WebSocket) may cost."""
+
+    total: Annotated[int, Field(ge=1)] = 4096
+    """Open connections of this node; more are refused."""
+    per_source: Annotated[int, Field(ge=1)] = 1024
+    """Open connections of one address; a whole office may sit behind one."""
+    message_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """From the first byte of a message, or of a TLS or WebSocket handshake, to its last."""
+    stranger_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """How long a connection may stay on which nobody has proven who they are."""
+    idle_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Without any byte from the peer; 0: five minutes more than the longest registration."""
+    message_bytes: Annotated[int, Field(ge=4096, le=1_048_576)] = 65536
+    """The longest message; a longer one ends the connection."""
+    stranger_bytes: Annotated[int, Field(ge=2048)] = 16384
+    """The longest beginning of a message that is kept for somebody who has proven nothing."""
+
+
+class WebSocketSection(_Section):
+    origins: tuple[str, ...] = ()
+    """Pages that may connect, like "https://desk.example.com"; empty: every page."""
 
 
 class SipSection(_Section):
@@ -66,6 +104,22 @@ class SipSection(_Section):
     """Longer registrations are shortened to this."""
     accept_digest_without_qop: bool = True
     """Old phones leave qop out (RFC 2617 section 3.2.2.1)."""
+
+    large_requests_over_tcp: bool = True
+    """Requests over 1300 bytes to a UDP peer go by TCP, and by UDP where it takes none (RFC 3261 18.1.1)."""
+    tls: TlsSection = TlsSection()
+    websocket: WebSocketSection = WebSocketSection()
+    connections: ConnectionsSection = ConnectionsSection()
+
+    @model_validator(mode="after")
+    def _check_certificate(self) -> SipSection:
+        encrypted = [listen.transport for listen in self.listen if listen.transport in ("tls", "wss")]
+        if encrypted and not self.tls.certificate:
+            raise ValueError(
+                f"listen has {encrypted[0]}: set sip.tls.certificate (and sip.tls.key) to PEM files, "
+                f"or take {encrypted[0]} out of listen"
+            )
+        return self
 
     @field_validator("listen", mode="before")
     @classmethod

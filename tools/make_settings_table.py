@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -26,15 +27,24 @@ def shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def rows(section: str, kind: type[BaseModel]) -> Iterator[str]:
+    """The keys of a section and of those within it."""
+    for key, field in kind.model_fields.items():
+        name, inner = f"{section}.{key}", field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from rows(name, inner)
+        else:
+            says = " ".join((field.description or "").split())
+            yield f"| `{name}` | `{shown(field.default)}` | {says} |".replace("``", "")
+
+
 def table() -> str:
     lines = ["| key | default | what it is |", "|---|---|---|"]
     for section, outer in Settings.model_fields.items():
         kind = outer.annotation
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             raise TypeError(f"[{section}] is no section")
-        for key, field in kind.model_fields.items():
-            says = " ".join((field.description or "").split())
-            lines.append(f"| `{section}.{key}` | `{shown(field.default)}` | {says} |".replace("``", ""))
+        lines += rows(section, kind)
     return "\n".join(lines) + "\n"
 
 

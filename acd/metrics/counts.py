@@ -18,7 +18,10 @@ class NodeCounts:
     """Total of responses sent, by method and status."""
     sip_rejected: Mapping[str, int] = field(default_factory=dict)
     """Total of requests turned away, by a short fixed reason."""
-    sip_connections: int = 0
+    sip_connections: Mapping[str, int] = field(default_factory=dict)
+    """Open connections by transport."""
+    sip_connections_broken: Mapping[str, int] = field(default_factory=dict)
+    """Total of connections refused or broken off by us, by a short fixed reason."""
     sip_registrations: int = 0
     """Contacts bound now."""
     media_legs: int = 0

@@ -32,6 +32,7 @@ _METHODS = frozenset(
         "UPDATE",
     ]
 )
+_STREAMS = ("tcp", "tls", "ws", "wss")
 _LIVE_STATES = tuple(state for state in State if state is not State.ENDED)
 
 
@@ -116,7 +117,14 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
     for reason, total in node.sip_rejected.items():
         rejected.add_metric([reason], total)
     yield rejected
-    yield GaugeMetricFamily("acd_sip_connections", "Open SIP connections.", value=node.sip_connections)
+    by_transport = ((kind, node.sip_connections.get(kind, 0)) for kind in _STREAMS)
+    yield _gauge("acd_sip_connections", "Open SIP connections.", "transport", by_transport)
+    broken = CounterMetricFamily(
+        "acd_sip_connections_broken", "SIP connections refused or broken off by us.", labels=["reason"]
+    )
+    for reason, total in node.sip_connections_broken.items():
+        broken.add_metric([reason], total)
+    yield broken
     yield GaugeMetricFamily("acd_sip_registrations", "Contacts bound.", value=node.sip_registrations)
 
 

@@ -7,9 +7,7 @@ loop, so that a command never calls its caller back; events of received bytes ar
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -22,20 +20,15 @@ from acd.sip.core.events import Flow, SipEvent
 from acd.sip.core.message import Request
 from acd.sip.core.refer import DialogId
 from acd.sip.core.stack import SipCounters, SipStack, StackConfig
-from acd.sip.core.uri import NameAddr, Uri, format_host
+from acd.sip.core.uri import NameAddr, Uri
 from acd.sip.core.wire import everything
-from acd.sip.stream import StreamLimits, StreamTransport
-from acd.sip.udp import UdpTransport
+from acd.sip.network import Network
 
 _log = structlog.get_logger(__name__)
 
-_WILDCARDS = frozenset(("0.0.0.0", "::"))
-_SWEEP_SECONDS = 1.0
-_STOP_SECONDS = 0.1
 _LEAST_TIMER_SECONDS = 0.001
-_MAX_ROUTES = 4096
-_MAX_WAITING = 64
-"""Messages that may wait for a connection to open."""
+_LARGE_BYTES = 1300
+"""RFC 3261 section 18.1.1, where the MTU of the path is not known."""
 
 Screen = Callable[[Request, Flow, float], Fault | None]
 
@@ -56,18 +49,19 @@ def _no_matter(*flows: Flow) -> None:
 class SipEndpoint:
     """Owns the stack, its timer and its transports. Nothing raised in here reaches the event loop."""
 
-    def __init__(self, settings: SipSection, clock: Clock, limits: StreamLimits | None = None) -> None:
-        self._settings = settings
+    def __init__(self, settings: SipSection, clock: Clock) -> None:
+        """Raises ConfigError where a file of `sip.tls` cannot be used."""
         self._clock = clock
-        self._stack = SipStack(
-            StackConfig(sent_by=self.sent_by, screen=self._screened), lambda: secrets.token_hex(10)
+        self.network = Network(
+            settings, clock, on_message=self._received, on_opened=self._opened, on_lost=self._lost
         )
-        self._udp: dict[tuple[str, int], UdpTransport] = {}
-        self._streams = StreamTransport(
-            limits or StreamLimits(idle_seconds=settings.max_expires_seconds + 300.0),
-            clock,
-            on_message=self._received,
-            on_closed=self._connection_closed,
+        self._stack = SipStack(
+            StackConfig(
+                sent_by=self.network.sent_by,
+                screen=self._screened,
+                large_bytes=_LARGE_BYTES if settings.large_requests_over_tcp else None,
+            ),
+            lambda: secrets.token_hex(10),
         )
         self._subscriber: Callable[[SipEvent], None] = _nobody
         self._admit: Callable[[Flow], bool] = _everyone
@@ -79,13 +73,7 @@ class SipEndpoint:
         self._delivery: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._routes: dict[str, str] = {}
-        self._opening: dict[Flow, deque[bytes]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
-        self.listening: tuple[Flow, ...] = ()
-        """The addresses really bound, as flows without a peer."""
         self.dropped = 0
         """Datagrams of sources that are over their limit, dropped unread."""
 
@@ -93,16 +81,6 @@ class SipEndpoint:
     def counters(self) -> SipCounters:
         """Messages by method and code, and what was wrong with others."""
         return self._stack.counters
-
-    @property
-    def connections(self) -> int:
-        """Open TCP connections."""
-        return len(self._streams)
-
-    @property
-    def refused_connections(self) -> int:
-        """Connections turned away because of a cap."""
-        return self._streams.refused
 
     def subscribe(
         self,
@@ -125,44 +103,24 @@ class SipEndpoint:
         self._screen = screen
 
     async def start(self) -> None:
-        """Bind every address of the settings. Raises OSError naming the address, with nothing left open."""
+        """Bind every address. Raises OSError or ConfigError naming what is wrong, with nothing left open."""
         self._running = True
-        bound: list[Flow] = []
         try:
-            for listen in self._settings.listen:
-                if listen.transport == "udp":
-                    udp = UdpTransport(self._received)
-                    await udp.open(listen.host, listen.port)
-                    self._udp[udp.address] = udp
-                    bound.append(Flow("udp", udp.address, ("", 0)))
-                else:
-                    address = await self._streams.listen(listen.host, listen.port)
-                    bound.append(Flow("tcp", address, ("", 0)))
-        except OSError as error:
+            await self.network.start()
+        except BaseException:
             await self.stop()
-            where = f"{listen.transport}:{format_host(listen.host, listen.port)}"
-            raise OSError(error.errno, f"cannot listen on {where}: {error.strerror or error}") from error
-        self.listening = tuple(bound)
-        self._sweep()
+            raise
 
     async def stop(self) -> None:
         """Let go of every address and connection. Legs are not ended: that is the owner's business."""
         if self._running:
             self._flush()
         self._running = False
-        for handle in (self._timer, self._sweeper, self._delivery):
+        for handle in (self._timer, self._delivery):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._sweeper = self._delivery = None
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
-        await self._streams.close()
-        for udp in self._udp.values():
-            udp.close()
-        self._udp.clear()
-        await asyncio.sleep(0)  # the sockets close on the next turn of the loop
+        self._timer = self._delivery = None
+        await self.network.stop()
 
     # Commands, as those of the stack.
 
@@ -275,12 +233,15 @@ class SipEndpoint:
 
     def trust(self, flow: Flow) -> None:
         """The peer on this connection has proven who it is."""
-        if flow.connection:
-            self._streams.trust(flow)
+        self.network.trust(flow)
 
     def is_open(self, flow: Flow) -> bool:
         """Whether the flow can still be used; a datagram flow always can."""
-        return not flow.connection or self._streams.is_open(flow)
+        return self.network.is_open(flow)
+
+    def host_for(self, flow: Flow) -> str:
+        """Our host as this peer can reach it: for Via and Contact."""
+        return self.network.host_for(flow)
 
     def handle_timeout(self) -> None:
         """Let the stack act on the time that has passed."""
@@ -290,24 +251,6 @@ class SipEndpoint:
         except Exception:
             _log.exception("sip.stack.timeout_failed")
         self._after_bytes()
-
-    def sent_by(self, flow: Flow) -> str:
-        """`host:port` for Via and Contact: where this peer reaches us, whoever opened the connection."""
-        ports = [listen.local[1] for listen in self.listening if listen.transport == flow.transport]
-        port = flow.local[1] if not ports or flow.local[1] in ports else ports[0]
-        return format_host(self.host_for(flow), port)
-
-    def host_for(self, flow: Flow) -> str:
-        """Our host as this peer can reach it: for Via and Contact."""
-        host = self._settings.advertise or flow.local[0]
-        if host not in _WILDCARDS:
-            return host
-        remote = flow.remote[0]
-        if remote not in self._routes:
-            if len(self._routes) >= _MAX_ROUTES:
-                self._routes.clear()
-            self._routes[remote] = _source_address(remote) or host
-        return self._routes[remote]
 
     # What comes in.
 
@@ -324,22 +267,21 @@ class SipEndpoint:
     def _screened(self, request: Request, flow: Flow, now: float) -> Fault | None:
         return self._screen(request, flow, now)
 
-    def _connection_closed(self, flow: Flow) -> None:
-        if self._running:  # otherwise we close it ourselves, and nobody became unreachable
-            self._lost(flow)
+    def _opened(self, wanted: Flow, opened: Flow) -> None:
+        self._stack.flow_opened(wanted, opened)
+        self._on_opened(wanted, opened)
+        self._after_command()
 
     def _lost(self, flow: Flow) -> None:
         """Nothing can be sent on this flow any more."""
+        if not self._running:  # then we close it ourselves, and nobody became unreachable
+            return
         try:
             self._on_closed(flow)
             self._stack.flow_failed(flow, self._clock.monotonic())
         except Exception:
             _log.exception("sip.flow.not_ended", transport=flow.transport)
         self._after_command()
-
-    def _sweep(self) -> None:
-        self._streams.sweep()
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 
     # What goes out.
 
@@ -359,7 +301,7 @@ class SipEndpoint:
             if not outgoing:
                 break
             for flow, data in outgoing:
-                if not self._send(flow, data):
+                if not self.network.send(flow, data):
                     self._stack.flow_failed(flow, self._clock.monotonic())
         self._events.extend(self._stack.take_events())
         self._arm()
@@ -390,50 +332,3 @@ class SipEndpoint:
         self._timer_due = due
         delay = max(_LEAST_TIMER_SECONDS, due - self._clock.monotonic())
         self._timer = asyncio.get_running_loop().call_later(delay, self.handle_timeout)
-
-    def _send(self, flow: Flow, data: bytes) -> bool:
-        if flow.transport == "udp":
-            udp = self._udp.get(flow.local) or self._any_udp(flow)
-            return udp is not None and udp.send(data, flow.remote)
-        if flow.connection:
-            return self._streams.send(flow, data)
-        waiting = self._opening.get(flow)
-        if waiting is None:
-            waiting = self._opening[flow] = deque()
-            task = asyncio.get_running_loop().create_task(self._open(flow))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        waiting.append(data)
-        return len(waiting) <= _MAX_WAITING
-
-    def _any_udp(self, flow: Flow) -> UdpTransport | None:
-        """A socket of the same family: that of a binding made before a restart may be another one."""
-        is_v6 = ":" in flow.remote[0]
-        for address, udp in self._udp.items():
-            if (":" in address[0]) == is_v6:
-                return udp
-        return None
-
-    async def _open(self, wanted: Flow) -> None:
-        try:
-            opened = await self._streams.connect(wanted.remote)
-        except (OSError, TimeoutError) as error:
-            self._opening.pop(wanted, None)
-            _log.info("sip.connection.failed", remote=wanted.remote[0], error=type(error).__name__)
-            self._lost(wanted)
-            return
-        self._stack.flow_opened(wanted, opened)
-        self._on_opened(wanted, opened)
-        for data in self._opening.pop(wanted):
-            self._streams.send(opened, data)
-        self._after_command()
-
-
-def _source_address(remote: str) -> str | None:
-    """The local address that packets to this peer leave from (nothing is sent)."""
-    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
-    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((remote, 9))
-        host: str = probe.getsockname()[0]
-        return host
-    return None

@@ -148,7 +148,7 @@ class SipService:
 
     @property
     def listening(self) -> tuple[Flow, ...]:
-        return self._endpoint.listening
+        return self._endpoint.network.listening
 
     @property
     def trunk_calls(self) -> Mapping[str, int]:
@@ -172,8 +172,14 @@ class SipService:
         self._gate.lagged(seconds)
 
     @property
-    def connections(self) -> int:
-        return self._endpoint.connections
+    def connections(self) -> Mapping[str, int]:
+        """Open connections by transport."""
+        return self._endpoint.network.streams.by_transport()
+
+    @property
+    def broken_connections(self) -> Mapping[str, int]:
+        """Total of connections refused or broken off by us, by cause."""
+        return self._endpoint.network.streams.broken_off
 
     @property
     def registrations(self) -> int:

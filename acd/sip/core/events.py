@@ -13,12 +13,14 @@ from typing import Literal
 from acd.sip.core.message import Request
 from acd.sip.core.refer import ReferTo
 
+FlowKind = Literal["udp", "tcp", "tls", "ws", "wss"]
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Where bytes came from, and the way back (a UDP peer, or one connection; RFC 5626 section 3.1)."""
 
-    transport: Literal["udp", "tcp", "tls", "ws", "wss"]
+    transport: FlowKind
     local: tuple[str, int]
     remote: tuple[str, int]
     connection: int = 0

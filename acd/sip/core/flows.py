@@ -27,6 +27,12 @@ class FlowUsers:
             if not users:
                 del self._users[transaction.flow]
 
+    def shift(self, transaction: Transaction, flow: Flow) -> None:
+        """One transaction goes on over another flow."""
+        self.remove(transaction)
+        transaction.flow = flow
+        self.add(transaction)
+
     def fail(self, flow: Flow, now: float) -> None:
         """Nothing can be sent on this flow any more."""
         for transaction in list(self._users.get(flow, ())):

@@ -204,7 +204,7 @@ class Leg:
             self._end_fork(transaction, response, now)  # Another phone behind a proxy answered as well.
             return
         dialog = self.dialog
-        dialog.flow = transaction.flow
+        dialog.flow = transaction.dialog_flow
         dialog.establish(response)
         transaction.acknowledge(dialog.remote_tag, ack_of(self._hub.wire, dialog, transaction.number))
         cancelled = self.stage is Stage.CANCELLING
@@ -224,7 +224,7 @@ class Leg:
             remote="",
             local_tag=mine.local_tag,
             remote_tag="",
-            flow=transaction.flow,
+            flow=transaction.dialog_flow,
             target=transaction.uri,
             contact=mine.contact,
             local_cseq=transaction.number,
@@ -261,7 +261,8 @@ class Leg:
         if self._cancel_reason is None:
             return
         dialog = self.dialog
-        headers = [*dialog.headers(), *reason_header(self._cancel_reason)]
+        routes = [header for header in invite.headers if header[0] == "Route"]  # section 9.1
+        headers = [*routes, *dialog.headers(), *reason_header(self._cancel_reason)]
         self._cancel_reason = None
         self._hub.request(
             "CANCEL",
@@ -405,7 +406,7 @@ def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
         remote_tag=request.from_tag,
         flow=transaction.flow,
         target=str(contacts[0].uri),
-        contact=wire.contact(transaction.flow, user),
+        contact=wire.contact(transaction.flow, user, secure=request.uri_text[:5].lower() == "sips:"),
         routes=Routes.recorded(request),
         remote_cseq=request.cseq.number,
     )

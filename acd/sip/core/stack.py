@@ -34,6 +34,9 @@ _KEEP_ALIVE_BYTES = 4
 _MAX_ERROR_KINDS = 64
 _BUSY: tuple[Header, ...] = (("Retry-After", "5"),)
 
+_STREAMS = ("tcp", "tls")
+"""Where messages end is told by Content-Length only; a message of WebSocket is a whole one."""
+
 _MergeKey = tuple[str, str, int, str]
 
 
@@ -92,7 +95,7 @@ class SipStack:
             self._count_error("too-large")
             return
         try:
-            message = parse(data, stream=flow.transport != "udp", max_headers=config.max_headers)
+            message = parse(data, stream=flow.transport in _STREAMS, max_headers=config.max_headers)
             if isinstance(message, Response):
                 self._receive_response(message, now)
             else:
@@ -303,7 +306,7 @@ class SipStack:
             remote_tag="",
             flow=flow,
             target=str(uri),
-            contact=self.wire.contact(flow, contact_user),
+            contact=self.wire.contact(flow, contact_user, secure=uri.scheme == "sips"),
         )
         made = Leg(self, leg, dialog)
         self._legs[leg] = made
@@ -402,7 +405,17 @@ class SipStack:
     ) -> ClientTransaction:
         """Send a request and follow it to its end."""
         transaction = ClientTransaction(
-            self.wire, method, uri, number, headers, body, flow, owner, self._forget_client, branch=branch
+            self.wire,
+            method,
+            uri,
+            number,
+            headers,
+            body,
+            flow,
+            owner,
+            self._forget_client,
+            self._flows.shift,
+            branch=branch,
         )
         self._clients[transaction.key] = transaction
         self._flows.add(transaction)

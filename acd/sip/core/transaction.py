@@ -193,7 +193,21 @@ class ClientOwner(Protocol):
 class ClientTransaction(_Timed):
     """A request of ours until its final response is dealt with."""
 
-    __slots__ = ("_acks", "_forget", "_sent", "body", "branch", "headers", "method", "number", "owner", "uri")
+    __slots__ = (
+        "_acks",
+        "_common",
+        "_forget",
+        "_home",
+        "_move",
+        "_sent",
+        "body",
+        "branch",
+        "headers",
+        "method",
+        "number",
+        "owner",
+        "uri",
+    )
 
     def __init__(
         self,
@@ -206,6 +220,7 @@ class ClientTransaction(_Timed):
         flow: Flow,
         owner: ClientOwner,
         forget: Callable[[ClientTransaction], None],
+        move: Callable[[ClientTransaction, Flow], None],
         *,
         branch: str = "",
     ) -> None:
@@ -214,12 +229,20 @@ class ClientTransaction(_Timed):
         self.method = method
         self.uri = uri
         self.number = number
-        self.headers = (wire.via(flow, self.branch), *headers, ("CSeq", f"{number} {method}"))
         self.body = body
         self.owner = owner
         self._forget = forget
-        self._sent = write(f"{method} {uri} SIP/2.0", self.headers, body)
+        self._move = move
+        self._common = (*headers, ("CSeq", f"{number} {method}"))
         self._acks: dict[str, bytes] = {}
+        self._home: Flow | None = None
+        """The datagram flow that a large request has left for a connection (section 18.1.1)."""
+        self._write()
+
+    def _write(self) -> None:
+        """Make the bytes for the flow of now: the Via names its transport."""
+        self.headers = (self._wire.via(self.flow, self.branch), *self._common)
+        self._sent = write(f"{self.method} {self.uri} SIP/2.0", self.headers, self.body)
 
     @property
     def key(self) -> ClientKey:
@@ -229,13 +252,41 @@ class ClientTransaction(_Timed):
     def is_invite(self) -> bool:
         return self.method == "INVITE"
 
+    @property
+    def dialog_flow(self) -> Flow:
+        """Where the rest of the dialog goes: one large request does not move it to a connection."""
+        return self._home or self.flow
+
     def start(self, now: float) -> None:
         config = self._wire.config
-        self._wire.send(self.flow, self._sent)
+        if self._is_datagram and self._wire.wants_stream(len(self._sent), self.flow, now):
+            self._go_by_stream(now)
         self._end_at(now + config.patience, self._time_out)  # Timers B, F
+        self._send_first(now)
+
+    def _send_first(self, now: float) -> None:
+        self._wire.send(self.flow, self._sent)
         if self._is_datagram:
+            config = self._wire.config
             longest = config.patience if self.is_invite else config.t2
             self._repeat(self._sent, now, config.t1, longest)  # Timers A, E
+
+    def _go_by_stream(self, now: float) -> None:
+        """Too large for a datagram: by TCP. Where that is refused or stays silent, by UDP after all."""
+        self._home = self.flow
+        self._move(self, Flow("tcp", self.flow.local, self.flow.remote))
+        self._write()
+        self._repeating = self._wire.timers.set(now + self._wire.config.stream_patience, self._go_home)
+
+    def _go_home(self, now: float) -> None:
+        """The same transaction by UDP: a peer that did get it by TCP sees a repetition."""
+        if self._home is not None and self.phase is Phase.TRYING:
+            self._stop_repeating()
+            home, self._home = self._home, None
+            self._wire.takes_no_stream(home, now)
+            self._move(self, home)
+            self._write()
+            self._send_first(now)
 
     def receive(self, response: Response, now: float) -> None:
         if self.phase is Phase.COMPLETED:
@@ -245,10 +296,10 @@ class ClientTransaction(_Timed):
             if 200 <= response.status < 300:
                 self._receive_2xx(response, now)
         elif response.status < 200:
-            if self.is_invite:
+            if self.is_invite or not self._is_datagram:
                 self._stop_repeating()
-                if self.phase is Phase.TRYING and self._ending is not None:
-                    self._ending.cancel()  # An INVITE that got through waits as long as its owner likes.
+            if self.is_invite and self.phase is Phase.TRYING and self._ending is not None:
+                self._ending.cancel()  # An INVITE that got through waits as long as its owner likes.
             self.phase = Phase.PROCEEDING
             self.owner.on_response(self, response, now)
         else:
@@ -273,14 +324,14 @@ class ClientTransaction(_Timed):
     def _receive_2xx(self, response: Response, now: float) -> None:
         ack = self._acks.get(response.to_tag)
         if ack is not None:
-            self._wire.send(self.flow, ack)
+            self._wire.send(self.dialog_flow, ack)
         elif len(self._acks) < self._wire.config.max_forks:
             self.owner.on_response(self, response, now)
 
     def acknowledge(self, to_tag: str, ack: bytes) -> None:
         """Send the owner's ACK to a 2xx, now and whenever that 2xx comes again (section 13.2.2.4)."""
         self._acks[to_tag] = ack
-        self._wire.send(self.flow, ack)
+        self._wire.send(self.dialog_flow, ack)
 
     def _acknowledge_failure(self, response: Response) -> None:
         """The ACK to a failure belongs to the transaction (section 17.1.1.3)."""
@@ -298,7 +349,9 @@ class ClientTransaction(_Timed):
 
     def fail(self, now: float) -> None:
         """Its flow broke."""
-        if self.phase in _UNANSWERED:
+        if self._home is not None and self.phase is Phase.TRYING:
+            self._go_home(now)
+        elif self.phase in _UNANSWERED:
             self._finish("transport", now)
         else:
             self._end(now)

@@ -15,6 +15,9 @@ from acd.sip.core.uri import format_host
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER, SUBSCRIBE"
 
+_NO_STREAM_SECONDS = 600.0
+_MAX_NO_STREAM = 4096
+
 REASONS = {
     100: "Trying",
     180: "Ringing",
@@ -88,6 +91,8 @@ class StackConfig:
     t1: float = 0.5
     t2: float = 4.0
     t4: float = 5.0
+    large_bytes: int | None = None
+    """Longer requests to a datagram peer go by TCP (section 18.1.1); None: never."""
     max_message_bytes: int = 65536
     max_headers: int = 128
     max_legs: int = 20_000
@@ -101,6 +106,11 @@ class StackConfig:
     without a transaction (section 8.2.7)."""
     supported: frozenset[str] = frozenset(("norefersub", "replaces"))
     """Option tags that may stand in Require (RFC 3261 section 20.32)."""
+
+    @property
+    def stream_patience(self) -> float:
+        """How long a large request waits for a word over TCP before it goes by UDP."""
+        return 4 * self.t1
 
     @property
     def patience(self) -> float:
@@ -139,9 +149,22 @@ class Wire:
         self.counters = SipCounters()
         self.outgoing: list[tuple[Flow, bytes]] = []
         self._tag_key = token().encode()[:64]
+        self._no_stream: dict[tuple[str, int], float] = {}
+        """Datagram peers that take no TCP, and until when that is believed."""
 
     def send(self, flow: Flow, data: bytes) -> None:
         self.outgoing.append((flow, data))
+
+    def wants_stream(self, size: int, flow: Flow, now: float) -> bool:
+        """Whether a request of this size to a datagram peer is to go by TCP (section 18.1.1)."""
+        large = self.config.large_bytes
+        return large is not None and size > large and self._no_stream.get(flow.remote, now) <= now
+
+    def takes_no_stream(self, flow: Flow, now: float) -> None:
+        """TCP was refused by a datagram peer, or led nowhere: spare it and us the next attempts."""
+        if len(self._no_stream) >= _MAX_NO_STREAM:
+            self._no_stream.clear()
+        self._no_stream[flow.remote] = now + _NO_STREAM_SECONDS
 
     def respond(
         self,
@@ -175,11 +198,18 @@ class Wire:
             f"SIP/2.0/{flow.transport.upper()} {self.config.sent_by(flow)};branch={branch};rport",
         )
 
-    def contact(self, flow: Flow, user: str) -> str:
-        """Our Contact as the peer of this flow can reach it."""
-        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+    def contact(self, flow: Flow, user: str, *, secure: bool = False) -> str:
+        """Our Contact as the peer of this flow can reach it; `secure` where it asked by a sips URI.
+
+        WebSocket has one transport parameter for both kinds (RFC 7118 section 5.4); sips with TLS says
+        tcp (RFC 3261 section 26.2.2).
+        """
+        transport = {"udp": "", "wss": "ws"}.get(flow.transport, flow.transport)
+        if secure and transport == "tls":
+            transport = "tcp"
         at = f"{user}@" if user else ""
-        return f"<sip:{at}{self.config.sent_by(flow)}{transport}>"
+        tail = f";transport={transport}" if transport else ""
+        return f"<{'sips' if secure else 'sip'}:{at}{self.config.sent_by(flow)}{tail}>"
 
     def stable_tag(self, request: Request) -> str:
         """Our To tag where nothing is kept: the same for the same request, and not to be guessed."""

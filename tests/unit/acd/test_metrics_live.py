@@ -56,7 +56,9 @@ async def test_the_nodes_own_counts_are_shown(bench: Bench):
     assert value("acd_sip_responses_total", method="INVITE", code="200") == 90
     assert value("acd_sip_rejected_total", reason="unknown-source") == 4
     assert value("acd_sip_registrations") == 3
-    assert value("acd_sip_connections") == 2
+    assert value("acd_sip_connections", transport="wss") == 1
+    assert value("acd_sip_connections", transport="tls") == 0
+    assert value("acd_sip_connections_broken_total", reason="slow-message") == 3
     assert value("acd_media_legs") == 5
     assert value("acd_media_ports_free") == 90
     assert value("acd_media_ports") == 100
