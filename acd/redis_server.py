@@ -27,6 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
+from acd import tasks
 from acd.errors import AcdError, ConfigError
 
 log = structlog.get_logger(__name__)
@@ -106,10 +107,8 @@ class EmbeddedRedis:
         """End a server that we started, its data on the disk. One that we adopted is ended if nobody else
         is connected to it; a configured one is left alone."""
         server, self._server = self._server, None
-        if self._guardian is not None:
-            self._guardian.cancel()
-            await asyncio.gather(self._guardian, return_exceptions=True)
-            self._guardian = None
+        await tasks.end(self._guardian)
+        self._guardian = None
         if self._process is not None:
             await _end(self._process)
             self._process = None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from acd import tasks
 from acd.clock import Clock
 from acd.directory.model import Agent, Directory
 from acd.errors import AcdError
@@ -54,10 +55,8 @@ class AgentDesk:
         self._worker = asyncio.create_task(self._work(), name="agent-desk")
 
     async def stop(self) -> None:
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
-            self._worker = None
+        await tasks.end(self._worker)
+        self._worker = None
 
     async def _work(self) -> None:
         while True:

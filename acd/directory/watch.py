@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from acd import tasks
 from acd.clock import Clock
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
@@ -48,10 +49,8 @@ class DirectoryWatcher:
         self._task = asyncio.create_task(self._run(), name="directory-watcher")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await tasks.end(self._task)
+        self._task = None
 
     async def poll(self) -> bool:
         """Look once; whether the snapshot was swapped."""

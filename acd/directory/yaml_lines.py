@@ -12,6 +12,8 @@ from acd.directory.check import KeyPath, Problem
 
 _MAX_NODES = 1_000_000
 """Aliases are followed, so a small file can describe a huge one."""
+_MAX_DEPTH = 64
+"""libyaml builds its tree by recursion and would end the process on a file of nothing but brackets."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -42,6 +44,7 @@ class Document:
 def read_yaml(text: str) -> Document:
     """Parse one document. Raises YamlError."""
     try:
+        _check_depth(text)
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
@@ -56,8 +59,20 @@ def read_yaml(text: str) -> Document:
     except (yaml.YAMLError, ValueError) as error:
         raise YamlError(1, f"not valid YAML: {error}") from error
     except RecursionError as error:
-        raise YamlError(1, "nested too deeply, or an alias within itself") from error
+        raise YamlError(1, "an alias within itself") from error
     return document
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise YamlError(line, f"nested more than {_MAX_DEPTH} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Reading:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from acd import tasks
 from acd.calls.record import CallRecord
 from acd.database import writing
 from acd.history.journal import Journal, decode_record, outbox_key, reply
@@ -76,9 +77,7 @@ class HistoryWriter:
                 await self.journal.flush()
         except TimeoutError:
             log.error("calls could not be written to redis before the end", waiting=self.journal.waiting)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(*self._tasks)
         self._tasks = []
         try:
             async with asyncio.timeout(within_seconds):

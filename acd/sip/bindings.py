@@ -17,6 +17,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from acd import tasks
 from acd.clock import Clock
 from acd.sip.contacts import Binding, ContactTable
 from acd.sip.core.events import Flow
@@ -89,7 +90,7 @@ class BindingStore:
         self._stopping = True
         self._wake.set()
         await asyncio.wait((self._writer,), timeout=_STOP_SECONDS)
-        self._writer.cancel()
+        await tasks.end(self._writer)
         self._writer = None
         if self._unwritten:
             _log.error("sip.bindings.unwritten", pending=self.unwritten)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from acd import tasks
 from acd.clock import Clock
 from acd.errors import MediaUnavailable
 from acd.media.embedded import protocol
@@ -73,10 +74,8 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """End the process; nothing is reported of it any more."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
+        await tasks.end(self._keeper)
+        self._keeper = None
         await self._end(_STOP_SECONDS)
 
     def send(self, command: protocol.Command) -> None:

@@ -1,0 +1,307 @@
+"""Call records from the journal over the outbox into SQL: each once, in order, whatever crashes between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.calls.record import CallRecord
+from acd.control.ports import RecordFilter
+from acd.database import create_engine, reading, writing
+from acd.history.journal import Journal, live_key, outbox_key
+from acd.history.migrate import migrate
+from acd.history.reader import RecordReader
+from acd.history.tables import records
+from acd.history.writer import BATCH, HistoryWriter
+from routing.store.redis_store import connect
+from tests.support.redis_server import running_redis
+
+pytestmark = pytest.mark.store
+
+
+def record(number: int, **changes: Any) -> CallRecord:
+    made = CallRecord(
+        id=f"c{number}",
+        node="a",
+        caller="+1",
+        called="+2",
+        outcome="answered",
+        started_at=float(number),
+        ended_at=number + 9.0,
+        hangup_side="caller",
+        cause="normal",
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    opened = create_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.sqlite3")
+    await migrate(opened)
+    yield opened
+    await opened.dispose()
+
+
+def writer(redis: Redis, engine: AsyncEngine, site: str) -> HistoryWriter:
+    return HistoryWriter(redis, engine, site=site, node="a", linger_seconds=0.0, look_seconds=0.05)
+
+
+async def stored(engine: AsyncEngine) -> list[str]:
+    """The ids in the order in which they were written."""
+    async with reading(engine) as connection:
+        rows = await connection.execute(text("SELECT id FROM records ORDER BY rowid"))
+        return list(rows.scalars())
+
+
+async def waiting(redis: Redis, site: str) -> int:
+    return int(await redis.llen(outbox_key(site)))  # type: ignore[misc]
+
+
+async def until(true: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not await true():
+            await asyncio.sleep(0.01)
+
+
+async def fill(redis: Redis, site: str, *made: CallRecord) -> None:
+    """What a node leaves in the outbox."""
+    journal = Journal(redis, site=site, node="a", linger_seconds=0.0)
+    task = asyncio.create_task(journal.run())
+    for each in made:
+        journal.finish(each)
+    await journal.flush()
+    task.cancel()
+
+
+async def test_a_finished_call_comes_into_sql_and_out_of_redis(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    history = writer(redis, engine, site)
+    await history.start()
+    history.journal.put("c1", b"talking")
+    await history.journal.flush()
+    assert await redis.hgetall(live_key(site, "a")) == {b"c1": b"talking"}  # type: ignore[misc]
+    history.journal.finish(record(1, queue="billing"))
+    await until(lambda: stored(engine))
+    await history.stop()
+    assert await RecordReader(engine).record("c1") == record(1, queue="billing")
+    assert await waiting(redis, site) == 0
+    assert not await redis.exists(live_key(site, "a"))
+
+
+async def test_records_are_written_in_the_order_in_which_calls_ended(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    history = writer(redis, engine, site)
+    await history.start()
+    for number in range(200):
+        history.journal.finish(record(number))
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+    await history.stop()
+    assert await stored(engine) == [f"c{number}" for number in range(200)]
+
+
+async def test_a_crash_between_sql_and_redis_leaves_each_record_once(
+    redis: Redis, engine: AsyncEngine, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(redis, site, *(record(number) for number in range(5)))
+    dying = writer(redis, engine, site)
+
+    async def killed(*_: object) -> None:
+        raise ConnectionResetError("kill -9 after the commit")
+
+    monkeypatch.setattr(dying, "_clear", killed)
+    with pytest.raises(ConnectionResetError):
+        await dying.drain()
+    assert (len(await stored(engine)), await waiting(redis, site)) == (5, 5)
+    await writer(redis, engine, site).drain()
+    assert (await stored(engine), await waiting(redis, site)) == ([f"c{n}" for n in range(5)], 0)
+
+
+async def test_a_crash_before_sql_loses_nothing(redis: Redis, engine: AsyncEngine, site: str) -> None:
+    await fill(redis, site, record(1), record(2))
+    assert await stored(engine) == []
+    again = writer(redis, engine, site)
+    await again.start()
+    await until(lambda: stored(engine))
+    await again.stop()
+    assert await stored(engine) == ["c1", "c2"]
+
+
+async def test_two_nodes_that_empty_one_outbox_write_each_record_once(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    await fill(redis, site, *(record(number) for number in range(BATCH + 100)))
+    nodes = [writer(redis, engine, site) for _ in range(2)]
+    for _ in range(3):
+        await asyncio.gather(*(node.drain() for node in nodes))
+    assert len(await stored(engine)) == BATCH + 100
+    assert await waiting(redis, site) == 0
+
+
+async def test_the_first_record_of_a_call_stays(redis: Redis, engine: AsyncEngine, site: str) -> None:
+    await fill(redis, site, record(1), record(2))
+    await fill(redis, site, record(1, outcome="failed", cause="node-died"))
+    await writer(redis, engine, site).drain()
+    found = await RecordReader(engine).record("c1")
+    assert found is not None
+    assert found.outcome == "answered"
+    assert await waiting(redis, site) == 0
+
+
+async def test_what_can_never_be_stored_is_set_aside_and_holds_up_nobody(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    await fill(redis, site, record(1), record(2))
+    await redis.lpush(outbox_key(site), b"not json", b'{"id": 7}')  # type: ignore[misc]
+    assert await writer(redis, engine, site).drain() == 4
+    assert await stored(engine) == ["c1", "c2"]
+    assert await redis.llen(f"{outbox_key(site)}-refused") == 2  # type: ignore[misc]
+    assert await waiting(redis, site) == 0
+
+
+async def test_a_database_that_is_locked_is_waited_for(redis: Redis, engine: AsyncEngine, site: str) -> None:
+    await fill(redis, site, record(1))
+    history = writer(redis, engine, site)
+    async with writing(engine) as connection:
+        await connection.execute(text("DELETE FROM records"))
+        await history.start()
+        await asyncio.sleep(0)
+    await until(lambda: stored(engine))
+    await history.stop()
+    assert await waiting(redis, site) == 0
+
+
+async def test_half_a_character_in_a_name_costs_no_record(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    await fill(redis, site, record(1, caller="\udce4+1\x00"))
+    await writer(redis, engine, site).drain()
+    assert await stored(engine) == ["c1"]
+
+
+async def test_calls_go_on_while_redis_is_away_and_are_written_when_it_is_back(
+    engine: AsyncEngine, site: str
+) -> None:
+    with running_redis(persistent=True) as server:
+        redis = connect(server.url)
+        history = writer(redis, engine, site)
+        await history.start()
+        history.journal.finish(record(1))
+        await history.journal.flush()
+        server.kill()
+        history.journal.put("c3", b"talking")
+        history.journal.finish(record(2))
+        assert history.journal.waiting == 2
+        server.start()
+        await history.journal.flush()
+        assert await history.journal.recover("a") == {"c3": b"talking"}
+        await until(lambda: _count_is(engine, 2))
+        await history.stop()
+        await redis.aclose()
+
+
+async def _count_is(engine: AsyncEngine, wanted: int) -> bool:
+    async with reading(engine) as connection:
+        return (await connection.execute(select(func.count()).select_from(records))).scalar_one() == wanted
+
+
+async def test_what_a_dead_node_left_is_recovered_and_then_gone(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    dead = Journal(redis, site=site, node="dead", linger_seconds=0.0)
+    task = asyncio.create_task(dead.run())
+    dead.put("c7", b"queued")
+    await dead.flush()
+    task.cancel()
+    survivor = writer(redis, engine, site)
+    await survivor.start()
+    assert await survivor.journal.recover("dead") == {"c7": b"queued"}
+    survivor.journal.finish(record(7, node="dead", outcome="failed", cause="node-died"))
+    await survivor.journal.flush()
+    assert await survivor.journal.recover("dead") == {}
+    await survivor.stop()
+    assert await stored(engine) == ["c7"]
+
+
+async def test_a_document_that_comes_after_the_end_of_its_call_brings_no_ghost(
+    redis: Redis, site: str
+) -> None:
+    journal = Journal(redis, site=site, node="a", linger_seconds=0.0)
+    journal.finish(record(1))
+    journal.put("c1", b"late")
+    task = asyncio.create_task(journal.run())
+    await journal.flush()
+    task.cancel()
+    assert await journal.recover("a") == {}
+
+
+async def test_every_filter_and_the_pages_agree_with_a_plain_look_at_all_records(engine: AsyncEngine) -> None:
+    made = [
+        record(
+            number,
+            started_at=float(number // 3),
+            queue=("billing", "sales", "")[number % 3],
+            agent=("anna", "bert")[number % 2],
+            outcome=("answered", "abandoned", "failed", "cleared")[number % 4],
+        )
+        for number in range(60)
+    ]
+    async with writing(engine) as connection:
+        await connection.execute(
+            records.insert(), [{**msgspec.to_builtins(each), "segments": []} for each in made]
+        )
+    reader = RecordReader(engine)
+    for filters, matches in (
+        (RecordFilter(), lambda r: True),
+        (RecordFilter(queue="billing"), lambda r: r.queue == "billing"),
+        (
+            RecordFilter(agent="bert", outcome="abandoned"),
+            lambda r: r.agent == "bert" and r.outcome == "abandoned",
+        ),
+        (RecordFilter(since=5.0, until=9.0), lambda r: 5.0 <= r.started_at < 9.0),
+        (RecordFilter(queue="nobody's"), lambda r: False),
+    ):
+        expected = sorted(filter(matches, made), key=lambda r: (r.started_at, r.id), reverse=True)
+        for limit in (1, 7, 1000):
+            assert await _all_pages(reader, filters, limit) == [each.id for each in expected]
+
+
+async def _all_pages(reader: RecordReader, filters: RecordFilter, limit: int) -> list[str]:
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await reader.records(filters, cursor, limit)
+        assert len(page.records) <= limit
+        found += [each.id for each in page.records]
+        if (cursor := page.next_cursor) is None:
+            return found
+
+
+async def test_records_that_come_meanwhile_do_not_shift_the_pages(engine: AsyncEngine) -> None:
+    async def add(*numbers: int) -> None:
+        async with writing(engine) as connection:
+            rows = [{**msgspec.to_builtins(record(number)), "segments": []} for number in numbers]
+            await connection.execute(records.insert(), rows)
+
+    await add(1, 2, 3, 4)
+    reader = RecordReader(engine)
+    first = await reader.records(RecordFilter(), None, 2)
+    await add(5, 6)
+    second = await reader.records(RecordFilter(), first.next_cursor, 2)
+    assert [r.id for r in (*first.records, *second.records)] == ["c4", "c3", "c2", "c1"]
+
+
+@pytest.mark.parametrize("cursor", ["x", "!", "W10", "ä", "e30", "WzEsMl0"])
+async def test_a_cursor_that_is_none_of_ours_is_refused(engine: AsyncEngine, cursor: str) -> None:
+    with pytest.raises(ValueError, match="none of ours"):
+        await RecordReader(engine).records(RecordFilter(), cursor)

@@ -1,0 +1,89 @@
+"""What the doctor finds: each fault by itself, with the remedy."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acd.clock import SystemClock
+from acd.config import Settings
+from acd.database import open_engine
+from acd.directory.store import DirectoryStore
+from acd.doctor import Finding, examine
+from acd.history.migrate import migrate
+from tests.support.directories import directory
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody else has."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+def settings(folder: Path, **sections: Mapping[str, Any]) -> Settings:
+    usual: dict[str, Mapping[str, Any]] = {
+        "node": {"data_dir": folder / "var"},
+        "sip": {"listen": ["udp:127.0.0.1:0"]},
+        "http": {"listen": "127.0.0.1:0"},
+        "redis": {"url": "redis://127.0.0.1:1/0"},
+        "media": {"ports": "31000-31199"},
+    }
+    return Settings(**{**usual, **sections})
+
+
+async def found(made: Settings) -> Mapping[str, Finding]:
+    return {finding.name: finding for finding in await examine(made)}
+
+
+async def test_a_server_that_is_away_hides_no_other_check(tmp_path: Path) -> None:
+    findings = await found(settings(tmp_path))
+    assert [name for name, finding in findings.items() if not finding.good] == ["redis"]
+    assert "redis.url: the server cannot be used" in findings["redis"].text
+    assert "RTP passes" in findings["media"].text
+    assert findings["directory"].text == "empty; fill it with `acd apply FILE`"
+
+
+async def test_the_redis_in_use_is_named(tmp_path: Path) -> None:
+    finding = (await found(settings(tmp_path, redis={})))["redis"]
+    assert finding.good
+    assert finding.text.split(":")[0] in ("system", "bundled")
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path, taken: int) -> None:
+    findings = await found(
+        settings(tmp_path, sip={"listen": [f"tcp:127.0.0.1:{taken}"]}, http={"listen": f"127.0.0.1:{taken}"})
+    )
+    for name in ("sip", "http"):
+        assert not findings[name].good
+        assert f"127.0.0.1:{taken} cannot be used: Address already in use" in findings[name].text
+
+
+async def test_an_address_of_another_machine_is_no_media_address(tmp_path: Path) -> None:
+    finding = (await found(settings(tmp_path, media={"address": "192.0.2.1"})))["media"]
+    assert (finding.good, "media.address 192.0.2.1 is none of this machine's" in finding.text) == (
+        False,
+        True,
+    )
+
+
+async def test_passwords_for_another_realm_are_a_fault(tmp_path: Path) -> None:
+    made = settings(tmp_path, sip={"listen": ["udp:127.0.0.1:0"], "realm": "example.org"})
+    engine = open_engine(made)
+    await migrate(engine)
+    await DirectoryStore(engine, SystemClock()).apply(directory(), realm="acd")
+    await engine.dispose()
+    finding = (await found(made))["directory"]
+    assert not finding.good
+    assert "no phone can register; apply the directory again" in finding.text
+
+
+async def test_a_language_without_recordings_is_a_fault(tmp_path: Path) -> None:
+    finding = (await found(settings(tmp_path, ivr={"default_language": "fi"})))["prompts"]
+    assert not finding.good
+    assert "'fi'" in finding.text
