@@ -218,9 +218,10 @@ class Node:
         await self._desk.settle()
 
     def reload(self) -> None:
-        """Read flows and prompts again; on an error the old ones stay in use."""
+        """Read flows, prompts and the certificate again; on an error the old ones stay in use."""
         try:
             self._flows = load_all_flows(self._settings, self._prompts)
+            self._sip.reload_certificate()
         except ConfigError as error:
             log.error("reload-refused", error=str(error))
             return

@@ -50,6 +50,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("trunks", "name", [entry.name for entry in file.trunks])
+    yield from _shared_names(file)
     yield from _repeated("numbers", "number", [entry.number for entry in file.numbers])
     yield from _repeated("skills", None, file.skills)
     yield from _repeated("queues", "name", [entry.name for entry in file.queues])
@@ -115,6 +116,17 @@ def _codes(file: DirectoryFile) -> Iterator[Problem]:
         for digit in range(1, len(entry.reasons) + 1):
             if f"{entry.code}{digit % 10}" in codes:
                 yield Problem(path, f"{entry.code}{digit % 10} picks a reason here and is a code itself")
+
+
+def _shared_names(file: DirectoryFile) -> Iterator[Problem]:
+    """A certificate's name has to belong to one trunk."""
+    owners: dict[str, str] = {}
+    for index, trunk in enumerate(file.trunks):
+        for position, name in enumerate(trunk.tls_names):
+            owner = owners.setdefault(name, trunk.name)
+            if owner != trunk.name:
+                path: KeyPath = ("trunks", index, "tls_names", position)
+                yield Problem(path, f"{name!r} is a name of trunk {owner!r} too; keep it at one of them")
 
 
 def _overlaps(file: DirectoryFile) -> Iterator[Problem]:

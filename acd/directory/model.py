@@ -13,6 +13,8 @@ class Trunk:
     name: str
     match: tuple[IPv4Network | IPv6Network, ...]
     max_calls: int = 100
+    tls_names: tuple[str, ...] = ()
+    """Lower case. A peer whose certificate is for one of them is this trunk, from whatever address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from acd.directory.model import (
     STANDARD_CODES,
@@ -27,6 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"\+[1-9][0-9]{4,14}|[0-9*#]{2,15}", re.ASCII)
 _EXTENSION = re.compile(r"[0-9]{2,15}", re.ASCII)
 _CODE = re.compile(r"[*#][0-9*#]{1,7}", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
 
 
@@ -79,6 +80,13 @@ def _network(value: str) -> str:
     return str(network)
 
 
+def _host_name(value: str) -> str:
+    """A name that a certificate may carry, in lower case."""
+    if not _HOST_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a host name like 'sbc.carrier.example' or an IP address")
+    return value.lower()
+
+
 def _plain_text(value: str) -> str:
     if not value.isprintable():
         raise ValueError("contains control characters; remove them")
@@ -101,15 +109,24 @@ class _Entry(BaseModel):
 
 class TrunkEntry(_Entry):
     name: Name
-    match: Annotated[list[Annotated[str, AfterValidator(_network)]], Field(min_length=1)]
+    match: list[Annotated[str, AfterValidator(_network)]] = []
     max_calls: Annotated[int, Field(ge=1, le=1_000_000)] = Trunk("", ()).max_calls
+    tls_names: list[Annotated[str, AfterValidator(_host_name)]] = []
+
+    @model_validator(mode="after")
+    def _can_be_known(self) -> TrunkEntry:
+        if not self.match and not self.tls_names:
+            raise ValueError(
+                "nothing tells whose calls these are; give match (networks) or tls_names (of its certificate)"
+            )
+        return self
 
     @property
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(network) for network in self.match)
 
     def build(self) -> Trunk:
-        return Trunk(self.name, self.networks, self.max_calls)
+        return Trunk(self.name, self.networks, self.max_calls, tuple(self.tls_names))
 
 
 class NumberEntry(_Entry):

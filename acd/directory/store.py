@@ -121,7 +121,8 @@ async def _rows_of(connection: AsyncConnection, table: Table) -> Sequence[RowMap
 
 
 def _trunk(row: RowMapping) -> Trunk:
-    return Trunk(row["name"], tuple(ip_network(network) for network in row["match"]), row["max_calls"])
+    networks = tuple(ip_network(network) for network in row["match"])
+    return Trunk(row["name"], networks, row["max_calls"], tuple(row["tls_names"]))
 
 
 def _code(row: RowMapping) -> FeatureCode:
@@ -136,7 +137,12 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
     match kind:
         case "trunk":
             for trunk in directory.trunks.values():
-                yield {"name": trunk.name, "match": [*map(str, trunk.match)], "max_calls": trunk.max_calls}
+                yield {
+                    "name": trunk.name,
+                    "match": [*map(str, trunk.match)],
+                    "max_calls": trunk.max_calls,
+                    "tls_names": [*trunk.tls_names],
+                }
         case "number":
             yield from (_columns(number, "skills") for number in directory.numbers.values())
         case "skill":

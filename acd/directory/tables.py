@@ -12,6 +12,7 @@ trunks = Table(
     Column("name", String(64), primary_key=True),
     Column("match", JSON, nullable=False),
     Column("max_calls", Integer, nullable=False),
+    Column("tls_names", JSON, nullable=False, server_default="[]"),
 )
 
 numbers = Table(

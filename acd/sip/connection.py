@@ -116,8 +116,8 @@ class Connection(asyncio.Protocol):
             # After a message whose length is unknown nothing on this connection can be trusted.
             self.abort(error.part)
             return
-        except ssl.SSLError:
-            self._say_good_bye()
+        except ssl.SSLError as error:
+            self._say_good_bye(error)
             return
         self._answer()
         for message in messages:
@@ -179,9 +179,11 @@ class Connection(asyncio.Protocol):
         if self._framing.closed or (tls is not None and tls.ended):
             self.close()
 
-    def _say_good_bye(self) -> None:
+    def _say_good_bye(self, error: ssl.SSLError) -> None:
         """TLS has failed; its alert tells the peer why."""
         self._owner.dropped("tls")
+        if self.ready is not None and not self.ready.done():
+            self.ready.set_exception(error)
         if self._socket is not None and self._tls is not None:
             self._socket.write(self._tls.take_outgoing())
             self._socket.close()

@@ -28,6 +28,10 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     registered_at: float
     expires_at: float
     user_agent: str = ""
+    instance: str = ""
+    """The phone's own name, the same over all its flows (RFC 5626 section 4.1); empty where it tells none."""
+    path: tuple[str, ...] = ()
+    """Proxies on the way to the phone, the nearest first: the Route of each request (RFC 3327)."""
 
 
 class ContactTable:

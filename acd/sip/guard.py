@@ -22,6 +22,8 @@ _NAMED_METHODS = frozenset(
     ("INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "NOTIFY", "INFO", "UPDATE")
 )
 
+_WITH_CERTIFICATE = ("tls", "wss")
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -49,6 +51,11 @@ class Refused:
     headers: Headers = ()
 
 
+def _nameless(flow: Flow) -> frozenset[str]:
+    """Certificates, where nobody reads them."""
+    return frozenset()
+
+
 class Guard:
     """Identifies, limits and reports. Its answers never depend on whether a user exists."""
 
@@ -59,8 +66,10 @@ class Guard:
         is_phone_host: Callable[[str], bool],
         clock: Clock,
         limits: GuardLimits | None = None,
+        certified: Callable[[Flow], frozenset[str]] = _nameless,
     ) -> None:
         chosen = limits or GuardLimits()
+        self._certified = certified
         self._digest = digest
         self._directory = directory
         self._is_phone_host = is_phone_host
@@ -73,11 +82,17 @@ class Guard:
         """Requests turned away, by cause."""
 
     def trunk_of(self, flow: Flow) -> Trunk | None:
-        """The trunk that this peer belongs to, by the directory of this moment."""
+        """The trunk that this peer belongs to, by the directory of this moment.
+
+        What its certificate says counts before its address.
+        """
         trunks = self._directory().trunks
         if not self._trunks.is_of(trunks):
             self._trunks = TrunkTable(trunks)
-        return self._trunks.find(flow.remote[0])
+        named = None
+        if flow.transport in _WITH_CERTIFICATE:
+            named = self._trunks.named(self._certified(flow))
+        return named or self._trunks.find(flow.remote[0])
 
     def is_known(self, flow: Flow) -> bool:
         """Whether the peer is a trunk, or at the address of a registered phone."""

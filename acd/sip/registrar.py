@@ -27,6 +27,7 @@ _REORDER_SECONDS = 2.0
 _DEFAULT_EXPIRES = 3600
 _MAX_EXPIRES = 2**32 - 1
 _MAX_KEPT = 256
+_MAX_PATH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def plan(
     """Decide on an authenticated REGISTER; `now` in seconds since the epoch."""
     try:
         contacts, is_star = _contacts(request)
+        path = _path(request)
         common = _seconds(request.header("Expires"), None)
     except SipSyntaxError:
         return Answer(400)
@@ -85,7 +87,8 @@ def plan(
             continue
         if seconds < rules.least:
             return Answer(423, (("Min-Expires", str(rules.least)),))
-        put[key] = _binding(request, agent, key, contact, flow, now, now + min(seconds, rules.most))
+        expires_at = now + min(seconds, rules.most)
+        put[key] = _binding(request, agent, key, contact, path, flow, now, expires_at)
     remove.extend(_overflow(held, put, remove))
     return Changes(tuple(put.values()), tuple(key for key in remove if key not in put))
 
@@ -99,11 +102,19 @@ def contact_key(contact: NameAddr) -> str:
     return f"{uri.scheme}:{uri.user}@{uri.host}:{_port(uri)};{uri.transport or 'udp'}"
 
 
-def reachable_target(uri: Uri, flow: Flow) -> Uri:
+def reachable_target(uri: Uri, flow: Flow, path: Sequence[str] = ()) -> Uri:
     """The contact as it can be called: behind a NAT only the source address leads to the phone.
 
-    On a connection the flow leads there; the port differs by nature and stays as it is.
+    On a connection the flow leads there; the port differs by nature and stays as it is. What only a proxy
+    or the flow itself can find stays as the phone wrote it (RFC 3327, RFC 5626 section 5.3, RFC 7118).
     """
+    if (
+        path
+        or flow.transport in ("ws", "wss")
+        or uri.host.endswith(".invalid")
+        or uri.param("ob") is not None
+    ):
+        return uri
     host, port = flow.remote
     if flow.transport == "udp":
         return uri if (uri.host, _port(uri)) == (host, port) else uri.at(host, port)
@@ -130,6 +141,17 @@ def _contacts(request: Request) -> tuple[tuple[NameAddr, ...], bool]:
     return named, "*" in items
 
 
+def _path(request: Request) -> tuple[str, ...]:
+    """The proxies between the phone and us (RFC 3327 section 5.3). Raises SipSyntaxError."""
+    values = request.values("Path")
+    if len(values) > _MAX_PATH or not all(len(value) <= _MAX_KEPT and value.isascii() for value in values):
+        raise SipSyntaxError("path", "not a usable path")
+    for value in values:
+        if NameAddr.parse(value, "path").uri.scheme not in ("sip", "sips"):
+            raise SipSyntaxError("path", "not a SIP URI")
+    return tuple(values)
+
+
 def _seconds(text: str | None, default: int | None) -> int | None:
     """Delta-seconds; the default where absent or malformed (section 10.2.1.1 allows to ignore such)."""
     text = (text or "").strip()
@@ -147,20 +169,29 @@ def _is_out_of_order(binding: Binding, call_id: str, cseq: int, now: float) -> b
 
 
 def _binding(
-    request: Request, agent: str, key: str, contact: NameAddr, flow: Flow, now: float, expires_at: float
+    request: Request,
+    agent: str,
+    key: str,
+    contact: NameAddr,
+    path: tuple[str, ...],
+    flow: Flow,
+    now: float,
+    expires_at: float,
 ) -> Binding:
     return Binding(
         agent=agent,
         key=key,
         contact=str(contact.uri),
         listens=(contact.uri.host, _port(contact.uri)),
-        target=str(reachable_target(contact.uri, flow)),
+        target=str(reachable_target(contact.uri, flow, path)),
         flow=flow,
         call_id=_kept(request.call_id),
         cseq=request.cseq.number,
         registered_at=now,
         expires_at=expires_at,
         user_agent=_kept(request.header("User-Agent") or ""),
+        instance=_kept(contact.param("+sip.instance") or ""),
+        path=path,
     )
 
 
@@ -169,6 +200,27 @@ def _overflow(held: Sequence[Binding], put: dict[str, Binding], removed: Sequenc
     kept = [binding for binding in held if binding.key not in put and binding.key not in removed]
     kept.sort(key=lambda binding: binding.registered_at)
     return [binding.key for binding in kept[: max(0, len(kept) + len(put) - MAX_CONTACTS)]]
+
+
+def _outbound(request: Request) -> tuple[tuple[str, str], ...]:
+    """What the answer says of the way: the Path, and that flows are kept (RFC 5626 section 6).
+
+    We are the first hop where no proxy has added a Via; behind one its Path has to say `ob`.
+    """
+    path = _path(request)
+    headers = tuple(("Path", value) for value in path)
+    first_hop_knows = (
+        NameAddr.parse(path[-1]).uri.param("ob") is not None if path else len(request.raw("Via")) == 1
+    )
+    contacts, _ = _contacts(request)
+    has_flow = any(contact.param("reg-id") and contact.param("+sip.instance") for contact in contacts)
+    if not (first_hop_knows and has_flow and "outbound" in _supported(request)):
+        return headers
+    return (*headers, ("Require", "outbound"), ("Supported", "path, outbound"))
+
+
+def _supported(request: Request) -> set[str]:
+    return {tag.strip().lower() for tag in request.values("Supported")}
 
 
 class Registrar:
@@ -190,7 +242,7 @@ class Registrar:
         for binding in decision.put:
             self._bindings.put(binding)
         self._bindings.remove(agent.id, *decision.remove)
-        return Answer(200, self._described(agent.id, now))
+        return Answer(200, (*_outbound(request), *self._described(agent.id, now)))
 
     def _described(self, agent: str, now: float) -> tuple[tuple[str, str], ...]:
         """Every contact bound, as the phone wrote it, with the seconds left (section 10.3 step 8)."""

@@ -97,7 +97,9 @@ class SipService:
         digest = DigestServer(
             sip.realm, secrets.token_bytes(32), accept_without_qop=sip.accept_digest_without_qop
         )
-        self._guard = Guard(digest, directory, bindings.has_host, clock)
+        self._guard = Guard(
+            digest, directory, bindings.has_host, clock, certified=self._endpoint.network.peer_names
+        )
         self._registrar = Registrar(
             bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
         )
@@ -127,6 +129,10 @@ class SipService:
         except BaseException:
             await self._bindings.stop()
             raise
+
+    def reload_certificate(self) -> bool:
+        """Show a renewed certificate on new connections; False without one. Raises ConfigError."""
+        return self._endpoint.network.reload_certificate()
 
     async def stop(self) -> None:
         await self._endpoint.stop()
@@ -229,6 +235,7 @@ class SipService:
         self._ringing[leg] = ringing
         self._current[ringing.leg] = leg
         host = self._endpoint.host_for(binding.flow)
+        routes = tuple(("Route", route) for route in binding.path)
         self._endpoint.invite(
             leg,
             uri=Uri.parse(binding.target),
@@ -237,7 +244,7 @@ class SipService:
             to=NameAddr(Uri(host=host, user=ringing.agent.extension), plain(ringing.agent.name)),
             contact_user="acd",
             sdp=ringing.offer,
-            headers=ringing.headers,
+            headers=(*routes, *ringing.headers),
         )
 
     # Legs.

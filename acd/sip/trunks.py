@@ -32,11 +32,16 @@ class TrunkTable:
                 sized = networks.setdefault((network.version, network.prefixlen), {})
                 sized[int(network.network_address)] = trunk
         self._networks = sorted(networks.items(), key=lambda item: -item[0][1])
+        self._by_name = {name: trunk for trunk in trunks.values() for name in trunk.tls_names}
         self._remembered: dict[str, Trunk | None] = {}
 
     def is_of(self, trunks: Mapping[str, Trunk]) -> bool:
         """Whether this table was made from these trunks."""
         return self._source is trunks
+
+    def named(self, names: frozenset[str]) -> Trunk | None:
+        """The trunk whose certificate carries one of these names."""
+        return next((self._by_name[name] for name in sorted(names) if name in self._by_name), None)
 
     def find(self, host: str) -> Trunk | None:
         """The trunk that a source address belongs to."""

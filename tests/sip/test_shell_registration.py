@@ -213,3 +213,60 @@ async def test_expiry_timer_runs_by_itself(redis_url: str, site: str) -> None:
         await shell.until(lambda: not shell.service.registered("anna"))
     await shell.stop()
     await redis.aclose()
+
+
+INSTANCE = '+sip.instance="<urn:uuid:1>";reg-id=1'
+
+
+async def test_phone_that_keeps_its_flow_is_told_that_we_do_too(shell: Shell) -> None:
+    async with await shell.client("tcp") as phone:
+        contact = f"{phone.contact('anna')};{INSTANCE}"
+        answer = await phone.register(
+            "1001", PASSWORD, contact=contact, headers=("Supported: path, outbound",)
+        )
+        assert answer.get("require") == "outbound"
+        answer = await phone.register("1001", PASSWORD, contact=contact)
+        assert answer.get("require") == "", "a phone that does not know of it is not asked to"
+        through = ("Supported: outbound", "Path: <sip:edge.example;lr>")
+        answer = await phone.register("1001", PASSWORD, contact=contact, headers=through)
+        assert answer.get("require") == "", "the first proxy does not keep flows"
+        assert answer.get("path") == "<sip:edge.example;lr>"
+
+
+async def test_new_flow_of_the_same_instance_replaces_the_old_one(shell: Shell) -> None:
+    async with await shell.client("tcp") as before, await shell.client("tcp") as after:
+        for phone in (before, after):
+            answer = await phone.register("1001", PASSWORD, contact=f"{phone.contact('anna')};{INSTANCE}")
+        assert len(answer.headers["contact"]) == 1
+        await before.close()
+        await shell.until(lambda: len(shell.service.connections) == 1)
+        shell.service.invite_agent(
+            "leg", "anna", offer=b"v=0\r\n", caller="1", caller_name="", queue="q", call_id="c"
+        )
+        assert (await after.next()).method == "INVITE"
+
+
+async def test_phone_behind_proxies_is_called_and_cancelled_along_its_path(shell: Shell) -> None:
+    async with await shell.client() as proxy:
+        path = ("<sip:edge.example;lr>", "<sip:inner.example;lr;ob>")
+        contact = "<sip:anna@10.0.0.7:5062>"
+        headers = tuple(f"Path: {value}" for value in path)
+        answer = await proxy.register("1001", PASSWORD, contact=contact, headers=headers)
+        assert answer.headers["path"] == [*path]
+        shell.service.invite_agent(
+            "leg", "anna", offer=b"v=0\r\n", caller="1", caller_name="", queue="q", call_id="c"
+        )
+        invite = await proxy.next()
+        assert invite.first == "INVITE sip:anna@10.0.0.7:5062 SIP/2.0"
+        assert invite.headers["route"] == [*path]
+        proxy.answer(invite, 180, "Ringing")
+        await shell.event()
+        shell.service.hangup("leg")
+        cancel = await proxy.next()
+        assert cancel.method == "CANCEL"
+        assert cancel.headers["route"] == [*path]
+        proxy.answer(cancel, 200)
+        proxy.answer(invite, 487, "Request Terminated")
+        await shell.ended()
+        ack = await proxy.next()
+        assert (ack.method, ack.headers["route"]) == ("ACK", [*path])

@@ -1,4 +1,4 @@
-"""A SIP peer that says exactly what a test tells it to, over UDP or TCP; shares no code with the service."""
+"""A SIP peer that says exactly what a test tells it to, over any transport; no code of the service in it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import contextlib
 import hashlib
 import itertools
 import re
+import ssl
 import uuid
 from types import TracebackType
+
+import aiohttp
 
 from tests.support.caller import Message
 
@@ -29,21 +32,58 @@ class SipClient(asyncio.DatagramProtocol):
         self._udp: asyncio.DatagramTransport | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._websocket: aiohttp.ClientWebSocketResponse | None = None
+        self._sending: set[asyncio.Future[None]] = set()
 
     @classmethod
     async def open(
-        cls, server: tuple[str, int], transport: str = "udp", host: str = "127.0.0.1", port: int = 0
+        cls,
+        server: tuple[str, int],
+        transport: str = "udp",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        tls: ssl.SSLContext | None = None,
+        origin: str | None = None,
     ) -> SipClient:
+        """`tls` for tls and wss; `origin` is the page of a browser phone."""
         client = cls(server, transport)
         if transport == "udp":
             loop = asyncio.get_running_loop()
             udp, _ = await loop.create_datagram_endpoint(lambda: client, local_addr=(host, port))
             client._udp, client.local = udp, udp.get_extra_info("sockname")[:2]
+        elif transport in ("ws", "wss"):
+            await client._connect_websocket(tls, origin)
         else:
-            reader, writer = await asyncio.open_connection(*server, local_addr=(host, port))
+            name = server[0] if tls else None
+            reader, writer = await asyncio.open_connection(
+                *server, local_addr=(host, port), ssl=tls, server_hostname=name
+            )
             client._writer, client.local = writer, writer.get_extra_info("sockname")[:2]
             client._reading = asyncio.create_task(client._read(reader))
         return client
+
+    async def _connect_websocket(self, tls: ssl.SSLContext | None, origin: str | None) -> None:
+        url = f"{self.transport}://{self.server[0]}:{self.server[1]}/"
+        self._session = aiohttp.ClientSession()
+        try:
+            self._websocket = await self._session.ws_connect(
+                url, protocols=("sip",), origin=origin, ssl=tls or True
+            )
+        except BaseException:
+            await self._session.close()
+            raise
+        self.local = (f"{uuid.uuid4().hex[:12]}.invalid", 5060)
+        self._reading = asyncio.create_task(self._read_websocket(self._websocket))
+
+    async def _read_websocket(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
+        async for frame in websocket:
+            data = frame.data.encode() if isinstance(frame.data, str) else frame.data
+            self.raw.put_nowait(data)
+            if data.strip():
+                self.received.put_nowait(Message.parse(data))
+        self.closed.set()
 
     async def __aenter__(self) -> SipClient:
         return self
@@ -60,6 +100,8 @@ class SipClient(asyncio.DatagramProtocol):
             self._reading.cancel()
         if self._writer is not None:
             self._writer.close()
+        if self._session is not None:
+            await self._session.close()
         await asyncio.sleep(0)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -67,7 +109,7 @@ class SipClient(asyncio.DatagramProtocol):
         self.received.put_nowait(Message.parse(data))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             await self._take_all(reader)
         self.closed.set()
 
@@ -91,6 +133,10 @@ class SipClient(asyncio.DatagramProtocol):
             self._udp.sendto(raw, self.server)
         elif self._writer is not None:
             self._writer.write(raw)
+        elif self._websocket is not None:
+            sending = asyncio.ensure_future(self._websocket.send_str(raw.decode()))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
 
     async def next(self, within: float = 5.0) -> Message:
         async with asyncio.timeout(within):
@@ -123,10 +169,9 @@ class SipClient(asyncio.DatagramProtocol):
         body: str = "",
     ) -> str:
         """Text of a request; `contact` is a whole value, "" for this socket, None for none."""
-        host, port = self.local
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/{self.transport.upper()} {host}:{port};rport;branch={branch or new_branch()}",
+            f"Via: SIP/2.0/{self.transport.upper()} {_at(self.local)};rport;branch={branch or new_branch()}",
             "Max-Forwards: 70",
             f"From: {from_}",
             f"To: {to}",
@@ -142,8 +187,9 @@ class SipClient(asyncio.DatagramProtocol):
         return "\r\n".join(lines)
 
     def contact(self, user: str = "phone") -> str:
-        tail = ";transport=tcp" if self.transport == "tcp" else ""
-        return f"<sip:{user}@{self.local[0]}:{self.local[1]}{tail}>"
+        kind = {"udp": "", "wss": "ws"}.get(self.transport, self.transport)
+        tail = f";transport={kind}" if kind else ""
+        return f"<sip:{user}@{_at(self.local)}{tail}>"
 
     async def register(
         self,
@@ -215,6 +261,10 @@ class SipClient(asyncio.DatagramProtocol):
                 contact=None,
             )
         )
+
+
+def _at(address: tuple[str, int]) -> str:
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
 def new_branch() -> str:

@@ -16,7 +16,12 @@ NOW = 1_000_000.0
 
 
 def register(
-    *contacts: str, expires: str | None = None, call_id: str = "c", cseq: int = 1, agent: str = ""
+    *contacts: str,
+    expires: str | None = None,
+    call_id: str = "c",
+    cseq: int = 1,
+    agent: str = "",
+    path: tuple[str, ...] = (),
 ) -> Request:
     headers = [
         ("From", "<sip:1001@a>;tag=t"),
@@ -29,6 +34,7 @@ def register(
         headers.append(("Expires", expires))
     if agent:
         headers.append(("User-Agent", agent))
+    headers += [("Path", value) for value in path]
     return Request("REGISTER", "sip:a", headers)
 
 
@@ -159,3 +165,39 @@ def test_target_is_the_source_where_the_contact_says_otherwise(
 ) -> None:
     flow = Flow(transport, ("127.0.0.1", 5060), ("192.0.2.7", 5060))  # type: ignore[arg-type]
     assert str(reachable_target(Uri.parse(contact), flow)) == target
+
+
+def test_path_is_kept_in_order_and_leaves_the_contact_as_written() -> None:
+    request = register(
+        "<sip:anna@10.0.0.7:5062>", path=("<sip:edge.example;lr>", "<sip:p2;lr;ob>, <sip:p3;lr>")
+    )
+    (binding,) = bound(request)
+    assert binding.path == ("<sip:edge.example;lr>", "<sip:p2;lr;ob>", "<sip:p3;lr>")
+    assert binding.target == binding.contact == "sip:anna@10.0.0.7:5062"
+
+
+@pytest.mark.parametrize(
+    "path", ["<tel:+1>", "nothing", "<sip:" + "a" * 300 + ">", ",".join(["<sip:a;lr>"] * 9)]
+)
+def test_path_that_cannot_be_used_as_a_route_is_refused(path: str) -> None:
+    assert decide(register("<sip:a@h>", path=(path,))) == Answer(400)
+
+
+@pytest.mark.parametrize(
+    ("contact", "flow"),
+    [
+        ("sip:r4nd0m@k2j3h4.invalid;transport=ws", Flow("ws", ("127.0.0.1", 80), ("192.0.2.7", 4000), 3)),
+        ("sip:anna@10.0.0.7;transport=ws", Flow("wss", ("127.0.0.1", 443), ("192.0.2.7", 4000), 3)),
+        ("sip:anna@10.0.0.7;transport=tcp;ob", Flow("tcp", ("127.0.0.1", 5060), ("192.0.2.7", 4000), 3)),
+    ],
+    ids=["invalid", "websocket", "outbound"],
+)
+def test_contact_that_only_its_flow_can_find_is_called_as_written(contact: str, flow: Flow) -> None:
+    assert str(reachable_target(Uri.parse(contact), flow)) == contact
+
+
+def test_instance_is_the_same_over_all_flows_of_a_phone() -> None:
+    contact = '<sip:a@h:%d>;+sip.instance="<urn:uuid:1>";reg-id=%d'
+    bindings = bound(register(contact % (1, 1), contact % (2, 2)))
+    assert len({binding.key for binding in bindings}) == 2
+    assert {binding.instance for binding in bindings} == {"<urn:uuid:1>"}
