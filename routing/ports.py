@@ -48,6 +48,13 @@ class QueueStore(Protocol):
         """Pause (PAUSED), sign out (OFFLINE) or set NOT_ANSWERING. While talking, it is taken up when
         the call and its wrap-up end. An open offer is withdrawn and its call goes back to its place."""
 
+    async def agent_skills(self, agent_id: str, profile: AgentProfile, now_ms: int) -> AgentState:
+        """The agent's skills are other ones now. Whatever the agent does goes on; the next call is found by
+        them, and one who is free and fits a waiting call is reserved at once. An agent who is signed out
+        brings the skills when signing in.
+
+        Returns the state that the agent is now in."""
+
     async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
         """The agent answered. Raises StaleToken. Repeating with the same token changes nothing."""
 

@@ -118,7 +118,7 @@ class AgentDesk:
         """Make the store agree with phones and directory: after a start, a change, or the store's return.
 
         Whoever is signed in without a phone is signed out; whoever signs in by registering and has a
-        phone is signed in; a changed skill set is made known. A pause is left as it is.
+        phone is signed in; changed skills are made known, whatever the agent does. A pause is left as it is.
         """
         directory = self._directory()
         known = await self._store.agents(list(directory.agents))
@@ -128,9 +128,9 @@ class AgentDesk:
             if not self._registered(agent.id):
                 if state is not AgentState.OFFLINE:
                     await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
-            elif state is AgentState.AVAILABLE or (
-                state is AgentState.OFFLINE and agent.sign_in == "on-register"
-            ):
+            elif state is not AgentState.OFFLINE:
+                await self._store.agent_skills(agent.id, AgentProfile.of(agent.skills), self._now_ms())
+            elif agent.sign_in == "on-register":
                 await self._sign_in(agent)
 
     async def _sign_out_removed(self, agent_ids: list[str]) -> None:

@@ -145,6 +145,12 @@ class RedisQueueStore:
         check_name(agent_id)
         return AgentState(await self._run("agent_away", now_ms, agent_id, state.value, reason))
 
+    async def agent_skills(self, agent_id: str, profile: AgentProfile, now_ms: int) -> AgentState:
+        """The agent's skills are other ones now. Returns the state that the agent is now in."""
+        check_name(agent_id)
+        name = profile_name(profile)
+        return AgentState(await self._defining("agent_skills", now_ms, None, profile, agent_id, name))
+
     # Nodes and time.
 
     async def tick(self, now_ms: int) -> int | None:

@@ -211,6 +211,13 @@ class QueueMachine(RuleBasedStateMachine):
             lambda: self.model.agent_available(agent, profile, self.now),
         )
 
+    @rule(agent=agents, profile=st.sampled_from(PROFILES))
+    def agent_learns(self, agent: str, profile: AgentProfile) -> None:
+        self.both(
+            lambda: self.store.agent_skills(agent, profile, self.now),
+            lambda: self.model.agent_skills(agent, profile, self.now),
+        )
+
     @rule(
         agent=agents,
         state=st.sampled_from((AgentState.PAUSED, AgentState.OFFLINE, AgentState.NOT_ANSWERING)),

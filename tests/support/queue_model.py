@@ -80,6 +80,15 @@ class QueueModel:
             self._set_free(agent, now, now)
         return agent.state
 
+    def agent_skills(self, agent_id: str, profile: AgentProfile, now: int) -> AgentState:
+        agent = self.agents.get(agent_id)
+        if agent is None or agent.state is AgentState.OFFLINE:
+            return AgentState.OFFLINE
+        changed, agent.profile = agent.profile != profile, profile
+        if changed and agent.idle:
+            self._seek(agent, agent.idle_since, now)
+        return agent.state
+
     def agent_away(self, agent_id: str, state: AgentState, why: str, now: int) -> AgentState:
         agent = self.agents.get(agent_id)
         known = agent.state if agent else AgentState.OFFLINE

@@ -1,4 +1,4 @@
--- include: base agents
+-- include: base agents skills
 -- Signs an agent in, resumes, or leaves wrap-up early; in a call it forgets what was to come after.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 agent, 3 node, 4 profile
@@ -9,29 +9,20 @@ if rc('HEXISTS', K .. 'pf', profile) == 0 then
 end
 local agent = load_agent(ARGV[2])
 local key = K .. 'a:' .. agent.id
-local old = agent.profile
-if old ~= profile or agent.node ~= ARGV[3] then
-  rc('HSET', key, 'p', profile, 'n', ARGV[3])
+if agent.node ~= ARGV[3] then
+  rc('HSET', key, 'n', ARGV[3])
 end
-agent.profile = profile
-local signed_in = agent.state == 'available' or agent.state == 'offered' or agent.state == 'talking'
-  or agent.state == 'wrapup'
-if old ~= profile or not signed_in then
-  if old and old ~= profile then
-    sign_out_of(now, agent.id, old)
-  end
-  sign_in_to(now, agent.id, profile)
-end
-if agent.state == 'offered' or agent.state == 'talking' then
+local was = agent.state
+take_profile(now, agent, profile)
+if was == 'offered' or was == 'talking' then
   rc('HDEL', key, 'nx', 'nw')
+  return was
+end
+if was == 'available' then
   return agent.state
 end
-if agent.state == 'available' then
-  -- With other skills there may be a call. One who rests after a refusal is in no idle set and stays so.
-  if old ~= profile and idle_remove(agent.id, old) then
-    seek_call(now, agent, agent.idle_since)
-  end
-  return agent.state
+if not SIGNED_IN[was] then
+  sign_in_to(now, agent.id, profile)
 end
 not_due('a:' .. agent.id)
 rc('HSET', key, 'un', 0)
