@@ -10,7 +10,7 @@ from typing import Any
 
 from acd.calls import model as m
 from acd.calls.model import Call, Event, Side, State, Timer
-from acd.calls.steps import ending, guiding, offering, talking
+from acd.calls.steps import ending, guiding, offering, talking, transferring
 from acd.calls.steps.context import Context, Step
 
 Key = type[Any] | tuple[type[Any], Any]
@@ -24,11 +24,21 @@ _ANY_TIME: Mapping[Key, Handler] = {
     m.ClearRequested: ending.on_clear,
     m.Reoffered: talking.on_reoffer,
     m.ReofferUnusable: talking.on_unusable_reoffer,
+    m.HandOverAsked: transferring.on_hand_over_asked,
+    m.TargetJoined: transferring.on_unwanted_leg,
+    m.PhoneMoved: transferring.on_unwanted_leg,
 }
 
 _WAITING: Mapping[Key, Handler] = {
     (m.TimerFired, Timer.ANNOUNCE): guiding.on_announcement_due,
     m.PlaybackOver: guiding.on_announcement_over,
+    (m.LegOver, Side.TRANSFEROR): transferring.on_transferor_gone,
+    (m.MediaLost, Side.TRANSFEROR): transferring.on_transferor_gone,
+}
+
+_REFER_TOO_EARLY: Mapping[Key, Handler] = {
+    m.TransferAsked: transferring.on_refer_too_early,
+    m.JoinAsked: transferring.on_refer_too_early,
 }
 
 STEPS: Mapping[State, Mapping[Key, Handler]] = {
@@ -47,17 +57,20 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.PlaybackOver: guiding.on_flow_playback_over,
         (m.DigitPressed, Side.CALLER): guiding.on_flow_digit,
         (m.TimerFired, Timer.IVR): guiding.on_flow_timer,
+        m.TransferAsked: transferring.on_move_asked,
     },
     State.QUEUED: {
         **_ANY_TIME,
         **_WAITING,
         m.OfferMade: offering.on_offer,
         m.PositionKnown: guiding.on_position,
-        (m.TimerFired, Timer.LONGEST_WAIT): guiding.on_longest_wait,
+        (m.TimerFired, Timer.LONGEST_WAIT): transferring.on_longest_wait,
+        m.TransferAsked: transferring.on_move_asked,
     },
     State.OFFERED: {
         **_ANY_TIME,
         **_WAITING,
+        **_REFER_TOO_EARLY,
         (m.LegOver, Side.AGENT): offering.on_agent_leg_over,
         m.AgentAnswered: offering.on_agent_answered,
         m.AgentUnavailable: offering.on_agent_unavailable,
@@ -67,6 +80,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
     State.CONNECTING: {
         **_ANY_TIME,
         **_WAITING,
+        **_REFER_TOO_EARLY,
         (m.LegOver, Side.AGENT): ending.on_caller_or_agent_gone,
         (m.MediaLost, Side.AGENT): ending.on_media_lost,
         m.OfferConfirmed: offering.on_offer_confirmed,
@@ -77,6 +91,11 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         **_ANY_TIME,
         (m.LegOver, Side.AGENT): ending.on_caller_or_agent_gone,
         (m.MediaLost, Side.AGENT): ending.on_media_lost,
+        m.TransferAsked: transferring.on_transfer_asked,
+        m.JoinAsked: transferring.on_join_asked,
+        m.HandOverRefused: transferring.on_hand_over_refused,
+        m.TargetJoined: transferring.on_target_joined,
+        m.PhoneMoved: transferring.on_phone_moved,
     },
     State.ENDED: {},
 }
@@ -89,6 +108,10 @@ _LATE_OF_RING: frozenset[Key] = frozenset(
 )
 _LATE_OF_OFFER: frozenset[Key] = frozenset({m.OfferMade, m.OfferStale})
 _LATE_OF_AGENT: frozenset[Key] = frozenset({(m.LegOver, Side.AGENT), (m.MediaLost, Side.AGENT)})
+_LATE_OF_TRANSFEROR: frozenset[Key] = frozenset(
+    {(m.LegOver, Side.TRANSFEROR), (m.MediaLost, Side.TRANSFEROR), (m.DigitPressed, Side.TRANSFEROR)}
+)
+_LATE_OF_TRANSFER: frozenset[Key] = frozenset({m.JoinAsked, m.HandOverRefused})
 _ON_THE_LINE: frozenset[Key] = frozenset(
     # A repeated ACK, and keys pressed where nobody listens for them.
     {m.CallerConfirmed, (m.DigitPressed, Side.CALLER), (m.DigitPressed, Side.AGENT)}
@@ -98,16 +121,39 @@ _WHILE_IN_FLOW: frozenset[Key] = frozenset(
 )
 _AFTER_IVR = _ON_THE_LINE | _LATE_OF_FLOW
 
+_AFTER_TRANSFER = _LATE_OF_TRANSFER | _LATE_OF_TRANSFEROR
+_TRANSFEROR_DIGIT: frozenset[Key] = frozenset({(m.DigitPressed, Side.TRANSFEROR)})
+
 IGNORED: Mapping[State, frozenset[Key]] = {
-    State.NEW: frozenset(),
-    State.ANSWERING: frozenset({(m.DigitPressed, Side.CALLER)}),
-    State.IVR: _WHILE_IN_FLOW | _LATE_OF_WAIT | _LATE_OF_RING | _LATE_OF_OFFER | _LATE_OF_AGENT,
-    State.QUEUED: _AFTER_IVR | _LATE_OF_RING | _LATE_OF_AGENT | {m.OfferStale},
-    State.OFFERED: _AFTER_IVR | _LATE_OF_WAIT | _LATE_OF_OFFER | {(m.MediaLost, Side.AGENT)},
+    State.NEW: frozenset({m.TransferAsked}),
+    State.ANSWERING: frozenset({m.TransferAsked, (m.DigitPressed, Side.CALLER)}),
+    State.IVR: _WHILE_IN_FLOW
+    | _LATE_OF_WAIT
+    | _LATE_OF_RING
+    | _LATE_OF_OFFER
+    | _LATE_OF_AGENT
+    | _AFTER_TRANSFER,
+    State.QUEUED: _AFTER_IVR
+    | _LATE_OF_RING
+    | _LATE_OF_AGENT
+    | _LATE_OF_TRANSFER
+    | _TRANSFEROR_DIGIT
+    | {m.OfferStale},
+    State.OFFERED: _AFTER_IVR
+    | _LATE_OF_WAIT
+    | _LATE_OF_OFFER
+    | _TRANSFEROR_DIGIT
+    | {(m.MediaLost, Side.AGENT), m.HandOverRefused},
     State.CONNECTING: _AFTER_IVR
     | _LATE_OF_WAIT
-    | {m.OfferMade, m.AgentAnswered, m.AgentUnavailable, (m.TimerFired, Timer.RING)},
-    State.TALKING: _AFTER_IVR | _ANNOUNCEMENTS | _LATE_OF_WAIT | _LATE_OF_RING | _LATE_OF_OFFER,
+    | _TRANSFEROR_DIGIT
+    | {m.OfferMade, m.AgentAnswered, m.AgentUnavailable, m.HandOverRefused, (m.TimerFired, Timer.RING)},
+    State.TALKING: _AFTER_IVR
+    | _ANNOUNCEMENTS
+    | _LATE_OF_WAIT
+    | _LATE_OF_RING
+    | _LATE_OF_OFFER
+    | _LATE_OF_TRANSFEROR,
 }
 """Words that come late in the ordinary course of things, and change nothing."""
 

@@ -41,10 +41,11 @@ class State(StrEnum):
 class Side(StrEnum):
     CALLER = "caller"
     AGENT = "agent"
+    TRANSFEROR = "transferor"
+    """The agent who transferred the call, on the line until the target has it."""
 
-    @property
-    def other(self) -> Side:
-        return Side.AGENT if self is Side.CALLER else Side.CALLER
+
+TALKERS = (Side.CALLER, Side.AGENT)
 
 
 class Timer(StrEnum):
@@ -64,6 +65,22 @@ class Place:
     agent: str | None = None
     transfer_step: int | None = None
     """The flow's step to report to where the wait is given up; None ends the call instead."""
+    is_transfer: bool = False
+    """The agent is tried once: busy, no answer and no free moment all give the transfer up."""
+    way_back: tuple[Place, ...] = ()
+    """Where to wait next where this one is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transferor:
+    """An agent who waits for their transfer to succeed, and what they go back to where it fails."""
+
+    agent: str
+    offer: Offer | None
+    place: Place | None
+    ticket: str
+    holds: bool
+    """Their phone holds the caller."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -86,11 +103,24 @@ class Call(msgspec.Struct, frozen=True):
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
     place: Place | None = None
+    ticket: str = ""
+    """What the store calls this call's entry; empty for the call's own id, which the first entry has."""
+    transfers: int = 0
+    transferor: Transferor | None = None
     enqueued_at: float | None = None
+    """When the call came to its place."""
+    ranked_at: float | None = None
+    """The age that counts in its queue, where a transfer kept an older one."""
+    waited_seconds: float = 0.0
+    """In the places before."""
+    talking_since: float | None = None
+    talked_seconds: float = 0.0
+    """In the conversations before."""
     offer: Offer | None = None
     offers: int = 0
     offered_at: float | None = None
     answered_at: float | None = None
+    """When an agent answered first."""
     held_by: frozenset[Side] = frozenset()
     held_since: float | None = None
     hold_seconds: float = 0.0
@@ -101,6 +131,11 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def queue(self) -> str:
         return self.place.queue if self.place else ""
+
+    @property
+    def entry(self) -> str:
+        """The id of this call's entry in the store."""
+        return self.ticket or self.id
 
     @property
     def agent(self) -> str:
@@ -235,6 +270,49 @@ class ClearRequested:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class TransferAsked:
+    """Send the other party to `to`. By the agent's phone (REFER), or by a supervisor."""
+
+    to: str
+    by_phone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAsked:
+    """The agent's phone wants its two calls joined: this one's caller, and who the other one reached."""
+
+    other_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverAsked:
+    """Another call takes over whom this one has reached."""
+
+    to_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverRefused:
+    """The other call has nobody to give, and leads nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetJoined:
+    """Another call has handed over the agent whom it had reached, with the phone's leg."""
+
+    offer: Offer
+    place: Place
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneMoved:
+    """A phone has taken over a side of the call with Replaces (RFC 3891), and is answered."""
+
+    side: Side
+
+
 Event = (
     CallArrived
     | CallerMediaOpened
@@ -255,6 +333,12 @@ Event = (
     | AgentUnavailable
     | PositionKnown
     | ClearRequested
+    | TransferAsked
+    | JoinAsked
+    | HandOverAsked
+    | HandOverRefused
+    | TargetJoined
+    | PhoneMoved
 )
 
 # Effects, in the imperative.
@@ -361,6 +445,8 @@ class EnterQueue:
 class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
+    ticket: str
+
 
 @dataclass(frozen=True, slots=True)
 class ConfirmOffer:
@@ -384,6 +470,75 @@ class FinishConversation:
 @dataclass(frozen=True, slots=True)
 class AskPosition:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRefer:
+    """Answer the REFER of the agent's phone."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRefer:
+    """Tell the phone that transfers how it goes; a final status is the last word."""
+
+    side: Side
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkAgentLeg:
+    """The agent's leg becomes that of the transferor."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReclaimAgentLeg:
+    """The transferor's leg is the agent's again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTransferor:
+    """Hang up the transferor's phone and close its media leg."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskHandOver:
+    """Ask another call for whom it has reached."""
+
+    other_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Give the agent's leg to another call."""
+
+    to_call: str
+    offer: Offer
+    place: Place
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """Nobody is reached yet: let the other call try where this one was going."""
+
+    to_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeJoined:
+    """The leg that joined becomes that of this side."""
+
+    side: Side
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropJoined:
+    """The leg that joined is not wanted any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +578,16 @@ Effect = (
     | RejectOffer
     | FinishConversation
     | AskPosition
+    | AnswerRefer
+    | ReportRefer
+    | ParkAgentLeg
+    | ReclaimAgentLeg
+    | ReleaseTransferor
+    | AskHandOver
+    | HandOver
+    | PassOn
+    | TakeJoined
+    | DropJoined
     | Tell
     | Close
 )

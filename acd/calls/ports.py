@@ -12,6 +12,7 @@ from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
 from acd.clock import Clock
 from acd.media.engine import MediaEngine
+from acd.sip.core.refer import DialogId
 from routing.ports import QueueStore
 
 
@@ -40,6 +41,15 @@ class SipPort(Protocol):
     def accept_reoffer(self, leg: str, sdp: bytes) -> None: ...
 
     def refuse_reoffer(self, leg: str, status: int) -> None: ...
+
+    def answer_refer(self, leg: str, status: int) -> None:
+        """Answer the REFER of a phone; 202 begins to tell it of the progress."""
+
+    def report_refer(self, leg: str, status: int) -> None:
+        """Tell how the transfer goes; a final status is the last word."""
+
+    def leg_of(self, dialog: DialogId) -> str | None:
+        """The live leg that a Replaces names."""
 
 
 class JournalPort(Protocol):

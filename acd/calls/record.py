@@ -14,12 +14,17 @@ failed: broken by us, the network or a crash."""
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One state of the call, from `at` (seconds since the epoch) until the next segment."""
+    """One state of the call, from `at` (seconds since the epoch) until the next segment.
+
+    The state "transfer" is a mark between two others.
+    """
 
     state: str
     at: float
     queue: str = ""
     agent: str = ""
+    to: str = ""
+    """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +41,12 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     started_at: float
     answered_at: float | None = None
-    """When an agent answered."""
+    """When an agent answered first."""
     ended_at: float
     wait_seconds: float = 0.0
-    """From entering the queue to the agent's answer or the end."""
+    """From entering a queue to an agent's answer or the end, all such waits together."""
     talk_seconds: float = 0.0
+    """All conversations together."""
     hold_seconds: float = 0.0
     hangup_side: Literal["caller", "agent", "system"]
     cause: str

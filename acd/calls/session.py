@@ -37,17 +37,39 @@ class LegRegistry:
     add: Callable[[str, CallSession], None]
     remove: Callable[[str], None]
     spawn: Callable[[Awaitable[None]], object]
+    find: Callable[[str], CallSession | None]
+    """A live call by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """A leg that has just joined the call, and the one whose place it took."""
+
+    side: Side
+    left: str | None
+    offer: Offer | None = None
+    """The reservation that came with it."""
 
 
 class CallSession:
     """Owns the legs, timers and media of one call from its first event to its record."""
 
-    def __init__(self, services: Services, context: Context, call: Call, leg: str, legs: LegRegistry) -> None:
+    def __init__(
+        self,
+        services: Services,
+        context: Context,
+        call: Call,
+        leg: str,
+        legs: LegRegistry,
+        near: str | None = None,
+    ) -> None:
+        """`near` is a leg of another call with which this one may be joined later."""
         self.call = call
+        self._near = near
         self._services = services
         self._context = context
-        self._caller_leg = leg
-        self._agent_leg: str | None = None
+        self._side_legs: dict[Side, str] = {Side.CALLER: leg}
+        self._joining: Joining | None = None
         self._legs = legs
         self._lane = StoreLane(legs.spawn)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_LIMIT)
@@ -63,9 +85,10 @@ class CallSession:
 
     def side_of(self, leg: str) -> Side | None:
         """Which side a leg is, or None for one that this call has let go."""
-        if leg == self._caller_leg:
-            return Side.CALLER
-        return Side.AGENT if leg == self._agent_leg else None
+        return next((side for side, held in self._side_legs.items() if held == leg), None)
+
+    def leg_of(self, side: Side) -> str | None:
+        return self._side_legs.get(side)
 
     async def run(self) -> None:
         """Live through the call. Whatever goes wrong leaves by the one door."""
@@ -110,11 +133,12 @@ class CallSession:
     # The caller's leg.
 
     async def _open_caller_media(self, effect: m.OpenCallerMedia) -> None:
+        media, near = self._services.media, self._near
         try:
             if effect.offer is None:
-                sdp = await self._services.media.offer(self._caller_leg)
+                sdp = await media.offer(self._caller_leg, near=near)
             else:
-                sdp = await self._services.media.answer(self._caller_leg, effect.offer)
+                sdp = await media.answer(self._caller_leg, effect.offer, near=near)
         except AcdError as error:
             self.post(m.CallerMediaRefused(error.sip_status, error.cause))
         else:
@@ -133,15 +157,14 @@ class CallSession:
             self.post(m.ClearRequested(error.cause))
 
     def _hang_up(self, effect: m.HangUp) -> None:
-        leg = self._caller_leg if effect.side is Side.CALLER else self._agent_leg
-        if leg is not None:
+        if leg := self.leg_of(effect.side):
             self._services.sip.hangup(leg, effect.reason)
 
     # The agent's leg.
 
     async def _ring_agent(self, effect: m.RingAgent) -> None:
         leg = f"{self.call.id}-{self.call.offers}"
-        self._agent_leg = leg
+        self._side_legs[Side.AGENT] = leg
         self._legs.add(leg, self)
         try:
             offer = await self._services.media.offer(leg, near=self._caller_leg)
@@ -160,29 +183,32 @@ class CallSession:
 
     def agent_answered(self, sdp: bytes | None) -> None:
         """The agent's phone sent 200: take its answer, or let the phone go."""
-        if self._agent_leg is None:
+        leg = self.leg_of(Side.AGENT)
+        if leg is None:
             return
         try:
-            self._services.media.apply_answer(self._agent_leg, sdp or b"")
+            self._services.media.apply_answer(leg, sdp or b"")
         except AcdError as error:
             self.post(m.AgentUnavailable(error.cause))
         else:
             self.post(m.AgentAnswered(sdp or b""))
 
     async def _release_agent_leg(self, effect: m.ReleaseAgentLeg) -> None:
-        leg, self._agent_leg = self._agent_leg, None
+        await self._release(self._side_legs.pop(Side.AGENT, None), effect.reason)
+
+    async def _release(self, leg: str | None, reason: str, side: Side = Side.AGENT) -> None:
         if leg is None:
             return
         self._legs.remove(leg)
-        self._services.sip.hangup(leg, effect.reason)
+        self._services.sip.hangup(leg, reason)
         statistics = await self._services.media.close(leg)
-        self._tell(LegClosed(self.call.id, Side.AGENT.value, statistics))
+        self._tell(LegClosed(self.call.id, side.value, statistics))
 
     # What they hear.
 
     def reoffered(self, side: Side, offer: bytes | None) -> None:
         """A re-INVITE: our media answers it, the machine decides what it means."""
-        leg = self._caller_leg if side is Side.CALLER else self._agent_leg
+        leg = self.leg_of(side)
         if leg is None:
             return
         try:
@@ -193,34 +219,119 @@ class CallSession:
             self.post(m.Reoffered(side, answer, direction))
 
     def _accept_reoffer(self, effect: m.AcceptReoffer) -> None:
-        if leg := self._leg(effect.side):
+        if leg := self.leg_of(effect.side):
             self._services.sip.accept_reoffer(leg, effect.answer)
 
     def _refuse_reoffer(self, effect: m.RefuseReoffer) -> None:
-        if leg := self._leg(effect.side):
+        if leg := self.leg_of(effect.side):
             self._services.sip.refuse_reoffer(leg, effect.status)
 
-    def _leg(self, side: Side) -> str | None:
-        return self._caller_leg if side is Side.CALLER else self._agent_leg
+    @property
+    def _caller_leg(self) -> str:
+        return self._side_legs[Side.CALLER]
 
     def _play_to_caller(self, effect: m.PlayToCaller) -> None:
         files = [self._services.prompts.resolve(prompt, effect.language) for prompt in effect.prompts]
         self._services.media.play(self._caller_leg, str(effect.playback), files)
 
     def _play_music(self, effect: m.PlayMusic) -> None:
-        if leg := self._leg(effect.side):
+        if leg := self.leg_of(effect.side):
             self._services.media.music(leg, self._services.prompts.music(effect.name))
 
     def _play_silence(self, effect: m.PlaySilence) -> None:
-        if leg := self._leg(effect.side):
+        if leg := self.leg_of(effect.side):
             self._services.media.silence(leg)
 
     def _play_echo(self, effect: m.PlayEcho) -> None:
         self._services.media.echo(self._caller_leg)
 
     def _bridge(self, effect: m.BridgeLegs) -> None:
-        if self._agent_leg is not None:
-            self._services.media.bridge(self._caller_leg, self._agent_leg)
+        if leg := self.leg_of(Side.AGENT):
+            self._services.media.bridge(self._caller_leg, leg)
+
+    # Transfers.
+
+    def _answer_refer(self, effect: m.AnswerRefer) -> None:
+        if leg := self.leg_of(Side.AGENT):
+            self._services.sip.answer_refer(leg, effect.status)
+
+    def _report_refer(self, effect: m.ReportRefer) -> None:
+        if leg := self.leg_of(effect.side):
+            self._services.sip.report_refer(leg, effect.status)
+
+    def _park_agent_leg(self, effect: m.ParkAgentLeg) -> None:
+        if leg := self._side_legs.pop(Side.AGENT, None):
+            self._side_legs[Side.TRANSFEROR] = leg
+
+    def _reclaim_agent_leg(self, effect: m.ReclaimAgentLeg) -> None:
+        if leg := self._side_legs.pop(Side.TRANSFEROR, None):
+            self._side_legs[Side.AGENT] = leg
+
+    async def _release_transferor(self, effect: m.ReleaseTransferor) -> None:
+        await self._release(self._side_legs.pop(Side.TRANSFEROR, None), effect.reason)
+
+    def _ask_hand_over(self, effect: m.AskHandOver) -> None:
+        if other := self._legs.find(effect.other_call):
+            other.post(m.HandOverAsked(self.call.id))
+        else:
+            self.post(m.HandOverRefused())
+
+    def _pass_on(self, effect: m.PassOn) -> None:
+        if other := self._legs.find(effect.to_call):
+            other.post(m.TransferAsked(self.call.called, by_phone=True))
+
+    async def _hand_over(self, effect: m.HandOver) -> None:
+        leg = self._side_legs.pop(Side.AGENT, None)
+        other = self._legs.find(effect.to_call)
+        if leg is not None and other is not None and other.adopt(leg, effect):
+            return
+        await self._release(leg, "normal")
+        self._finish_conversation(m.FinishConversation(effect.offer))
+
+    def adopt(self, leg: str, given: m.HandOver) -> bool:
+        """Take over an agent whom another call has reached. False where this call cannot."""
+        if self.call.state is State.ENDED or self._joining is not None:
+            return False
+        # From here on, what the old phone does is no longer this call's business: it may hang up at once.
+        self._joining = Joining(Side.AGENT, self.leg_of(Side.AGENT), given.offer)
+        self._side_legs[Side.AGENT] = leg
+        self._legs.add(leg, self)
+        self.post(m.TargetJoined(given.offer, given.place, given.holds))
+        return True
+
+    async def replace_phone(self, side: Side, leg: str, offer: bytes | None) -> None:
+        """Another phone of the same person takes over a side (RFC 3891): answer it, then change over."""
+        sip, media = self._services.sip, self._services.media
+        old = self.leg_of(side)
+        if offer is None or old is None or self._joining is not None or self.call.state is not State.TALKING:
+            sip.refuse(leg, 488 if offer is None else 491)
+            return
+        self._joining = Joining(side, old)
+        self._side_legs[side] = leg
+        self._legs.add(leg, self)
+        try:
+            sip.accept(leg, await media.answer(leg, offer, near=old))
+        except AcdError as error:
+            sip.refuse(leg, error.sip_status)
+            await self._drop_joined(m.DropJoined())
+        else:
+            self.post(m.PhoneMoved(side))
+
+    async def _take_joined(self, effect: m.TakeJoined) -> None:
+        joining, self._joining = self._joining, None
+        if joining is not None:
+            await self._release(joining.left, effect.reason, joining.side)
+
+    async def _drop_joined(self, effect: m.DropJoined) -> None:
+        joining, self._joining = self._joining, None
+        if joining is None:
+            return
+        leg = self._side_legs.pop(joining.side, None)
+        if joining.left is not None:
+            self._side_legs[joining.side] = joining.left
+        await self._release(leg, "normal", joining.side)
+        if joining.offer is not None:
+            self._finish_conversation(m.FinishConversation(joining.offer))
 
     # Timers.
 
@@ -271,7 +382,7 @@ class CallSession:
 
     def _leave_queue(self, effect: m.LeaveQueue) -> None:
         async def leave() -> None:
-            await self._services.store.cancel(self.call.id, self._now_ms())
+            await self._services.store.cancel(effect.ticket, self._now_ms())
 
         self._lane.put(leave)
 
@@ -280,7 +391,7 @@ class CallSession:
 
         async def confirm() -> None:
             try:
-                await self._services.store.accept(self.call.id, offer.agent_id, offer.token, self._now_ms())
+                await self._services.store.accept(offer.call_id, offer.agent_id, offer.token, self._now_ms())
             except StaleToken:
                 self.post(m.OfferStale(offer.token))
             else:
@@ -298,7 +409,7 @@ class CallSession:
         async def reject() -> None:
             try:
                 await self._services.store.reject(
-                    self.call.id, offer.agent_id, offer.token, reason, then, self._now_ms()
+                    offer.call_id, offer.agent_id, offer.token, reason, then, self._now_ms()
                 )
             except StaleToken:
                 log.debug("offer-already-gone", agent=offer.agent_id)
@@ -310,15 +421,17 @@ class CallSession:
 
         async def finish() -> None:
             try:
-                await self._services.store.done(self.call.id, offer.agent_id, offer.token, self._now_ms())
+                await self._services.store.done(offer.call_id, offer.agent_id, offer.token, self._now_ms())
             except StaleToken:
                 log.debug("offer-already-gone", agent=offer.agent_id)
 
         self._lane.put(finish)
 
     def _ask_position(self, effect: m.AskPosition) -> None:
+        entry = self.call.entry
+
         async def ask() -> None:
-            found = await self._services.store.position(self.call.id)
+            found = await self._services.store.position(entry)
             if found is not None:
                 self.post(m.PositionKnown(found.position))
 
@@ -330,6 +443,9 @@ class CallSession:
     # The end.
 
     async def _close(self, effect: m.Close) -> None:
+        if self._joining is not None:
+            await self._drop_joined(m.DropJoined())
+            await self._release(self._side_legs.pop(Side.AGENT, None), effect.cause)
         self._legs.remove(self._caller_leg)
         statistics = await self._services.media.close(self._caller_leg)
         self._tell(LegClosed(self.call.id, Side.CALLER.value, statistics))
@@ -377,6 +493,16 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.RejectOffer: CallSession._reject_offer,
     m.FinishConversation: CallSession._finish_conversation,
     m.AskPosition: CallSession._ask_position,
+    m.AnswerRefer: CallSession._answer_refer,
+    m.ReportRefer: CallSession._report_refer,
+    m.ParkAgentLeg: CallSession._park_agent_leg,
+    m.ReclaimAgentLeg: CallSession._reclaim_agent_leg,
+    m.ReleaseTransferor: CallSession._release_transferor,
+    m.AskHandOver: CallSession._ask_hand_over,
+    m.HandOver: CallSession._hand_over,
+    m.PassOn: CallSession._pass_on,
+    m.TakeJoined: CallSession._take_joined,
+    m.DropJoined: CallSession._drop_joined,
     m.Tell: CallSession._tell_effect,
     m.Close: CallSession._close,
 }

@@ -15,9 +15,13 @@ from acd.calls.ports import Services
 from acd.calls.record import CallRecord
 from acd.calls.session import CallSession, LegRegistry
 from acd.calls.steps import ending
+from acd.calls.steps.times import WAITING
+from acd.calls.targets import TransferImpossible, target_of
 from acd.calls.view import CallView
 from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
 from acd.sip.core import events as sip
+from acd.sip.core.refer import ReferTo, Replaces
+from acd.sip.trunks import clean_number
 from routing.model import NodeMessage, Offer
 
 log = structlog.get_logger(__name__)
@@ -40,6 +44,8 @@ class Arrival(Protocol):
     def trunk(self) -> str: ...
     @property
     def agent(self) -> str: ...
+    @property
+    def replaces(self) -> Replaces | None: ...
 
 
 class CallSupervisor:
@@ -51,12 +57,17 @@ class CallSupervisor:
         self._sessions: dict[str, CallSession] = {}
         self._by_leg: dict[str, CallSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._legs = LegRegistry(add=self._add_leg, remove=self._remove_leg, spawn=self._spawn)
+        self._legs = LegRegistry(
+            add=self._add_leg, remove=self._remove_leg, spawn=self._spawn, find=self._find
+        )
 
     # What happens.
 
     def on_call(self, arrival: Arrival) -> None:
         """A new call: give it a session and its first event."""
+        if arrival.replaces is not None:
+            self._replace(arrival, arrival.replaces)
+            return
         now = self._services.clock.time()
         call = m.Call(
             id=f"{round(now * 1000):x}-{secrets.token_hex(6)}",
@@ -68,7 +79,8 @@ class CallSupervisor:
             from_agent=arrival.agent,
             started_at=now,
         )
-        session = CallSession(self._services, self._services.context(), call, arrival.leg, self._legs)
+        near = self._leg_near(arrival.agent) if arrival.agent else None
+        session = CallSession(self._services, self._services.context(), call, arrival.leg, self._legs, near)
         self._sessions[call.id] = session
         session.post(m.CallArrived(arrival.offer))
         self._spawn(self._live(call.id, session))
@@ -78,6 +90,25 @@ class CallSupervisor:
             await session.run()
         finally:
             self._sessions.pop(call_id, None)
+
+    def _leg_near(self, agent: str) -> str | None:
+        """The caller of the agent's other call, with whom this one may be joined later."""
+        talks = (session for session in self._sessions.values() if session.call.agent == agent)
+        return next((session.leg_of(m.Side.CALLER) for session in talks), None)
+
+    def _replace(self, arrival: Arrival, replaces: Replaces) -> None:
+        """An INVITE with Replaces: a person goes on with another phone (RFC 3891 section 3)."""
+        leg = self._services.sip.leg_of(replaces.dialog)
+        session = self._by_leg.get(leg) if leg else None
+        side = session.side_of(leg) if session and leg else None
+        if session is None or side is None:
+            self._services.sip.refuse(arrival.leg, 481)
+        elif not arrival.agent or arrival.agent != _person(session.call, side):
+            self._services.sip.refuse(arrival.leg, 403)
+        elif replaces.early_only:
+            self._services.sip.refuse(arrival.leg, 486)
+        else:
+            self._spawn(session.replace_phone(side, arrival.leg, arrival.offer))
 
     def on_leg(self, event: sip.LegEvent) -> None:
         """Something happened to a SIP leg."""
@@ -94,9 +125,31 @@ class CallSupervisor:
                 session.reoffered(side, offer)
             case sip.LegEnded(by=by, status=status, reason=reason):
                 session.post(m.LegOver(side, by, status, reason))
+            case sip.LegReferred(leg=leg, wanted=wanted):
+                self._refer(session, side, leg, wanted)
             case sip.LegInfoReceived(content_type=content_type, body=body):
                 for digit in _digits_of_info(content_type, body):
                     session.post(m.DigitPressed(side, digit))
+
+    def _refer(self, session: CallSession, side: m.Side, leg: str, wanted: ReferTo) -> None:
+        """An agent's phone transfers: blind, or by joining its two calls."""
+        if wanted.replaces is None:
+            if side is m.Side.AGENT:
+                session.post(m.TransferAsked(clean_number(wanted.user), by_phone=True))
+            else:
+                self._services.sip.answer_refer(leg, 403)
+            return
+        named = self._services.sip.leg_of(wanted.replaces.dialog)
+        other = self._by_leg.get(named) if named else None
+        if other is None or named is None:
+            self._services.sip.answer_refer(leg, 404)
+        elif (call := _joinable(session, side, other, other.side_of(named))) is None:
+            self._services.sip.answer_refer(leg, 403)
+        else:
+            kept, given = call
+            if kept is other:
+                self._services.sip.answer_refer(leg, 202)
+            kept.post(m.JoinAsked(given.call.id))
 
     def on_media(self, event: MediaEvent) -> None:
         """Something happened to the audio of a leg."""
@@ -116,11 +169,13 @@ class CallSupervisor:
 
     def on_routing(self, message: NodeMessage) -> None:
         """The store reserved an agent for a call of ours, or took one back."""
-        session = self._sessions.get(message.call_id)
-        if session is None:
+        # A call that was transferred has further entries in the store: its id, "~", and a number.
+        session = self._sessions.get(message.call_id.partition("~")[0])
+        if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self._spawn(self._let_go(message))
-        elif isinstance(message, Offer):
+            return
+        if isinstance(message, Offer):
             session.post(m.OfferMade(message))
         else:
             session.post(m.OfferTakenBack(message.token))
@@ -154,6 +209,21 @@ class CallSupervisor:
         if session is None:
             return False
         session.post(m.ClearRequested(cause))
+        return True
+
+    def transfer(self, call_id: str, to: str) -> bool:
+        """Send a caller elsewhere, who talks, waits or is in a flow. False where there is no such call.
+
+        Raises UnknownTarget, TransferImpossible.
+        """
+        session = self._sessions.get(call_id)
+        if session is None:
+            return False
+        call = session.call
+        target_of(self._services.context().directory, to, by=call.agent)
+        if call.transferor is not None or call.state not in _TRANSFERABLE:
+            raise TransferImpossible(f"the call is {call.state.value}; only who talks or waits can be moved")
+        session.post(m.TransferAsked(to, by_phone=False))
         return True
 
     # Start and stop.
@@ -197,6 +267,9 @@ class CallSupervisor:
         if not task.cancelled() and (error := task.exception()):
             log.error("task-failed", exc_info=error)
 
+    def _find(self, call_id: str) -> CallSession | None:
+        return self._sessions.get(call_id)
+
     def _add_leg(self, leg: str, session: CallSession) -> None:
         self._by_leg[leg] = session
 
@@ -204,8 +277,31 @@ class CallSupervisor:
         self._by_leg.pop(leg, None)
 
 
+_TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
+
+
+def _person(call: m.Call, side: m.Side) -> str:
+    """The agent who is on this side; empty for anybody else."""
+    return call.from_agent if side is m.Side.CALLER else call.agent if side is m.Side.AGENT else ""
+
+
+def _joinable(
+    session: CallSession, side: m.Side, other: CallSession, other_side: m.Side | None
+) -> tuple[CallSession, CallSession] | None:
+    """The call whose caller stays, and the one that the same agent made to ask a colleague."""
+    if session is other or other_side is None:
+        return None
+    if _person(session.call, side) != _person(other.call, other_side):
+        return None
+    if (side, other_side) == (m.Side.AGENT, m.Side.CALLER):
+        return session, other
+    if (side, other_side) == (m.Side.CALLER, m.Side.AGENT):
+        return other, session
+    return None
+
+
 def _view(call: m.Call, now: float) -> CallView:
-    waiting = call.enqueued_at is not None and call.answered_at is None
+    waiting = call.enqueued_at is not None and call.state in WAITING
     return CallView(
         id=call.id,
         state=call.state.value,

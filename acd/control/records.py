@@ -51,10 +51,11 @@ class RecordQuery(BaseModel):
 class Segment(BaseModel):
     """One state of the call, until the next segment."""
 
-    state: str
+    state: str = Field(description="Of the call, or `transfer`: a mark that it was sent elsewhere.")
     at: Time
     queue: str | None
     agent: str | None
+    to: str | None = Field(description="Of a `transfer`: where to. `agent` is who transferred.")
 
 
 class Record(BaseModel):
@@ -118,6 +119,7 @@ def _segment_of(segment: RecordedSegment) -> Segment:
         at=time_of(segment.at),
         queue=segment.queue or None,
         agent=segment.agent or None,
+        to=segment.to or None,
     )
 
 

@@ -29,6 +29,7 @@ from acd.sip.core.events import (
     SubscriptionOver,
 )
 from acd.sip.core.grammar import SipSyntaxError, plain
+from acd.sip.core.refer import DialogId, Replaces, replaces_of
 from acd.sip.core.uri import NameAddr, Uri
 from acd.sip.core.wire import ALLOW
 from acd.sip.endpoint import SipEndpoint
@@ -65,6 +66,7 @@ class IncomingCall:
     agent: str
     sip_call_id: str
     source: str
+    replaces: Replaces | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +110,8 @@ class SipService:
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
         )
         self._ringing: dict[str, _Ringing] = {}
+        self._callers: dict[str, str] = {}
+        """Leg of a call that an agent makes -> the agent."""
         self._current: dict[str, str] = {}
         """The leg that calls know -> the leg of the contact being tried, after the first."""
         self._on_call: Callable[[IncomingCall], None] = lambda call: None
@@ -270,6 +274,18 @@ class SipService:
     def refuse_reoffer(self, leg: str, status: int) -> None:
         self._endpoint.refuse_reoffer(self._current.get(leg, leg), status)
 
+    def answer_refer(self, leg: str, status: int) -> None:
+        self._endpoint.answer_refer(self._current.get(leg, leg), status)
+
+    def report_refer(self, leg: str, status: int) -> None:
+        self._endpoint.report_refer(self._current.get(leg, leg), status)
+
+    def leg_of(self, dialog: DialogId) -> str | None:
+        """The live leg that a Replaces names, as calls know it."""
+        leg = self._endpoint.leg_of(dialog)
+        ringing = self._ringing.get(leg) if leg else None
+        return ringing.leg if ringing else leg
+
     # What comes in.
 
     def _on_event(self, event: SipEvent) -> None:
@@ -278,12 +294,32 @@ class SipService:
                 self._take_invite(event)
             case RequestReceived():
                 self._take_request(event)
-            case LegReferred(leg=leg):
-                self._endpoint.answer_refer(leg, 603)  # Nobody carries out transfers yet.
+            case LegReferred():
+                if self._may_refer(event):
+                    self._take_leg_event(event)
             case SubscriptionAsked() | SubscriptionOver():
                 return  # There are no watchers yet.
             case _:
                 self._take_leg_event(event)
+
+    def _may_refer(self, event: LegReferred) -> bool:
+        """Only an agent transfers: known by the flow that their phone registered, else by the password."""
+        ringing = self._ringing.get(event.leg)
+        agent = ringing.agent.id if ringing else self._callers.get(event.leg, "")
+        if not agent:
+            self._guard.refuse(Refused(403, "refer-not-allowed"))
+            self._endpoint.answer_refer(event.leg, 403)
+            return False
+        if any(binding.flow.remote == event.flow.remote for binding in self._bindings.lookup(agent)):
+            return True
+        who = self._guard.authenticate(event.request, event.flow)
+        if isinstance(who, Refused):
+            self._endpoint.answer_refer(event.leg, who.status, headers=who.headers)
+        elif who.id != agent:
+            self._endpoint.answer_refer(event.leg, 403)
+        else:
+            return True
+        return False
 
     def _take_leg_event(self, event: LegEvent) -> None:
         ringing = self._ringing.get(event.leg)
@@ -303,6 +339,7 @@ class SipService:
             return  # A leg that never became a call: a challenge, a refusal.
         elif isinstance(event, LegEnded):
             self._calls.discard(event.leg)
+            self._callers.pop(event.leg, None)
         self._on_leg(event)
 
     def _take_invite(self, event: InviteReceived) -> None:
@@ -323,6 +360,8 @@ class SipService:
         self._endpoint.trust(event.flow)
         self._calls.add(event.leg, call.trunk)
         self._gate.took_call()
+        if call.agent:
+            self._callers[event.leg] = call.agent
         try:
             self._on_call(call)
         except Exception:
@@ -356,6 +395,7 @@ class SipService:
             agent=agent,
             sip_call_id=request.call_id,
             source=event.flow.remote[0],
+            replaces=replaces_of(request),
         )
 
     def _take_request(self, event: RequestReceived) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from acd.calls.record import CallRecord
 from acd.errors import AcdError
 from acd.media.engine import Direction, LegStatistics, MediaEvent
+from acd.sip.core.refer import DialogId
 from routing.model import Position
 from routing.ports import StoreUnavailable
 
@@ -19,6 +20,7 @@ class FakeSip:
     def __init__(self) -> None:
         self.said: list[tuple[Any, ...]] = []
         self.unreachable: AcdError | None = None
+        self.dialogs: dict[DialogId, str] = {}
 
     def invite_agent(self, leg: str, agent_id: str, **_: Any) -> None:
         if self.unreachable:
@@ -39,6 +41,15 @@ class FakeSip:
 
     def refuse_reoffer(self, leg: str, status: int) -> None:
         self.said.append(("refuse-reoffer", leg, status))
+
+    def answer_refer(self, leg: str, status: int) -> None:
+        self.said.append(("answer-refer", leg, status))
+
+    def report_refer(self, leg: str, status: int) -> None:
+        self.said.append(("report-refer", leg, status))
+
+    def leg_of(self, dialog: DialogId) -> str | None:
+        return self.dialogs.get(dialog)
 
 
 class FakeMedia:

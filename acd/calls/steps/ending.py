@@ -17,11 +17,13 @@ from acd.calls.model import (
     LegOver,
     MediaLost,
     ReleaseAgentLeg,
+    ReleaseTransferor,
     Side,
     State,
 )
 from acd.calls.record import CallRecord, Outcome
-from acd.calls.steps.context import Context, Step, enter
+from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.times import settle, talked, waited
 
 HangupSide = Literal["caller", "agent", "system"]
 
@@ -36,9 +38,14 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
     if call.state in _WITH_AGENT_LEG:
         effects.append(ReleaseAgentLeg(cause))
     effects += _leave_routing(call)
+    if call.transferor is not None:
+        effects.append(ReleaseTransferor(cause))
+        if call.transferor.offer:
+            effects.append(FinishConversation(call.transferor.offer))
     verdict = outcome or _outcome(call, cause)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
-    return enter(_stop_hold(call, now), State.ENDED, now), tuple(effects)
+    call = replace(settle(call, now), transferor=None)
+    return enter(call, State.ENDED, now), tuple(effects)
 
 
 def _leave_routing(call: Call) -> list[Effect]:
@@ -46,7 +53,7 @@ def _leave_routing(call: Call) -> list[Effect]:
         return [FinishConversation(call.offer)]
     if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
         # While connecting, our accept is under way: leaving ends whichever of the two it became.
-        return [LeaveQueue()]
+        return [LeaveQueue(call.entry)]
     return []
 
 
@@ -58,18 +65,12 @@ def _outcome(call: Call, cause: str) -> Outcome:
     return "completed" if call.served else "abandoned"
 
 
-def _stop_hold(call: Call, now: float) -> Call:
-    if call.held_since is None:
-        return call
-    return replace(call, hold_seconds=call.hold_seconds + now - call.held_since, held_since=None)
-
-
 def on_caller_or_agent_gone(context: Context, call: Call, event: LegOver, now: float) -> Step:
     """A leg ended by itself, in a state where that ends the call."""
     cause = {"transport": "transport", "timeout": "no-ack"}.get(event.by, "normal")
     if call.state in (State.NEW, State.ANSWERING) and cause == "normal":
         cause = "cancelled"
-    return end(call, now, side=event.side.value, cause=cause)
+    return end(call, now, side="caller" if event.side is Side.CALLER else "agent", cause=cause)
 
 
 def on_media_lost(context: Context, call: Call, event: MediaLost, now: float) -> Step:
@@ -83,9 +84,6 @@ def on_clear(context: Context, call: Call, event: ClearRequested, now: float) ->
 
 def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
     """The record of a call that ended at `ended_at`; media figures are added by whoever closed the legs."""
-    wait_until = call.answered_at if call.answered_at is not None else ended_at
-    wait = max(0.0, wait_until - call.enqueued_at) if call.enqueued_at is not None else 0.0
-    talk = max(0.0, ended_at - call.answered_at) if call.answered_at is not None else 0.0
     return CallRecord(
         id=call.id,
         node=call.node,
@@ -93,17 +91,23 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         called=call.called,
         trunk=call.trunk,
         language=call.language,
-        queue=call.queue,
+        queue=_queue_of(call),
         agent=call.agent,
         outcome=verdict.outcome,
         started_at=call.started_at,
         answered_at=call.answered_at,
         ended_at=ended_at,
-        wait_seconds=round(wait, 3),
-        talk_seconds=round(talk, 3),
+        wait_seconds=round(waited(call, ended_at), 3),
+        talk_seconds=round(talked(call, ended_at), 3),
         hold_seconds=round(call.hold_seconds, 3),
         hangup_side=verdict.hangup_side,
         cause=verdict.cause,
         offers=call.offers,
         segments=call.segments,
     )
+
+
+def _queue_of(call: Call) -> str:
+    """The last queue of the directory that the call was in; a transfer to an extension does not hide it."""
+    named = (segment.queue for segment in reversed(call.segments))
+    return next((queue for queue in named if queue not in ("", EXTENSION_QUEUE)), call.queue)

@@ -19,7 +19,6 @@ from acd.calls.model import (
     DigitPressed,
     Effect,
     EnterQueue,
-    LeaveQueue,
     OpenCallerMedia,
     Place,
     PlaybackOver,
@@ -88,16 +87,17 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     answer: tuple[Effect, ...] = (ApplyCallerAnswer(event.sdp),) if event.sdp else ()
     number = context.directory.numbers.get(call.called)
     if number is not None:
-        call, effects = _go_to_number(context, call, number, now)
+        call, effects = go_to_number(context, call, number, now)
     else:
         place = Place(EXTENSION_QUEUE, agent=_extension(context, call))
-        call, effects = _wait_at(context, call, place, now)
+        call, effects = wait_at(context, call, place, now)
     return call, answer + effects
 
 
-def _go_to_number(context: Context, call: Call, number: Number, now: float) -> Step:
+def go_to_number(context: Context, call: Call, number: Number, now: float) -> Step:
+    """Into the queue or the flow of a number."""
     if number.queue is not None:
-        return _wait_at(context, call, Place(number.queue), now)
+        return wait_at(context, call, Place(number.queue), now)
     flow = context.flows.get(number.flow or "")
     if flow is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
@@ -157,7 +157,7 @@ def _leave_flow(
 ) -> Step:
     match command:
         case ivr.EnterQueue(queue):
-            return _wait_at(context, call, Place(queue), now)
+            return wait_at(context, call, Place(queue), now)
         case ivr.TransferCall(step, to):
             return _transfer(context, call, step, to, now)
         case ivr.EndCall():
@@ -168,16 +168,22 @@ def _transfer(context: Context, call: Call, step: int, to: str, now: float) -> S
     kind, _, target = to.partition(":")
     if kind == "extension" and (agent := context.directory.agent_by_extension.get(target)):
         place = Place(EXTENSION_QUEUE, agent=agent.id, transfer_step=step)
-        return _wait_at(context, call, place, now)
+        return wait_at(context, call, place, now)
     if kind == "number" and (number := context.directory.numbers.get(target)):
-        return _go_to_number(context, call, number, now)
+        return go_to_number(context, call, number, now)
+    return fail_transfer(context, call, step, now)
+
+
+def fail_transfer(context: Context, call: Call, step: int, now: float) -> Step:
+    """A transfer of the flow reached nobody: the flow says how to go on."""
     return _feed(context, call, ivr.TransferFailed(step), now)
 
 
 # The queue.
 
 
-def _wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
+def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
+    """Put the call in a place of the store."""
     rules = context.queue(place.queue)
     if rules is None:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
@@ -202,7 +208,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     if rules is None:
         raise ValueError(f"queue {call.place.queue!r} is not in this call's directory")
     return Ticket(
-        call_id=call.id,
+        call_id=call.entry,
         node=call.node,
         requirement=Requirement(
             queue=call.place.queue,
@@ -210,7 +216,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
             strategy=rules.strategy,
             agent=call.place.agent,
         ),
-        enqueued_ms=round(call.enqueued_at * 1000),
+        enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
         priority=call.priority,
         ring_ms=round(rules.ring_seconds * 1000),
         wrapup_ms=round(rules.wrapup_seconds * 1000),
@@ -249,12 +255,3 @@ def on_position(context: Context, call: Call, event: PositionKnown, now: float) 
 def on_announcement_over(context: Context, call: Call, event: PlaybackOver, now: float) -> Step:
     rules = context.queue(call.queue)
     return call, (PlayMusic(Side.CALLER, rules.music if rules else context.default_music),)
-
-
-def on_longest_wait(context: Context, call: Call, event: TimerFired, now: float) -> Step:
-    """The queue's longest wait passed and nobody is ringing: go on in the flow, or end."""
-    step = call.place.transfer_step if call.place else None
-    if step is None:
-        return end(call, now, side="system", cause="longest-wait", outcome="timed-out")
-    call, effects = _feed(context, enter(call, State.IVR, now), ivr.TransferFailed(step), now)
-    return call, (LeaveQueue(), StopTimer(Timer.ANNOUNCE), *effects)

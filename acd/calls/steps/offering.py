@@ -12,6 +12,7 @@ from acd.calls.model import (
     ConfirmOffer,
     Effect,
     EnterQueue,
+    FinishConversation,
     LegOver,
     OfferConfirmed,
     OfferMade,
@@ -19,21 +20,29 @@ from acd.calls.model import (
     OfferTakenBack,
     RejectOffer,
     ReleaseAgentLeg,
+    ReleaseTransferor,
+    ReportRefer,
     RingAgent,
+    Side,
     StartTimer,
     State,
     StopTimer,
     Tell,
     Timer,
     TimerFired,
+    Transferor,
 )
 from acd.calls.steps.context import Context, Step, enter
-from acd.calls.steps.guiding import on_longest_wait, ticket_of
-from acd.calls.steps.talking import audio_effects
+from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.talking import audio_effects, resume_talk
+from acd.calls.steps.times import settle
+from acd.calls.steps.transferring import give_up
 from routing.model import RejectReason
 
 _BUSY = frozenset({486, 600})
 _NO_ANSWER = frozenset({408, 487})
+_TOLD = {RejectReason.BUSY.value: 486, RejectReason.REJECTED.value: 603}
+"""What a transferring phone is told of a target that does not take the call; 480 of any other reason."""
 _NOT_THERE = frozenset({404, 410, 430, 502, 503, 504})
 
 
@@ -41,7 +50,9 @@ def on_offer(context: Context, call: Call, event: OfferMade, now: float) -> Step
     rules = context.queue(call.queue)
     ring_seconds = rules.ring_seconds if rules else 15.0
     call = replace(call, offer=event.offer, offers=call.offers + 1, offered_at=now)
+    ringing = (ReportRefer(Side.TRANSFEROR, 180),) if call.transferor else ()
     return enter(call, State.OFFERED, now), (
+        *ringing,
         RingAgent(event.offer),
         StartTimer(Timer.RING, ring_seconds),
         Tell(AgentRung(call.id, call.queue, event.offer.agent_id)),
@@ -94,12 +105,16 @@ def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effec
     waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
     leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
-    rules = context.queue(call.queue)
-    if rules and rules.max_wait_seconds is not None and call.enqueued_at is not None:  # noqa: SIM102
-        if now - call.enqueued_at >= rules.max_wait_seconds:
-            waiting, more = on_longest_wait(context, waiting, TimerFired(Timer.LONGEST_WAIT, 0), now)
-            return waiting, leave + more
+    if call.place and (call.place.is_transfer or _has_waited_too_long(context, call, now)):
+        waiting, more = give_up(context, waiting, _TOLD.get(reason, 480), now)
+        return waiting, leave + more
     return waiting, leave
+
+
+def _has_waited_too_long(context: Context, call: Call, now: float) -> bool:
+    rules = context.queue(call.queue)
+    limit = rules.max_wait_seconds if rules else None
+    return limit is not None and call.enqueued_at is not None and now - call.enqueued_at >= limit
 
 
 def on_agent_answered(context: Context, call: Call, event: AgentAnswered, now: float) -> Step:
@@ -112,12 +127,20 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
     """The reservation became a conversation: let the two hear each other."""
     if call.offer is None or call.offer.token != event.token:
         return call, ()
-    call = enter(replace(call, answered_at=now), State.TALKING, now)
-    waited = now - (call.enqueued_at or now)
-    rang = now - (call.offered_at or now)
+    wait, rang = now - (call.enqueued_at or now), now - (call.offered_at or now)
+    answered_at = now if call.answered_at is None else call.answered_at
+    transferor, call = call.transferor, replace(settle(call, now), answered_at=answered_at, transferor=None)
+    call = resume_talk(enter(call, State.TALKING, now), now)
     return call, (
+        *(_let_go(transferor) if transferor else ()),
         *audio_effects(context, call),
         StopTimer(Timer.ANNOUNCE),
         StopTimer(Timer.LONGEST_WAIT),
-        Tell(CallAnswered(call.id, call.queue, call.agent, waited, rang)),
+        Tell(CallAnswered(call.id, call.queue, call.agent, wait, rang)),
     )
+
+
+def _let_go(transferor: Transferor) -> tuple[Effect, ...]:
+    """The transfer has reached its target: the agent who made it is done."""
+    finish = (FinishConversation(transferor.offer),) if transferor.offer else ()
+    return (ReportRefer(Side.TRANSFEROR, 200), ReleaseTransferor("transferred"), *finish)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as dc_replace
+
 from msgspec.structs import replace
 
 from acd.calls.model import (
+    TALKERS,
     AcceptReoffer,
     BridgeLegs,
     Call,
@@ -24,6 +27,8 @@ _HOLDING = frozenset({"sendonly", "inactive"})
 
 def on_reoffer(context: Context, call: Call, event: Reoffered, now: float) -> Step:
     """Answer a re-INVITE; a side that no longer listens holds the other, who hears music meanwhile."""
+    if event.side is Side.TRANSFEROR:
+        return _transferor_reoffered(call, event)
     holders = call.held_by - {event.side}
     if event.direction in _HOLDING:
         holders |= {event.side}
@@ -36,12 +41,24 @@ def on_reoffer(context: Context, call: Call, event: Reoffered, now: float) -> St
     return _count_hold(call, now), (accept, *audio_effects(context, call))
 
 
+def _transferor_reoffered(call: Call, event: Reoffered) -> Step:
+    """Whether their phone holds matters again where the transfer fails."""
+    if call.transferor is not None:
+        call = replace(call, transferor=dc_replace(call.transferor, holds=event.direction in _HOLDING))
+    return call, (AcceptReoffer(event.side, event.answer),)
+
+
 def _count_hold(call: Call, now: float) -> Call:
     if call.held_by and call.held_since is None:
         return replace(call, held_since=now)
     if not call.held_by and call.held_since is not None:
         return replace(call, held_since=None, hold_seconds=call.hold_seconds + now - call.held_since)
     return call
+
+
+def resume_talk(call: Call, now: float) -> Call:
+    """Two talk from now on, perhaps with a hold that was there before."""
+    return replace(call, talking_since=now, held_since=now if call.held_by else None)
 
 
 def on_unusable_reoffer(context: Context, call: Call, event: ReofferUnusable, now: float) -> Step:
@@ -55,4 +72,6 @@ def audio_effects(context: Context, call: Call) -> tuple[Effect, ...]:
         return (BridgeLegs(),)
     rules = context.queue(call.queue)
     music = rules.music if rules else context.default_music
-    return tuple(PlayMusic(side, music) if side not in call.held_by else PlaySilence(side) for side in Side)
+    return tuple(
+        PlayMusic(side, music) if side not in call.held_by else PlaySilence(side) for side in TALKERS
+    )

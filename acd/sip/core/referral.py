@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from acd.sip.core.dialog import Dialog
 from acd.sip.core.message import Header
-from acd.sip.core.notifier import Notifier
 from acd.sip.core.refer import ReferTo
-from acd.sip.core.requests import Hub
+from acd.sip.core.requests import Farewell, Hub, send_within
 from acd.sip.core.transaction import ServerTransaction
 from acd.sip.core.wire import REASONS
 
@@ -33,7 +32,7 @@ class Referral:
         self._dialog = dialog
         self._wants_notify = wanted.wants_notify
         self._event = "refer" if is_first else f"refer;id={transaction.request.cseq.number}"
-        self._notifier = Notifier(hub, dialog, self._over, self._nothing)
+        self._hub = hub
         self.is_over = False
 
     def answer(self, status: int, headers: Sequence[Header], now: float) -> None:
@@ -65,16 +64,12 @@ class Referral:
                 _SIPFRAG,
             )
             line = f"SIP/2.0 {status} {REASONS.get(status, 'Unknown')}\r\n"
-            self._notifier.send(headers, line.encode(), now)
+            # Not held back until the one before is answered: a BYE may follow this one at once.
+            send_within(
+                self._hub, self._dialog, "NOTIFY", Farewell(), now, headers=headers, body=line.encode()
+            )
 
     def stop(self, now: float) -> None:
         """The leg is over."""
         self.is_over = True
         self._transaction.respond(481, now)
-        self._notifier.stop()
-
-    def _over(self, now: float) -> None:
-        self.is_over = True
-
-    def _nothing(self, now: float) -> None:
-        """A NOTIFY was taken."""

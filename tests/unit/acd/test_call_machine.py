@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from acd.calls import model as m
 from acd.calls.machine import IGNORED, STEPS, UnexpectedEvent, key_of, step
-from acd.calls.model import Call, Side, State, Timer
+from acd.calls.model import Call, Place, Side, State, Timer
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ANNOUNCEMENT
@@ -22,6 +22,7 @@ from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from routing.model import Offer, RejectReason
 
+BERT = Agent(id="bert", extension="1002")
 ANNA = Agent(id="anna", extension="1001", skills={"billing": 5})
 CONTEXT = Context(
     directory=Directory(
@@ -34,10 +35,12 @@ CONTEXT = Context(
         queues={
             "billing": Queue(
                 "billing", requires={"billing": 1}, ring_seconds=15, wrapup_seconds=5, max_wait_seconds=60
-            )
+            ),
+            "sales": Queue("sales"),
+            "last": Queue("last", transfer_place="last"),
         },
-        agents={"anna": ANNA},
-        agent_by_extension={"1001": ANNA},
+        agents={"anna": ANNA, "bert": BERT},
+        agent_by_extension={"1001": ANNA, "1002": BERT},
     ),
     flows={
         "main": FlowDefinition(
@@ -56,6 +59,7 @@ CONTEXT = Context(
     },
 )
 OFFER = Offer("c1", "anna", "billing", token=7, deadline_ms=30_000)
+BERTS_OFFER = Offer("c1~1", "bert", EXTENSION_QUEUE, token=8, deadline_ms=30_000)
 NOW = 1000.0
 
 
@@ -116,6 +120,16 @@ EVENTS: dict[str, m.Event] = {
     "agent-unavailable": m.AgentUnavailable("unreachable"),
     "position": m.PositionKnown(3),
     "clear": m.ClearRequested("operator"),
+    "refer": m.TransferAsked("sales", by_phone=True),
+    "move": m.TransferAsked("sales", by_phone=False),
+    "join": m.JoinAsked("c2"),
+    "hand-over": m.HandOverAsked("c2"),
+    "hand-over-refused": m.HandOverRefused(),
+    "target-joined": m.TargetJoined(BERTS_OFFER, Place(EXTENSION_QUEUE, agent="bert"), holds=False),
+    "phone-moved": m.PhoneMoved(Side.AGENT),
+    "transferor-gone": m.LegOver(Side.TRANSFEROR, "remote", 0),
+    "transferor-silent": m.MediaLost(Side.TRANSFEROR, "rtp-timeout"),
+    "transferor-digit": m.DigitPressed(Side.TRANSFEROR, "9"),
 }
 
 N, A, I, Q, O, C, T, E = (state.value for state in State)  # noqa: E741
@@ -148,6 +162,16 @@ NEXT: dict[str, tuple[str, ...]] = {
     "agent-unavailable": (X, X, I, Q, Q, C, T, E),
     "position": (X, X, I, Q, O, C, T, E),
     "clear": (E, E, E, E, E, E, E, E),
+    "refer": (N, A, I, Q, O, C, Q, E),
+    "move": (N, A, Q, Q, O, C, Q, E),
+    "join": (X, X, I, Q, O, C, T, E),
+    "hand-over": (E, E, E, E, E, E, E, E),
+    "hand-over-refused": (X, X, I, Q, O, C, T, E),
+    "target-joined": (N, A, I, Q, O, C, T, E),
+    "phone-moved": (N, A, I, Q, O, C, T, E),
+    "transferor-gone": (X, X, I, Q, O, C, T, E),
+    "transferor-silent": (X, X, I, Q, O, C, T, E),
+    "transferor-digit": (X, X, I, Q, O, C, T, E),
 }
 
 
@@ -179,9 +203,11 @@ def assert_leaves_nothing_behind(state: State, effects: list[m.Effect]) -> None:
     assert kinds[m.Close] == 1
     assert kinds[m.HangUp] == 1
     assert isinstance(effects[-1], m.Close)
-    assert (kinds[m.ReleaseAgentLeg] == 1) == (state in (State.OFFERED, State.CONNECTING, State.TALKING))
+    given = kinds[m.HandOver]
+    with_agent = state in (State.OFFERED, State.CONNECTING, State.TALKING)
+    assert (kinds[m.ReleaseAgentLeg] + given == 1) == with_agent
     assert (kinds[m.LeaveQueue] == 1) == (state in (State.QUEUED, State.OFFERED, State.CONNECTING))
-    assert (kinds[m.FinishConversation] == 1) == (state is State.TALKING)
+    assert (kinds[m.FinishConversation] + given == 1) == (state is State.TALKING)
 
 
 def test_no_pair_is_both_a_step_and_ignored() -> None:
@@ -394,6 +420,8 @@ def test_any_path_ends_once_and_never_forgets_what_it_holds(names: list[str], ca
     kinds = Counter(type(effect) for effect in effects)
     assert call.state is State.ENDED
     assert kinds[m.Close] == 1
-    assert kinds[m.RingAgent] == kinds[m.ReleaseAgentLeg]
+    released = kinds[m.ReleaseAgentLeg] + kinds[m.ReleaseTransferor] + kinds[m.HandOver]
+    assert kinds[m.RingAgent] == released
+    assert call.transferor is None
     assert call.held_since is None
     record_of(call, of_type(effects, m.Close)[0], NOW + 2)

@@ -18,6 +18,7 @@ from acd.directory.model import Agent, Directory, Number, Queue
 from acd.errors import AcdError, NoCommonCodec
 from acd.media.engine import DigitReceived, MediaFailed, PlaybackEnded
 from acd.sip.core import events as sip
+from acd.sip.core.refer import Replaces
 from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
 from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason
@@ -52,6 +53,7 @@ class Arrival:
     called: str = "+2"
     trunk: str = "carrier"
     agent: str = ""
+    replaces: Replaces | None = None
 
 
 @dataclass

@@ -1,0 +1,244 @@
+"""Sending a call elsewhere: blind and attended transfer, their failure, and a wait that is given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace as dc_replace
+
+from msgspec.structs import replace
+
+from acd.calls.model import (
+    AnswerRefer,
+    AskHandOver,
+    Call,
+    Close,
+    DropJoined,
+    Effect,
+    FinishConversation,
+    HandOver,
+    HandOverAsked,
+    HandOverRefused,
+    HangUp,
+    JoinAsked,
+    LeaveQueue,
+    LegOver,
+    MediaLost,
+    ParkAgentLeg,
+    PassOn,
+    PhoneMoved,
+    Place,
+    PlaySilence,
+    ReclaimAgentLeg,
+    ReleaseAgentLeg,
+    ReleaseTransferor,
+    ReportRefer,
+    Side,
+    State,
+    StopTimer,
+    TakeJoined,
+    TargetJoined,
+    Timer,
+    TimerFired,
+    TransferAsked,
+    Transferor,
+)
+from acd.calls.record import Outcome, Segment
+from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.ending import end
+from acd.calls.steps.guiding import fail_transfer, go_to_number, wait_at
+from acd.calls.steps.talking import audio_effects, resume_talk
+from acd.calls.steps.times import settle
+from acd.calls.targets import AgentTarget, QueueTarget, Target, target_of
+from acd.errors import AcdError
+
+_STOP_WAITING = (StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT))
+_NOBODY = 480
+
+
+def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: float) -> Step:
+    """Two talk, and the other party is to go elsewhere; the agent is told how that goes."""
+    by = call.agent if event.by_phone else ""
+    try:
+        target = target_of(context.directory, event.to, by=by)
+    except AcdError as error:
+        return call, (AnswerRefer(error.sip_status), ReportRefer(Side.AGENT, error.sip_status))
+    call = _mark(call, event.to, by, now)
+    if isinstance(target, AgentTarget):
+        call, effects = _await_agent(context, call, target.agent, now)
+        return call, (AnswerRefer(202), *effects)
+    freed: tuple[Effect, ...] = (AnswerRefer(202), ReportRefer(Side.AGENT, 200), *_free_agent(call))
+    call = replace(settle(call, now), offer=None, held_by=call.held_by - {Side.AGENT})
+    call, effects = _go_to(context, call, target, now)
+    return call, freed + effects
+
+
+def _free_agent(call: Call) -> tuple[Effect, ...]:
+    finish = (FinishConversation(call.offer),) if call.offer else ()
+    return (*finish, ReleaseAgentLeg("transferred"))
+
+
+def _mark(call: Call, to: str, by: str, now: float) -> Call:
+    mark = Segment(state="transfer", at=now, queue=call.queue, agent=by, to=to)
+    return replace(call, segments=(*call.segments, mark))
+
+
+def _await_agent(context: Context, call: Call, agent: str, now: float) -> Step:
+    """The agent stays on the line, and in this conversation, until the target has the call."""
+    transferor = Transferor(
+        agent=call.agent,
+        offer=call.offer,
+        place=call.place,
+        ticket=call.ticket,
+        holds=Side.AGENT in call.held_by,
+    )
+    back = [Place(EXTENSION_QUEUE, agent=call.agent, is_transfer=True)] if call.agent else []
+    if call.queue in context.directory.queues:
+        back.append(Place(call.queue))
+    place = Place(EXTENSION_QUEUE, agent=agent, is_transfer=True, way_back=tuple(back))
+    call = replace(settle(call, now), transferor=transferor, offer=None, held_by=call.held_by - {Side.AGENT})
+    call, effects = wait_at(context, _new_entry(call), place, now)
+    return call, (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR), *effects)
+
+
+def _go_to(context: Context, call: Call, target: Target, now: float) -> Step:
+    call = _new_entry(call)
+    if isinstance(target, AgentTarget):
+        back = (Place(call.queue),) if call.queue in context.directory.queues else ()
+        place = Place(EXTENSION_QUEUE, agent=target.agent, is_transfer=True, way_back=back)
+        return wait_at(context, call, place, now)
+    if isinstance(target, QueueTarget):
+        rules = context.queue(target.queue)
+        if rules and rules.transfer_place == "last":
+            call = replace(call, priority=0, ranked_at=None)
+        return wait_at(context, call, Place(target.queue), now)
+    return go_to_number(context, call, context.directory.numbers[target.number], now)
+
+
+def _new_entry(call: Call) -> Call:
+    """The next place is another entry of the store: the one before may still be in a conversation."""
+    count = call.transfers + 1
+    age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
+    return replace(call, transfers=count, ticket=f"{call.id}~{count}", ranked_at=age)
+
+
+def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float) -> Step:
+    """A supervisor sends a caller elsewhere who waits, or is in a flow."""
+    if event.by_phone or call.transferor is not None:
+        return call, ()
+    try:
+        target = target_of(context.directory, event.to)
+    except AcdError:
+        return call, ()
+    left: tuple[Effect, ...] = (StopTimer(Timer.IVR),)
+    if call.state is State.QUEUED:
+        left = (LeaveQueue(call.entry), *_STOP_WAITING)
+    call, effects = _go_to(context, settle(_mark(call, event.to, "", now), now), target, now)
+    return call, left + effects
+
+
+def on_refer_too_early(context: Context, call: Call, event: TransferAsked | JoinAsked, now: float) -> Step:
+    """The agent's phone transfers before the call is theirs: it may try again."""
+    return call, (AnswerRefer(491),)
+
+
+# Where it fails.
+
+
+def on_longest_wait(context: Context, call: Call, event: TimerFired, now: float) -> Step:
+    """The longest wait of the place passed and nobody is ringing."""
+    return give_up(context, call, _NOBODY, now)
+
+
+def give_up(context: Context, call: Call, status: int, now: float) -> Step:
+    """Wait here no longer: back to the transferring agent, the next place, the flow, or end.
+
+    `status` is what the transferring phone is told.
+    """
+    left: tuple[Effect, ...] = (LeaveQueue(call.entry), *_STOP_WAITING)
+    if call.transferor is not None:
+        call, effects = _back_to_transferor(context, call, call.transferor, now)
+        return call, (*left, ReportRefer(Side.TRANSFEROR, status), *effects)
+    if call.place and call.place.way_back:
+        place, *others = call.place.way_back
+        call = _new_entry(settle(call, now))
+        call, effects = wait_at(context, call, dc_replace(place, way_back=tuple(others)), now)
+        return call, left + effects
+    if call.place and call.place.transfer_step is not None:
+        step = call.place.transfer_step
+        call, effects = fail_transfer(context, enter(settle(call, now), State.IVR, now), step, now)
+        return call, left + effects
+    outcome: Outcome | None = None if call.answered_at else "timed-out"
+    cause = "transfer-failed" if call.place and call.place.is_transfer else "longest-wait"
+    return end(call, now, side="system", cause=cause, outcome=outcome)
+
+
+def _back_to_transferor(context: Context, call: Call, agent: Transferor, now: float) -> Step:
+    held = call.held_by | ({Side.AGENT} if agent.holds else frozenset())
+    call = replace(
+        settle(call, now),
+        offer=agent.offer,
+        place=agent.place,
+        ticket=agent.ticket,
+        transferor=None,
+        held_by=held,
+    )
+    call = resume_talk(enter(call, State.TALKING, now), now)
+    return call, (ReclaimAgentLeg(), *audio_effects(context, call))
+
+
+def on_transferor_gone(context: Context, call: Call, event: LegOver | MediaLost, now: float) -> Step:
+    """The agent hung up after a blind transfer, and is done; the caller goes on waiting for the target."""
+    if call.transferor is None:
+        return call, ()
+    finish = (FinishConversation(call.transferor.offer),) if call.transferor.offer else ()
+    return replace(call, transferor=None), (ReleaseTransferor("normal"), *finish)
+
+
+# The agent has two calls and joins them.
+
+
+def on_join_asked(context: Context, call: Call, event: JoinAsked, now: float) -> Step:
+    return call, (AnswerRefer(202), AskHandOver(event.other_call))
+
+
+def on_hand_over_asked(context: Context, call: Call, event: HandOverAsked, now: float) -> Step:
+    """This is the call with which the agent asked a colleague: its reached party goes to the other one."""
+    if call.state is not State.TALKING or call.offer is None or call.place is None:
+        call, effects = end(call, now, side="caller", cause="transferred", outcome="completed")
+        return call, (PassOn(event.to_call), *effects)
+    given = HandOver(event.to_call, call.offer, call.place, Side.AGENT in call.held_by)
+    close = Close(outcome="answered", hangup_side="caller", cause="transferred")
+    call = enter(settle(call, now), State.ENDED, now)
+    return call, (given, HangUp(Side.CALLER, "transferred"), close)
+
+
+def on_hand_over_refused(context: Context, call: Call, event: HandOverRefused, now: float) -> Step:
+    """The call with the colleague was over already."""
+    return call, (ReportRefer(Side.AGENT, 481),)
+
+
+def on_target_joined(context: Context, call: Call, event: TargetJoined, now: float) -> Step:
+    """The caller talks to the colleague from now on."""
+    done: tuple[Effect, ...] = (ReportRefer(Side.AGENT, 200),)
+    if call.offer:
+        done = (*done, FinishConversation(call.offer))
+    held = (call.held_by - {Side.AGENT}) | ({Side.AGENT} if event.holds else frozenset())
+    call = replace(
+        settle(_mark(call, event.place.agent or event.place.queue, call.agent, now), now),
+        offer=event.offer,
+        ticket=event.offer.call_id,
+        place=event.place,
+        held_by=held,
+    )
+    call = resume_talk(enter(call, State.TALKING, now), now)
+    return call, (*done, TakeJoined(Side.AGENT, "transferred"), *audio_effects(context, call))
+
+
+def on_phone_moved(context: Context, call: Call, event: PhoneMoved, now: float) -> Step:
+    """The same person goes on with another phone, which holds nobody."""
+    call = resume_talk(replace(settle(call, now), held_by=call.held_by - {event.side}), now)
+    return call, (TakeJoined(event.side, "replaced"), *audio_effects(context, call))
+
+
+def on_unwanted_leg(context: Context, call: Call, event: TargetJoined | PhoneMoved, now: float) -> Step:
+    """The call went on in another way meanwhile."""
+    return call, (DropJoined(),)

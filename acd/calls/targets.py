@@ -1,0 +1,59 @@
+"""Where a call may be sent to: an agent's extension, a queue, a number of the directory. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acd.directory.model import Directory
+from acd.errors import AcdError
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTarget:
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTarget:
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberTarget:
+    """A number of the directory that leads to a flow."""
+
+    number: str
+
+
+Target = AgentTarget | QueueTarget | NumberTarget
+
+
+class UnknownTarget(AcdError):
+    """Nothing of the directory has that name or number."""
+
+    sip_status = 404
+    cause = "unknown-target"
+
+
+class TransferImpossible(AcdError):
+    """The call is not in a state to be transferred, or not to this target."""
+
+    sip_status = 403
+    cause = "transfer-impossible"
+
+
+def target_of(directory: Directory, to: str, *, by: str = "") -> Target:
+    """Read what was dialled: an extension, a number, or the name of a queue.
+
+    `by` is the agent who transfers. Raises UnknownTarget, TransferImpossible.
+    """
+    if agent := directory.agent_by_extension.get(to):
+        if agent.id == by:
+            raise TransferImpossible("an agent cannot transfer a call to themselves")
+        return AgentTarget(agent.id)
+    number = directory.numbers.get(to)
+    if number is not None:
+        return QueueTarget(number.queue) if number.queue is not None else NumberTarget(to)
+    if to in directory.queues:
+        return QueueTarget(to)
+    raise UnknownTarget("there is no such extension, number or queue")
