@@ -530,10 +530,11 @@ class PassOn:
 
 @dataclass(frozen=True, slots=True)
 class TakeJoined:
-    """The leg that joined becomes that of this side."""
+    """The leg that joined becomes that of this side; the one before is told `report`, and let go."""
 
     side: Side
     reason: str
+    report: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,6 +320,8 @@ class CallSession:
     async def _take_joined(self, effect: m.TakeJoined) -> None:
         joining, self._joining = self._joining, None
         if joining is not None:
+            if joining.left is not None and effect.report:
+                self._services.sip.report_refer(joining.left, effect.report)
             await self._release(joining.left, effect.reason, joining.side)
 
     async def _drop_joined(self, effect: m.DropJoined) -> None:

@@ -54,7 +54,7 @@ def agent_of(agent: Configured, status: AgentStatus, directory: Directory, conte
         state=status.state,
         reason=status.reason or None,
         since=time_of(status.since_ms / 1000) if status.since_ms else None,
-        call_id=status.call_id,
+        call_id=status.call_id and status.call_id.partition("~")[0],
         skills=dict(agent.skills),
         queues=[name for name, agents in staffed.items() if agent.id in agents],
     )

@@ -1,8 +1,8 @@
-"""/v1/calls: the live calls of this node; a supervisor may end one."""
+"""/v1/calls: the live calls of this node; a supervisor may end one, or send its caller elsewhere."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from acd.calls.model import State
 from acd.calls.view import CallView
@@ -27,6 +27,19 @@ class Call(BaseModel):
 
 class Calls(BaseModel):
     items: list[Call]
+
+
+class TransferOrder(BaseModel):
+    """An agent on the line stays until a colleague has the call, and gets it back where they do not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: str = Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="An extension, a number of the directory, or the name of a queue.",
+    )
 
 
 def call_of(view: CallView, role: Role | None) -> Call:
@@ -60,10 +73,26 @@ async def end_call(ask: Ask) -> None:
         raise not_found("live call")
 
 
+async def transfer_call(ask: Ask) -> None:
+    order = await ask.body(TransferOrder)
+    if not ask.context.calls.transfer(ask.name("id"), order.to):
+        raise not_found("live call")
+
+
 ROUTES = (
     Route("GET", "/v1/calls", list_calls, Role.VIEWER, "calls", "Live calls of this node", answer=Calls),
     Route(
         "GET", "/v1/calls/{id}", show_call, Role.VIEWER, "calls", "One live call", answer=Call, errors=(404,)
+    ),
+    Route(
+        "POST",
+        "/v1/calls/{id}/transfer",
+        transfer_call,
+        Role.SUPERVISOR,
+        "calls",
+        "Send the caller elsewhere",
+        body=TransferOrder,
+        errors=(404, 409),
     ),
     Route("DELETE", "/v1/calls/{id}", end_call, Role.SUPERVISOR, "calls", "Hang up a call", errors=(404,)),
 )

@@ -26,6 +26,13 @@ class Calls(Protocol):
         """Begin to end a call. False where there is none of that id."""
         ...
 
+    def transfer(self, call_id: str, to: str) -> bool:
+        """Begin to send a caller elsewhere. False where there is no call of that id.
+
+        Raises acd.calls.targets.UnknownTarget, acd.calls.targets.TransferImpossible.
+        """
+        ...
+
 
 class Agents(Protocol):
     async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:

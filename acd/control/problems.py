@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
+from acd.calls.targets import TransferImpossible, UnknownTarget
 from routing.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -99,7 +100,10 @@ def _classify(error: Exception) -> Problem | None:
             return _from_http(error)
         case UnknownAgent():
             return not_found("agent")
-        case StateNotAllowed():
+        case UnknownTarget():
+            field = FieldError(pointer="/to", detail=str(error))
+            return Problem(422, error.cause, "The target of the transfer is not known.", errors=[field])
+        case StateNotAllowed() | TransferImpossible():
             return Problem(409, error.cause, str(error))
         case asyncio.TimeoutError():
             return Problem(503, "timed-out", "The service took too long; try again.")

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.calls.record import CallRecord, Segment
+from acd.calls.targets import TransferImpossible, UnknownTarget
 from acd.calls.view import CallView
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
@@ -75,6 +76,7 @@ class FakeStore:
 class FakeCalls:
     views: dict[str, CallView] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
+    transfers: list[tuple[str, str]] = field(default_factory=list)
 
     def live(self) -> Sequence[CallView]:
         return list(self.views.values())
@@ -86,6 +88,16 @@ class FakeCalls:
         if call_id not in self.views:
             return False
         self.hung_up.append(call_id)
+        return True
+
+    def transfer(self, call_id: str, to: str) -> bool:
+        if call_id not in self.views:
+            return False
+        if to == "4711":
+            raise UnknownTarget("there is no such extension, number or queue")
+        if to == "1001":
+            raise TransferImpossible("the call is ended")
+        self.transfers.append((call_id, to))
         return True
 
 

@@ -218,9 +218,7 @@ def on_hand_over_refused(context: Context, call: Call, event: HandOverRefused, n
 
 def on_target_joined(context: Context, call: Call, event: TargetJoined, now: float) -> Step:
     """The caller talks to the colleague from now on."""
-    done: tuple[Effect, ...] = (ReportRefer(Side.AGENT, 200),)
-    if call.offer:
-        done = (*done, FinishConversation(call.offer))
+    done: tuple[Effect, ...] = (FinishConversation(call.offer),) if call.offer else ()
     held = (call.held_by - {Side.AGENT}) | ({Side.AGENT} if event.holds else frozenset())
     call = replace(
         settle(_mark(call, event.place.agent or event.place.queue, call.agent, now), now),
@@ -230,7 +228,7 @@ def on_target_joined(context: Context, call: Call, event: TargetJoined, now: flo
         held_by=held,
     )
     call = resume_talk(enter(call, State.TALKING, now), now)
-    return call, (*done, TakeJoined(Side.AGENT, "transferred"), *audio_effects(context, call))
+    return call, (*done, TakeJoined(Side.AGENT, "transferred", 200), *audio_effects(context, call))
 
 
 def on_phone_moved(context: Context, call: Call, event: PhoneMoved, now: float) -> Step:

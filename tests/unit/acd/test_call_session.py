@@ -14,25 +14,29 @@ from acd.calls import model as m
 from acd.calls.ports import Services
 from acd.calls.steps.context import Context
 from acd.calls.supervisor import CallSupervisor
+from acd.calls.targets import TransferImpossible, UnknownTarget
 from acd.directory.model import Agent, Directory, Number, Queue
 from acd.errors import AcdError, NoCommonCodec
 from acd.media.engine import DigitReceived, MediaFailed, PlaybackEnded
 from acd.sip.core import events as sip
-from acd.sip.core.refer import Replaces
+from acd.sip.core.message import Request, parse
+from acd.sip.core.refer import ReferTo, Replaces
 from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
 from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason
 from routing.ports import StaleToken
 from tests.support.call_fakes import FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
 from tests.support.clock import FakeClock
+from tests.support.stack_peer import StackPeer
 
 ANNA = Agent(id="anna", extension="1001")
+BERT = Agent(id="bert", extension="1002")
 CONTEXT = Context(
     directory=Directory(
         numbers={"+1": Number("+1", flow="main"), "+2": Number("+2", queue="billing")},
         queues={"billing": Queue("billing", not_answering_after=2)},
-        agents={"anna": ANNA},
-        agent_by_extension={"1001": ANNA},
+        agents={"anna": ANNA, "bert": BERT},
+        agent_by_extension={"1001": ANNA, "1002": BERT},
     ),
     flows={
         "main": FlowDefinition(
@@ -343,3 +347,137 @@ async def test_what_is_written_down_can_be_read_again(bench: Bench) -> None:
     await bench.to_talking()
     (document,) = bench.journal.live.values()
     assert msgspec.msgpack.decode(document, type=m.Call).state is m.State.TALKING
+
+
+# Transfers.
+
+
+async def refer(bench: Bench, leg: str, wanted: ReferTo) -> None:
+    flow = sip.Flow("udp", ("127.0.0.1", 5060), ("127.0.0.1", 5070))
+    request = parse(StackPeer().request("REFER"))
+    assert isinstance(request, Request)
+    bench.calls.on_leg(sip.LegReferred(leg, wanted, request, flow))
+
+
+async def to_consult(bench: Bench) -> tuple[str, str, str]:
+    """Anna talks to a caller and, in a second call, to Bert: her leg, Bert's leg, the caller's call."""
+    annas = await bench.to_talking()
+    caller = bench.calls.live()[0].id
+    bench.calls.on_call(Arrival(leg="consult-leg", caller="1001", called="1002", trunk="", agent="anna"))
+    await bench.settle(lambda: ("accept", "consult-leg", b"sdp of consult-leg") in bench.sip.said)
+    bench.calls.on_leg(sip.LegConfirmed("consult-leg", None))
+    consult = next(call.id for call in bench.calls.live() if call.id != caller)
+    await bench.settle(lambda: bench.calls.find(consult).state == "queued")  # type: ignore[union-attr]
+    bench.calls.on_routing(Offer(consult, "bert", "extension", 2, 0))
+    await bench.settle(lambda: bench.sip.said[-1][0] == "invite")
+    berts = bench.sip.said[-1][1]
+    bench.calls.on_leg(sip.LegAnswered(berts, b"answer"))
+    await bench.settle(lambda: bench.calls.find(consult).state == "talking")  # type: ignore[union-attr]
+    bench.sip.dialogs[CONSULT] = "consult-leg"
+    return annas, berts, caller
+
+
+CONSULT = ("call", "ours", "theirs")
+
+
+async def test_an_agents_two_calls_are_joined_and_what_she_leaves_is_closed(bench: Bench) -> None:
+    annas, berts, caller = await to_consult(bench)
+    await refer(bench, annas, ReferTo("1002", Replaces(CONSULT)))
+    # She hangs up both phones' legs at once, as some phones do.
+    await bench.settle(lambda: bench.media.hears.get(berts) == "caller-leg")
+    bench.calls.on_leg(sip.LegEnded(annas, "remote", 0))
+    bench.calls.on_leg(sip.LegEnded("consult-leg", "remote", 0))
+    await bench.settle(lambda: bench.media.open == {"caller-leg", berts})
+    assert ("answer-refer", annas, 202) in bench.sip.said
+    assert ("report-refer", annas, 200) in bench.sip.said
+    (call,) = bench.calls.live()
+    assert (call.id, call.agent, call.state) == (caller, "bert", "talking")
+    assert [(record.caller, record.cause) for record in bench.journal.records] == [("1001", "transferred")]
+    bench.calls.on_leg(sip.LegEnded(berts, "remote", 0))
+    await bench.until("gone")
+    assert bench.media.open == set()
+    await bench.settle(lambda: len([said for said in bench.store.said if said[0] == "done"]) == 2)
+    ended = [(said[1], said[2]) for said in bench.store.said if said[0] == "done"]
+    assert ended == [(caller, "anna"), (call_of(bench, "1001"), "bert")]
+
+
+def call_of(bench: Bench, caller: str) -> str:
+    return next(record.id for record in bench.journal.records if record.caller == caller)
+
+
+async def test_joining_from_the_second_calls_leg_does_the_same(bench: Bench) -> None:
+    annas, berts, _ = await to_consult(bench)
+    bench.sip.dialogs[CONSULT] = annas
+    await refer(bench, "consult-leg", ReferTo("1002", Replaces(CONSULT)))
+    await bench.settle(lambda: bench.media.open == {"caller-leg", berts})
+    assert ("answer-refer", "consult-leg", 202) in bench.sip.said
+
+
+async def test_a_caller_who_hangs_up_while_calls_are_joined_leaves_nobody_behind(bench: Bench) -> None:
+    annas, berts, _ = await to_consult(bench)
+    await refer(bench, annas, ReferTo("1002", Replaces(CONSULT)))
+    bench.calls.on_leg(sip.LegEnded("caller-leg", "remote", 0))
+    await bench.settle(lambda: bench.calls.live_calls == 0 or bench.media.open <= {"consult-leg", berts})
+    await bench.calls.drain(0)
+    assert bench.media.open == set()
+    await bench.settle(lambda: len([said for said in bench.store.said if said[0] == "done"]) == 2)
+
+
+@pytest.mark.parametrize("agent", ["", "bert"])
+async def test_only_the_agents_own_calls_are_joined(bench: Bench, agent: str) -> None:
+    annas = await bench.to_talking()
+    bench.calls.on_call(Arrival(leg="other-leg", caller="x", called="+2", trunk="", agent=agent))
+    bench.sip.dialogs[CONSULT] = "other-leg"
+    await refer(bench, annas, ReferTo("1002", Replaces(CONSULT)))
+    await refer(bench, annas, ReferTo("1002", Replaces(("no", "such", "dialog"))))
+    assert bench.sip.said[-2:] == [("answer-refer", annas, 403), ("answer-refer", annas, 404)]
+
+
+async def test_a_blind_transfer_that_fails_gives_the_agent_the_caller_back(bench: Bench) -> None:
+    annas = await bench.to_talking()
+    call_id = bench.calls.live()[0].id
+    await refer(bench, annas, ReferTo("1002"))
+    await bench.until("queued")
+    assert bench.media.hears == {"caller-leg": "hold-music", annas: "silence"}
+    bench.calls.on_routing(Offer(f"{call_id}~1", "bert", "extension", 2, 0))
+    await bench.until("offered")
+    berts = bench.sip.said[-1][1]
+    bench.calls.on_leg(sip.LegEnded(berts, "remote", 486))
+    await bench.until("talking")
+    await bench.told_store("cancel")
+    assert bench.store.said[-1][1] == f"{call_id}~1"
+    assert bench.media.hears["caller-leg"] == annas
+    assert ("report-refer", annas, 486) in bench.sip.said
+    assert not [said for said in bench.store.said if said[0] == "done"]
+
+
+async def test_a_caller_cannot_transfer_themselves(bench: Bench) -> None:
+    await bench.to_talking()
+    await refer(bench, "caller-leg", ReferTo("1001"))
+    assert bench.sip.said[-1] == ("answer-refer", "caller-leg", 403)
+
+
+async def test_another_phone_of_the_agent_takes_the_call_over(bench: Bench) -> None:
+    annas = await bench.to_talking()
+    bench.sip.dialogs[CONSULT] = annas
+    replaces = Replaces(CONSULT)
+    bench.calls.on_call(Arrival(leg="bert-leg", agent="bert", replaces=replaces))
+    bench.calls.on_call(Arrival(leg="lost-leg", agent="anna", replaces=Replaces(("a", "b", "c"))))
+    bench.calls.on_call(Arrival(leg="early-leg", agent="anna", replaces=Replaces(CONSULT, early_only=True)))
+    refusals = [("refuse", "bert-leg", 403), ("refuse", "lost-leg", 481), ("refuse", "early-leg", 486)]
+    assert bench.sip.said[-3:] == refusals
+    bench.calls.on_call(Arrival(leg="desk-leg", agent="anna", replaces=replaces))
+    await bench.settle(lambda: bench.media.open == {"caller-leg", "desk-leg"})
+    assert bench.media.hears["caller-leg"] == "desk-leg"
+    assert ("hangup", annas) in bench.sip.said
+    assert bench.state() == "talking"
+
+
+async def test_a_supervisor_is_told_what_cannot_be_transferred(bench: Bench) -> None:
+    assert not bench.calls.transfer("gone", "1002")
+    await bench.to_offered()
+    call_id = bench.calls.live()[0].id
+    with pytest.raises(UnknownTarget):
+        bench.calls.transfer(call_id, "4711")
+    with pytest.raises(TransferImpossible):
+        bench.calls.transfer(call_id, "1002")

@@ -193,9 +193,8 @@ def test_an_attended_transfer_joins_the_caller_and_the_colleague() -> None:
     assert asked.state is State.ENDED
     call, effects = drive(call, m.TargetJoined(given.offer, given.place, given.holds), now=NOW + 20)
     assert effects == [
-        m.ReportRefer(Side.AGENT, 200),
         m.FinishConversation(OFFER),
-        m.TakeJoined(Side.AGENT, "transferred"),
+        m.TakeJoined(Side.AGENT, "transferred", 200),
         m.BridgeLegs(),
     ]
     call, effects = drive(call, m.LegOver(Side.AGENT, "remote", 0), now=NOW + 30)

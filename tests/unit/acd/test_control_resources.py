@@ -126,6 +126,28 @@ async def test_a_supervisor_hangs_up_a_call(client: TestClient, centre: Centre):
     assert centre.calls.hung_up == ["c1"]
 
 
+async def test_a_supervisor_sends_a_caller_elsewhere(client: TestClient, centre: Centre):
+    async def transfer(to: object, call: str = "c1"):
+        path = f"/v1/calls/{call}/transfer"
+        return await client.post(path, headers=bearer("supervisor"), json={"to": to})
+
+    response = await transfer("1002")
+    assert (response.status, centre.calls.transfers) == (204, [("c1", "1002")])
+    refusals = [
+        ("1002", "c9", 404),
+        ("4711", "c1", 422),
+        ("", "c1", 422),
+        (17, "c1", 422),
+        ("1001", "c1", 409),
+    ]
+    for to, call, status in refusals:
+        response = await transfer(to, call)
+        assert response.status == status
+        assert response.content_type == "application/problem+json"
+    assert (await (await transfer("4711")).json())["errors"][0]["pointer"] == "/to"
+    assert centre.calls.transfers == [("c1", "1002")]
+
+
 async def test_a_viewer_sees_callers_masked(client: TestClient, centre: Centre):
     centre.records.kept = [a_record()]
     (call,) = (await read(client, "/v1/calls"))["items"]
@@ -219,13 +241,15 @@ HOSTILE = [
         ("POST", "/v1/agents/{}/state"),
         ("GET", "/v1/calls/{}"),
         ("DELETE", "/v1/calls/{}"),
+        ("POST", "/v1/calls/{}/transfer"),
     ],
 )
 async def test_a_hostile_name_is_simply_not_found(client: TestClient, method: str, path: str, name: str):
     from yarl import URL
 
     url = URL(path.format(quote(name, safe="")), encoded=True)
-    body = {"json": {"state": "paused"}} if method == "POST" else {}
+    wanted = {"to": "1002"} if "transfer" in path else {"state": "paused"}
+    body = {"json": wanted} if method == "POST" else {}
     response = await client.request(method, url, headers=bearer("admin"), **body)
     assert response.status in (404, 405)  # ".." leaves the collection
     assert response.content_type == "application/problem+json"

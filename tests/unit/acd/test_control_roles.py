@@ -19,6 +19,7 @@ LEAST = {
     ("GET", "/v1/calls"): "viewer",
     ("GET", "/v1/calls/{id}"): "viewer",
     ("DELETE", "/v1/calls/{id}"): "supervisor",
+    ("POST", "/v1/calls/{id}/transfer"): "supervisor",
     ("GET", "/v1/records"): "viewer",
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
@@ -41,7 +42,8 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     centre.calls.views["c1"] = a_call()
     queue_or_id = "billing" if "queues" in path else "anna" if "agents" in path else "c1"
     url = path.replace("{name}", queue_or_id).replace("{id}", queue_or_id)
-    body = {"json": {"state": "paused", "reason": "lunch"}} if method == "POST" else {}
+    wanted = {"to": "1002"} if "transfer" in path else {"state": "paused", "reason": "lunch"}
+    body = {"json": wanted} if method == "POST" else {}
     async with serving(centre) as client:
         response = await client.request(method, url, headers=bearer(role) if role else {}, **body)
     needed = LEAST[method, path]
@@ -55,6 +57,7 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
         assert "insufficient_scope" in response.headers["WWW-Authenticate"]
         assert centre.calls.hung_up == []
         assert centre.agents.changes == []
+        assert centre.calls.transfers == []
 
 
 @pytest.mark.parametrize(

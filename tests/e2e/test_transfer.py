@@ -1,0 +1,97 @@
+"""Agents transfer their callers from real phones: blind and attended, and back where nobody takes it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.e2e.test_calls import heard
+from tests.support.audio import seconds_of
+from tests.support.baresip import Baresip
+from tests.support.caller import Call
+from tests.support.cast import BILLING, CALLER_HZ, SUPPORT, agents, caller, dial, phone
+from tests.support.net import eventually
+from tests.support.service import PASSWORD, RunningService
+
+FIRST_HZ, SECOND_HZ = 700.0, 1100.0
+
+
+def baresip(service: RunningService, n: int, tone: float, **more: object) -> Baresip:
+    return Baresip(service.sip_address, str(1000 + n), PASSWORD, says=tone, **more)  # type: ignore[arg-type]
+
+
+async def hears_caller(agent: Baresip) -> None:
+    async def enough() -> bool:
+        return seconds_of(CALLER_HZ, agent.heard()) >= 0.5
+
+    await eventually(enough, within=5, what="the caller's tone at the agent")
+
+
+async def to_first_agent(service: RunningService, someone: object, first: Baresip) -> Call:
+    await first.registered()
+    await service.agent_reaches("a1", "available")
+    call = await dial(someone, SUPPORT)  # type: ignore[arg-type]
+    await service.call_reaches(someone.user, "talking")  # type: ignore[attr-defined]
+    return call
+
+
+async def test_blind_transfer_to_a_colleague(service: RunningService) -> None:
+    async with (
+        baresip(service, 1, FIRST_HZ) as first,
+        baresip(service, 2, SECOND_HZ) as second,
+        caller(service, "+37255510001") as someone,
+    ):
+        call = await to_first_agent(service, someone, first)
+        await second.registered()
+        await first.command("transfer", "1002")
+        await second.until("CALL_ESTABLISHED")
+        await heard(call, SECOND_HZ)
+        await hears_caller(second)
+        await first.until("CALL_CLOSED")
+        await service.agent_reaches("a1", "available")
+        live = await service.call_of(someone.user)
+        assert live is not None
+        assert (live["state"], live["agent"]) == ("talking", "a2")
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["agent"], record["queue"]) == ("a2", "support")
+    (mark,) = [segment for segment in record["segments"] if segment["state"] == "transfer"]
+    assert (mark["agent"], mark["to"]) == ("a1", "1002")
+
+
+async def test_blind_transfer_to_a_queue(service: RunningService) -> None:
+    async with (
+        baresip(service, 1, FIRST_HZ) as first,
+        caller(service, "+37255510003") as someone,
+    ):
+        call = await to_first_agent(service, someone, first)
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "test"})
+        await first.command("transfer", BILLING)
+        await service.call_reaches(someone.user, "queued")
+        await service.agent_reaches("a1", "paused")
+        async with baresip(service, 2, SECOND_HZ):
+            await heard(call, SECOND_HZ)
+            await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["agent"], record["queue"]) == ("a2", "billing")
+
+
+async def test_a_supervisor_transfers_a_call(service: RunningService) -> None:
+    async with (
+        agents(service, phone(1), phone(2)),
+        caller(service, "+37255510005") as someone,
+    ):
+        call = await dial(someone, SUPPORT)
+        live = await service.call_reaches(someone.user, "talking")
+        other = {"a1": "1002", "a2": "1001"}[live["agent"]]
+        await service.post(f"/v1/calls/{live['id']}/transfer", {"to": other})
+
+        async def moved() -> bool:
+            now = await service.call_of(someone.user)
+            return now is not None and now["state"] == "talking" and now["agent"] != live["agent"]
+
+        await eventually(moved, within=5, what="the other agent")
+        await call.hang_up()
+        status, problem = await asyncio.to_thread(
+            service.request, "POST", f"/v1/calls/{live['id']}/transfer", {"to": other}
+        )
+        assert status in (404, 409), problem
