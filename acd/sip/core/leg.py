@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol
 
+from acd.sip.core import reliable
 from acd.sip.core.acceptance import Acceptance
-from acd.sip.core.dialog import Dialog, Routes
+from acd.sip.core.body import session_description
+from acd.sip.core.dialog import Dialog
 from acd.sip.core.events import (
     EndedBy,
     LegAnswered,
@@ -23,11 +25,22 @@ from acd.sip.core.grammar import SipSyntaxError, plain
 from acd.sip.core.message import Header, Request, Response
 from acd.sip.core.refer import refer_to
 from acd.sip.core.referral import Referral
+from acd.sip.core.reliable import Acknowledger, Assurance
 from acd.sip.core.renegotiation import Renegotiation
-from acd.sip.core.requests import SDP, Farewell, Hub, ack_of, reason_header, send_bye
+from acd.sip.core.requests import (
+    SDP,
+    SUPPORTED,
+    Hub,
+    ack_of,
+    end_fork,
+    reason_header,
+    send_bye,
+    send_cancel,
+)
+from acd.sip.core.session_timer import SessionTimer
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ClientTransaction, Lost, ServerTransaction
-from acd.sip.core.wire import ALLOW, Wire, is_known
+from acd.sip.core.wire import ALLOW, is_known
 
 _MAX_REASON = 256
 
@@ -70,7 +83,14 @@ class Leg:
         self._hub = hub
         self._theirs = invite
         self._ours: ClientTransaction | None = None
+        self._again: Callable[[float], None] | None = None
+        """Sends our INVITE once more, with what is asked for now."""
+        self.timer = SessionTimer(hub, self, hub.wire.config.session_seconds)
         self._change = Renegotiation(hub, self)
+        self._assurance: Assurance | None = None
+        self._acknowledger: Acknowledger | None = None
+        self._sdp = b""
+        """What we said last of our side of the session."""
         self._acceptance: Acceptance | None = None
         self._referral: Referral | None = None
         self._ring_limit: Timer | None = None
@@ -105,10 +125,24 @@ class Leg:
     def ring(self, status: int, sdp: bytes | None, now: float) -> None:
         if self.stage is Stage.RINGING and self._theirs is not None:
             headers = [*self._establishing(self._theirs.request), *([SDP] if sdp else [])]
-            self._theirs.respond(status, now, headers=headers, body=sdp or b"")
+            if reliable.asks_for(self._theirs.request):
+                self._assure(self._theirs).send(status, headers, sdp or b"", now)
+            else:
+                self._theirs.respond(status, now, headers=headers, body=sdp or b"")
+
+    def _assure(self, transaction: ServerTransaction) -> Assurance:
+        if self._assurance is None:
+            wire = self._hub.wire
+            self._assurance = Assurance(wire, transaction, 1 + wire.dice() % 2**30, self._on_no_prack)
+        return self._assurance
+
+    def _on_no_prack(self, now: float) -> None:
+        self.refuse(504, "No PRACK", (), now)
 
     def accept(self, sdp: bytes, now: float) -> None:
-        if self.stage is Stage.RINGING and self._theirs is not None:
+        if self._assurance is not None and self._assurance.is_pending:
+            self._assurance.after(lambda then: self.accept(sdp, then))
+        elif self.stage is Stage.RINGING and self._theirs is not None:
             self.stage = Stage.ACCEPTED
             self.send_2xx(self._theirs, sdp, now)
 
@@ -122,11 +156,12 @@ class Leg:
         return [*routes, ("Contact", self.dialog.contact), ("Allow", ALLOW)]
 
     def send_2xx(self, transaction: ServerTransaction, sdp: bytes, now: float) -> None:
-        """Accept an INVITE; the 2xx is repeated until its ACK."""
-        data = transaction.respond(
-            200, now, headers=[*self._establishing(transaction.request), SDP], body=sdp
-        )
-        if data:
+        """Accept an INVITE, whose 2xx is repeated until its ACK, or an UPDATE."""
+        self._sdp = sdp
+        session = self.timer.accept(transaction.request, now)
+        headers = [*self._establishing(transaction.request), SUPPORTED, *session, SDP]
+        data = transaction.respond(200, now, headers=headers, body=sdp)
+        if data and transaction.is_invite:
             self._stop_acceptance()
             self._acceptance = Acceptance(self._hub.wire, transaction, data, self._on_no_ack, now)
 
@@ -144,7 +179,7 @@ class Leg:
         if acceptance is None or acceptance.number != request.cseq.number:
             return
         self._stop_acceptance()
-        sdp = request.body or None
+        sdp = session_description(request)
         if self._is_told:  # It was hung up meanwhile, and the BYE had to wait for this.
             self.break_off("local", 0, "", now)
         elif self.stage is Stage.ACCEPTED:
@@ -170,11 +205,18 @@ class Leg:
 
     def start(self, uri: str, headers: Sequence[Header], sdp: bytes, now: float) -> None:
         dialog = self.dialog
-        dialog.local_cseq = 1
-        all_headers = [*dialog.headers(), ("Contact", dialog.contact), ("Allow", ALLOW), *headers, SDP]
+        self._sdp = sdp
         limit = now + self._hub.wire.config.max_ring_seconds
         self._ring_limit = self._hub.wire.timers.set(limit, self._on_rung_too_long)
-        self._ours = self._hub.request("INVITE", uri, 1, all_headers, sdp, dialog.flow, self, now)
+        common = [*dialog.headers(), ("Contact", dialog.contact), ("Allow", ALLOW), *headers]
+        self._invite(uri, common, now)
+
+    def _invite(self, uri: str, common: Sequence[Header], now: float) -> None:
+        self.dialog.local_cseq += 1
+        headers = [*common, *self.timer.request_headers(), SDP]
+        flow, number = self.dialog.flow, self.dialog.local_cseq
+        self._ours = self._hub.request("INVITE", uri, number, headers, self._sdp, flow, self, now)
+        self._again = lambda then: self._invite(uri, common, then)
 
     def _on_rung_too_long(self, now: float) -> None:
         self._end_as = "timeout"
@@ -188,6 +230,8 @@ class Leg:
         elif self.stage is Stage.CANCELLING:
             timed_out = self._end_as == "timeout"
             self._end(self._end_as, 408 if timed_out else response.status, _why(response), now)
+        elif self._again is not None and self.timer.is_too_small(response):
+            self._again(now)
         else:
             self._end("remote", response.status, _why(response), now)
 
@@ -196,16 +240,29 @@ class Leg:
             self._send_cancel(transaction, now)
         elif self.stage is Stage.CALLING:
             self.stage = Stage.PROCEEDING
-        if response.status > 100 and self.stage is Stage.PROCEEDING:
-            self.emit(LegProgressed(self.name, response.status, response.body or None))
+        is_new = response.status > 100 and self._is_new(transaction, response, now)
+        if is_new and self.stage is Stage.PROCEEDING:
+            self.emit(LegProgressed(self.name, response.status, session_description(response)))
+
+    def _is_new(self, transaction: ClientTransaction, response: Response, now: float) -> bool:
+        """Acknowledge a reliable one; whether it was not heard before."""
+        if not reliable.asks_for(response):
+            return True
+        if self._acknowledger is None:
+            self._acknowledger = Acknowledger(self._hub, self.dialog, self._hub.wire.config.max_forks)
+        return self._acknowledger.receive(transaction, response, now)
 
     def _on_2xx(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if self.stage in (Stage.CONFIRMED, Stage.OVER):
-            self._end_fork(transaction, response, now)  # Another phone behind a proxy answered as well.
+            end_fork(self._hub, self.dialog, transaction, response, now)
             return
         dialog = self.dialog
         dialog.flow = transaction.dialog_flow
         dialog.establish(response)
+        sdp = session_description(response)
+        if self._acknowledger is not None:
+            dialog.local_cseq = max(dialog.local_cseq, self._acknowledger.last_cseq(dialog.remote_tag))
+            sdp = sdp or self._acknowledger.answers.get(dialog.remote_tag)
         transaction.acknowledge(dialog.remote_tag, ack_of(self._hub.wire, dialog, transaction.number))
         cancelled = self.stage is Stage.CANCELLING
         self.stage = Stage.CONFIRMED
@@ -214,24 +271,8 @@ class Leg:
         if cancelled:
             self.break_off(self._end_as, 408 if self._end_as == "timeout" else 0, "", now)
         else:
-            self.emit(LegAnswered(self.name, response.body or None))
-
-    def _end_fork(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        mine = self.dialog
-        fork = Dialog(
-            call_id=mine.call_id,
-            local=mine.local,
-            remote="",
-            local_tag=mine.local_tag,
-            remote_tag="",
-            flow=transaction.dialog_flow,
-            target=transaction.uri,
-            contact=mine.contact,
-            local_cseq=transaction.number,
-        )
-        fork.establish(response)
-        transaction.acknowledge(fork.remote_tag, ack_of(self._hub.wire, fork, transaction.number))
-        send_bye(self._hub, fork, now)
+            self.timer.confirm(response, now)
+            self.emit(LegAnswered(self.name, sdp))
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
         by = self._end_as if self.stage is Stage.CANCELLING else why
@@ -258,25 +299,9 @@ class Leg:
             self.break_off("local", 0, reason, now)
 
     def _send_cancel(self, invite: ClientTransaction, now: float) -> None:
-        if self._cancel_reason is None:
-            return
-        dialog = self.dialog
-        routes = [header for header in invite.headers if header[0] == "Route"]  # section 9.1
-        headers = [*routes, *dialog.headers(), *reason_header(self._cancel_reason)]
-        self._cancel_reason = None
-        self._hub.request(
-            "CANCEL",
-            invite.uri,
-            invite.number,
-            headers,
-            b"",
-            invite.flow,
-            Farewell(),
-            now,
-            branch=invite.branch,
-        )
-        # A peer that answers the CANCEL and never the INVITE must not keep the leg (section 9.1).
-        invite.give_up_at(now + self._hub.wire.config.patience)
+        if self._cancel_reason is not None:
+            reason, self._cancel_reason = self._cancel_reason, None
+            send_cancel(self._hub, self.dialog, invite, reason, now)
 
     def break_off(self, by: EndedBy, status: int, reason: str, now: float) -> None:
         """Say BYE. The dialog is kept until that is answered, for what crosses it (RFC 5407 section 3.3)."""
@@ -295,6 +320,9 @@ class Leg:
         self.stage = Stage.OVER
         self._stop_acceptance()
         self._stop_ring_limit()
+        self.timer.stop()
+        if self._assurance is not None:
+            self._assurance.stop()
         self._change.stop(now)
         if self._referral is not None:
             self._referral.stop(now)
@@ -329,6 +357,9 @@ class Leg:
                 self._change.receive(transaction, now)
             case "INVITE":
                 transaction.respond(491, now)
+            case "PRACK":
+                known = self._assurance is not None and self._assurance.acknowledge(request, now)
+                transaction.respond(200 if known else 481, now)
             case "INFO":
                 transaction.respond(200, now)
                 self.emit(LegInfoReceived(self.name, request.content_type, request.body))
@@ -372,16 +403,23 @@ class Leg:
             self._referral.report(status, now)
 
     def _on_update(self, transaction: ServerTransaction, now: float) -> None:
-        """A refresh without a body (RFC 3311); an offer belongs into a re-INVITE here."""
-        if transaction.request.body:
-            transaction.respond(488, now)
+        """A change or a refresh without an ACK (RFC 3311)."""
+        self.dialog.refresh_target(transaction.request)
+        if session_description(transaction.request) is None:
+            session = self.timer.accept(transaction.request, now) if self.is_settled else []
+            transaction.respond(200, now, headers=[("Contact", self.dialog.contact), SUPPORTED, *session])
+        elif self.stage is Stage.CONFIRMED:
+            self._change.receive(transaction, now)
         else:
-            self.dialog.refresh_target(transaction.request)
-            transaction.respond(200, now, headers=[("Contact", self.dialog.contact)])
+            transaction.respond(491, now)
+
+    def renew_session(self, now: float) -> None:
+        self._change.renew(self._sdp, now)
 
     def reoffer(self, sdp: bytes, now: float) -> None:
         """Send a re-INVITE, at once or as soon as the one under way is done."""
         if not self._is_told and self.stage in (Stage.ACCEPTED, Stage.CONFIRMED):
+            self._sdp = sdp
             self._change.offer(sdp, now)
 
     def accept_reoffer(self, sdp: bytes, now: float) -> None:
@@ -389,27 +427,6 @@ class Leg:
 
     def refuse_reoffer(self, status: int, now: float) -> None:
         self._change.refuse(status, now)
-
-
-def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
-    """The dialog that an INVITE of the peer asks for. Raises SipSyntaxError."""
-    request = transaction.request
-    contacts = request.contacts
-    if len(contacts) != 1:
-        raise SipSyntaxError("contact", "an INVITE has exactly one")
-    user = request.uri_text.partition(":")[2].rpartition("@")[0].partition(";")[0].partition(":")[0]
-    return Dialog(
-        call_id=request.call_id,
-        local=f"{request.header('To')};tag={transaction.to_tag}",
-        remote=request.header("From") or "",
-        local_tag=transaction.to_tag,
-        remote_tag=request.from_tag,
-        flow=transaction.flow,
-        target=str(contacts[0].uri),
-        contact=wire.contact(transaction.flow, user, secure=request.uri_text[:5].lower() == "sips:"),
-        routes=Routes.recorded(request),
-        remote_cseq=request.cseq.number,
-    )
 
 
 def _why(response: Response) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Protocol
 
+from acd.sip.core.body import session_description
 from acd.sip.core.dialog import Dialog
 from acd.sip.core.events import EndedBy, LegReofferAnswered, LegReoffered, LegReofferRefused, SipEvent
 from acd.sip.core.message import Response
 from acd.sip.core.requests import SDP, Hub, ack_of, send_within
+from acd.sip.core.session_timer import SessionTimer
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ClientTransaction, Lost, ServerTransaction
 from acd.sip.core.wire import ALLOW
@@ -23,6 +24,7 @@ class Usage(Protocol):
 
     name: str
     dialog: Dialog
+    timer: SessionTimer
 
     @property
     def is_settled(self) -> bool:
@@ -61,17 +63,21 @@ class Renegotiation:
     # Theirs.
 
     def receive(self, transaction: ServerTransaction, now: float) -> None:
-        """A re-INVITE of the peer."""
+        """A re-INVITE of the peer, or an UPDATE with an offer."""
         if self._is_answering:
-            dice = self._dice() % 10
+            dice = self._hub.wire.dice() % 10
             transaction.respond(500, now, headers=[("Retry-After", str(dice))])  # section 14.2
         elif self._ours is not None:
             transaction.respond(491, now)
         else:
-            transaction.respond(100, now)
+            if transaction.is_invite:
+                transaction.respond(100, now)
+            else:
+                transaction.expect_answer(now)
             self._theirs = transaction
             self._leg.dialog.refresh_target(transaction.request)
-            self._leg.emit(LegReoffered(self._leg.name, transaction.request.body or None))
+            offer = session_description(transaction.request)
+            self._leg.emit(LegReoffered(self._leg.name, offer))
 
     @property
     def _is_answering(self) -> bool:
@@ -99,6 +105,11 @@ class Renegotiation:
         self._glares = 0
         self.go_on(now)
 
+    def renew(self, sdp: bytes, now: float) -> None:
+        """Say the session again, where nothing newer is about to be said."""
+        if self._waiting is None and self._ours is None:
+            self.offer(sdp, now)
+
     def go_on(self, now: float) -> None:
         """Something that stood against an offer of ours may be gone."""
         if self._waiting is None or not self._leg.is_settled:
@@ -106,7 +117,8 @@ class Renegotiation:
         if self._is_answering or self._ours is not None or self._pause is not None:
             return
         sdp, self._waiting = self._waiting, None
-        headers = [("Contact", self._leg.dialog.contact), ("Allow", ALLOW), SDP]
+        session = self._leg.timer.request_headers()
+        headers = [("Contact", self._leg.dialog.contact), ("Allow", ALLOW), *session, SDP]
         self._ours = send_within(self._hub, self._leg.dialog, "INVITE", self, now, headers=headers, body=sdp)
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
@@ -116,39 +128,40 @@ class Renegotiation:
         if transaction is self._ours:
             self._ours = None
         if response.status < 300:
-            self._on_answer(transaction, response)
+            self._on_answer(transaction, response, now)
         elif self._leg.is_over:
             return
         elif response.status == 491 and self._glares < _MAX_GLARES:
             self._on_glare(transaction, now)
+        elif self._leg.timer.is_too_small(response):
+            self._waiting = self._waiting or transaction.body
         elif response.status in _GONE:
             self._leg.break_off("remote", response.status, response.reason_header or response.reason, now)
         else:
             self._leg.emit(LegReofferRefused(self._leg.name, response.status))
         self.go_on(now)
 
-    def _on_answer(self, transaction: ClientTransaction, response: Response) -> None:
+    def _on_answer(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         dialog = self._leg.dialog
         dialog.refresh_target(response)
         transaction.acknowledge(response.to_tag, ack_of(self._hub.wire, dialog, transaction.number))
         self._glares = 0
-        self._leg.emit(LegReofferAnswered(self._leg.name, response.body or None))
+        if not self._leg.is_over:
+            self._leg.timer.confirm(response, now)
+        self._leg.emit(LegReofferAnswered(self._leg.name, session_description(response)))
 
     def _on_glare(self, transaction: ClientTransaction, now: float) -> None:
         """Try again after 2.1-4 s where the Call-ID is ours, else after 0-2 s (section 14.1)."""
         self._glares += 1
         if self._waiting is None:
             self._waiting = transaction.body
-        dice = self._dice()
+        dice = self._hub.wire.dice()
         pause = 2.1 + dice % 191 / 100 if self._leg.is_caller else dice % 201 / 100
         self._pause = self._hub.wire.timers.set(now + pause, self._on_pause_over)
 
     def _on_pause_over(self, now: float) -> None:
         self._pause = None
         self.go_on(now)
-
-    def _dice(self) -> int:
-        return int.from_bytes(hashlib.sha256(self._hub.wire.token().encode()).digest()[:4], "big")
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
         if transaction is self._ours:

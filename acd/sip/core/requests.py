@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from acd.sip.core.dialog import Dialog
+from acd.sip.core.dialog import Dialog, Routes
 from acd.sip.core.events import Flow, SipEvent
-from acd.sip.core.grammar import plain
+from acd.sip.core.grammar import SipSyntaxError, plain
 from acd.sip.core.message import Header, Response, write
-from acd.sip.core.transaction import COOKIE, ClientOwner, ClientTransaction, Lost
+from acd.sip.core.transaction import COOKIE, ClientOwner, ClientTransaction, Lost, ServerTransaction
 from acd.sip.core.wire import Wire
 
 SDP: Header = ("Content-Type", "application/sdp")
+SUPPORTED: Header = ("Supported", "timer, 100rel")
 
 
 class Hub(Protocol):
@@ -94,3 +95,61 @@ def reason_header(reason: str) -> list[Header]:
     """RFC 3326: why we end a leg, for the peer's log."""
     text = plain(reason)[:64].replace("\\", "/").replace('"', "'")
     return [("Reason", f'SIP;cause=200;text="{text}"')] if text else []
+
+
+def send_cancel(hub: Hub, dialog: Dialog, invite: ClientTransaction, reason: str, now: float) -> None:
+    """Cancel an INVITE that something was heard of (section 9.1)."""
+    routes = [header for header in invite.headers if header[0] == "Route"]
+    headers = [*routes, *dialog.headers(), *reason_header(reason)]
+    hub.request(
+        "CANCEL",
+        invite.uri,
+        invite.number,
+        headers,
+        b"",
+        invite.flow,
+        Farewell(),
+        now,
+        branch=invite.branch,
+    )
+    # A peer that answers the CANCEL and never the INVITE must not keep the leg.
+    invite.give_up_at(now + hub.wire.config.patience)
+
+
+def end_fork(hub: Hub, mine: Dialog, invite: ClientTransaction, response: Response, now: float) -> None:
+    """Hang up a phone behind a proxy that answered after another one did (section 13.2.2.4)."""
+    fork = Dialog(
+        call_id=mine.call_id,
+        local=mine.local,
+        remote="",
+        local_tag=mine.local_tag,
+        remote_tag="",
+        flow=invite.dialog_flow,
+        target=invite.uri,
+        contact=mine.contact,
+        local_cseq=mine.local_cseq,
+    )
+    fork.establish(response)
+    invite.acknowledge(fork.remote_tag, ack_of(hub.wire, fork, invite.number))
+    send_bye(hub, fork, now)
+
+
+def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
+    """The dialog that an INVITE of the peer asks for. Raises SipSyntaxError."""
+    request = transaction.request
+    contacts = request.contacts
+    if len(contacts) != 1:
+        raise SipSyntaxError("contact", "an INVITE has exactly one")
+    user = request.uri_text.partition(":")[2].rpartition("@")[0].partition(";")[0].partition(":")[0]
+    return Dialog(
+        call_id=request.call_id,
+        local=f"{request.header('To')};tag={transaction.to_tag}",
+        remote=request.header("From") or "",
+        local_tag=transaction.to_tag,
+        remote_tag=request.from_tag,
+        flow=transaction.flow,
+        target=str(contacts[0].uri),
+        contact=wire.contact(transaction.flow, user, secure=request.uri_text[:5].lower() == "sips:"),
+        routes=Routes.recorded(request),
+        remote_cseq=request.cseq.number,
+    )

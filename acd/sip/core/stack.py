@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from acd.sip.core.checks import Fault, fault_of
-from acd.sip.core.dialog import Dialog, Routes
+from acd.sip.core.body import session_description
+from acd.sip.core.checks import Fault, check_response, fault_of
+from acd.sip.core.dialog import Dialog
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, RequestReceived, SipEvent
 from acd.sip.core.flows import FlowUsers
 from acd.sip.core.grammar import SipSyntaxError
-from acd.sip.core.leg import Leg, dialog_of_invite
+from acd.sip.core.leg import Leg
 from acd.sip.core.message import Header, Request, Response, parse
 from acd.sip.core.refer import DialogId
+from acd.sip.core.requests import dialog_of_invite
 from acd.sip.core.subscription import Subscriptions
 from acd.sip.core.transaction import (
     ClientKey,
@@ -115,9 +117,7 @@ class SipStack:
         if transaction is None or len(response.raw("Via")) != 1:
             return
         self.wire.count_response(response, method)
-        _ = response.to_tag
-        if method == "INVITE" and 200 <= response.status < 300:
-            _ = response.contacts, Routes.recorded(response)
+        check_response(response, method)
         transaction.receive(response, now)
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
@@ -238,7 +238,7 @@ class SipStack:
         self._legs[leg.name] = leg
         self.bind(leg)
         self._callers[dialog.call_id, dialog.remote_tag] = leg
-        self._events.append(InviteReceived(leg.name, request, transaction.flow, request.body or None))
+        self._events.append(InviteReceived(leg.name, request, transaction.flow, session_description(request)))
 
     def _on_ack(self, request: Request, key: ServerKey, now: float) -> None:
         transaction = self._servers.get(key)

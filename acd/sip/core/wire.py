@@ -13,7 +13,7 @@ from acd.sip.core.message import Header, Request, Response, write
 from acd.sip.core.timers import Timers
 from acd.sip.core.uri import format_host
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER, SUBSCRIBE"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER, REFER, SUBSCRIBE"
 
 _NO_STREAM_SECONDS = 600.0
 _MAX_NO_STREAM = 4096
@@ -30,9 +30,11 @@ REASONS = {
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
+    406: "Not Acceptable",
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
+    422: "Session Interval Too Small",
     423: "Interval Too Brief",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
@@ -46,6 +48,7 @@ REASONS = {
     500: "Server Internal Error",
     501: "Not Implemented",
     503: "Service Unavailable",
+    504: "Server Time-out",
     505: "Version Not Supported",
     600: "Busy Everywhere",
     603: "Decline",
@@ -99,12 +102,14 @@ class StackConfig:
     max_transactions: int = 100_000
     max_ring_seconds: float = 600.0
     """How long an INVITE of ours may stay unanswered before it is cancelled as timed out."""
+    session_seconds: int = 1800
+    """How often a session of ours is said again (RFC 4028); 0: only where the peer asks for it."""
     max_forks: int = 16
     """Phones behind a proxy that may answer one INVITE of ours; one is kept, the others are hung up."""
     screen: Callable[[Request, Flow, float], Fault | None] = everything
     """Asked of each new request outside of dialogs before anything is kept for it; a fault is answered
     without a transaction (section 8.2.7)."""
-    supported: frozenset[str] = frozenset(("norefersub", "replaces"))
+    supported: frozenset[str] = frozenset(("100rel", "norefersub", "replaces", "timer"))
     """Option tags that may stand in Require (RFC 3261 section 20.32)."""
 
     @property
@@ -154,6 +159,10 @@ class Wire:
 
     def send(self, flow: Flow, data: bytes) -> None:
         self.outgoing.append((flow, data))
+
+    def dice(self) -> int:
+        """A number that nobody can guess, 0 to 2^32-1."""
+        return int.from_bytes(hashlib.sha256(self.token().encode()).digest()[:4], "big")
 
     def wants_stream(self, size: int, flow: Flow, now: float) -> bool:
         """Whether a request of this size to a datagram peer is to go by TCP (section 18.1.1)."""
