@@ -16,6 +16,8 @@ from acd.errors import ConfigError
 
 _LISTEN = re.compile(r"^(?P<transport>udp|tcp|tls|wss?):(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d+)$")
 _PORTS = re.compile(r"^(\d+)-(\d+)$")
+_LEAST_SESSION_SECONDS = 90
+"""RFC 4028 section 5."""
 
 
 class _Section(BaseModel):
@@ -107,6 +109,8 @@ class SipSection(_Section):
 
     large_requests_over_tcp: bool = True
     """Requests over 1300 bytes to a UDP peer go by TCP, and by UDP where it takes none (RFC 3261 18.1.1)."""
+    session_seconds: Annotated[int, Field(ge=0, le=86_400)] = 1800
+    """How often a call is said again to a peer that takes part (RFC 4028); 0: only where the peer asks."""
     tls: TlsSection = TlsSection()
     websocket: WebSocketSection = WebSocketSection()
     connections: ConnectionsSection = ConnectionsSection()
@@ -120,6 +124,15 @@ class SipSection(_Section):
                 f"or take {encrypted[0]} out of listen"
             )
         return self
+
+    @field_validator("session_seconds")
+    @classmethod
+    def _check_session(cls, value: int) -> int:
+        if 0 < value < _LEAST_SESSION_SECONDS:
+            raise ValueError(
+                f"{value} is less than {_LEAST_SESSION_SECONDS}: take at least that, or 0 to ask for none"
+            )
+        return value
 
     @field_validator("listen", mode="before")
     @classmethod

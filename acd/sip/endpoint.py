@@ -60,6 +60,7 @@ class SipEndpoint:
                 sent_by=self.network.sent_by,
                 screen=self._screened,
                 large_bytes=_LARGE_BYTES if settings.large_requests_over_tcp else None,
+                session_seconds=settings.session_seconds,
             ),
             lambda: secrets.token_hex(10),
         )
