@@ -172,6 +172,8 @@ class MediaSection(_Section):
     """A call whose far end sends no audio for so long is ended; 0 turns it off."""
     codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMA", "PCMU")
     """In order of preference."""
+    srtp_without_tls: bool = False
+    """Exchange keys of encrypted audio over unencrypted SIP, too: who reads it can then listen."""
 
     @field_validator("address")
     @classmethod

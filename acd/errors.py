@@ -29,6 +29,13 @@ class NoCommonCodec(AcdError):
     cause = "no-common-codec"
 
 
+class NoCommonCrypto(AcdError):
+    """Encryption is wanted on one side and refused on the other, or no suite is common (RFC 4568)."""
+
+    sip_status = 488
+    cause = "no-common-crypto"
+
+
 class BadSessionDescription(AcdError):
     """The peer's SDP cannot be used (RFC 8866)."""
 

@@ -11,6 +11,7 @@ from acd.calls.facts import Observer
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
 from acd.clock import Clock
+from acd.directory.model import Srtp
 from acd.media.engine import MediaEngine
 from acd.sip.core.refer import DialogId
 from routing.ports import QueueStore
@@ -31,6 +32,9 @@ class SipPort(Protocol):
         call_id: str,
     ) -> None:
         """Ring the agent's phone. Raises AgentUnreachable where none is registered."""
+
+    def srtp_toward(self, agent_id: str) -> Srtp:
+        """Whether the offer to this agent is to be encrypted."""
 
     def accept(self, leg: str, sdp: bytes) -> None: ...
 

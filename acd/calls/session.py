@@ -19,6 +19,7 @@ from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
+from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import LegStatistics
 from routing.model import AgentProfile, AgentState, Offer, RejectReason
@@ -62,10 +63,13 @@ class CallSession:
         leg: str,
         legs: LegRegistry,
         near: str | None = None,
+        *,
+        srtp: Srtp = "off",
     ) -> None:
-        """`near` is a leg of another call with which this one may be joined later."""
+        """`near` is a leg of another call with which this one may be joined, `srtp` the caller's rule."""
         self.call = call
         self._near = near
+        self._srtp: Srtp = srtp
         self._services = services
         self._context = context
         self._side_legs: dict[Side, str] = {Side.CALLER: leg}
@@ -136,9 +140,9 @@ class CallSession:
         media, near = self._services.media, self._near
         try:
             if effect.offer is None:
-                sdp = await media.offer(self._caller_leg, near=near)
+                sdp = await media.offer(self._caller_leg, near=near, srtp=self._srtp)
             else:
-                sdp = await media.answer(self._caller_leg, effect.offer, near=near)
+                sdp = await media.answer(self._caller_leg, effect.offer, near=near, srtp=self._srtp)
         except AcdError as error:
             self.post(m.CallerMediaRefused(error.sip_status, error.cause))
         else:
@@ -167,7 +171,8 @@ class CallSession:
         self._side_legs[Side.AGENT] = leg
         self._legs.add(leg, self)
         try:
-            offer = await self._services.media.offer(leg, near=self._caller_leg)
+            srtp = self._services.sip.srtp_toward(effect.offer.agent_id)
+            offer = await self._services.media.offer(leg, near=self._caller_leg, srtp=srtp)
             self._services.sip.invite_agent(
                 leg,
                 effect.offer.agent_id,

@@ -18,6 +18,7 @@ from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
 from acd.calls.targets import TransferImpossible, target_of
 from acd.calls.view import CallView
+from acd.directory.model import Srtp
 from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
 from acd.sip.core import events as sip
 from acd.sip.core.refer import ReferTo, Replaces
@@ -46,6 +47,8 @@ class Arrival(Protocol):
     def agent(self) -> str: ...
     @property
     def replaces(self) -> Replaces | None: ...
+    @property
+    def srtp(self) -> Srtp: ...
 
 
 class CallSupervisor:
@@ -80,7 +83,9 @@ class CallSupervisor:
             started_at=now,
         )
         near = self._leg_near(arrival.agent) if arrival.agent else None
-        session = CallSession(self._services, self._services.context(), call, arrival.leg, self._legs, near)
+        session = CallSession(
+            self._services, self._services.context(), call, arrival.leg, self._legs, near, srtp=arrival.srtp
+        )
         self._sessions[call.id] = session
         session.post(m.CallArrived(arrival.offer))
         self._spawn(self._live(call.id, session))

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
+Srtp = Literal["off", "offer", "require"]
+"""Whether audio is encrypted: never, where both ends can, or always."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
@@ -15,6 +18,7 @@ class Trunk:
     max_calls: int = 100
     tls_names: tuple[str, ...] = ()
     """Lower case. A peer whose certificate is for one of them is this trunk, from whatever address."""
+    srtp: Srtp = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Agent:
     skills: Mapping[str, int] = field(default_factory=dict)
     sign_in: Literal["on-register", "api"] = "on-register"
     team: str = ""
+    srtp: Srtp = "off"
+    """Of the agent's phones."""
 
 
 CodeAction = Literal["sign-in", "sign-out", "pause", "resume", "end-wrapup", "echo", "voicemail"]

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from acd.directory.model import (
     STANDARD_CODES,
@@ -18,6 +18,7 @@ from acd.directory.model import (
     FeatureCode,
     Number,
     Queue,
+    Srtp,
     Trunk,
 )
 
@@ -102,6 +103,10 @@ SecondsOrNone = Annotated[float, Field(ge=0, le=DAY_SECONDS, allow_inf_nan=False
 Text = Annotated[str, Field(max_length=128), AfterValidator(_plain_text)]
 
 
+SrtpChoice = Annotated[Srtp, BeforeValidator(lambda value: "off" if value is False else value)]
+"""YAML reads a bare `off` as false."""
+
+
 class _Entry(BaseModel):
     # Strict, so that 1001 without quotes is an error and not a number that lost its leading zeros.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -112,6 +117,7 @@ class TrunkEntry(_Entry):
     match: list[Annotated[str, AfterValidator(_network)]] = []
     max_calls: Annotated[int, Field(ge=1, le=1_000_000)] = Trunk("", ()).max_calls
     tls_names: list[Annotated[str, AfterValidator(_host_name)]] = []
+    srtp: SrtpChoice = "off"
 
     @model_validator(mode="after")
     def _can_be_known(self) -> TrunkEntry:
@@ -126,7 +132,7 @@ class TrunkEntry(_Entry):
         return tuple(ip_network(network) for network in self.match)
 
     def build(self) -> Trunk:
-        return Trunk(self.name, self.networks, self.max_calls, tuple(self.tls_names))
+        return Trunk(self.name, self.networks, self.max_calls, tuple(self.tls_names), self.srtp)
 
 
 class NumberEntry(_Entry):
@@ -168,6 +174,7 @@ class AgentEntry(_Entry):
     skills: Skills = {}
     sign_in: Literal["on-register", "api"] = "on-register"
     team: Text = ""
+    srtp: SrtpChoice = "off"
 
     def build(self, realm: str) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
@@ -181,6 +188,7 @@ class AgentEntry(_Entry):
             skills=MappingProxyType(self.skills),
             sign_in=self.sign_in,
             team=self.team,
+            srtp=self.srtp,
         )
 
 

@@ -122,7 +122,7 @@ async def _rows_of(connection: AsyncConnection, table: Table) -> Sequence[RowMap
 
 def _trunk(row: RowMapping) -> Trunk:
     networks = tuple(ip_network(network) for network in row["match"])
-    return Trunk(row["name"], networks, row["max_calls"], tuple(row["tls_names"]))
+    return Trunk(row["name"], networks, row["max_calls"], tuple(row["tls_names"]), row["srtp"])
 
 
 def _code(row: RowMapping) -> FeatureCode:
@@ -142,6 +142,7 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                     "match": [*map(str, trunk.match)],
                     "max_calls": trunk.max_calls,
                     "tls_names": [*trunk.tls_names],
+                    "srtp": trunk.srtp,
                 }
         case "number":
             yield from (_columns(number, "skills") for number in directory.numbers.values())

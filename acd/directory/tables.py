@@ -13,6 +13,7 @@ trunks = Table(
     Column("match", JSON, nullable=False),
     Column("max_calls", Integer, nullable=False),
     Column("tls_names", JSON, nullable=False, server_default="[]"),
+    Column("srtp", String(16), nullable=False, server_default="off"),
 )
 
 numbers = Table(
@@ -55,6 +56,7 @@ agents = Table(
     Column("skills", JSON, nullable=False),
     Column("sign_in", String(16), nullable=False),
     Column("team", String(128), nullable=False),
+    Column("srtp", String(16), nullable=False, server_default="off"),
 )
 
 codes = Table(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from acd.directory.model import Srtp
+
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 """As the far end sees itself (RFC 3264 section 5.1): `sendonly` means that it holds us."""
 
@@ -79,20 +81,23 @@ class MediaEngine(Protocol):
         """Name the one receiver of events; called on the event loop, must not block."""
         ...
 
-    async def answer(self, leg: str, offer: bytes, *, near: str | None = None) -> bytes:
+    async def answer(self, leg: str, offer: bytes, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
         """Open a leg on the far end's SDP offer and return our SDP answer.
 
-        `near` names a leg it may be bridged with: both then share a worker.
-        Raises NoCommonCodec, BadSessionDescription, MediaUnavailable.
+        `near` names a leg it may be bridged with: both then share a worker. `srtp` holds for the leg's life.
+        Raises NoCommonCodec, NoCommonCrypto, BadSessionDescription, MediaUnavailable.
         """
         ...
 
-    async def offer(self, leg: str, *, near: str | None = None) -> bytes:
+    async def offer(self, leg: str, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
         """Open a leg and return our SDP offer. Raises MediaUnavailable."""
         ...
 
     def apply_answer(self, leg: str, answer: bytes) -> None:
-        """Take the far end's answer to our offer. Raises NoCommonCodec, BadSessionDescription."""
+        """Take the far end's answer to our offer.
+
+        Raises NoCommonCodec, NoCommonCrypto, BadSessionDescription.
+        """
         ...
 
     def reanswer(self, leg: str, offer: bytes | None) -> tuple[bytes, Direction]:

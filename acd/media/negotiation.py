@@ -1,4 +1,4 @@
-"""SDP offer and answer for one G.711 audio stream (RFC 8866, RFC 3264, RFC 4733), without I/O.
+"""Offer and answer for one G.711 audio stream (RFC 3264, RFC 4733, RFC 4568), without I/O.
 
 Our own descriptions are minimal: one audio line, the codecs in the order of the settings, 20 ms, and the
 far end's further media lines refused with port 0 in their places.
@@ -7,26 +7,19 @@ far end's further media lines refused with port 0 in their places.
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from acd.errors import BadSessionDescription, NoCommonCodec
+from acd.directory.model import Srtp
+from acd.errors import BadSessionDescription, NoCommonCodec, NoCommonCrypto
+from acd.media.crypto import CryptoLine, Keys, Suite, crypto_lines
 from acd.media.engine import Direction
 from acd.media.g711 import Law
+from acd.media.sdp import Codecs, Media, codecs_of, parse
 
-MAX_BYTES = 16_384
-_MAX_LINES = 512
-_MAX_MEDIA = 16
-_MAX_FORMATS = 64
-_PROFILES = frozenset({"RTP/AVP", "RTP/AVPF"})
-_STATIC = {0: Law.PCMU, 8: Law.PCMA}
-_STATIC_TYPE = {law: number for number, law in _STATIC.items()}
+_STATIC_TYPE = {Law.PCMU: 0, Law.PCMA: 8}
 _EVENT_TYPE = 101
-_LINE = re.compile(r"^([a-z])=(.*)$")
-_TOKEN = re.compile(r"^[!-~]{1,64}$")
-_RTPMAP = re.compile(r"^(\d{1,3}) +([A-Za-z0-9-]{1,32})/(\d{1,6})(?:/1)?$")
-_DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
+_PLAIN_PROFILE, _SECURE_PROFILE = "RTP/AVP", "RTP/SAVP"
 _MIRROR: Mapping[Direction, Direction] = {
     "sendrecv": "sendrecv",
     "sendonly": "recvonly",
@@ -59,94 +52,97 @@ class Terms:
     direction: Direction
     """As the far end sees itself."""
     shared_port: bool = False
+    keys: Keys | None = None
+    """None: not encrypted."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Media:
-    kind: str
-    port: int
-    profile: str
-    formats: tuple[str, ...]
-    address: str
-    """Never empty on a usable line."""
-    direction: Direction
-    attributes: tuple[tuple[str, str], ...]
-
-    def values(self, name: str) -> Iterator[str]:
-        return (value for key, value in self.attributes if key == name)
-
-    @property
-    def usable(self) -> bool:
-        return self.kind == "audio" and self.profile in _PROFILES and self.port > 0
-
-    def refusal(self) -> str:
-        return f"m={self.kind} 0 {self.profile} {' '.join(self.formats)}\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class _Codecs:
-    """Payload types of one audio line, in its order."""
-
-    laws: Mapping[int, Law]
-    event: int | None
+def no_key() -> bytes:
+    """Of a session that is never encrypted."""
+    raise NoCommonCrypto("this session makes no keys")
 
 
 @dataclass(slots=True)
 class Negotiation:
-    """One leg's side of offer and answer. A description that is refused changes nothing."""
+    """One leg's side of offer and answer. A description that is refused changes nothing.
+
+    `srtp` says whether the leg is never, if possible, or always encrypted. With `offer` we offer a plain
+    profile with keys, and a far end that ignores them is served unencrypted.
+    """
 
     session_id: int
     address: str
     port: int
     preference: Sequence[Law]
+    srtp: Srtp = "off"
+    make_key: Callable[[], bytes] = no_key
     terms: Terms | None = None
     _version: int = 0
     _body: str = ""
     _refused_before: tuple[str, ...] = ()
     _refused_after: tuple[str, ...] = ()
-    _offered: _Codecs | None = field(default=None)
+    _offered: Codecs | None = field(default=None)
+    _offered_crypto: tuple[CryptoLine, ...] = ()
+    _profile: str = _PLAIN_PROFILE
+    _own_keys: dict[Suite, bytes] = field(default_factory=dict)
+    """One a suite for the session, so that a change of anything else goes on with the same stream."""
 
     def answer(self, offer: bytes) -> bytes:
         """Take the far end's offer and give our answer (RFC 3264 section 6).
 
-        Raises BadSessionDescription, NoCommonCodec.
+        Raises BadSessionDescription, NoCommonCodec, NoCommonCrypto.
         """
-        media = _parse(offer)
-        place, line = _first_audio(media)
-        theirs = _codecs_of(line)
-        chosen = self._choose(theirs)
+        media = parse(offer)
+        place = self._choose_line(media)
+        line = media[place]
+        theirs = codecs_of(line)
+        chosen = self._choose_codec(theirs)
+        crypto = self._choose_crypto(line)
+        ours = None if crypto is None else CryptoLine(crypto.tag, crypto.suite, self._own_key(crypto.suite))
+        keys = None if crypto is None or ours is None else Keys(crypto.suite, ours.key, crypto.key)
         shared = any(True for _ in line.values("rtcp-mux"))
-        terms = _terms(line, {chosen: theirs.laws[chosen]}, chosen, theirs.event, theirs.event, shared)
+        laws = {chosen: theirs.laws[chosen]}
+        terms = _terms(line, laws, chosen, theirs.event, theirs.event, shared, keys)
         self.terms, self._offered = terms, None
+        self._profile = _PLAIN_PROFILE if keys is None else line.profile
         self._refused_before = tuple(other.refusal() for other in media[:place])
         self._refused_after = tuple(other.refusal() for other in media[place + 1 :])
-        laws = {chosen: theirs.laws[chosen]}
-        return self._describe(_Codecs(laws, theirs.event), _MIRROR[terms.direction], shared)
+        return self._describe(
+            Codecs(laws, theirs.event), _MIRROR[terms.direction], () if ours is None else (ours,), shared
+        )
 
     def offer(self) -> bytes:
         """Our offer: every codec of the settings and events, both ways (RFC 3264 section 5)."""
-        offered = _Codecs({_STATIC_TYPE[law]: law for law in self.preference}, _EVENT_TYPE)
-        if self.terms is not None and self.terms.event_receive is not None:
-            # A payload type keeps its meaning for the session (RFC 3264 section 8.3.2).
-            offered = _Codecs(offered.laws, self.terms.event_receive)
+        offered = Codecs({_STATIC_TYPE[law]: law for law in self.preference}, _EVENT_TYPE)
+        suites: Sequence[Suite] = () if self.srtp == "off" else tuple(Suite)
+        if self.terms is None:
+            self._profile = _SECURE_PROFILE if self.srtp == "require" else _PLAIN_PROFILE
+        else:
+            if self.terms.event_receive is not None:
+                # A payload type keeps its meaning for the session (RFC 3264 section 8.3.2).
+                offered = Codecs(offered.laws, self.terms.event_receive)
+            suites = () if self.terms.keys is None else (self.terms.keys.suite,)
         self._offered = offered
-        return self._describe(offered, "sendrecv", False)
+        self._offered_crypto = tuple(
+            CryptoLine(tag, suite, self._own_key(suite)) for tag, suite in enumerate(suites, 1)
+        )
+        return self._describe(offered, "sendrecv", self._offered_crypto, False)
 
     def accept(self, answer: bytes) -> Terms:
         """Take the far end's answer to our offer (RFC 3264 section 7).
 
-        Raises BadSessionDescription, NoCommonCodec.
+        Raises BadSessionDescription, NoCommonCodec, NoCommonCrypto.
         """
         if self._offered is None:
             raise BadSessionDescription("an answer came where nothing was offered")
         place = len(self._refused_before)
-        media = _parse(answer)
-        if len(media) <= place or media[place].kind != "audio":
+        media = parse(answer)
+        if len(media) <= place or not media[place].is_audio:
             raise BadSessionDescription("the answer has no audio line in the place of ours")
         line = media[place]
-        if not line.usable:
+        if not (line.plain or line.secure):
             raise NoCommonCodec("the far end refused our audio line")
-        theirs = _codecs_of(line)
+        keys = self._answered_keys(line)
+        theirs = codecs_of(line)
         offered = set(self._offered.laws.values())
         common = [number for number, law in theirs.laws.items() if law in offered]
         if not common:
@@ -154,18 +150,59 @@ class Negotiation:
         chosen = common[0]
         event = self._offered.event if theirs.event is not None else None
         receive = dict(self._offered.laws) | {number: theirs.laws[number] for number in common}
-        self.terms = _terms(line, receive, chosen, event, theirs.event, False)
+        self.terms = _terms(line, receive, chosen, event, theirs.event, False, keys)
         self._offered = None
         return self.terms
 
-    def _choose(self, theirs: _Codecs) -> int:
+    # Encryption.
+
+    def _own_key(self, suite: Suite) -> bytes:
+        if suite not in self._own_keys:
+            self._own_keys[suite] = self.make_key()
+        return self._own_keys[suite]
+
+    def _choose_crypto(self, line: Media) -> CryptoLine | None:
+        """The first of their keys that we can use (RFC 4568 section 5.1.2)."""
+        return next(iter(crypto_lines(line.values("crypto"))), None) if self.srtp != "off" else None
+
+    def _answered_keys(self, line: Media) -> Keys | None:
+        """The keys that the answer settles; None for a plain stream. Raises NoCommonCrypto."""
+        for theirs in crypto_lines(line.values("crypto")):
+            for ours in self._offered_crypto:
+                if (ours.tag, ours.suite) == (theirs.tag, theirs.suite):
+                    return Keys(ours.suite, ours.key, theirs.key)
+        if line.secure or self.srtp == "require" or self._profile != _PLAIN_PROFILE:
+            raise NoCommonCrypto("the answer takes none of the keys that we offered")
+        return None
+
+    def _choose_line(self, media: Sequence[Media]) -> int:
+        """The place of the audio line to take, encrypted before plain.
+
+        Raises NoCommonCodec, NoCommonCrypto.
+        """
+        audio = [
+            place for place, line in enumerate(media) if (line.plain or line.secure) and codecs_of(line).laws
+        ]
+        if not audio:
+            raise NoCommonCodec("the offer has no RTP audio line with PCMU or PCMA")
+        encrypted = [place for place in audio if self._choose_crypto(media[place])]
+        plain = [place for place in audio if media[place].plain] if self.srtp != "require" else []
+        if not encrypted and not plain:
+            raise NoCommonCrypto(f"the offer has no audio line that srtp '{self.srtp}' allows")
+        return (encrypted or plain)[0]
+
+    # Codecs and words.
+
+    def _choose_codec(self, theirs: Codecs) -> int:
         for law in self.preference:
             for number, offered in theirs.laws.items():
                 if offered is law:
                     return number
         raise NoCommonCodec("the offer has neither PCMU nor PCMA, or none that the settings allow")
 
-    def _describe(self, codecs: _Codecs, direction: Direction, shared: bool) -> bytes:
+    def _describe(
+        self, codecs: Codecs, direction: Direction, crypto: Sequence[CryptoLine], shared: bool
+    ) -> bytes:
         family = "IP6" if ":" in self.address else "IP4"
         formats = [*codecs.laws] if codecs.event is None else [*codecs.laws, codecs.event]
         lines = [
@@ -173,11 +210,12 @@ class Negotiation:
             f"c=IN {family} {self.address}",
             "t=0 0",
             *(text.rstrip() for text in self._refused_before),
-            f"m=audio {self.port} RTP/AVP {' '.join(map(str, formats))}",
+            f"m=audio {self.port} {self._profile} {' '.join(map(str, formats))}",
             *(f"a=rtpmap:{number} {law.name}/8000" for number, law in codecs.laws.items()),
         ]
         if codecs.event is not None:
             lines += [f"a=rtpmap:{codecs.event} telephone-event/8000", f"a=fmtp:{codecs.event} 0-15"]
+        lines += map(str, crypto)
         lines += ["a=ptime:20", f"a={direction}", *(["a=rtcp-mux"] if shared else [])]
         lines += [text.rstrip() for text in self._refused_after]
         body = "".join(f"{line}\r\n" for line in lines)
@@ -188,12 +226,13 @@ class Negotiation:
 
 
 def _terms(
-    line: _Media,
+    line: Media,
     receive: Mapping[int, Law],
     send_type: int,
     event_receive: int | None,
     event_send: int | None,
     shared: bool,
+    keys: Keys | None,
 ) -> Terms:
     held = ipaddress.ip_address(line.address).is_unspecified
     remote = (line.address, line.port)
@@ -208,122 +247,14 @@ def _terms(
         # The old way to hold: an address of zeros hears nothing (RFC 3264 section 8.4).
         direction=_WITHOUT_HEARING[line.direction] if held else line.direction,
         shared_port=shared,
+        keys=keys,
     )
 
 
-def _control_address(line: _Media) -> Address:
+def _control_address(line: Media) -> Address:
     """a=rtcp (RFC 3605), else the port above."""
     for value in line.values("rtcp"):
         port = value.split(" ", 1)[0]
         if port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535:
             return line.address, int(port)
     return line.address, min(line.port + 1, 65535)
-
-
-def _first_audio(media: Sequence[_Media]) -> tuple[int, _Media]:
-    for place, line in enumerate(media):
-        if line.usable and _codecs_of(line).laws:
-            return place, line
-    raise NoCommonCodec("the offer has no plain RTP audio line with PCMU or PCMA")
-
-
-def _codecs_of(line: _Media) -> _Codecs:
-    named: dict[int, tuple[str, int]] = {}
-    for value in line.values("rtpmap"):
-        if found := _RTPMAP.match(value):
-            named[int(found[1])] = (found[2].upper(), int(found[3]))
-    laws: dict[int, Law] = {}
-    event = None
-    for text in line.formats:
-        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else 128
-        if number > 127:
-            continue
-        name, rate = named.get(number, (_STATIC[number].name if number in _STATIC else "", 8000))
-        if rate == 8000 and name in Law.__members__:
-            laws[number] = Law[name]
-        elif rate == 8000 and name == "TELEPHONE-EVENT" and event is None:
-            event = number
-    return _Codecs(laws, event)
-
-
-def _parse(body: bytes) -> tuple[_Media, ...]:
-    """The media lines with what holds for each; lines that we do not know are passed over."""
-    session, sections = _sections(body)
-    if len(sections) > _MAX_MEDIA:
-        raise BadSessionDescription(f"more than {_MAX_MEDIA} media lines")
-    address = _address(session)
-    direction = _direction(session, "sendrecv")
-    return tuple(_media(section, address, direction) for section in sections)
-
-
-_Lines = list[tuple[str, str]]
-
-
-def _sections(body: bytes) -> tuple[_Lines, list[_Lines]]:
-    if len(body) > MAX_BYTES:
-        raise BadSessionDescription(f"longer than {MAX_BYTES} bytes")
-    texts = body.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n").split("\n")
-    if len(texts) > _MAX_LINES:
-        raise BadSessionDescription(f"more than {_MAX_LINES} lines")
-    if texts[0] != "v=0":
-        raise BadSessionDescription("does not start with v=0")
-    session: _Lines = []
-    sections: list[_Lines] = []
-    for text in texts[1:]:
-        found = _LINE.match(text)
-        if found is None:
-            raise BadSessionDescription(f"not a line of SDP: {text[:40]!r}")
-        if found[1] == "m":
-            sections.append([])
-        (sections[-1] if sections else session).append((found[1], found[2].strip()))
-    return session, sections
-
-
-def _media(section: _Lines, address: str, direction: Direction) -> _Media:
-    parts = section[0][1].split()
-    if not 4 <= len(parts) <= 3 + _MAX_FORMATS or not all(map(_TOKEN.match, parts)):
-        raise BadSessionDescription(f"not a media line: {section[0][1][:40]!r}")
-    port = parts[1].split("/", 1)[0]
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
-        raise BadSessionDescription(f"not a port: {parts[1][:20]!r}")
-    attributes = []
-    for key, value in section:
-        if key == "a":
-            name, _, rest = value.partition(":")
-            attributes.append((name, rest))
-    media = _Media(
-        kind=parts[0],
-        port=int(port),
-        profile=parts[2],
-        formats=tuple(parts[3:]),
-        address=_address(section) or address,
-        direction=_direction(section, direction),
-        attributes=tuple(attributes),
-    )
-    if media.usable and not media.address:
-        raise BadSessionDescription("no usable connection address for the audio line")
-    return media
-
-
-def _address(lines: _Lines) -> str:
-    """Of the connection line; empty where there is none."""
-    for key, value in lines:
-        if key == "c":
-            parts = value.split()
-            try:
-                address = ipaddress.ip_address(parts[2] if len(parts) == 3 else "")
-            except ValueError as error:
-                raise BadSessionDescription(f"not a numeric address: {value[:60]!r}") from error
-            if address.is_multicast or str(address) == "255.255.255.255":
-                raise BadSessionDescription(f"not an address of one host: {value[:60]!r}")
-            return str(address)
-    return ""
-
-
-def _direction(lines: _Lines, default: Direction) -> Direction:
-    for key, value in lines:
-        if key == "a":
-            for direction in _DIRECTIONS:
-                if value == direction:
-                    return direction
-    return default

@@ -10,7 +10,7 @@ import structlog
 
 from acd.clock import Clock
 from acd.config import Settings
-from acd.directory.model import Agent, Directory, Trunk
+from acd.directory.model import Agent, Directory, Srtp, Trunk
 from acd.errors import AcdError
 from acd.sip.bindings import BindingStore
 from acd.sip.contacts import Binding
@@ -37,6 +37,7 @@ from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
 from acd.sip.overload import OverloadLimits
 from acd.sip.registrar import ExpiryRules, Registrar
+from acd.sip.secrecy import srtp_over
 from acd.sip.trunks import ANONYMOUS, LiveCalls, called_number, caller_of
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class IncomingCall:
     sip_call_id: str
     source: str
     replaces: Replaces | None = None
+    srtp: Srtp = "off"
 
 
 @dataclass(slots=True)
@@ -201,6 +203,19 @@ class SipService:
         """Whether some phone of the agent can be rung."""
         return agent_id in self._directory().agents and bool(self._bindings.lookup(agent_id))
 
+    def srtp_toward(self, agent_id: str) -> Srtp:
+        """Whether an offer to the agent's phones names keys; only if each of them can be told in secret."""
+        agent = self._directory().agents.get(agent_id)
+        if agent is None:
+            return "off"
+        policies = {self._srtp(agent, binding.flow) for binding in self._contacts(agent)}
+        return agent.srtp if policies == {agent.srtp} else "off"
+
+    def _contacts(self, agent: Agent) -> list[Binding]:
+        """The agent's contacts, newest first, that may be rung under the agent's rule of encryption."""
+        bound = self._bindings.lookup(agent.id)
+        return [binding for binding in bound if self._srtp(agent, binding.flow) is not None]
+
     def invite_agent(
         self,
         leg: str,
@@ -216,10 +231,10 @@ class SipService:
 
         Raises AgentUnreachable.
         """
-        contacts = list(self._bindings.lookup(agent_id))
         agent = self._directory().agents.get(agent_id)
+        contacts = self._contacts(agent) if agent is not None else []
         if not contacts or agent is None:
-            raise AgentUnreachable(f"agent {agent_id!r} has no registered phone")
+            raise AgentUnreachable(f"agent {agent_id!r} has no phone that can be rung")
         user = caller or ANONYMOUS.number
         ringing = _Ringing(
             leg=leg,
@@ -347,7 +362,7 @@ class SipService:
         if isinstance(who, Refused):
             self._endpoint.refuse(event.leg, who.status, headers=who.headers)
             return
-        refusal = self._refusal_of(who)
+        refusal = self._refusal_of(who, event.flow)
         if refusal is not None:
             self._guard.refuse(refusal)
             self._endpoint.refuse(event.leg, refusal.status, headers=refusal.headers)
@@ -369,12 +384,17 @@ class SipService:
             self._calls.discard(event.leg)
             self._endpoint.refuse(event.leg, 500)
 
-    def _refusal_of(self, who: Trunk | Agent) -> Refused | None:
+    def _refusal_of(self, who: Trunk | Agent, flow: Flow) -> Refused | None:
         if self.draining:
             return Refused(503, "draining", _RETRY_AFTER)
         if isinstance(who, Trunk) and self._calls.on(who.name) >= who.max_calls:
             return Refused(503, "trunk-full", _RETRY_AFTER)
+        if self._srtp(who, flow) is None:
+            return Refused(488, "srtp-needs-tls")
         return None
+
+    def _srtp(self, who: Trunk | Agent, flow: Flow) -> Srtp | None:
+        return srtp_over(who.srtp, flow.transport, without_tls=self._settings.media.srtp_without_tls)
 
     def _incoming(self, event: InviteReceived, who: Trunk | Agent) -> IncomingCall:
         """Raises SipSyntaxError."""
@@ -396,6 +416,7 @@ class SipService:
             sip_call_id=request.call_id,
             source=event.flow.remote[0],
             replaces=replaces_of(request),
+            srtp=self._srtp(who, event.flow) or "off",
         )
 
     def _take_request(self, event: RequestReceived) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -283,3 +284,22 @@ async def test_phone_that_cannot_be_connected_to_is_unreachable_from_then_on(she
         assert (ended.by, ended.status) == ("transport", 503)
         assert again.registrations == [("anna", True), ("anna", False)]
         await again.stop()
+
+
+async def test_trunk_that_must_be_encrypted_is_refused_where_its_keys_would_be_read(shell: Shell) -> None:
+    trunk = replace(shell.directory.trunks["carrier"], srtp="require")
+    shell.change(trunks={"carrier": trunk})
+    async with await shell.client(host=CARRIER) as carrier:
+        assert (await carrier.request("INVITE", uri=NUMBER, body=SDP)).status == 488
+    assert shell.service.rejected["srtp-needs-tls"] == 1
+    assert shell.calls.empty()
+
+
+async def test_phone_on_plain_sip_is_not_rung_where_encryption_is_required(shell: Shell) -> None:
+    async with await shell.client() as phone:
+        assert (await phone.register("1001", PASSWORD)).status == 200
+        assert shell.service.srtp_toward("anna") == "off"
+        anna = replace(shell.directory.agents["anna"], srtp="require")
+        shell.change(agents={"anna": anna}, agent_by_extension={"1001": anna})
+        with pytest.raises(AgentUnreachable):
+            ring_anna(shell)

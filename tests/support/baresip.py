@@ -42,6 +42,7 @@ jitter_buffer_delay 1-5
 net_interface {host}
 module_path {modules}
 module g711.so
+module srtp.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -54,7 +55,7 @@ snd_path {dir}
 _ACCOUNT = (
     "<sip:{user}@{server}:{server_port};transport={transport}>;auth_user={user};auth_pass={password};"
     "answermode={answer};regint={interval};audio_codecs={codecs};ptime=20;dtmfmode=rtpevent;"
-    "100rel=no\n"
+    "100rel=no{extra}\n"
 )
 
 
@@ -73,7 +74,8 @@ class BaresipError(RuntimeError):
 class Baresip:
     """One softphone: `async with Baresip(server, "1001", "secret", says=700) as phone`.
 
-    `says` is the tone in Hz that it sends in a call; `interval` is the registration time in seconds.
+    `says` is the tone in Hz that it sends in a call; `interval` is the registration time in seconds;
+    `mediaenc` is `srtp` (where the far end does, too) or `srtp-mand` (nothing else).
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Baresip:
         codecs: str = "PCMA/8000/1,PCMU/8000/1",
         interval: int = 300,
         host: str = "127.0.0.1",
+        mediaenc: str = "",
     ) -> None:
         self.server = server
         self.user = user
@@ -100,6 +103,7 @@ class Baresip:
         self._codecs = codecs
         self._interval = interval
         self._host = host
+        self._mediaenc = mediaenc
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -156,6 +160,7 @@ class Baresip:
             answer="auto" if self._auto_answer else "manual",
             interval=self._interval,
             codecs=self._codecs,
+            extra=f";mediaenc={self._mediaenc}" if self._mediaenc else "",
         )
         (self.dir / "config").write_text(config)
         (self.dir / "accounts").write_text(account)

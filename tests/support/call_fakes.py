@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from acd.calls.record import CallRecord
+from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import Direction, LegStatistics, MediaEvent
 from acd.sip.core.refer import DialogId
@@ -21,11 +22,15 @@ class FakeSip:
         self.said: list[tuple[Any, ...]] = []
         self.unreachable: AcdError | None = None
         self.dialogs: dict[DialogId, str] = {}
+        self.srtp: Srtp = "off"
 
     def invite_agent(self, leg: str, agent_id: str, **_: Any) -> None:
         if self.unreachable:
             raise self.unreachable
         self.said.append(("invite", leg, agent_id))
+
+    def srtp_toward(self, agent_id: str) -> Srtp:
+        return self.srtp
 
     def accept(self, leg: str, sdp: bytes) -> None:
         self.said.append(("accept", leg, sdp))
@@ -57,6 +62,7 @@ class FakeMedia:
 
     def __init__(self) -> None:
         self.open: set[str] = set()
+        self.srtp: dict[str, Srtp] = {}
         self.hears: dict[str, Any] = {}
         self.refusal: AcdError | None = None
         self.bad_answer: AcdError | None = None
@@ -68,13 +74,14 @@ class FakeMedia:
 
     def subscribe(self, handler: Callable[[MediaEvent], None]) -> None: ...
 
-    async def answer(self, leg: str, offer: bytes, *, near: str | None = None) -> bytes:
-        return await self.offer(leg)
+    async def answer(self, leg: str, offer: bytes, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
+        return await self.offer(leg, srtp=srtp)
 
-    async def offer(self, leg: str, *, near: str | None = None) -> bytes:
+    async def offer(self, leg: str, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
         if self.refusal:
             raise self.refusal
         self.open.add(leg)
+        self.srtp[leg] = srtp
         return b"sdp of " + leg.encode()
 
     def apply_answer(self, leg: str, answer: bytes) -> None:

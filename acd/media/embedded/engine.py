@@ -14,7 +14,9 @@ import structlog
 
 from acd.clock import Clock
 from acd.config import MediaSection
+from acd.directory.model import Srtp
 from acd.errors import AcdError, BadSessionDescription, ConfigError, MediaUnavailable
+from acd.media.crypto import KEY_BYTES, Keys
 from acd.media.embedded import protocol
 from acd.media.embedded.ports import PortPool
 from acd.media.embedded.process import WorkerProcess
@@ -146,8 +148,8 @@ class EmbeddedEngine:
     def subscribe(self, handler: Callable[[MediaEvent], None]) -> None:
         self._handler = handler
 
-    async def answer(self, leg: str, offer: bytes, *, near: str | None = None) -> bytes:
-        opened = await self._open(leg, near)
+    async def answer(self, leg: str, offer: bytes, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
+        opened = await self._open(leg, near, srtp)
         try:
             answer = opened.negotiation.answer(offer)
         except AcdError:
@@ -156,8 +158,8 @@ class EmbeddedEngine:
         self._agree(opened)
         return answer
 
-    async def offer(self, leg: str, *, near: str | None = None) -> bytes:
-        return (await self._open(leg, near)).negotiation.offer()
+    async def offer(self, leg: str, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
+        return (await self._open(leg, near, srtp)).negotiation.offer()
 
     def apply_answer(self, leg: str, answer: bytes) -> None:
         known = self._known(leg)
@@ -211,7 +213,7 @@ class EmbeddedEngine:
 
     # Opening and closing.
 
-    async def _open(self, name: str, near: str | None) -> _Leg:
+    async def _open(self, name: str, near: str | None, srtp: Srtp) -> _Leg:
         if name in self._legs or name in self._opening:
             raise ValueError(f"media leg {name} is open already")
         place = self._choose(near)
@@ -221,7 +223,9 @@ class EmbeddedEngine:
                 raise MediaUnavailable("every media port is in use")
             fault = await self._open_at(name, place, port)
             if not fault:
-                negotiation = Negotiation(secrets.randbits(48), self._address, port, self._preference)
+                negotiation = Negotiation(
+                    secrets.randbits(48), self._address, port, self._preference, srtp, _make_key
+                )
                 opened = self._legs[name] = _Leg(name, place, port, negotiation)
                 self.totals.legs += 1
                 return opened
@@ -308,6 +312,7 @@ class EmbeddedEngine:
             far_sends=terms.direction in ("sendrecv", "sendonly"),
             far_hears=terms.direction in ("sendrecv", "recvonly"),
             shared_port=terms.shared_port,
+            srtp=_srtp(terms.keys),
         )
         self._command(command)
         return terms.direction
@@ -361,6 +366,14 @@ class EmbeddedEngine:
 
 def _ignore(event: MediaEvent) -> None:
     """Before anyone subscribed there is nobody to tell."""
+
+
+def _make_key() -> bytes:
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def _srtp(keys: Keys | None) -> tuple[str, bytes, bytes] | None:
+    return None if keys is None else (keys.suite.value, keys.send, keys.receive)
 
 
 def _resolve(future: asyncio.Future[_Result], result: _Result) -> None:

@@ -17,6 +17,7 @@ from acd.media.embedded.outgoing import Outgoing, Send
 from acd.media.embedded.recordings import Recording
 from acd.media.embedded.reports import Reports
 from acd.media.embedded.sources import Music, Playback, SilentSource, Source
+from acd.media.embedded.srtp import Shield
 from acd.media.g711 import SAMPLE_RATE, SILENCE
 from acd.media.negotiation import Address
 from acd.media.rtp import HEADER, HEADER_BYTES, VERSION, payload_of
@@ -27,6 +28,7 @@ _MAX_MUSIC = 4
 _SILENCE = SilentSource()
 
 Report = Callable[[protocol.Event], None]
+Taker = Callable[[bytes, Address, float], None]
 
 
 class Leg:
@@ -54,7 +56,13 @@ class Leg:
         )
         self.listeners: tuple[Leg, ...] = ()
         self._hears: Leg | None = None
+        self._open_sends = send, send_control
         self._send, self._send_control = send, send_control
+        """By which RTCP leaves: the first where it shares the port of RTP."""
+        self._shield: Shield | None = None
+        self.take: Taker = self.receive
+        """What the RTP port brings goes here, that of the RTCP port below; `agree` may change both."""
+        self.take_control: Taker = self.receive_control
         self._report = report
         self._rtp_timeout = rtp_timeout
         self._reports = Reports(now, epoch, randomness)
@@ -183,6 +191,7 @@ class Leg:
     def agree(self, terms: protocol.Agree, now: float) -> None:
         """Take what negotiation settled."""
         incoming, outgoing = self.incoming, self.outgoing
+        self._guard(terms.srtp)
         moved = incoming.expect(terms.remote, terms.receive, terms.event_receive)
         if moved:
             outgoing.remote = terms.remote
@@ -195,6 +204,43 @@ class Leg:
         if not self._far_sends or moved or not self._agreed:
             incoming.heard_at = now
         self._far_sends, self._agreed = terms.far_sends, True
+
+    def _guard(self, srtp: tuple[str, bytes, bytes] | None) -> None:
+        """Encrypt from now on, or no longer. An unencrypted leg pays nothing for it."""
+        send, send_control = self._open_sends
+        if srtp is None:
+            self._shield = None
+            self._send, self._send_control = send, send_control
+            self.outgoing.send_by(send)
+            self.take, self.take_control = self.receive, self.receive_control
+            return
+        if self._shield is not None:
+            self._shield.change(*srtp)
+            return
+        self._shield = shield = Shield(*srtp)
+        self._send = _through(shield.protect_control, send)
+        self._send_control = _through(shield.protect_control, send_control)
+        self.outgoing.send_by(_through(shield.protect, send))
+        self.take, self.take_control = self._receive_shielded, self._receive_control_shielded
+
+    def _receive_shielded(self, data: bytes, source: Address, now: float) -> None:
+        """As `receive`, of what the far end encrypted; anything else is a stranger's."""
+        shield = self._shield
+        if shield is None or len(data) < HEADER_BYTES:
+            self.incoming.dropped += 1
+        elif self._shared_port and rtcp.is_rtcp(data[1]):
+            self._receive_control_shielded(data, source, now)
+        elif packet := shield.open(data):
+            self.receive(packet, source, now)
+        else:
+            self.incoming.dropped += 1
+
+    def _receive_control_shielded(self, data: bytes, source: Address, now: float) -> None:
+        packet = self._shield.open_control(data) if self._shield is not None else b""
+        if packet:
+            self.receive_control(packet, source, now)
+        else:
+            self.incoming.dropped += 1
 
     def play(self, name: str, recordings: list[Recording]) -> None:
         self._set_source(Playback(name, recordings))
@@ -254,3 +300,11 @@ class Leg:
             far_jitter_seconds=reports.far_jitter,
             round_trip_seconds=reports.round_trip,
         )
+
+
+def _through(protect: Callable[[bytes], bytes], send: Send) -> Send:
+    def shielded(data: bytes, remote: Address) -> None:
+        if packet := protect(data):
+            send(packet, remote)
+
+    return shielded

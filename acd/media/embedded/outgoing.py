@@ -59,6 +59,10 @@ class Outgoing:
         self._relayed = 0
         self._sequence_shift = self._timestamp_shift = 0
 
+    def send_by(self, send: Send) -> None:
+        """Packets leave this way from now on."""
+        self._send = send
+
     def change_source(self) -> None:
         """The next packet comes from another source than the last."""
         self._fresh, self._origin = True, None

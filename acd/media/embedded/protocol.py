@@ -48,6 +48,8 @@ class Agree(_Message, frozen=True):
     far_sends: bool
     far_hears: bool
     shared_port: bool
+    srtp: tuple[str, bytes, bytes] | None = None
+    """Suite, key to send with, key to receive with; None: not encrypted."""
 
 
 class Play(_Message, frozen=True):

@@ -147,6 +147,7 @@ class Worker:
         match command:
             case protocol.Agree():
                 leg.agree(command, time.monotonic())
+                self._listen(leg)
             case protocol.Play():
                 leg.play(command.playback, [self._library.get(path) for path in command.files])
             case protocol.Music():
@@ -190,10 +191,16 @@ class Worker:
         self._legs[command.leg] = leg
         self._sockets[command.leg] = rtp, rtcp
         self._pacer.add(leg)
-        for end, take in ((rtp, leg.receive), (rtcp, leg.receive_control)):
-            self._takers[end.fileno()] = end.recvfrom, take, leg
+        self._listen(leg)
+        for end in (rtp, rtcp):
             self._epoll.register(end.fileno(), select.EPOLLIN)
         self._events.append(protocol.Opened(command.leg))
+
+    def _listen(self, leg: Leg) -> None:
+        """Hand what comes on the leg's ports to what the leg takes it by."""
+        rtp, rtcp = self._sockets[leg.name]
+        self._takers[rtp.fileno()] = rtp.recvfrom, leg.take, leg
+        self._takers[rtcp.fileno()] = rtcp.recvfrom, leg.take_control, leg
 
     def _bind(self, port: int) -> tuple[socket.socket, socket.socket]:
         rtp = self._bound(port)

@@ -15,7 +15,7 @@ from acd.calls.ports import Services
 from acd.calls.steps.context import Context
 from acd.calls.supervisor import CallSupervisor
 from acd.calls.targets import TransferImpossible, UnknownTarget
-from acd.directory.model import Agent, Directory, Number, Queue
+from acd.directory.model import Agent, Directory, Number, Queue, Srtp
 from acd.errors import AcdError, NoCommonCodec
 from acd.media.engine import DigitReceived, MediaFailed, PlaybackEnded
 from acd.sip.core import events as sip
@@ -58,6 +58,7 @@ class Arrival:
     trunk: str = "carrier"
     agent: str = ""
     replaces: Replaces | None = None
+    srtp: Srtp = "off"
 
 
 @dataclass
