@@ -12,13 +12,11 @@ import signal
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-import ivr
 from acd import log as logs
 from acd.agents.desk import AgentDesk
 from acd.calls.ports import Services
@@ -34,6 +32,7 @@ from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
+from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.history.migrate import migrate
 from acd.history.reader import RecordReader
 from acd.history.writer import HistoryWriter
@@ -42,39 +41,13 @@ from acd.metrics import Metrics, NodeCounts
 from acd.redis_server import EmbeddedRedis
 from acd.sip.bindings import BindingStore
 from acd.sip.service import SipService
-from ivr.flow import FlowDefinition
-from ivr.loader import FlowError, load_flows
-from ivr.prompts import PromptError, PromptLibrary
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
 from routing.store.redis_store import RedisQueueStore, connect
 
 log = structlog.get_logger(__name__)
 
-_SHIPPED = Path(ivr.__file__).parent
 _STALE_DIRECTORY_SECONDS = 30.0
-
-
-def load_prompts(settings: Settings) -> PromptLibrary:
-    """The site's recordings before the ones that ship. Raises ConfigError."""
-    own = settings.ivr.prompts_dir
-    folders = [*([own] if own else []), _SHIPPED / "prompts"]
-    try:
-        return PromptLibrary(folders, settings.ivr.default_language)
-    except PromptError as error:
-        raise ConfigError(str(error)) from error
-
-
-def load_all_flows(settings: Settings, prompts: PromptLibrary) -> Mapping[str, FlowDefinition]:
-    """The flows that ship and the site's own, checked as a whole. Raises ConfigError."""
-    own = settings.ivr.flows_dir or settings.node.data_dir / "flows"
-    if settings.ivr.flows_dir and not own.is_dir():
-        raise ConfigError(f"ivr.flows_dir: {own} is not a folder; create it or leave the key out")
-    folders = [*([own] if own.is_dir() else []), _SHIPPED / "flows"]
-    try:
-        return load_flows(folders, prompts, None)
-    except FlowError as error:
-        raise ConfigError(str(error)) from error
 
 
 class Node:
@@ -85,7 +58,7 @@ class Node:
         self._clock = SystemClock()
         self._running = AsyncExitStack()
         self._prompts = load_prompts(settings)
-        self._flows = load_all_flows(settings, self._prompts)
+        self._flows = load_flows(settings, self._prompts)
         self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
         self._engine = open_engine(settings)
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
@@ -169,6 +142,7 @@ class Node:
 
     def _services(self) -> Services:
         self._context = self._make_context(self._directory.current())
+        self._tell_loose_ends()
         return Services(
             sip=self._sip,
             media=self._media,
@@ -210,6 +184,7 @@ class Node:
 
     def _directory_changed(self, before: Directory, after: Directory) -> None:
         self._context = self._make_context(after)
+        self._tell_loose_ends()
         self._desk.directory_changed(before, after)
 
     async def _say_everything_again(self) -> None:
@@ -220,13 +195,19 @@ class Node:
     def reload(self) -> None:
         """Read flows, prompts and the certificate again; on an error the old ones stay in use."""
         try:
-            self._flows = load_all_flows(self._settings, self._prompts)
+            self._flows = load_flows(self._settings, self._prompts)
             self._sip.reload_certificate()
         except ConfigError as error:
             log.error("reload-refused", error=str(error))
             return
         self._context = self._make_context(self._directory.current())
+        self._tell_loose_ends()
         log.info("reloaded", flows=len(self._flows))
+
+    def _tell_loose_ends(self) -> None:
+        """Flows can change on the disk after the directory was checked against them; calls go on."""
+        for problem in find_loose_ends(self._directory.current(), self._flows):
+            log.warning("flow-leads-nowhere", problem=problem)
 
     def _ready(self) -> Mapping[str, bool]:
         return {
@@ -243,6 +224,7 @@ class Node:
             trunk_calls=self._sip.trunk_calls,
             sip_responses=self._sip.responses,
             sip_rejected=self._sip.rejected,
+            sip_dropped=self._sip.dropped,
             sip_connections=self._sip.connections,
             sip_connections_broken=self._sip.broken_connections,
             sip_registrations=self._sip.registrations,

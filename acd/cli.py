@@ -48,7 +48,7 @@ Config = Annotated[
 
 
 def main() -> None:
-    """Run the command line; what an operator can mend ends as a line for each problem, without a traceback."""  # noqa: E501
+    """Run the command line. What an operator can mend ends as a line for each problem, and no traceback."""
     try:
         cli()
     except ConfigError as error:
@@ -105,15 +105,17 @@ def _confirm(count: int) -> bool:
 
 
 async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool]) -> None:
-    from acd.app import load_all_flows, load_prompts
     from acd.directory.check import find_warnings
     from acd.directory.diff import compare
-    from acd.directory.loader import load_directory
+    from acd.directory.loader import DirectoryError, load_directory
     from acd.directory.store import DirectoryStore
+    from acd.flows import find_loose_ends, load_flows, load_prompts
 
-    flows = load_all_flows(settings, load_prompts(settings))
+    flows = load_flows(settings, load_prompts(settings))
     content = load_directory(file, flows)
     wanted = content.build(settings.sip.realm)
+    if loose_ends := find_loose_ends(wanted, flows):
+        raise DirectoryError(loose_ends)
     async with _database(settings) as engine:
         store = DirectoryStore(engine, SystemClock())
         current = await store.load()

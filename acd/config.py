@@ -159,6 +159,23 @@ class OverloadSection(_Section):
     """REGISTER requests that may come at once; half of it is kept for addresses of registered phones."""
 
 
+class SecuritySection(_Section):
+    """What one source address may cost before it has proven who it is; trunks and phones have no limit."""
+
+    requests_per_second: Annotated[float, Field(gt=0)] = 20.0
+    """SIP requests that are answered, on average; the rest is told 503 with Retry-After."""
+    requests_burst: Annotated[int, Field(ge=1)] = 500
+    """Requests at once before the rate counts: after a power cut all phones behind one NAT register."""
+    failures_per_second: Annotated[float, Field(gt=0)] = 0.2
+    """Wrong passwords that are looked at, on average; 0.2 gives a guesser 12 a minute."""
+    failures_burst: Annotated[int, Field(ge=1)] = 20
+    """Wrong passwords at once before the rate counts."""
+    packets_per_second: Annotated[float, Field(gt=0)] = 200.0
+    """Datagrams and messages of a stranger that are read; the rest is dropped unread."""
+    packets_burst: Annotated[int, Field(ge=1)] = 2000
+    """Datagrams and messages at once before the rate counts."""
+
+
 class MediaSection(_Section):
     address: str = "127.0.0.1"
     """The IP address that RTP is sent from and received on."""
@@ -252,6 +269,7 @@ class Settings(BaseSettings):
     node: NodeSection = NodeSection()
     sip: SipSection = SipSection()
     overload: OverloadSection = OverloadSection()
+    security: SecuritySection = SecuritySection()
     media: MediaSection = MediaSection()
     http: HttpSection = HttpSection()
     redis: RedisSection = RedisSection()

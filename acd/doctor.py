@@ -1,4 +1,4 @@
-"""What `acd doctor` looks at before a node is started, or beside one that runs: each check says what it found."""  # noqa: E501
+"""What `acd doctor` looks at before a node is started, or beside one that runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import platform
 import secrets
 import socket
 import struct
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
@@ -19,12 +18,12 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd import app as service
 from acd.clock import SystemClock
 from acd.config import Settings
 from acd.database import open_engine
 from acd.directory.store import DirectoryStore
 from acd.errors import AcdError
+from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.history.migrate import migrate
 from acd.redis_server import MIN_VERSION, EmbeddedRedis
 
@@ -71,8 +70,6 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _python() -> str:
-    if sys.version_info < (3, 11):  # noqa: UP036
-        raise Ailment(f"{platform.python_version()}; 3.11 or newer is needed")
     return platform.python_version()
 
 
@@ -126,6 +123,8 @@ async def _directory(settings: Settings) -> str:
             f"the passwords are hashed for the realm {realm!r}, and sip.realm is {settings.sip.realm!r}: "
             "no phone can register; apply the directory again"
         )
+    if loose_ends := find_loose_ends(directory, load_flows(settings, load_prompts(settings))):
+        raise Ailment("\n".join(loose_ends))
     return (
         f"revision {directory.revision}: {len(directory.numbers)} numbers, {len(directory.queues)} queues, "
         f"{len(directory.agents)} agents"
@@ -133,8 +132,8 @@ async def _directory(settings: Settings) -> str:
 
 
 async def _prompts(settings: Settings) -> str:
-    prompts = service.load_prompts(settings)
-    flows = service.load_all_flows(settings, prompts)
+    prompts = load_prompts(settings)
+    flows = load_flows(settings, prompts)
     if settings.ivr.default_language not in prompts.languages:
         raise Ailment(f"ivr.default_language: nothing is recorded in {settings.ivr.default_language!r}")
     return f"languages {', '.join(sorted(prompts.languages))}; flows {', '.join(sorted(flows))}"

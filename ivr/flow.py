@@ -88,3 +88,6 @@ class FlowDefinition:
     name: str
     start: str
     nodes: Mapping[str, Node]
+    file: str = field(default="", compare=False)
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Where each node is written, for messages about it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from ivr.flow import FlowDefinition, Node
 from ivr.graph import check_graph, spot
 from ivr.problems import FlowError, Problem
 from ivr.prompts import PromptLibrary
-from ivr.reader import NAME, Reader
+from ivr.reader import NAME, Reader, line_of
 from ivr.schema import NodeReader, Site
 
-__all__ = ["SHIPPED_FLOWS", "FlowError", "Problem", "load_flows"]
+__all__ = ["SHIPPED_FLOWS", "FlowError", "Problem", "read_flows"]
 
 SHIPPED_FLOWS = Path(__file__).parent / "flows"
 """The flows that come with this package: main, echo, music."""
@@ -24,18 +24,11 @@ _LARGEST_FILE_BYTES = 1_000_000
 _MOST_NODES = 1000
 
 
-def load_flows(
-    dirs: Sequence[Path],
-    prompts: PromptLibrary,
-    queues: Collection[str] | None = None,
-    *,
-    only: Collection[str] | None = None,
-) -> Mapping[str, FlowDefinition]:
+def read_flows(dirs: Sequence[Path], prompts: PromptLibrary) -> Mapping[str, FlowDefinition]:
     """Read every *.yaml and *.yml of the directories; one that is not there holds no flows.
 
     A flow in an earlier directory replaces one of the same name in a later one, which is then not checked.
-    `queues` are the queues that flows may name (None: any). `only` limits the check and the answer to
-    the flows that are in use; each of them must exist. Raises FlowError with all problems of all files.
+    Raises FlowError with all problems of all files.
     """
     problems: list[Problem] = []
     sources: dict[str, _Source] = {}
@@ -47,10 +40,7 @@ def load_flows(
                 problems.append(Problem(source.file, 1, "", message))
             here.setdefault(source.name, source)
         sources = here | sources
-    if only is not None:
-        problems.extend(_absent(set(only) - set(sources), dirs))
-        sources = {name: source for name, source in sources.items() if name in only}
-    flows = {name: _read(source, prompts, queues, problems) for name, source in sources.items()}
+    flows = {name: _read(source, prompts, problems) for name, source in sources.items()}
     if problems:
         raise FlowError(problems)
     return flows
@@ -63,12 +53,6 @@ class _Source:
     file: Path
     root: yaml.Node
     name: str
-
-
-def _absent(names: Iterable[str], dirs: Sequence[Path]) -> Iterator[Problem]:
-    for name in sorted(names):
-        for directory in dirs[:1]:
-            yield Problem(directory, 0, "", f"no file here or in the other flow directories is flow {name!r}")
 
 
 def _sources(directory: Path, problems: list[Problem]) -> Iterator[_Source]:
@@ -120,14 +104,12 @@ def _flow_name(root: yaml.Node) -> str | None:
     return None
 
 
-def _read(
-    source: _Source, prompts: PromptLibrary, queues: Collection[str] | None, problems: list[Problem]
-) -> FlowDefinition:
+def _read(source: _Source, prompts: PromptLibrary, problems: list[Problem]) -> FlowDefinition:
     """One flow. Where it adds problems, the result is not to be used."""
     reader = Reader(source.file)
     fields = reader.fields(source.root, "a flow file")
     languages = _languages(reader, fields, prompts)
-    nodes = NodeReader(reader, Site(prompts, languages, queues))
+    nodes = NodeReader(reader, Site(prompts, languages))
     nodes.check_keys(source.root, fields, ("name", "start", "nodes"), ("languages",), "a flow file")
     start = reader.name(fields["start"], "start") if "start" in fields else ""
     listed = reader.fields(fields["nodes"], "nodes") if "nodes" in fields else {}
@@ -139,7 +121,8 @@ def _read(
         spots = {name: spot(at, _loose_fields(at)) for name, at in listed.items()}
         check_graph(reader, spots, start, fields.get("start", source.root))
     problems.extend(reader.problems)
-    return FlowDefinition(source.name, start, built)
+    lines = {name: line_of(at) for name, at in listed.items()}
+    return FlowDefinition(source.name, start, built, str(source.file), lines)
 
 
 def _nodes(reader: Reader, nodes: NodeReader, listed: Mapping[str, yaml.Node]) -> Iterator[tuple[str, Node]]:

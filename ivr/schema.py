@@ -23,11 +23,10 @@ _HIGHEST_LEVEL = 10
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a flow may refer to. `queues` is None where they are not known yet."""
+    """What a flow may refer to."""
 
     prompts: PromptLibrary
     languages: frozenset[str]
-    queues: Collection[str] | None
 
 
 class NodeReader:
@@ -117,9 +116,7 @@ class NodeReader:
         return Set(self._next(fields, "next"), language, skills, priority)
 
     def _queue(self, at: yaml.Node, fields: Fields) -> Queue:
-        if self._site.queues is None:
-            return Queue(self._reader.name(fields["queue"], "queue"))
-        return Queue(self._reader.one_of(fields["queue"], "queue", self._site.queues))
+        return Queue(self._reader.name(fields["queue"], "queue"))
 
     def _transfer(self, at: yaml.Node, fields: Fields) -> Transfer:
         to = self._reader.text(fields["transfer"], "transfer")

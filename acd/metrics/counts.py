@@ -18,6 +18,8 @@ class NodeCounts:
     """Total of responses sent, by method and status."""
     sip_rejected: Mapping[str, int] = field(default_factory=dict)
     """Total of requests turned away, by a short fixed reason."""
+    sip_dropped: int = 0
+    """Total of datagrams and messages dropped unread, since their source was over its limit."""
     sip_connections: Mapping[str, int] = field(default_factory=dict)
     """Open connections by transport."""
     sip_connections_broken: Mapping[str, int] = field(default_factory=dict)

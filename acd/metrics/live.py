@@ -117,6 +117,11 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
     for reason, total in node.sip_rejected.items():
         rejected.add_metric([reason], total)
     yield rejected
+    yield CounterMetricFamily(
+        "acd_sip_dropped",
+        "Datagrams and messages dropped unread, since their source was over its limit.",
+        value=node.sip_dropped,
+    )
     by_transport = ((kind, node.sip_connections.get(kind, 0)) for kind in _STREAMS)
     yield _gauge("acd_sip_connections", "Open SIP connections.", "transport", by_transport)
     broken = CounterMetricFamily(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from acd.clock import Clock
+from acd.config import SecuritySection
 from acd.directory.model import Agent, Directory, Trunk
 from acd.sip.buckets import TokenBuckets
 from acd.sip.core.auth import DigestServer, Verdict
@@ -25,21 +26,6 @@ _NAMED_METHODS = frozenset(
 _WITH_CERTIFICATE = ("tls", "wss")
 
 Headers = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GuardLimits:
-    """What one source may cost us before it has proven who it is. Rates a second."""
-
-    requests: float = 20.0
-    requests_burst: int = 500
-    """All phones behind one NAT register at once after a power cut; each is challenged once."""
-    failures: float = 0.2
-    failures_burst: int = 20
-    """Wrong passwords; a guesser gets 12 a minute."""
-    packets: float = 200.0
-    packets_burst: int = 2000
-    """Datagrams and messages of strangers, dropped unread beyond that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +51,18 @@ class Guard:
         directory: Callable[[], Directory],
         is_phone_host: Callable[[str], bool],
         clock: Clock,
-        limits: GuardLimits | None = None,
+        limits: SecuritySection,
         certified: Callable[[Flow], frozenset[str]] = _nameless,
     ) -> None:
-        chosen = limits or GuardLimits()
         self._certified = certified
         self._digest = digest
         self._directory = directory
         self._is_phone_host = is_phone_host
         self._clock = clock
         self._trunks = TrunkTable({})
-        self._requests = TokenBuckets(rate=chosen.requests, burst=chosen.requests_burst)
-        self._failures = TokenBuckets(rate=chosen.failures, burst=chosen.failures_burst)
-        self._packets = TokenBuckets(rate=chosen.packets, burst=chosen.packets_burst)
+        self._requests = TokenBuckets(rate=limits.requests_per_second, burst=limits.requests_burst)
+        self._failures = TokenBuckets(rate=limits.failures_per_second, burst=limits.failures_burst)
+        self._packets = TokenBuckets(rate=limits.packets_per_second, burst=limits.packets_burst)
         self.rejected: Counter[str] = Counter()
         """Requests turned away, by cause."""
 

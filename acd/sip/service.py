@@ -102,7 +102,12 @@ class SipService:
             sip.realm, secrets.token_bytes(32), accept_without_qop=sip.accept_digest_without_qop
         )
         self._guard = Guard(
-            digest, directory, bindings.has_host, clock, certified=self._endpoint.network.peer_names
+            digest,
+            directory,
+            bindings.has_host,
+            clock,
+            settings.security,
+            certified=self._endpoint.network.peer_names,
         )
         self._registrar = Registrar(
             bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
@@ -169,6 +174,11 @@ class SipService:
     @property
     def responses(self) -> Mapping[tuple[str, int], int]:
         return self._endpoint.counters.responses_sent
+
+    @property
+    def dropped(self) -> int:
+        """Total of datagrams and messages of strangers over their limit, dropped unread."""
+        return self._endpoint.dropped
 
     @property
     def rejected(self) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ FILE = """\
 trunks:
   - {name: carrier, match: ["192.0.2.0/24", "2001:db8::7"], max_calls: 50}
 numbers:
-  - {number: "+3726000100", flow: main}
+  - {number: "+3726000100", flow: echo}
   - {number: "+3726000200", queue: billing, priority: 5, language: et, skills: {lang-et: 2}}
 skills: [billing, lang-et]
 queues:

@@ -28,6 +28,7 @@ COUNTS = NodeCounts(
     trunk_calls={"carrier": 2},
     sip_responses={("INVITE", 200): 90, ("INVITE", 503): 1, ("EVIL\n", 200): 1, ("BYE", 99): 1},
     sip_rejected={"unknown-source": 4},
+    sip_dropped=21,
     sip_connections={"tcp": 1, "wss": 1},
     sip_connections_broken={"slow-message": 3},
     sip_registrations=3,

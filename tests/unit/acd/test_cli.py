@@ -121,6 +121,21 @@ def test_apply_of_a_file_with_errors_names_all_of_them_and_changes_nothing(acd: 
     assert (in_force().revision, in_force().agents["anna"].name) == (1, "Anna")
 
 
+def test_apply_refuses_a_flow_that_leads_to_a_queue_that_is_not_there(acd: Run, site: Path) -> None:
+    (site / "var" / "flows").mkdir(parents=True)
+    (site / "var" / "flows" / "desk.yaml").write_text(
+        "name: desk\nstart: wait\nnodes:\n  wait: {queue: biling}\n"
+    )
+    acd("apply", "site.yaml")
+    (site / "site.yaml").write_text(changed(("flow: echo", "flow: desk")))
+    answer = acd("apply", "site.yaml")
+    assert answer.code == 2
+    assert answer.err == (
+        "acd: var/flows/desk.yaml:4: node 'wait': there is no queue 'biling'; did you mean 'billing'?\n"
+    )
+    assert in_force().revision == 1
+
+
 def test_apply_warns_of_a_queue_that_nobody_can_serve(acd: Run, site: Path) -> None:
     (site / "site.yaml").write_text(changed(("requires: {billing: 1}", "requires: {billing: 9}")))
     answer = acd("apply", "site.yaml")
@@ -215,6 +230,10 @@ def test_a_key_may_come_from_the_environment(acd: Run, site: Path, monkeypatch: 
         ),
         ("[sip]\nport = 5060", "acd: acd.toml: sip.port: no such key; check its spelling and section"),
         ("[media]\nports = '30000-20000'", "media.ports: '30000-20000' is not a range like"),
+        (
+            "[security]\nfailures_per_second = 0",
+            "security.failures_per_second: Input should be greater than 0",
+        ),
         (
             "[database]\nurl = 'mysql://x/y'",
             "acd: database.url: mysql is not served; use sqlite or postgresql",

@@ -25,7 +25,7 @@ def test_a_file_becomes_the_snapshot_that_it_describes() -> None:
     assert built.trunks["carrier"] == Trunk(
         "carrier", (ip_network("192.0.2.0/24"), ip_network("2001:db8::7")), 50
     )
-    assert (built.numbers["+3726000100"].flow, built.numbers["+3726000100"].queue) == ("main", None)
+    assert (built.numbers["+3726000100"].flow, built.numbers["+3726000100"].queue) == ("echo", None)
     to_queue = built.numbers["+3726000200"]
     assert (to_queue.queue, to_queue.priority, to_queue.language) == ("billing", 5, "et")
     assert (built.queues["billing"].ring_seconds, built.queues["billing"].service_level_seconds) == (12, 20)
@@ -57,10 +57,10 @@ def test_nothing_at_all_is_an_empty_centre() -> None:
         (("192.0.2.0/24", "0.0.0.0/0"), "lets the whole world call in"),
         (('"+3726000100"', "+3726000100"), "4: numbers[0].number: must be text; put it in quotes"),
         (('"+3726000100"', '"0800-ACD"'), "4: numbers[0].number: '0800-ACD' is not a number"),
-        (("flow: main", "flow: mian"), "4: numbers[0].flow: there is no flow 'mian'; did you mean 'main'?"),
-        (("flow: main", "flow: xyz"), "there is no flow 'xyz'; known are echo, main"),
-        ((", flow: main", ""), "4: numbers[0]: +3726000100 leads nowhere; give it a flow or a queue"),
-        (("flow: main", "flow: main, queue: billing"), "has a flow and a queue; keep one of them"),
+        (("flow: echo", "flow: ecco"), "4: numbers[0].flow: there is no flow 'ecco'; did you mean 'echo'?"),
+        (("flow: echo", "flow: xyz"), "there is no flow 'xyz'; known are echo, main"),
+        ((", flow: echo", ""), "4: numbers[0]: +3726000100 leads nowhere; give it a flow or a queue"),
+        (("flow: echo", "flow: echo, queue: billing"), "has a flow and a queue; keep one of them"),
         (
             ("queue: billing", "queue: biling"),
             "5: numbers[1].queue: there is no queue 'biling'; did you mean",
@@ -94,7 +94,7 @@ def test_a_fault_is_told_with_file_line_key_and_what_to_do(edit: tuple[str, str]
 
 def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
     told = problems(
-        changed(("flow: main", "flow: nope"), ("queue: billing", "queue: nope"), ("1002", "1001"))
+        changed(("flow: echo", "flow: nope"), ("queue: billing", "queue: nope"), ("1002", "1001"))
     )
     assert [problem.split(":")[1] for problem in told] == ["4", "5", "11"]
 

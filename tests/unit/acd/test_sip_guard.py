@@ -6,11 +6,12 @@ import logging
 
 import pytest
 
+from acd.config import SecuritySection
 from acd.directory.model import Agent, Trunk
 from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import Flow
 from acd.sip.core.message import Request
-from acd.sip.guard import Guard, GuardLimits, Refused
+from acd.sip.guard import Guard, Refused
 from tests.support.caller import Message
 from tests.support.clock import FakeClock
 from tests.support.sip_client import credentials
@@ -20,7 +21,7 @@ from tests.support.sip_shell import PASSWORD, REALM, agent, directory
 class Bench:
     """A guard with one trunk, two agents, and a phone registered from 192.0.2.50."""
 
-    def __init__(self, limits: GuardLimits | None = None) -> None:
+    def __init__(self, limits: SecuritySection | None = None) -> None:
         self.clock = FakeClock()
         self.directory = directory()
         self.guard = Guard(
@@ -28,7 +29,7 @@ class Bench:
             lambda: self.directory,
             lambda host: host == "192.0.2.50",
             self.clock,
-            limits,
+            limits or SecuritySection(),
         )
 
     def ask(self, method: str, source: str, line: str = "") -> Trunk | Agent | Refused:
@@ -82,7 +83,7 @@ def test_missing_credentials_are_no_failure(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_guesses_run_dry_and_come_back_slowly() -> None:
-    bench = Bench(GuardLimits(failures=0.5, failures_burst=3))
+    bench = Bench(SecuritySection(failures_per_second=0.5, failures_burst=3))
     answers = [bench.prove("INVITE", "192.0.2.1", "1001", f"guess {n}") for n in range(3)]
     assert [answer.status for answer in answers if isinstance(answer, Refused)] == [401] * 3
     refused = bench.ask("INVITE", "192.0.2.1")
@@ -93,7 +94,7 @@ def test_guesses_run_dry_and_come_back_slowly() -> None:
 
 
 def test_requests_without_credentials_run_dry_but_not_those_of_agents() -> None:
-    bench = Bench(GuardLimits(requests=1, requests_burst=5))
+    bench = Bench(SecuritySection(requests_per_second=1, requests_burst=5))
     for _ in range(50):
         assert isinstance(bench.prove("INVITE", "192.0.2.1", "1001", PASSWORD), Agent)
     statuses = [bench.ask("INVITE", "192.0.2.1") for _ in range(6)]
@@ -101,7 +102,9 @@ def test_requests_without_credentials_run_dry_but_not_those_of_agents() -> None:
 
 
 def test_strangers_are_limited_in_packets_and_options_trunks_and_phones_are_not() -> None:
-    bench = Bench(GuardLimits(packets=1, packets_burst=3, requests=1, requests_burst=3))
+    bench = Bench(
+        SecuritySection(packets_per_second=1, packets_burst=3, requests_per_second=1, requests_burst=3)
+    )
     for source, admitted in (("192.0.2.1", 3), ("127.0.0.2", 10), ("192.0.2.50", 10)):
         assert sum(bench.guard.admits(flow(source)) for _ in range(10)) == admitted
         free = [bench.guard.admits_unauthenticated(flow(source)) for _ in range(10)]

@@ -25,7 +25,7 @@ from ivr.interpreter import (
     TransferFailed,
     Waiting,
 )
-from ivr.loader import FlowError, load_flows
+from ivr.loader import FlowError, read_flows
 from ivr.prompts import SHIPPED_PROMPTS, PromptLibrary
 
 PROMPTS = PromptLibrary([SHIPPED_PROMPTS])
@@ -88,7 +88,7 @@ def accepted(document: object) -> FlowDefinition | None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "f.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
         try:
-            return load_flows([Path(folder)], PROMPTS, ["q"])["f"]
+            return read_flows([Path(folder)], PROMPTS)["f"]
         except FlowError:
             return None
 

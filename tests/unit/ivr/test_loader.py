@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Music, Play, Queue, Set, Transfer
-from ivr.loader import SHIPPED_FLOWS, FlowError, load_flows
+from ivr.loader import SHIPPED_FLOWS, FlowError, read_flows
 from ivr.prompts import SHIPPED_PROMPTS, PromptLibrary
 from tests.support.recordings import library
 
-QUEUES = ("billing", "support", "sales")
 PROMPTS = {
     "en": ["welcome", "choose", "invalid-choice", "goodbye", "english-only"],
     "et": ["welcome", "choose", "invalid-choice", "goodbye"],
@@ -33,8 +32,8 @@ class Desk:
         (self.flows / file).write_text(dedent(text), encoding="utf-8")
         return self.flows / file
 
-    def load(self, queues: Collection[str] | None = QUEUES) -> Mapping[str, FlowDefinition]:
-        return load_flows([self.flows], self.prompts, queues)
+    def load(self) -> Mapping[str, FlowDefinition]:
+        return read_flows([self.flows], self.prompts)
 
     def problems(self) -> list[tuple[int, str, str]]:
         """Line, node and message of every problem."""
@@ -135,7 +134,6 @@ def test_all_problems_of_all_files_are_told_at_once_with_file_node_and_line(desk
     assert raised.value.problems == (
         (first, 5, "greeting", "prompt 'nobody-said-this' is not recorded in any language"),
         (first, 6, "greeting", "unknown node 'nowhere'"),
-        (first, 7, "lost", "unknown queue 'bilingual'; there is: billing, sales, support"),
         (first, 7, "lost", "unreachable: no way leads here from 'greeting'"),
         (first, 8, "round", "loop without an exit: round -> about -> round; nothing there ends the flow"),
         (first, 8, "round", "unreachable: no way leads here from 'greeting'"),
@@ -216,7 +214,7 @@ def test_the_usual_prompt_of_a_menu_must_be_there_too(tmp_path: Path) -> None:
         "{name: f, start: m, nodes: {m: {menu: [choose], choices: {1: q}, otherwise: q}, q: {queue: q}}}"
     )
     with pytest.raises(FlowError, match="'invalid-choice' is not recorded in any language"):
-        load_flows([tmp_path], prompts, None)
+        read_flows([tmp_path], prompts)
 
 
 def test_a_flow_may_say_in_which_languages_it_is_heard(desk: Desk) -> None:
@@ -333,28 +331,15 @@ def test_a_flow_of_the_site_replaces_one_that_ships(desk: Desk, tmp_path: Path) 
     (shipped / "f.yaml").write_text(FLOW % ("f", "no-such-queue"))
     (shipped / "g.yaml").write_text(FLOW % ("g", "billing"))
     (shipped / "notes.txt").write_text("not a flow")
-    flows = load_flows([desk.flows, shipped, tmp_path / "not-there"], desk.prompts, QUEUES)
+    flows = read_flows([desk.flows, shipped, tmp_path / "not-there"], desk.prompts)
     assert {name: flow.nodes["q"] for name, flow in flows.items()} == {
         "f": Queue("sales"),
         "g": Queue("billing"),
     }
 
 
-def test_only_the_flows_in_use_are_checked_and_each_must_exist(desk: Desk) -> None:
-    desk.write(FLOW % ("used", "sales"), "a.yaml")
-    desk.write(FLOW % ("unused", "no-such-queue"), "b.yaml")
-    assert list(load_flows([desk.flows], desk.prompts, QUEUES, only={"used"})) == ["used"]
-    with pytest.raises(FlowError, match=r"no file here or in the other flow directories is flow 'gone'"):
-        load_flows([desk.flows], desk.prompts, QUEUES, only={"used", "gone"})
-
-
-def test_queues_are_not_checked_where_they_are_not_known(desk: Desk) -> None:
-    desk.write(FLOW % ("f", "any"))
-    assert list(desk.load(queues=None)) == ["f"]
-
-
 def test_the_flows_that_ship_have_all_their_recordings() -> None:
-    flows = load_flows([SHIPPED_FLOWS], PromptLibrary([SHIPPED_PROMPTS]), QUEUES)
+    flows = read_flows([SHIPPED_FLOWS], PromptLibrary([SHIPPED_PROMPTS]))
     assert set(flows) == {"main", "echo", "music"}
 
 
@@ -367,7 +352,7 @@ def test_examples_of_the_guide_are_right(tmp_path: Path) -> None:
         if "nodes:" not in block:  # one node by itself, with the nodes that the guide's examples lead to
             text = _completed(block)
         (tmp_path / f"example{number}.yaml").write_text(text, encoding="utf-8")
-    flows = load_flows([tmp_path], PromptLibrary([SHIPPED_PROMPTS]), QUEUES)
+    flows = read_flows([tmp_path], PromptLibrary([SHIPPED_PROMPTS]))
     assert len(flows) == len(blocks)
 
 

@@ -1,0 +1,71 @@
+"""The prompts and flows of a node, and whether they and the directory lead to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from acd.config import Settings
+from acd.directory.check import suggestion
+from acd.directory.model import Directory
+from acd.errors import ConfigError
+from ivr.flow import FlowDefinition, Queue, Transfer
+from ivr.loader import SHIPPED_FLOWS, FlowError, read_flows
+from ivr.prompts import SHIPPED_PROMPTS, PromptError, PromptLibrary
+
+
+def load_prompts(settings: Settings) -> PromptLibrary:
+    """The site's recordings before the ones that ship. Raises ConfigError."""
+    own = settings.ivr.prompts_dir
+    folders = [*([own] if own else []), SHIPPED_PROMPTS]
+    try:
+        return PromptLibrary(folders, settings.ivr.default_language)
+    except PromptError as error:
+        raise ConfigError(str(error)) from error
+
+
+def load_flows(settings: Settings, prompts: PromptLibrary) -> Mapping[str, FlowDefinition]:
+    """The flows that ship and the site's own, each checked as a whole. Raises ConfigError."""
+    own = settings.ivr.flows_dir or settings.node.data_dir / "flows"
+    if settings.ivr.flows_dir and not own.is_dir():
+        raise ConfigError(f"ivr.flows_dir: {own} is not a folder; create it or leave the key out")
+    folders = [*([own] if own.is_dir() else []), SHIPPED_FLOWS]
+    try:
+        return read_flows(folders, prompts)
+    except FlowError as error:
+        raise ConfigError(str(error)) from error
+
+
+def find_loose_ends(directory: Directory, flows: Mapping[str, FlowDefinition]) -> list[str]:
+    """What a caller of some number would run into: a flow, queue, number or extension that is not there.
+
+    One line each, with file, line and node where it stands in a flow, and what to do.
+    """
+    wanted = {number.flow: number.number for number in directory.numbers.values() if number.flow}
+    absent = [
+        f"number {number} leads to the flow {name!r}, which is not there"
+        f"{suggestion(name, flows) or '; put its file into the flow folder, or give the number another'}"
+        for name, number in sorted(wanted.items())
+        if name not in flows
+    ]
+    used = [flows[name] for name in sorted(wanted) if name in flows]
+    return [*absent, *(line for flow in used for line in _ends_of(flow, directory))]
+
+
+def _ends_of(flow: FlowDefinition, directory: Directory) -> Iterator[str]:
+    extensions = directory.agent_by_extension
+    for name, node in flow.nodes.items():
+        where = f"{flow.file}:{flow.lines.get(name, 1)}: node {name!r}"
+        match node:
+            case Queue(queue) if queue not in directory.queues:
+                hint = suggestion(queue, directory.queues) or "; add it to the queues of the directory"
+                yield f"{where}: there is no queue {queue!r}{hint}"
+            case Transfer(to) if not _is_there(to, directory):
+                kind, _, target = to.partition(":")
+                known = extensions if kind == "extension" else directory.numbers
+                hint = suggestion(target, known) or "; add it to the directory"
+                yield f"{where}: there is no {kind} {target!r}{hint}"
+
+
+def _is_there(target: str, directory: Directory) -> bool:
+    kind, _, name = target.partition(":")
+    return name in (directory.agent_by_extension if kind == "extension" else directory.numbers)
