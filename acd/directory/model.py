@@ -52,6 +52,9 @@ class Queue:
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
 
 
+AutoAnswer = Literal["off", "answer-after", "alert-info", "answer-mode"]
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     id: str
@@ -64,6 +67,8 @@ class Agent:
     team: str = ""
     srtp: Srtp = "off"
     """Of the agent's phones."""
+    auto_answer: AutoAnswer = "off"
+    """How the agent's phones are asked to take calls by themselves."""
 
 
 CodeAction = Literal["sign-in", "sign-out", "pause", "resume", "end-wrapup", "echo", "voicemail"]

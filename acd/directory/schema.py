@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from acd.directory.model import (
     STANDARD_CODES,
     Agent,
+    AutoAnswer,
     CodeAction,
     Directory,
     FeatureCode,
@@ -175,6 +176,7 @@ class AgentEntry(_Entry):
     sign_in: Literal["on-register", "api"] = "on-register"
     team: Text = ""
     srtp: SrtpChoice = "off"
+    auto_answer: AutoAnswer = "off"
 
     def build(self, realm: str) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
@@ -189,6 +191,7 @@ class AgentEntry(_Entry):
             sign_in=self.sign_in,
             team=self.team,
             srtp=self.srtp,
+            auto_answer=self.auto_answer,
         )
 
 

@@ -57,6 +57,7 @@ agents = Table(
     Column("sign_in", String(16), nullable=False),
     Column("team", String(128), nullable=False),
     Column("srtp", String(16), nullable=False, server_default="off"),
+    Column("auto_answer", String(16), nullable=False, server_default="off"),
 )
 
 codes = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -18,10 +18,8 @@ from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import (
     Flow,
     InviteReceived,
-    LegAnswered,
     LegEnded,
     LegEvent,
-    LegProgressed,
     LegReferred,
     RequestReceived,
     SipEvent,
@@ -37,14 +35,15 @@ from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
 from acd.sip.overload import OverloadLimits
 from acd.sip.registrar import ExpiryRules, Registrar
+from acd.sip.ringing import RingGroup, auto_answer_headers
 from acd.sip.secrecy import srtp_over
 from acd.sip.trunks import ANONYMOUS, LiveCalls, called_number, caller_of
 
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER = (("Retry-After", "5"),)
-_NOT_THERE = frozenset((408, 430))
-"""The phone did not answer, or its flow is gone (RFC 5626 section 11.1)."""
+_MOST_PHONES = 8
+"""Of one agent that are rung together."""
 
 
 class AgentUnreachable(AcdError):
@@ -69,22 +68,6 @@ class IncomingCall:
     source: str
     replaces: Replaces | None = None
     srtp: Srtp = "off"
-
-
-@dataclass(slots=True)
-class _Ringing:
-    """An agent being rung: the contacts not tried yet, and how to ring them."""
-
-    leg: str
-    waiting: list[Binding]
-    offer: bytes
-    caller: str
-    shown: str
-    agent: Agent
-    headers: tuple[tuple[str, str], ...]
-    tries: int = 0
-    heard: bool = field(default=False)
-    """A phone rang or answered: no other contact is tried after that."""
 
 
 class SipService:
@@ -116,11 +99,10 @@ class SipService:
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
         )
-        self._ringing: dict[str, _Ringing] = {}
+        self._groups: dict[str, RingGroup] = {}
+        """By the leg that calls know, and by the leg of each phone."""
         self._callers: dict[str, str] = {}
         """Leg of a call that an agent makes -> the agent."""
-        self._current: dict[str, str] = {}
-        """The leg that calls know -> the leg of the contact being tried, after the first."""
         self._on_call: Callable[[IncomingCall], None] = lambda call: None
         self._on_leg: Callable[[LegEvent], None] = lambda event: None
         self.draining = False
@@ -237,7 +219,7 @@ class SipService:
         queue: str,
         call_id: str,
     ) -> None:
-        """Ring the newest of the agent's contacts; the next one where it cannot be reached.
+        """Ring all phones of the agent, the newest first; the first that answers has the call.
 
         Raises AgentUnreachable.
         """
@@ -246,34 +228,35 @@ class SipService:
         if not contacts or agent is None:
             raise AgentUnreachable(f"agent {agent_id!r} has no phone that can be rung")
         user = caller or ANONYMOUS.number
-        ringing = _Ringing(
-            leg=leg,
-            waiting=contacts,
-            offer=offer,
-            caller=user,
-            shown=plain(f"{caller_name or user} ({queue})" if queue else caller_name),
-            agent=agent,
-            headers=(("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue)),
-        )
-        self._ring_next(ringing)
+        shown = plain(f"{caller_name or user} ({queue})" if queue else caller_name)
+        headers = (("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue), *auto_answer_headers(agent))
+        group = RingGroup(leg, agent)
+        phones = [(group.add(), binding) for binding in contacts[:_MOST_PHONES]]
+        for phone, binding in phones:
+            self._groups[phone] = group
+            self._ring_phone(phone, binding, agent, (user, shown), offer, headers)
 
-    def _ring_next(self, ringing: _Ringing) -> None:
-        binding = ringing.waiting.pop(0)
-        ringing.tries += 1
-        leg = ringing.leg if ringing.tries == 1 else f"{ringing.leg}.{ringing.tries}"
-        self._ringing[leg] = ringing
-        self._current[ringing.leg] = leg
+    def _ring_phone(
+        self,
+        leg: str,
+        binding: Binding,
+        agent: Agent,
+        caller: tuple[str, str],
+        offer: bytes,
+        headers: tuple[tuple[str, str], ...],
+    ) -> None:
         host = self._endpoint.host_for(binding.flow)
         routes = tuple(("Route", route) for route in binding.path)
+        user, shown = caller
         self._endpoint.invite(
             leg,
             uri=Uri.parse(binding.target),
             flow=binding.flow,
-            from_=NameAddr(Uri(host=host, user=ringing.caller), ringing.shown),
-            to=NameAddr(Uri(host=host, user=ringing.agent.extension), plain(ringing.agent.name)),
+            from_=NameAddr(Uri(host=host, user=user), shown),
+            to=NameAddr(Uri(host=host, user=agent.extension), plain(agent.name)),
             contact_user="acd",
-            sdp=ringing.offer,
-            headers=(*routes, *ringing.headers),
+            sdp=offer,
+            headers=(*routes, *headers),
         )
 
     # Legs.
@@ -289,27 +272,32 @@ class SipService:
         self._endpoint.refuse(leg, status, headers=headers)
 
     def hangup(self, leg: str, reason: str = "") -> None:
-        if ringing := self._ringing.get(self._current.get(leg, "")):
-            ringing.heard = True  # Given up: no other contact is to be rung.
-        self._endpoint.hangup(self._current.get(leg, leg), reason=reason)
+        group = self._groups.get(leg)
+        for target in group.targets if group else (leg,):
+            self._endpoint.hangup(target, reason=reason)
+
+    def _talking(self, leg: str) -> str:
+        """The leg of the phone that has the call."""
+        group = self._groups.get(leg)
+        return group.answered or leg if group else leg
 
     def accept_reoffer(self, leg: str, sdp: bytes) -> None:
-        self._endpoint.accept_reoffer(self._current.get(leg, leg), sdp)
+        self._endpoint.accept_reoffer(self._talking(leg), sdp)
 
     def refuse_reoffer(self, leg: str, status: int) -> None:
-        self._endpoint.refuse_reoffer(self._current.get(leg, leg), status)
+        self._endpoint.refuse_reoffer(self._talking(leg), status)
 
     def answer_refer(self, leg: str, status: int) -> None:
-        self._endpoint.answer_refer(self._current.get(leg, leg), status)
+        self._endpoint.answer_refer(self._talking(leg), status)
 
     def report_refer(self, leg: str, status: int) -> None:
-        self._endpoint.report_refer(self._current.get(leg, leg), status)
+        self._endpoint.report_refer(self._talking(leg), status)
 
     def leg_of(self, dialog: DialogId) -> str | None:
         """The live leg that a Replaces names, as calls know it."""
         leg = self._endpoint.leg_of(dialog)
-        ringing = self._ringing.get(leg) if leg else None
-        return ringing.leg if ringing else leg
+        group = self._groups.get(leg) if leg else None
+        return group.leg if group else leg
 
     # What comes in.
 
@@ -329,8 +317,8 @@ class SipService:
 
     def _may_refer(self, event: LegReferred) -> bool:
         """Only an agent transfers: known by the flow that their phone registered, else by the password."""
-        ringing = self._ringing.get(event.leg)
-        agent = ringing.agent.id if ringing else self._callers.get(event.leg, "")
+        group = self._groups.get(event.leg)
+        agent = group.agent.id if group else self._callers.get(event.leg, "")
         if not agent:
             self._guard.refuse(Refused(403, "refer-not-allowed"))
             self._endpoint.answer_refer(event.leg, 403)
@@ -347,25 +335,27 @@ class SipService:
         return False
 
     def _take_leg_event(self, event: LegEvent) -> None:
-        ringing = self._ringing.get(event.leg)
-        if ringing is not None:
-            if isinstance(event, LegProgressed | LegAnswered):
-                ringing.heard = True
-            if isinstance(event, LegEnded):
-                del self._ringing[event.leg]
-                is_absent = event.by == "transport" or event.status in _NOT_THERE
-                if is_absent and ringing.waiting and not ringing.heard:
-                    self._ring_next(ringing)
-                    return
-                self._current.pop(ringing.leg, None)
-            if event.leg != ringing.leg:
-                event = replace(event, leg=ringing.leg)  # the call knows only the first name
-        elif event.leg not in self._calls:
+        group = self._groups.get(event.leg)
+        if group is not None:
+            self._take_phone_event(group, event)
+            return
+        if event.leg not in self._calls:
             return  # A leg that never became a call: a challenge, a refusal.
-        elif isinstance(event, LegEnded):
+        if isinstance(event, LegEnded):
             self._calls.discard(event.leg)
             self._callers.pop(event.leg, None)
         self._on_leg(event)
+
+    def _take_phone_event(self, group: RingGroup, event: LegEvent) -> None:
+        outcome = group.take(event)
+        if isinstance(event, LegEnded) and event.leg != group.leg:
+            del self._groups[event.leg]
+        if group.is_over:
+            self._groups.pop(group.leg, None)
+        for phone in outcome.hang_up:
+            self._endpoint.hangup(phone, reason=outcome.reason)
+        if outcome.told is not None:
+            self._on_leg(outcome.told)
 
     def _take_invite(self, event: InviteReceived) -> None:
         who = self._guard.identify_caller(event.request, event.flow)
