@@ -152,6 +152,7 @@ class Node:
             clock=self._clock,
             context=lambda: self._context,
             observers=(self._metrics,),
+            phones=self._sip.lamps.phones_changed,
         )
 
     async def _recover(self) -> None:

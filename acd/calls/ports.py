@@ -14,6 +14,7 @@ from acd.clock import Clock
 from acd.directory.model import Srtp
 from acd.media.engine import MediaEngine
 from acd.sip.core.refer import DialogId
+from acd.sip.watching import PhoneState
 from routing.ports import QueueStore
 
 
@@ -72,6 +73,14 @@ class PromptPort(Protocol):
     def music(self, name: str) -> Path: ...
 
 
+PhoneWatcher = Callable[[str, tuple[PhoneState, ...]], None]
+"""Hears what agents' phones do in a call (by its id), whenever that changes; nothing once it is over."""
+
+
+def _nobody_watches(call_id: str, phones: tuple[PhoneState, ...]) -> None:
+    """The watcher until there is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything a call works with; wired once."""
@@ -84,3 +93,4 @@ class Services:
     clock: Clock
     context: Callable[[], Context]
     observers: Sequence[Observer]
+    phones: PhoneWatcher = _nobody_watches

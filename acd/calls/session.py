@@ -19,9 +19,11 @@ from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.phones import phones_of
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import LegStatistics
+from acd.sip.watching import PhoneState
 from routing.model import AgentProfile, AgentState, Offer, RejectReason
 from routing.ports import StaleToken
 
@@ -74,6 +76,7 @@ class CallSession:
         self._context = context
         self._side_legs: dict[Side, str] = {Side.CALLER: leg}
         self._joining: Joining | None = None
+        self._phones: tuple[PhoneState, ...] = ()
         self._legs = legs
         self._lane = StoreLane(legs.spawn)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_LIMIT)
@@ -119,6 +122,8 @@ class CallSession:
         self.call, effects = step(self._context, before, event, now)
         if self.call.state is not before.state:
             log.debug("call-state", state=self.call.state.value, was=before.state.value)
+        if self.call is not before:
+            self._show_phones()
         if self.call is not before and self.call.state is not State.ENDED:
             self._services.journal.put(self.call.id, msgspec.msgpack.encode(self.call))
         for effect in effects:
@@ -126,8 +131,16 @@ class CallSession:
 
     async def _leave(self, cause: str) -> None:
         self.call, effects = ending.end(self.call, self._services.clock.time(), side="system", cause=cause)
+        self._show_phones()
         for effect in effects:
             await self._carry_out(effect)
+
+    def _show_phones(self) -> None:
+        """Let lamps follow what the agents' phones do in this call."""
+        phones = phones_of(self.call)
+        if phones != self._phones:
+            self._phones = phones
+            self._services.phones(self.call.id, phones)
 
     async def _carry_out(self, effect: Effect) -> None:
         pending = _EFFECTS[type(effect)](self, effect)
@@ -304,7 +317,7 @@ class CallSession:
         self.post(m.TargetJoined(given.offer, given.place, given.holds))
         return True
 
-    async def replace_phone(self, side: Side, leg: str, offer: bytes | None) -> None:
+    async def replace_phone(self, side: Side, leg: str, offer: bytes | None, srtp: Srtp) -> None:
         """Another phone of the same person takes over a side (RFC 3891): answer it, then change over."""
         sip, media = self._services.sip, self._services.media
         old = self.leg_of(side)
@@ -315,7 +328,7 @@ class CallSession:
         self._side_legs[side] = leg
         self._legs.add(leg, self)
         try:
-            sip.accept(leg, await media.answer(leg, offer, near=old))
+            sip.accept(leg, await media.answer(leg, offer, near=old, srtp=srtp))
         except AcdError as error:
             sip.refuse(leg, error.sip_status)
             await self._drop_joined(m.DropJoined())

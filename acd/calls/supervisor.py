@@ -113,7 +113,7 @@ class CallSupervisor:
         elif replaces.early_only:
             self._services.sip.refuse(arrival.leg, 486)
         else:
-            self._spawn(session.replace_phone(side, arrival.leg, arrival.offer))
+            self._spawn(session.replace_phone(side, arrival.leg, arrival.offer, arrival.srtp))
 
     def on_leg(self, event: sip.LegEvent) -> None:
         """Something happened to a SIP leg."""

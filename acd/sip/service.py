@@ -33,11 +33,13 @@ from acd.sip.core.wire import ALLOW
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
+from acd.sip.lamps import Lamps
 from acd.sip.overload import OverloadLimits
 from acd.sip.registrar import ExpiryRules, Registrar
 from acd.sip.ringing import RingGroup, auto_answer_headers
 from acd.sip.secrecy import srtp_over
 from acd.sip.trunks import ANONYMOUS, LiveCalls, called_number, caller_of
+from acd.sip.watching import ExpiryBounds
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +97,10 @@ class SipService:
         self._registrar = Registrar(
             bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
         )
+        self.lamps = Lamps(
+            self._endpoint, directory, ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds)
+        )
+        """Phones that watch agents, and their own messages."""
         self._calls = LiveCalls()
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
@@ -128,6 +134,7 @@ class SipService:
         return self._endpoint.network.reload_certificate()
 
     async def stop(self) -> None:
+        self.lamps.end_all("deactivated")
         await self._endpoint.stop()
         await self._bindings.stop()
 
@@ -310,8 +317,10 @@ class SipService:
             case LegReferred():
                 if self._may_refer(event):
                     self._take_leg_event(event)
-            case SubscriptionAsked() | SubscriptionOver():
-                return  # There are no watchers yet.
+            case SubscriptionAsked():
+                self._renew_watcher(event)
+            case SubscriptionOver():
+                self.lamps.over(event)
             case _:
                 self._take_leg_event(event)
 
@@ -431,8 +440,27 @@ class SipService:
             self._endpoint.respond(event.transaction, who.status, headers=who.headers)
         elif method == "REGISTER" and isinstance(who, Agent):
             self._register(event, who)
+        elif method == "SUBSCRIBE" and isinstance(who, Agent):
+            self._endpoint.trust(flow)
+            self.lamps.subscribe(event, who)
+        elif method in ("SUBSCRIBE", "REFER"):
+            # A carrier watches nobody, and nobody transfers from outside of a call.
+            self._endpoint.respond(event.transaction, 403)
         else:
             self._endpoint.respond(event.transaction, 405, headers=(("Allow", ALLOW),))
+
+    def _renew_watcher(self, event: SubscriptionAsked) -> None:
+        """Known by the flow that it was made on, else by the password."""
+        owner, is_same_flow = self.lamps.owner_of(event) or ("", True)
+        if not is_same_flow:
+            who = self._guard.authenticate(event.request, event.flow)
+            if isinstance(who, Refused):
+                self._endpoint.respond(event.transaction, who.status, headers=who.headers)
+                return
+            if who.id != owner:
+                self._endpoint.respond(event.transaction, 403)
+                return
+        self.lamps.renew(event)
 
     def _answer_options(self, event: RequestReceived) -> None:
         """Say that we are here, and whether we take calls (RFC 3261 section 11.2)."""

@@ -13,7 +13,7 @@ from acd.sip.core.transaction import COOKIE, ClientOwner, ClientTransaction, Los
 from acd.sip.core.wire import Wire
 
 SDP: Header = ("Content-Type", "application/sdp")
-SUPPORTED: Header = ("Supported", "timer, 100rel")
+SUPPORTED: Header = ("Supported", "timer, 100rel, replaces, norefersub")
 
 
 class Hub(Protocol):

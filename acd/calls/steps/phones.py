@@ -1,0 +1,28 @@
+"""What the agents' phones do in a call, for the lamps of others."""
+
+from __future__ import annotations
+
+from acd.calls.model import Call, State
+from acd.sip.watching import LampState, PhoneState
+
+_UNANSWERED = frozenset({State.NEW, State.ANSWERING})
+_OF_AGENT: dict[State, LampState] = {
+    State.OFFERED: "early",
+    State.CONNECTING: "confirmed",
+    State.TALKING: "confirmed",
+}
+
+
+def phones_of(call: Call) -> tuple[PhoneState, ...]:
+    """The agents on the phone in this call; nobody where it is over."""
+    if call.state is State.ENDED:
+        return ()
+    found = []
+    if call.from_agent:
+        state: LampState = "trying" if call.state in _UNANSWERED else "confirmed"
+        found.append(PhoneState(call.from_agent, state, is_caller=True))
+    if call.agent and (ringing := _OF_AGENT.get(call.state)):
+        found.append(PhoneState(call.agent, ringing, is_caller=False))
+    if call.transferor is not None:
+        found.append(PhoneState(call.transferor.agent, "confirmed", is_caller=False))
+    return tuple(phone for phone in found if phone.agent)
