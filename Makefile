@@ -1,7 +1,7 @@
 # Every target makes its own private environment in .venv first.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-TEST_PACKAGES := sip-tester baresip prometheus
+TEST_PACKAGES := sip-tester baresip prometheus chromium
 
 .PHONY: help setup-run setup-dev demo serve test check bench format prompts dashboards
 
@@ -20,6 +20,7 @@ setup-dev:
 
 setup-test:
 	@tools/setup.sh dev,softphone $(TEST_PACKAGES)
+	@tools/setup_jssip.sh
 
 demo: setup-run
 	@$(BIN)/acd demo $(ARGS)

@@ -23,6 +23,8 @@ _NAMED_METHODS = frozenset(
     ("INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "NOTIFY", "INFO", "UPDATE")
 )
 
+_OF_BROWSERS = ("ws", "wss")
+"""JsSIP and SIP.js know MD5 only, and each looks at one challenge of several: the last, the first."""
 _WITH_CERTIFICATE = ("tls", "wss")
 
 Headers = tuple[tuple[str, str], ...]
@@ -122,7 +124,10 @@ class Guard:
                 401,
                 cause,
                 self._digest.challenges(
-                    now, stale=checked.verdict is Verdict.STALE, user_agent=request.header("User-Agent") or ""
+                    now,
+                    stale=checked.verdict is Verdict.STALE,
+                    user_agent=request.header("User-Agent") or "",
+                    md5_only=flow.transport in _OF_BROWSERS,
                 ),
             )
         )

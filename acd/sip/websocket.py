@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from websockets.exceptions import InvalidState
@@ -13,6 +14,8 @@ from websockets.typing import Origin, Subprotocol
 
 from acd.sip.core.framing import PING, PONG
 
+_SILENT = logging.Logger("websocket", logging.CRITICAL + 1)
+"""For the library: what is worth a line is logged by the connection."""
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
@@ -24,6 +27,7 @@ class WebSocketFraming:
             origins=[Origin(origin) for origin in origins] or None,
             subprotocols=[Subprotocol("sip")],
             max_size=max_message_bytes,
+            logger=_SILENT,
         )
         self._parts: list[bytes] = []
         self._pings = 0

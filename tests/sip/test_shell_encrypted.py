@@ -108,6 +108,19 @@ async def test_flow_that_breaks_while_the_phone_rings_ends_the_leg_and_the_bindi
     assert not shell.service.registered("anna")
 
 
+@pytest.mark.parametrize(("kind", "algorithms"), [("wss", ["MD5"]), ("tls", ["SHA-256", "MD5"])])
+async def test_libraries_of_browsers_are_challenged_with_the_one_digest_that_they_know(
+    shell: Shell, authority: Authority, kind: str, algorithms: list[str]
+) -> None:
+    async with await client(shell, kind, authority) as phone:
+        challenge = await phone.request("REGISTER")
+        offered = [
+            value.partition("algorithm=")[2].partition(",")[0]
+            for value in challenge.headers["www-authenticate"]
+        ]
+        assert offered == algorithms
+
+
 async def test_page_of_another_origin_may_not_connect(
     redis_url: str, site: str, authority: Authority, own: Path
 ) -> None:

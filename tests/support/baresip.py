@@ -75,7 +75,8 @@ class Baresip:
     """One softphone: `async with Baresip(server, "1001", "secret", says=700) as phone`.
 
     `says` is the tone in Hz that it sends in a call; `interval` is the registration time in seconds;
-    `mediaenc` is `srtp` (where the far end does, too) or `srtp-mand` (nothing else).
+    `mediaenc` is `srtp` (where the far end does, too) or `srtp-mand` (nothing else);
+    `authority` is the PEM file of the CA that a TLS server's certificate must be signed by.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Baresip:
         interval: int = 300,
         host: str = "127.0.0.1",
         mediaenc: str = "",
+        authority: Path | None = None,
     ) -> None:
         self.server = server
         self.user = user
@@ -104,6 +106,7 @@ class Baresip:
         self._interval = interval
         self._host = host
         self._mediaenc = mediaenc
+        self._authority = authority
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -151,6 +154,8 @@ class Baresip:
             control=control,
             modules=MODULES,
         )
+        if self._authority is not None:
+            config += f"sip_cafile {self._authority}\n"
         account = _ACCOUNT.format(
             user=self.user,
             password=self._password,

@@ -89,7 +89,9 @@ class Sipp:
         transport: str = "u1",
         users: Sequence[AgentPhone] = (),
         seconds: float = 30.0,
+        media_host: str = "",
     ) -> None:
+        self._media_host = media_host or host
         self.scenario = scenario
         self.server = server
         self.host = host
@@ -118,7 +120,7 @@ class Sipp:
     async def start(self) -> None:
         """Start the process; a scenario that waits for calls is ready when this returns."""
         self._dir = Path(tempfile.mkdtemp(prefix="sipp-"))
-        self.port = self.port or free_port(self.host)
+        self.port = self.port or free_port(self._media_host)
         if self._users:
             lines = ["SEQUENTIAL", *(phone.line for phone in self._users)]
             (self._dir / "users.csv").write_text("\n".join(lines) + "\n")
@@ -135,10 +137,10 @@ class Sipp:
 
     def _command(self) -> list[str]:
         words = [
-            *("sipp", f"{self.server[0]}:{self.server[1]}", "-sf", str(SCENARIOS / f"{self.scenario}.xml")),
+            *("sipp", _at(self.server), "-sf", str(SCENARIOS / f"{self.scenario}.xml")),
             *("-i", self.host, "-bind_local", "-p", str(self.port), "-t", self._transport),
-            *("-s", self._number, "-d", str(self._pause_ms), "-l", str(self._limit), "-mi", self.host),
-            *("-mp", str(free_port(self.host) & ~1), "-nostdin", "-skip_rlimit"),
+            *("-s", self._number, "-d", str(self._pause_ms), "-l", str(self._limit), "-mi", self._media_host),
+            *("-mp", str(free_port(self._media_host) & ~1), "-nostdin", "-skip_rlimit"),
             *("-trace_stat", "-stf", "stat.csv", "-fd", "1", "-trace_err", "-error_file", "errors.log"),
             *("-timeout", f"{self.seconds:.0f}s", "-recv_timeout", f"{self.seconds * 1000:.0f}"),
         ]
@@ -211,6 +213,10 @@ class Sipp:
             errors=(text + complaint)[:1500],
             **counts,
         )
+
+
+def _at(address: tuple[str, int]) -> str:
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
 def _last_row(path: Path) -> dict[str, str]:

@@ -66,7 +66,7 @@ class DigestServer:
         """Nonce -> highest count, and a bit mask of the counts just below it."""
 
     def challenges(
-        self, now: float, *, stale: bool = False, user_agent: str = ""
+        self, now: float, *, stale: bool = False, user_agent: str = "", md5_only: bool = False
     ) -> tuple[tuple[str, str], ...]:
         """WWW-Authenticate headers, the stronger algorithm first (RFC 8760 section 2.3).
 
@@ -74,7 +74,7 @@ class DigestServer:
         """
         nonce = self._nonce(now)
         tail = f'nonce="{nonce}", qop="auth"' + (", stale=true" if stale else "")
-        names = ("MD5",) if user_agent.lower().startswith(_MD5_ONLY) else tuple(_HASHES)
+        names = ("MD5",) if md5_only or user_agent.lower().startswith(_MD5_ONLY) else tuple(_HASHES)
         return tuple(
             ("WWW-Authenticate", f'Digest realm="{self._realm}", algorithm={name}, {tail}') for name in names
         )

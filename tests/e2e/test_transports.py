@@ -1,0 +1,160 @@
+"""Phones, browsers and carriers over each transport: they register, are called, and hang up."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.audio import seconds_of
+from tests.support.baresip import Baresip
+from tests.support.browser import JSSIP, Chromium, PhonePage
+from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone
+from tests.support.certificates import Authority
+from tests.support.net import eventually, free_port
+from tests.support.rtp_peer import RtpPeer
+from tests.support.service import HOST, PASSWORD, TRUNK, RunningService, standard_directory
+from tests.support.sipp import run
+
+V6 = "::1"
+
+
+class EveryTransport(RunningService):
+    """The service on UDP, TCP, TLS, WS and WSS, and on UDP and TCP over IPv6."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = Authority(folder)
+        self.ports = {kind: free_port() for kind in ("tls", "ws", "wss", "v6")}
+        directory = standard_directory()
+        directory["trunks"][0]["match"] = [f"{TRUNK}/32", f"{V6}/128"]
+        super().__init__(folder, directory, self._settings())
+
+    def _settings(self) -> dict[str, dict[str, object]]:
+        own = self.authority.sign(HOST)
+        return {
+            "sip": {"listen": [f"{kind}:{HOST}:{self.ports[kind]}" for kind in ("tls", "ws", "wss")]},
+            "sip.tls": {"certificate": own.text},
+        }
+
+    def _toml(self, overrides: object) -> str:
+        sections = self._settings()
+        plain = [f"{kind}:{HOST}:{self.sip_address[1]}" for kind in ("udp", "tcp")]
+        v6 = [f"{kind}:[{V6}]:{self.ports['v6']}" for kind in ("udp", "tcp")]
+        listen = sections["sip"]["listen"]
+        assert isinstance(listen, list)
+        sections["sip"] = {"listen": plain + listen + v6}
+        return super()._toml(sections)
+
+
+@pytest.fixture(scope="module")
+def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EveryTransport]:
+    service = EveryTransport(tmp_path_factory.mktemp("acd"))
+    try:
+        service.start()
+        service.token()
+        yield service
+        service.stop()
+    finally:
+        if service.running:
+            service.kill9()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_softphone_registers_is_called_and_both_hear_each_other(
+    service: EveryTransport, transport: str
+) -> None:
+    port = service.ports["tls"] if transport == "tls" else service.sip_address[1]
+    softphone = Baresip(
+        (HOST, port), "1001", PASSWORD, says=AGENT_HZ, transport=transport, authority=service.authority.path
+    )
+    async with softphone as agent, caller(service) as someone:
+        await agent.registered()
+        assert await service.metric("acd_sip_connections", transport=transport) == 1
+        call = await dial(someone, BILLING)
+        await agent.until("CALL_ESTABLISHED")
+
+        async def both_hear() -> bool:
+            caller_hears = seconds_of(AGENT_HZ, bytes(call.rtp.heard.pcm)) >= 0.5
+            return caller_hears and seconds_of(CALLER_HZ, agent.heard()) >= 0.5
+
+        await eventually(both_hear, within=6, what="each other's tone")
+        await agent.hang_up()
+        assert await call.ended() == "far"
+
+
+@pytest.mark.parametrize("transport", ["u1", "t1"], ids=["udp", "tcp"])
+async def test_carrier_calls_over_ipv6(service: EveryTransport, transport: str) -> None:
+    server = (V6, service.ports["v6"])
+    async with agents(service, phone(1, ring_ms=50)):
+        result = await run(
+            "caller",
+            server,
+            calls=3,
+            rate=2,
+            number=BILLING,
+            pause_ms=300,
+            host=V6,
+            media_host=TRUNK,
+            transport=transport,
+        )
+    result.assert_clean(3)
+
+
+async def test_carrier_calls_over_tcp(service: EveryTransport) -> None:
+    async with agents(service, phone(1, ring_ms=50)):
+        result = await run(
+            "caller", service.sip_address, calls=3, rate=2, number=BILLING, pause_ms=300, transport="t1"
+        )
+    result.assert_clean(3)
+
+
+@pytest.fixture
+def jssip() -> None:
+    if shutil.which("chromium") is None or not JSSIP.is_file():
+        pytest.skip("not installed: chromium and JsSIP; run: make setup-test")
+
+
+@pytest.mark.usefixtures("jssip")
+async def test_jssip_in_a_browser_registers_is_called_and_hangs_up(service: EveryTransport) -> None:
+    rtp = await RtpPeer.open(HOST)
+    async with Chromium() as browser, caller(service, "+37255500071") as someone:
+        url = f"wss://{HOST}:{service.ports['wss']}/"
+        async with PhonePage(browser, url, "1001", PASSWORD, rtp=(HOST, rtp.port)) as agent:
+            await agent.until("registered")
+            await service.agent_reaches("a1", "available")
+            call = await dial(someone, BILLING)
+            shown = await agent.until("call")
+            assert (shown["by"], shown["from"], shown["queue"]) == ("remote", someone.user, "billing")
+            assert "RTP/AVP" in (await agent.until("description"))["sdp"]
+            await agent.until("confirmed")
+            await service.call_reaches(someone.user, "talking")
+            await agent.hang_up()
+            assert (await agent.until("ended"))["by"] == "local"
+            assert await call.ended() == "far"
+            assert (await service.record_of(someone.user))["hangup_side"] == "agent"
+            await agent.stop()
+            await agent.until("unregistered")
+            await service.agent_reaches("a1", "offline")
+    await rtp.close()
+
+
+@pytest.mark.usefixtures("jssip")
+async def test_browser_that_closes_while_it_rings_passes_the_caller_on_at_once(
+    service: EveryTransport,
+) -> None:
+    async with Chromium() as browser, caller(service, "+37255500072") as someone:
+        url = f"ws://{HOST}:{service.ports['ws']}/"
+        rings = PhonePage(browser, url, "1001", PASSWORD, rtp=(HOST, 9), answers=False)
+        async with rings as first:
+            await first.until("registered")
+            await service.agent_reaches("a1", "available")
+            call = await dial(someone, BILLING)
+            await first.until("call")
+            async with agents(service, phone(2, ring_ms=50)):
+                await first.page.close()
+                # Well before the two seconds that an offer may ring.
+                await service.call_reaches(someone.user, "talking", within=1.5)
+                assert (await service.agent("a1"))["state"] == "offline"
+                await call.hang_up()
