@@ -23,6 +23,7 @@ _ANY_TIME: Mapping[Key, Handler] = {
     (m.MediaLost, Side.CALLER): ending.on_media_lost,
     m.ClearRequested: ending.on_clear,
     m.Reoffered: talking.on_reoffer,
+    m.ReofferAnswered: talking.on_reoffer_answered,
     m.ReofferUnusable: talking.on_unusable_reoffer,
     m.HandOverAsked: transferring.on_hand_over_asked,
     m.TargetJoined: transferring.on_unwanted_leg,

@@ -190,6 +190,14 @@ class Reoffered:
 
 
 @dataclass(frozen=True, slots=True)
+class ReofferAnswered:
+    """That side answered an offer that we made within the call; `direction` is how it sees itself."""
+
+    side: Side
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
 class ReofferUnusable:
     side: Side
     status: int
@@ -320,6 +328,7 @@ Event = (
     | CallerConfirmed
     | LegOver
     | Reoffered
+    | ReofferAnswered
     | ReofferUnusable
     | DigitPressed
     | PlaybackOver

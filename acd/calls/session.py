@@ -124,6 +124,8 @@ class CallSession:
             log.debug("call-state", state=self.call.state.value, was=before.state.value)
         if self.call is not before:
             self._show_phones()
+        if self.call.place is not before.place or self.call.offer is not before.offer:
+            structlog.contextvars.bind_contextvars(queue=self.call.queue, agent=self.call.agent)
         if self.call is not before and self.call.state is not State.ENDED:
             self._services.journal.put(self.call.id, msgspec.msgpack.encode(self.call))
         for effect in effects:
@@ -235,6 +237,18 @@ class CallSession:
             self.post(m.ReofferUnusable(side, error.sip_status))
         else:
             self.post(m.Reoffered(side, answer, direction))
+
+    def reoffer_answered(self, side: Side, sdp: bytes | None) -> None:
+        """The answer to an offer of ours within the call; the audio stays as it was where it is unusable."""
+        leg = self.leg_of(side)
+        if leg is None or sdp is None:
+            return
+        try:
+            direction = self._services.media.apply_answer(leg, sdp)
+        except AcdError as error:
+            log.info("reoffer-answer-not-used", side=side.value, cause=error.cause)
+        else:
+            self.post(m.ReofferAnswered(side, direction))
 
     def _accept_reoffer(self, effect: m.AcceptReoffer) -> None:
         if leg := self.leg_of(effect.side):

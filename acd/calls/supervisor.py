@@ -128,6 +128,8 @@ class CallSupervisor:
                 session.post(m.CallerConfirmed(sdp))
             case sip.LegReoffered(offer=offer):
                 session.reoffered(side, offer)
+            case sip.LegReofferAnswered(sdp=sdp):
+                session.reoffer_answered(side, sdp)
             case sip.LegEnded(by=by, status=status, reason=reason):
                 session.post(m.LegOver(side, by, status, reason))
             case sip.LegReferred(leg=leg, wanted=wanted):

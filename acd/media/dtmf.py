@@ -42,11 +42,6 @@ def packets_of(digit: str) -> Iterator[EventPacket | None]:
         yield None
 
 
-def is_digits(text: str) -> bool:
-    """Whether every character can be sent as an event."""
-    return all(digit in DIGITS for digit in text.upper())
-
-
 class DigitReceiver:
     """Folds event packets into key presses.
 

@@ -93,8 +93,8 @@ class MediaEngine(Protocol):
         """Open a leg and return our SDP offer. Raises MediaUnavailable."""
         ...
 
-    def apply_answer(self, leg: str, answer: bytes) -> None:
-        """Take the far end's answer to our offer.
+    def apply_answer(self, leg: str, answer: bytes) -> Direction:
+        """Take the far end's answer to our offer. The direction is the far end's.
 
         Raises NoCommonCodec, NoCommonCrypto, BadSessionDescription.
         """

@@ -20,6 +20,8 @@ class NodeCounts:
     """Total of requests turned away, by a short fixed reason."""
     sip_dropped: int = 0
     """Total of datagrams and messages dropped unread, since their source was over its limit."""
+    sip_retransmissions: int = 0
+    """Total of messages that we said again, since nobody had answered."""
     sip_connections: Mapping[str, int] = field(default_factory=dict)
     """Open connections by transport."""
     sip_connections_broken: Mapping[str, int] = field(default_factory=dict)
@@ -30,5 +32,7 @@ class NodeCounts:
     media_ports_free: int = 0
     media_ports: int = 0
     """All RTP ports of this node, free or not."""
+    media_worker_restarts: int = 0
+    """Total of media workers that died and were started again."""
     draining: bool = False
     overloaded: bool = False

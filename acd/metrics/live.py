@@ -122,6 +122,11 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
         "Datagrams and messages dropped unread, since their source was over its limit.",
         value=node.sip_dropped,
     )
+    yield CounterMetricFamily(
+        "acd_sip_retransmissions",
+        "Messages that were said again, since nobody had answered.",
+        value=node.sip_retransmissions,
+    )
     by_transport = ((kind, node.sip_connections.get(kind, 0)) for kind in _STREAMS)
     yield _gauge("acd_sip_connections", "Open SIP connections.", "transport", by_transport)
     broken = CounterMetricFamily(
@@ -137,6 +142,9 @@ def _media(node: NodeCounts) -> Iterator[Metric]:
     yield GaugeMetricFamily("acd_media_legs", "Open media legs.", value=node.media_legs)
     yield GaugeMetricFamily("acd_media_ports_free", "RTP ports not in use.", value=node.media_ports_free)
     yield GaugeMetricFamily("acd_media_ports", "RTP ports of this node.", value=node.media_ports)
+    yield CounterMetricFamily(
+        "acd_media_worker_restarts", "Media workers that died.", value=node.media_worker_restarts
+    )
 
 
 def _queues(live: Live, now: float) -> Iterator[Metric]:

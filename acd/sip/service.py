@@ -165,6 +165,11 @@ class SipService:
         return self._endpoint.counters.responses_sent
 
     @property
+    def retransmissions(self) -> int:
+        """Total of messages that we said again, since nobody had answered."""
+        return self._endpoint.counters.retransmissions
+
+    @property
     def dropped(self) -> int:
         """Total of datagrams and messages of strangers over their limit, dropped unread."""
         return self._endpoint.dropped

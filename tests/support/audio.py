@@ -6,11 +6,12 @@ Audio is 16-bit mono PCM at 8000 samples a second unless told otherwise.
 from __future__ import annotations
 
 import array
-import audioop
 import math
 import struct
 import wave
 from pathlib import Path
+
+from acd.media import g711
 
 RATE = 8000
 FRAME = 160
@@ -49,21 +50,37 @@ def read_wav(path: Path) -> bytes:
     if 0 < length < len(pcm):
         pcm = pcm[:length]
     pcm = pcm[: len(pcm) - len(pcm) % (2 * channels)]
+    samples = array.array("h", pcm)
     if channels == 2:
-        pcm = audioop.tomono(pcm, 2, 0.5, 0.5)
-    if rate != RATE:
-        pcm, _ = audioop.ratecv(pcm, 2, 1, rate, RATE, None)
-    return pcm
+        samples = array.array("h", map(_middle, samples[::2], samples[1::2]))
+    return (samples if rate == RATE else _resampled(samples, rate)).tobytes()
+
+
+def _middle(left: int, right: int) -> int:
+    return (left + right) // 2
+
+
+def _resampled(samples: array.array[int], rate: int) -> array.array[int]:
+    """The same sound at RATE samples a second, by straight lines between the samples that there are."""
+    count = (len(samples) - 1) * RATE // rate
+    places = (divmod(n * rate, RATE) for n in range(count))
+    return array.array(
+        "h", (samples[at] + (samples[at + 1] - samples[at]) * part // RATE for at, part in places)
+    )
 
 
 def to_law(pcm: bytes, payload_type: int) -> bytes:
     """Encode as PCMU (0) or PCMA (8)."""
-    return audioop.lin2ulaw(pcm, 2) if payload_type == 0 else audioop.lin2alaw(pcm, 2)
+    return g711.encode(pcm, _law(payload_type))
 
 
 def from_law(payload: bytes, payload_type: int) -> bytes:
     """Decode PCMU (0) or PCMA (8)."""
-    return audioop.ulaw2lin(payload, 2) if payload_type == 0 else audioop.alaw2lin(payload, 2)
+    return g711.decode(payload, _law(payload_type))
+
+
+def _law(payload_type: int) -> g711.Law:
+    return g711.Law.PCMU if payload_type == 0 else g711.Law.PCMA
 
 
 def share_of(frequency: float, pcm: bytes, *, rate: int = RATE) -> float:
@@ -91,4 +108,9 @@ def seconds_of_sound(pcm: bytes, *, least_rms: int = 150) -> float:
     """How long, in seconds, there is any sound at all, measured in windows of 40 ms."""
     window = 2 * FRAME * 2
     windows = (pcm[at : at + window] for at in range(0, len(pcm) - window + 1, window))
-    return 0.04 * sum(audioop.rms(part, 2) >= least_rms for part in windows)
+    return 0.04 * sum(_rms(part) >= least_rms for part in windows)
+
+
+def _rms(pcm: bytes) -> float:
+    samples = array.array("h", pcm)
+    return math.sqrt(sum(value * value for value in samples) / max(len(samples), 1))

@@ -66,6 +66,7 @@ class FakeMedia:
         self.hears: dict[str, Any] = {}
         self.refusal: AcdError | None = None
         self.bad_answer: AcdError | None = None
+        self.answers: dict[str, bytes] = {}
         self.direction: Direction = "sendrecv"
 
     async def start(self) -> None: ...
@@ -84,9 +85,11 @@ class FakeMedia:
         self.srtp[leg] = srtp
         return b"sdp of " + leg.encode()
 
-    def apply_answer(self, leg: str, answer: bytes) -> None:
+    def apply_answer(self, leg: str, answer: bytes) -> Direction:
         if self.bad_answer:
             raise self.bad_answer
+        self.answers[leg] = answer
+        return self.direction
 
     def reanswer(self, leg: str, offer: bytes | None) -> tuple[bytes, Direction]:
         if self.refusal:

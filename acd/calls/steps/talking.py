@@ -15,37 +15,44 @@ from acd.calls.model import (
     PlayMusic,
     PlaySilence,
     RefuseReoffer,
+    ReofferAnswered,
     Reoffered,
     ReofferUnusable,
     Side,
     State,
 )
 from acd.calls.steps.context import Context, Step
+from acd.media.engine import Direction
 
 _HOLDING = frozenset({"sendonly", "inactive"})
 
 
 def on_reoffer(context: Context, call: Call, event: Reoffered, now: float) -> Step:
-    """Answer a re-INVITE; a side that no longer listens holds the other, who hears music meanwhile."""
-    if event.side is Side.TRANSFEROR:
-        return _transferor_reoffered(call, event)
-    holders = call.held_by - {event.side}
-    if event.direction in _HOLDING:
-        holders |= {event.side}
-    accept = AcceptReoffer(event.side, event.answer)
+    """Answer a re-INVITE, and follow what it says of who listens."""
+    call, effects = _follow(context, call, event.side, event.direction, now)
+    return call, (AcceptReoffer(event.side, event.answer), *effects)
+
+
+def on_reoffer_answered(context: Context, call: Call, event: ReofferAnswered, now: float) -> Step:
+    """A re-INVITE without SDP asked for our offer, and the ACK answered it (RFC 3261 section 14.2)."""
+    return _follow(context, call, event.side, event.direction, now)
+
+
+def _follow(context: Context, call: Call, side: Side, direction: Direction, now: float) -> Step:
+    """A side that no longer listens holds the other, who hears music meanwhile."""
+    holds = direction in _HOLDING
+    if side is Side.TRANSFEROR:
+        # Whether their phone holds matters again where the transfer fails.
+        if call.transferor is not None:
+            call = replace(call, transferor=dc_replace(call.transferor, holds=holds))
+        return call, ()
+    holders = call.held_by | {side} if holds else call.held_by - {side}
     if holders == call.held_by:
-        return call, (accept,)
+        return call, ()
     call = replace(call, held_by=holders)
     if call.state is not State.TALKING:
-        return call, (accept,)
-    return _count_hold(call, now), (accept, *audio_effects(context, call))
-
-
-def _transferor_reoffered(call: Call, event: Reoffered) -> Step:
-    """Whether their phone holds matters again where the transfer fails."""
-    if call.transferor is not None:
-        call = replace(call, transferor=dc_replace(call.transferor, holds=event.direction in _HOLDING))
-    return call, (AcceptReoffer(event.side, event.answer),)
+        return call, ()
+    return _count_hold(call, now), audio_effects(context, call)
 
 
 def _count_hold(call: Call, now: float) -> Call:

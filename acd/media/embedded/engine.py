@@ -42,20 +42,6 @@ _log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")
 
 
-@dataclass(slots=True)
-class MediaTotals:
-    """Sums since the start, for metrics; packets are added when their leg closes."""
-
-    legs: int = 0
-    packets_received: int = 0
-    packets_sent: int = 0
-    packets_lost: int = 0
-    packets_dropped: int = 0
-    digits: int = 0
-    timeouts: int = 0
-    legs_failed: int = 0
-
-
 @dataclass(slots=True, eq=False)
 class _Place:
     """A worker, its share of the ports and how many legs it has."""
@@ -92,7 +78,6 @@ class EmbeddedEngine:
         self._opening: dict[str, tuple[_Place, asyncio.Future[str]]] = {}
         self._closing: dict[str, tuple[_Place, asyncio.Future[LegStatistics]]] = {}
         self._places = [self._place(pool) for pool in _share(settings.port_range, settings.workers)]
-        self.totals = MediaTotals()
 
     def _place(self, ports: PortPool) -> _Place:
         configuration = protocol.Configure(
@@ -161,10 +146,10 @@ class EmbeddedEngine:
     async def offer(self, leg: str, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
         return (await self._open(leg, near, srtp)).negotiation.offer()
 
-    def apply_answer(self, leg: str, answer: bytes) -> None:
+    def apply_answer(self, leg: str, answer: bytes) -> Direction:
         known = self._known(leg)
         known.negotiation.accept(answer)
-        self._agree(known)
+        return self._agree(known)
 
     def reanswer(self, leg: str, offer: bytes | None) -> tuple[bytes, Direction]:
         known = self._known(leg)
@@ -205,10 +190,6 @@ class EmbeddedEngine:
         finally:
             known.place.legs -= 1
             known.place.ports.give_back(known.port, self._clock.monotonic())
-        self.totals.packets_received += statistics.packets_received
-        self.totals.packets_sent += statistics.packets_sent
-        self.totals.packets_lost += statistics.packets_lost
-        self.totals.packets_dropped += statistics.packets_dropped
         return statistics
 
     # Opening and closing.
@@ -227,7 +208,6 @@ class EmbeddedEngine:
                     secrets.randbits(48), self._address, port, self._preference, srtp, _make_key
                 )
                 opened = self._legs[name] = _Leg(name, place, port, negotiation)
-                self.totals.legs += 1
                 return opened
             _log.warning("media_port_taken", port=port, fault=fault)
         raise MediaUnavailable("other programs have the media ports that were tried")
@@ -327,12 +307,10 @@ class EmbeddedEngine:
                     if event.leg in self._closing:
                         _resolve(self._closing[event.leg][1], _statistics(event))
                 case protocol.Digit():
-                    self.totals.digits += 1
                     self._tell(DigitReceived(event.leg, event.digit))
                 case protocol.Ended():
                     self._tell(PlaybackEnded(event.leg, event.playback))
                 case protocol.TimedOut():
-                    self.totals.timeouts += 1
                     self._tell(MediaTimedOut(event.leg))
                 case protocol.Problem():
                     _log.warning("media_problem", leg=event.leg, problem=event.text)
@@ -351,7 +329,6 @@ class EmbeddedEngine:
         self._settle(place)
         for leg in [leg for leg in self._legs.values() if leg.place is place and not leg.failed]:
             leg.failed = True
-            self.totals.legs_failed += 1
             self._tell(MediaFailed(leg.name))
 
     def _settle(self, place: _Place) -> None:

@@ -49,10 +49,6 @@ class Library:
         """Whether there is something left for read_some."""
         return bool(self._reading)
 
-    @property
-    def bytes_held(self) -> int:
-        return self._bytes
-
     def get(self, path: str) -> Recording:
         """The recording of a file, read anew where the file changed. Faults stand in the recording."""
         recording = Recording()

@@ -73,7 +73,7 @@ class LegReoffered:
 
 @dataclass(frozen=True, slots=True)
 class LegReofferAnswered:
-    """Our own re-INVITE was answered."""
+    """An offer of ours was answered: in the 2xx to our re-INVITE, or in the ACK to a 2xx of ours."""
 
     leg: str
     sdp: bytes | None

@@ -26,7 +26,6 @@ class SipSyntaxError(AcdError):
         self.part = part
 
 
-TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++")
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 _PARAM = re.compile(
     r"[ \t]*+;[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)"

@@ -269,6 +269,32 @@ async def test_hold_by_the_agent_gives_the_caller_music(bench: Bench) -> None:
     await bench.settle(lambda: bench.media.hears["caller-leg"] == agent_leg)
 
 
+async def test_the_answer_in_an_ack_reaches_the_audio_and_may_hold_or_resume(bench: Bench) -> None:
+    agent_leg = await bench.to_talking()
+    bench.calls.on_leg(sip.LegReoffered(agent_leg, None))
+    await bench.settle(lambda: ("accept-reoffer", agent_leg, b"again") in bench.sip.said)
+    bench.media.direction = "sendonly"
+    bench.calls.on_leg(sip.LegReofferAnswered(agent_leg, b"answer in the ACK"))
+    await bench.settle(lambda: bench.media.hears["caller-leg"] == "hold-music")
+    assert bench.media.answers[agent_leg] == b"answer in the ACK"
+    bench.media.direction = "sendrecv"
+    bench.calls.on_leg(sip.LegReofferAnswered(agent_leg, b"and back"))
+    await bench.settle(lambda: bench.media.hears["caller-leg"] == agent_leg)
+
+
+@pytest.mark.parametrize("sdp", [None, b"nonsense"])
+async def test_an_answer_in_an_ack_that_cannot_be_used_leaves_the_call_as_it_was(
+    bench: Bench, sdp: bytes | None
+) -> None:
+    agent_leg = await bench.to_talking()
+    bench.media.bad_answer = NoCommonCodec("none")
+    bench.calls.on_leg(sip.LegReofferAnswered(agent_leg, sdp))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert bench.state() == "talking"
+    assert bench.media.hears["caller-leg"] == agent_leg
+
+
 async def test_an_unusable_re_invite_leaves_the_call_as_it_was(bench: Bench) -> None:
     agent_leg = await bench.to_talking()
     bench.media.refusal = NoCommonCodec("no")
