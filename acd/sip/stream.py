@@ -64,6 +64,8 @@ class StreamTransport:
         self._origins = origins
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, Connection] = {}
+        self._strangers: dict[int, Connection] = {}
+        """Connections on which nobody has proven who they are, the oldest first."""
         self._by_host: dict[str, int] = {}
         self._numbers = count(1)
         self.refused = 0
@@ -122,6 +124,7 @@ class StreamTransport:
         connection = self._connections.get(flow.connection)
         if connection is not None:
             connection.trusted = True
+            self._strangers.pop(flow.connection, None)
 
     def is_open(self, flow: Flow) -> bool:
         """Whether the connection of this flow still stands."""
@@ -170,19 +173,32 @@ class StreamTransport:
     # What connections tell us.
 
     def admit(self, host: str) -> bool:
-        """Whether one more connection from this host is within the caps."""
-        if len(self._connections) >= self._limits.connections:
-            self._refuse("too-many")
-            return False
+        """Whether one more connection from this host is within the caps.
+
+        Where all places are taken the oldest stranger makes room: a flood of silent connections keeps no
+        phone out that says at once who it is.
+        """
         if self._by_host.get(host, 0) >= self._limits.per_source:
             self._refuse("too-many-of-source")
             return False
+        if len(self._connections) >= self._limits.connections and not self._make_room():
+            self._refuse("too-many")
+            return False
+        return True
+
+    def _make_room(self) -> bool:
+        number = next(iter(self._strangers), None)
+        if number is None:
+            return False
+        self._strangers.pop(number).abort("crowded-out")
         return True
 
     def opened(self, connection: Connection, local: Address, remote: Address) -> Flow:
         """Number a connection and take it in."""
         flow = Flow(connection.transport, local, remote, next(self._numbers))
         self._connections[flow.connection] = connection
+        if not connection.trusted:
+            self._strangers[flow.connection] = connection
         self._by_host[remote[0]] = self._by_host.get(remote[0], 0) + 1
         return flow
 
@@ -198,6 +214,7 @@ class StreamTransport:
         """Forget a connection and tell the owner."""
         if self._connections.pop(flow.connection, None) is None:
             return
+        self._strangers.pop(flow.connection, None)
         host = flow.remote[0]
         self._by_host[host] -= 1
         if not self._by_host[host]:

@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from redis.asyncio import Redis
 
+from acd.config import Listen
 from acd.sip.buckets import TokenBuckets
-from acd.sip.core.events import Flow
+from acd.sip.core.events import Flow, LegAnswered
 from acd.sip.stream import StreamLimits, StreamTransport
+from tests.support.caller import Message
 from tests.support.clock import FakeClock
+from tests.support.net import free_port
 from tests.support.sip_client import SipClient
 from tests.support.sip_shell import PASSWORD, Shell
 
@@ -136,6 +139,59 @@ async def test_connections_of_one_source_are_capped() -> None:
     await limited.transport.close()
 
 
+async def test_half_open_flood_keeps_no_phone_out_and_no_phone_is_dropped_for_it() -> None:
+    crowd = Streams(connections=20)
+    phone = await crowd.client()
+    phone.send(phone.build("REGISTER"))
+    await until(lambda: crowd.flows)
+    crowd.transport.trust(crowd.flows[0])
+    flood = [await crowd.client() for _ in range(200)]
+    await until(lambda: crowd.transport.broken_off["crowded-out"] == 181)
+    await until(lambda: len(crowd.transport) == 20)
+    late = await crowd.client()
+    for peer in (late, phone):
+        peer.send(peer.build("OPTIONS"))
+    await until(lambda: len(crowd.messages) == 3)
+    assert crowd.transport.is_open(crowd.flows[0])
+    assert crowd.transport.refused == 0
+    for client in [*flood, late, phone]:
+        await client.close()
+    await crowd.transport.close()
+
+
+async def test_phones_that_fill_every_place_are_not_dropped_for_a_stranger() -> None:
+    full = Streams(connections=2)
+    phones = [await full.client() for _ in range(2)]
+    for phone in phones:
+        phone.send(phone.build("REGISTER"))
+    await until(lambda: len(full.flows) == 2)
+    for flow in full.flows:
+        full.transport.trust(flow)
+    stranger = await full.client()
+    async with asyncio.timeout(5):
+        await stranger.closed.wait()
+    assert full.transport.broken_off == {"too-many": 1}
+    assert len(full.transport) == 2
+    for client in [*phones, stranger]:
+        await client.close()
+    await full.transport.close()
+
+
+async def test_stranger_may_not_have_us_keep_a_long_beginning_of_a_message() -> None:
+    streams = Streams(stranger_bytes=4096)
+    async with await streams.client() as stranger, await streams.client() as phone:
+        phone.send(phone.build("REGISTER"))
+        await until(lambda: streams.flows)
+        streams.transport.trust(streams.flows[0])
+        for peer in (stranger, phone):
+            peer.send("OPTIONS sip:x SIP/2.0\r\nSubject: " + "x" * 5000)
+        async with asyncio.timeout(5):
+            await stranger.closed.wait()
+        assert streams.transport.broken_off == {"too-large": 1}
+        assert streams.transport.is_open(streams.flows[0])
+    await streams.transport.close()
+
+
 async def test_slow_message_is_not_waited_for(streams: Streams) -> None:
     async with await streams.client() as slow:
         slow.send("OPTIONS sip:")
@@ -223,5 +279,91 @@ async def test_advertised_host_stands_in_via_and_contact(redis_url: str, site: s
         port = shell.address()[1]
         assert f"198.51.100.7:{port}" in invite.get("via")
         assert f"198.51.100.7:{port}" in invite.get("contact")
+    await shell.stop()
+    await redis.aclose()
+
+
+BIG = b"v=0\r\n" + b"a=x:" + b"y" * 1400 + b"\r\n"
+
+
+async def big_call(redis: Redis, site: str, *, takes_tcp: bool) -> tuple[list[str], list[str]]:
+    """An INVITE over 1300 bytes to a phone that registered by UDP: what came by UDP, and by TCP."""
+    by_tcp: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        by_tcp.put_nowait(Message.parse(head))
+        writer.write(response_to(Message.parse(head)))
+        await reader.read()
+        writer.close()
+
+    shell = Shell(redis, site)
+    await shell.start()
+    port = free_port()
+    listener = await asyncio.start_server(accepted, "127.0.0.1", port) if takes_tcp else None
+    phone = await SipClient.open(shell.address(), "udp", port=port)
+    await phone.register("1001", PASSWORD)
+    shell.service.invite_agent("leg", "anna", offer=BIG, caller="1", caller_name="", queue="q", call_id="c")
+    if not takes_tcp:
+        invite = await phone.next()
+        phone.answer(invite, 200, sdp="v=0\r\n")
+        seen = [invite.get("via").split()[0]]
+    else:
+        seen = []
+    while not isinstance(await shell.event(), LegAnswered):
+        pass
+    ack = await phone.next()
+    shell.service.hangup("leg")
+    bye = await phone.next()
+    phone.answer(bye, 200)
+    await shell.ended()
+    seen += [ack.method, bye.method]
+    await phone.close()
+    if listener is not None:
+        listener.close()
+    await shell.stop()
+    return seen, [by_tcp.get_nowait().get("via").split()[0] for _ in range(by_tcp.qsize())]
+
+
+def response_to(invite: Message) -> bytes:
+    copied = [f"{name}: {invite.get(name)}" for name in ("via", "from", "call-id", "cseq")]
+    contact = invite.first.split()[1]
+    lines = ["SIP/2.0 200 OK", *copied, f"To: {invite.get('to')};tag=far", f"Contact: <{contact}>"]
+    return "\r\n".join([*lines, "Content-Length: 0", "", ""]).encode()
+
+
+async def test_large_request_goes_by_tcp_and_the_rest_of_the_dialog_by_udp(redis_url: str, site: str) -> None:
+    redis = Redis.from_url(redis_url)
+    by_udp, by_tcp = await big_call(redis, site, takes_tcp=True)
+    assert by_tcp == ["SIP/2.0/TCP"]
+    assert by_udp == ["ACK", "BYE"]
+    await redis.aclose()
+
+
+async def test_large_request_goes_by_udp_where_tcp_is_refused(redis_url: str, site: str) -> None:
+    redis = Redis.from_url(redis_url)
+    by_udp, by_tcp = await big_call(redis, site, takes_tcp=False)
+    assert by_udp == ["SIP/2.0/UDP", "ACK", "BYE"]
+    assert by_tcp == []
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_ipv6_addresses_stand_in_brackets_and_lead_back(
+    redis_url: str, site: str, transport: str
+) -> None:
+    redis = Redis.from_url(redis_url)
+    shell = Shell(redis, site, listen=(Listen.parse("udp:[::1]:0"), Listen.parse("tcp:[::1]:0")))
+    await shell.start()
+    async with await shell.client(transport, host="::1") as phone:
+        assert (await phone.register("1001", PASSWORD)).status == 200
+        shell.service.invite_agent(
+            "leg", "anna", offer=b"v=0\r\n", caller="1", caller_name="", queue="q", call_id="c"
+        )
+        invite = await phone.next()
+        at = f"[::1]:{shell.address(transport)[1]}"
+        assert invite.first.startswith("INVITE sip:phone@[::1]:")
+        assert f"SIP/2.0/{transport.upper()} {at};" in invite.get("via")
+        assert f"sip:acd@{at}" in invite.get("contact")
     await shell.stop()
     await redis.aclose()
