@@ -152,6 +152,7 @@ class Node:
             clock=self._clock,
             context=lambda: self._context,
             observers=(self._metrics,),
+            desk=self._desk,
             phones=self._sip.lamps.phones_changed,
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from acd.calls import model as m
 from acd.calls.model import Call, Event, Side, State, Timer
-from acd.calls.steps import ending, guiding, offering, talking, transferring
+from acd.calls.steps import coding, ending, guiding, offering, talking, transferring
 from acd.calls.steps.context import Context, Step
 
 Key = type[Any] | tuple[type[Any], Any]
@@ -98,6 +98,11 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.TargetJoined: transferring.on_target_joined,
         m.PhoneMoved: transferring.on_phone_moved,
     },
+    State.CODE: {
+        **_ANY_TIME,
+        m.DeskAnswered: coding.on_desk_answered,
+        m.PlaybackOver: coding.on_confirmation_over,
+    },
     State.ENDED: {},
 }
 
@@ -155,6 +160,7 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _LATE_OF_RING
     | _LATE_OF_OFFER
     | _LATE_OF_TRANSFEROR,
+    State.CODE: frozenset({m.CallerConfirmed, m.TransferAsked, (m.DigitPressed, Side.CALLER)}),
 }
 """Words that come late in the ordinary course of things, and change nothing."""
 

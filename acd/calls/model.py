@@ -15,6 +15,7 @@ import msgspec
 
 from acd.calls.facts import CallFact
 from acd.calls.record import Outcome, Segment
+from acd.directory.model import CodeAction
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Run
@@ -35,6 +36,8 @@ class State(StrEnum):
     CONNECTING = "connecting"
     """The agent answered; the reservation is being confirmed."""
     TALKING = "talking"
+    CODE = "code"
+    """An agent dialled a feature code; it is carried out and confirmed."""
     ENDED = "ended"
 
 
@@ -321,6 +324,13 @@ class PhoneMoved:
     side: Side
 
 
+@dataclass(frozen=True, slots=True)
+class DeskAnswered:
+    """What a feature code asked for is done, or is not possible: the prompt that says so."""
+
+    prompt: str
+
+
 Event = (
     CallArrived
     | CallerMediaOpened
@@ -348,6 +358,7 @@ Event = (
     | HandOverRefused
     | TargetJoined
     | PhoneMoved
+    | DeskAnswered
 )
 
 # Effects, in the imperative.
@@ -477,6 +488,15 @@ class FinishConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class AskDesk:
+    """Set an agent's state, as a feature code says."""
+
+    agent: str
+    action: CodeAction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskPosition:
     pass
 
@@ -587,6 +607,7 @@ Effect = (
     | ConfirmOffer
     | RejectOffer
     | FinishConversation
+    | AskDesk
     | AskPosition
     | AnswerRefer
     | ReportRefer

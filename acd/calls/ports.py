@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from acd.agents.codes import Desk
 from acd.calls.facts import Observer
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
@@ -93,4 +94,5 @@ class Services:
     clock: Clock
     context: Callable[[], Context]
     observers: Sequence[Observer]
+    desk: Desk
     phones: PhoneWatcher = _nobody_watches

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from acd.agents.codes import obey
 from acd.calls import model as m
 from acd.calls.facts import CallEnded, CallFact, LegClosed
 from acd.calls.lane import Operation, StoreLane
@@ -461,6 +462,14 @@ class CallSession:
 
         self._lane.put(finish)
 
+    def _ask_desk(self, effect: m.AskDesk) -> None:
+        async def ask() -> None:
+            self.post(
+                m.DeskAnswered(await obey(self._services.desk, effect.agent, effect.action, effect.reason))
+            )
+
+        self._legs.spawn(ask())
+
     def _ask_position(self, effect: m.AskPosition) -> None:
         entry = self.call.entry
 
@@ -526,6 +535,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ConfirmOffer: CallSession._confirm_offer,
     m.RejectOffer: CallSession._reject_offer,
     m.FinishConversation: CallSession._finish_conversation,
+    m.AskDesk: CallSession._ask_desk,
     m.AskPosition: CallSession._ask_position,
     m.AnswerRefer: CallSession._answer_refer,
     m.ReportRefer: CallSession._report_refer,

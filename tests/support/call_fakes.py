@@ -11,7 +11,7 @@ from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import Direction, LegStatistics, MediaEvent
 from acd.sip.core.refer import DialogId
-from routing.model import Position
+from routing.model import AgentState, AgentStatus, Position
 from routing.ports import StoreUnavailable
 
 
@@ -157,3 +157,21 @@ class FakeStore:
             return Position(2, 5) if verb == "position" else None
 
         return operation
+
+
+class FakeDesk:
+    """Does what codes ask for; `state` is what it says of everybody."""
+
+    def __init__(self, state: AgentState = AgentState.AVAILABLE) -> None:
+        self.asked: list[tuple[str, AgentState, str]] = []
+        self.state = state
+        self.refusal: Exception | None = None
+
+    async def set_state(self, agent_id: str, state: AgentState, reason: str = "") -> AgentStatus:
+        if self.refusal:
+            raise self.refusal
+        self.asked.append((agent_id, state, reason))
+        return AgentStatus(agent_id, state, 0, reason)
+
+    async def status(self, agent_id: str) -> AgentStatus:
+        return AgentStatus(agent_id, self.state, 0)

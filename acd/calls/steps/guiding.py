@@ -36,6 +36,7 @@ from acd.calls.model import (
     Timer,
     TimerFired,
 )
+from acd.calls.steps.coding import carry_out, flow_of, is_code
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
 from acd.directory.model import Number
@@ -52,7 +53,7 @@ _FIRST_ANNOUNCEMENT_SECONDS = 2.0
 def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> Step:
     """Take the call in where its number leads somewhere."""
     number = context.directory.numbers.get(call.called)
-    if number is None and _extension(context, call) is None:
+    if number is None and _extension(context, call) is None and not is_code(context, call):
         call, effects = end(call, now, side="system", cause="unknown-number", outcome="rejected")
         return call, (RefuseCaller(404), *effects)
     call = replace(call, language=context.default_language)
@@ -86,8 +87,12 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     """The caller is on the line: start what the number leads to."""
     answer: tuple[Effect, ...] = (ApplyCallerAnswer(event.sdp),) if event.sdp else ()
     number = context.directory.numbers.get(call.called)
+    if number is None and (flow := flow_of(context, call)):
+        number = Number(call.called, flow=flow)
     if number is not None:
         call, effects = go_to_number(context, call, number, now)
+    elif is_code(context, call):
+        call, effects = carry_out(context, call, now)
     else:
         place = Place(EXTENSION_QUEUE, agent=_extension(context, call))
         call, effects = wait_at(context, call, place, now)

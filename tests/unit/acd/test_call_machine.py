@@ -17,7 +17,7 @@ from acd.calls.model import Call, Place, Side, State, Timer
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ANNOUNCEMENT
-from acd.directory.model import Agent, Directory, Number, Queue
+from acd.directory.model import STANDARD_CODES, Agent, Directory, Number, Queue
 from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from routing.model import Offer, RejectReason
@@ -39,6 +39,7 @@ CONTEXT = Context(
             "sales": Queue("sales"),
             "last": Queue("last", transfer_place="last"),
         },
+        codes={code.code: code for code in STANDARD_CODES},
         agents={"anna": ANNA, "bert": BERT},
         agent_by_extension={"1001": ANNA, "1002": BERT},
     ),
@@ -90,6 +91,7 @@ CALLS: dict[State, Call] = {
     State.OFFERED: drive(fresh(), *TO_OFFERED)[0],
     State.CONNECTING: drive(fresh(), *TO_CONNECTING)[0],
     State.TALKING: drive(fresh(), *TO_TALKING)[0],
+    State.CODE: drive(fresh("*14", from_agent="anna"), *TO_LINE)[0],
     State.ENDED: drive(fresh(), *TO_TALKING, m.LegOver(Side.CALLER, "remote", 0))[0],
 }
 
@@ -131,49 +133,51 @@ EVENTS: dict[str, m.Event] = {
     "transferor-gone": m.LegOver(Side.TRANSFEROR, "remote", 0),
     "transferor-silent": m.MediaLost(Side.TRANSFEROR, "rtp-timeout"),
     "transferor-digit": m.DigitPressed(Side.TRANSFEROR, "9"),
+    "desk-answered": m.DeskAnswered("paused"),
 }
 
-N, A, I, Q, O, C, T, E = (state.value for state in State)  # noqa: E741
+N, A, I, Q, O, C, T, F, E = (state.value for state in State)  # noqa: E741
 X = "unexpected"
-# Rows: events. Columns: NEW, ANSWERING, IVR, QUEUED, OFFERED, CONNECTING, TALKING, ENDED.
+# Rows: events. Columns: NEW, ANSWERING, IVR, QUEUED, OFFERED, CONNECTING, TALKING, CODE, ENDED.
 NEXT: dict[str, tuple[str, ...]] = {
-    "arrived": (N, X, X, X, X, X, X, E),
-    "media-opened": (A, X, X, X, X, X, X, E),
-    "media-refused": (E, X, X, X, X, X, X, E),
-    "confirmed": (X, Q, I, Q, O, C, T, E),
-    "caller-gone": (E, E, E, E, E, E, E, E),
-    "agent-gone": (X, X, I, Q, Q, E, E, E),
-    "caller-reoffer": (N, A, I, Q, O, C, T, E),
-    "agent-reoffer": (N, A, I, Q, O, C, T, E),
-    "reoffer-answered": (N, A, I, Q, O, C, T, E),
-    "bad-reoffer": (N, A, I, Q, O, C, T, E),
-    "caller-digit": (X, A, I, Q, O, C, T, E),
-    "agent-digit": (X, X, I, Q, O, C, T, E),
-    "playback-over": (X, X, I, Q, O, C, T, E),
-    "caller-silent": (E, E, E, E, E, E, E, E),
-    "agent-silent": (X, X, I, Q, O, E, E, E),
-    "ivr-timer": (X, X, I, Q, O, C, T, E),
-    "announce-timer": (X, X, I, Q, O, C, T, E),
-    "longest-wait": (X, X, I, E, O, C, T, E),
-    "ring-timer": (X, X, I, Q, Q, C, T, E),
-    "offer": (X, X, I, O, O, C, T, E),
-    "offer-taken-back": (X, X, I, Q, Q, Q, T, E),
-    "offer-confirmed": (X, X, X, X, X, T, X, E),
-    "offer-stale": (X, X, I, Q, O, Q, T, E),
-    "agent-answered": (X, X, I, Q, C, C, T, E),
-    "agent-unavailable": (X, X, I, Q, Q, C, T, E),
-    "position": (X, X, I, Q, O, C, T, E),
-    "clear": (E, E, E, E, E, E, E, E),
-    "refer": (N, A, I, Q, O, C, Q, E),
-    "move": (N, A, Q, Q, O, C, Q, E),
-    "join": (X, X, I, Q, O, C, T, E),
-    "hand-over": (E, E, E, E, E, E, E, E),
-    "hand-over-refused": (X, X, I, Q, O, C, T, E),
-    "target-joined": (N, A, I, Q, O, C, T, E),
-    "phone-moved": (N, A, I, Q, O, C, T, E),
-    "transferor-gone": (X, X, I, Q, O, C, T, E),
-    "transferor-silent": (X, X, I, Q, O, C, T, E),
-    "transferor-digit": (X, X, I, Q, O, C, T, E),
+    "arrived": (N, X, X, X, X, X, X, X, E),
+    "media-opened": (A, X, X, X, X, X, X, X, E),
+    "media-refused": (E, X, X, X, X, X, X, X, E),
+    "confirmed": (X, Q, I, Q, O, C, T, F, E),
+    "caller-gone": (E, E, E, E, E, E, E, E, E),
+    "agent-gone": (X, X, I, Q, Q, E, E, X, E),
+    "caller-reoffer": (N, A, I, Q, O, C, T, F, E),
+    "agent-reoffer": (N, A, I, Q, O, C, T, F, E),
+    "reoffer-answered": (N, A, I, Q, O, C, T, F, E),
+    "bad-reoffer": (N, A, I, Q, O, C, T, F, E),
+    "caller-digit": (X, A, I, Q, O, C, T, F, E),
+    "agent-digit": (X, X, I, Q, O, C, T, X, E),
+    "playback-over": (X, X, I, Q, O, C, T, E, E),
+    "caller-silent": (E, E, E, E, E, E, E, E, E),
+    "agent-silent": (X, X, I, Q, O, E, E, X, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, X, E),
+    "announce-timer": (X, X, I, Q, O, C, T, X, E),
+    "longest-wait": (X, X, I, E, O, C, T, X, E),
+    "ring-timer": (X, X, I, Q, Q, C, T, X, E),
+    "offer": (X, X, I, O, O, C, T, X, E),
+    "offer-taken-back": (X, X, I, Q, Q, Q, T, X, E),
+    "offer-confirmed": (X, X, X, X, X, T, X, X, E),
+    "offer-stale": (X, X, I, Q, O, Q, T, X, E),
+    "agent-answered": (X, X, I, Q, C, C, T, X, E),
+    "agent-unavailable": (X, X, I, Q, Q, C, T, X, E),
+    "position": (X, X, I, Q, O, C, T, X, E),
+    "clear": (E, E, E, E, E, E, E, E, E),
+    "refer": (N, A, I, Q, O, C, Q, F, E),
+    "move": (N, A, Q, Q, O, C, Q, F, E),
+    "join": (X, X, I, Q, O, C, T, X, E),
+    "hand-over": (E, E, E, E, E, E, E, E, E),
+    "hand-over-refused": (X, X, I, Q, O, C, T, X, E),
+    "target-joined": (N, A, I, Q, O, C, T, F, E),
+    "phone-moved": (N, A, I, Q, O, C, T, F, E),
+    "transferor-gone": (X, X, I, Q, O, C, T, X, E),
+    "transferor-silent": (X, X, I, Q, O, C, T, X, E),
+    "transferor-digit": (X, X, I, Q, O, C, T, X, E),
+    "desk-answered": (X, X, X, X, X, X, X, F, E),
 }
 
 
@@ -427,3 +431,44 @@ def test_any_path_ends_once_and_never_forgets_what_it_holds(names: list[str], ca
     assert call.transferor is None
     assert call.held_since is None
     record_of(call, of_type(effects, m.Close)[0], NOW + 2)
+
+
+# Feature codes.
+
+
+@pytest.mark.parametrize(
+    ("dialled", "action", "reason"),
+    [
+        ("*11", "sign-in", ""),
+        ("*12", "sign-out", ""),
+        ("*13", "pause", ""),
+        ("*132", "pause", "lunch"),
+        ("*14", "resume", ""),
+        ("*15", "end-wrapup", ""),
+    ],
+)
+def test_a_code_is_carried_out_confirmed_and_hung_up(dialled: str, action: Any, reason: str) -> None:
+    call, effects = drive(fresh(dialled, from_agent="anna"), *TO_LINE)
+    assert effects[-1] == m.AskDesk("anna", action, reason)
+    call, effects = drive(call, m.DeskAnswered("paused"))
+    assert of_type(effects, m.PlayToCaller)[0].prompts == ("paused",)
+    call, effects = drive(call, m.PlaybackOver(0))
+    assert (call.state, of_type(effects, m.Close)[0].outcome) == (State.ENDED, "completed")
+
+
+def test_the_code_for_voicemail_says_that_there_are_no_messages() -> None:
+    _, effects = drive(fresh("*97", from_agent="anna"), *TO_LINE)
+    assert of_type(effects, m.PlayToCaller)[0].prompts == ("no-messages",)
+
+
+def test_the_code_for_echo_starts_the_echo_flow() -> None:
+    call, _ = drive(fresh("*43", from_agent="anna"), *TO_LINE)
+    assert (call.state, call.run.flow if call.run else "") == (State.IVR, "echo")
+
+
+@pytest.mark.parametrize(
+    ("dialled", "agent"), [("*99", "anna"), ("*139", "anna"), ("*", "anna"), ("*11", "")]
+)
+def test_an_unknown_code_and_a_stranger_who_dials_one_are_refused(dialled: str, agent: str) -> None:
+    _, effects = drive(fresh(dialled, from_agent=agent), m.CallArrived(b"o"))
+    assert effects[0] == m.RefuseCaller(404)

@@ -15,17 +15,18 @@ from acd.calls.ports import Services
 from acd.calls.steps.context import Context
 from acd.calls.supervisor import CallSupervisor
 from acd.calls.targets import TransferImpossible, UnknownTarget
-from acd.directory.model import Agent, Directory, Number, Queue, Srtp
+from acd.directory.model import Agent, Directory, FeatureCode, Number, Queue, Srtp
 from acd.errors import AcdError, NoCommonCodec
 from acd.media.engine import DigitReceived, MediaFailed, PlaybackEnded
 from acd.sip.core import events as sip
 from acd.sip.core.message import Request, parse
 from acd.sip.core.refer import ReferTo, Replaces
+from acd.sip.watching import PhoneState
 from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
 from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason
 from routing.ports import StaleToken
-from tests.support.call_fakes import FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
+from tests.support.call_fakes import FakeDesk, FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
 from tests.support.clock import FakeClock
 from tests.support.stack_peer import StackPeer
 
@@ -35,6 +36,7 @@ CONTEXT = Context(
     directory=Directory(
         numbers={"+1": Number("+1", flow="main"), "+2": Number("+2", queue="billing")},
         queues={"billing": Queue("billing", not_answering_after=2)},
+        codes={"*12": FeatureCode("*12", "sign-out")},
         agents={"anna": ANNA, "bert": BERT},
         agent_by_extension={"1001": ANNA, "1002": BERT},
     ),
@@ -71,6 +73,8 @@ class Bench:
     journal: FakeJournal = field(default_factory=FakeJournal)
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
+    desk: FakeDesk = field(default_factory=FakeDesk)
+    lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         services = Services(
@@ -82,6 +86,8 @@ class Bench:
             clock=self.clock,
             context=lambda: CONTEXT,
             observers=(self.told.append,),
+            desk=self.desk,
+            phones=lambda call_id, phones: self.lamps.append(phones),
         )
         self.calls = CallSupervisor("a", services)
 
@@ -508,3 +514,26 @@ async def test_a_supervisor_is_told_what_cannot_be_transferred(bench: Bench) -> 
         bench.calls.transfer(call_id, "4711")
     with pytest.raises(TransferImpossible):
         bench.calls.transfer(call_id, "1002")
+
+
+async def test_a_feature_code_reaches_the_desk_and_is_confirmed(bench: Bench) -> None:
+    bench.calls.on_call(Arrival(called="*12", trunk="", agent="anna"))
+    await bench.until("answering")
+    bench.calls.on_leg(sip.LegConfirmed("caller-leg", None))
+    await bench.settle(lambda: bench.media.hears.get("caller-leg") == ["signed-out"])
+    assert bench.desk.asked == [("anna", AgentState.OFFLINE, "signed-out")]
+    bench.calls.on_media(PlaybackEnded("caller-leg", "0"))
+    await bench.until("gone")
+    assert ("hangup", "caller-leg") in bench.sip.said
+    assert [phones[0].state if phones else "" for phones in bench.lamps] == ["trying", "confirmed", ""]
+
+
+async def test_lamps_follow_an_agent_through_a_call(bench: Bench) -> None:
+    await bench.to_talking()
+    bench.calls.on_leg(sip.LegEnded("caller-leg", "remote", 0))
+    await bench.until("gone")
+    assert [[(phone.agent, phone.state) for phone in phones] for phones in bench.lamps] == [
+        [("anna", "early")],
+        [("anna", "confirmed")],
+        [],
+    ]

@@ -1,0 +1,50 @@
+"""What feature codes ask of the desk, and what they are answered with."""
+
+from __future__ import annotations
+
+import pytest
+
+from acd.agents.codes import find_code, obey
+from acd.agents.desk import StateNotAllowed
+from acd.directory.model import STANDARD_CODES, CodeAction, Directory, FeatureCode
+from routing.model import AgentState as S
+from routing.ports import StoreUnavailable
+from tests.support.call_fakes import FakeDesk
+
+DIRECTORY = Directory(codes={code.code: code for code in STANDARD_CODES})
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "prompt", "asked"),
+    [
+        ("sign-in", S.OFFLINE, "signed-in", S.AVAILABLE),
+        ("sign-out", S.AVAILABLE, "signed-out", S.OFFLINE),
+        ("pause", S.AVAILABLE, "paused", S.PAUSED),
+        ("resume", S.PAUSED, "resumed", S.AVAILABLE),
+        ("resume", S.OFFLINE, "not-possible", None),
+        ("end-wrapup", S.WRAPUP, "resumed", S.AVAILABLE),
+        ("end-wrapup", S.PAUSED, "not-possible", None),
+    ],
+)
+async def test_a_code_sets_the_state_that_it_is_for(
+    action: CodeAction, state: S, prompt: str, asked: S | None
+) -> None:
+    desk = FakeDesk(state)
+    assert await obey(desk, "anna", action, "lunch") == prompt
+    assert [what for _, what, _ in desk.asked] == ([asked] if asked else [])
+
+
+@pytest.mark.parametrize("refusal", [StateNotAllowed("no phone"), StoreUnavailable("away")])
+async def test_what_the_desk_cannot_do_is_said(refusal: Exception) -> None:
+    desk = FakeDesk()
+    desk.refusal = refusal
+    assert await obey(desk, "anna", "sign-in", "") == "not-possible"
+
+
+def test_a_digit_after_a_pausing_code_picks_its_reason() -> None:
+    tens = Directory(codes={"*1": FeatureCode("*1", "pause", tuple("abcdefghij"))})
+    assert find_code(tens, "*10") == (tens.codes["*1"], "j")
+    assert find_code(DIRECTORY, "*134") == (DIRECTORY.codes["*13"], "training")
+    assert find_code(DIRECTORY, "*13") == (DIRECTORY.codes["*13"], "")
+    for dialled in ("*135", "*13*", "*1311", "*111", "*1", "*", ""):
+        assert find_code(DIRECTORY, dialled) is None
