@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from acd import log as logs
-from acd.config import LogSection
+from acd.config import LogSection, SecuritySection
 from acd.directory.model import Directory
 from acd.log import security_log
 from acd.sip.core.auth import DigestServer
@@ -59,7 +59,13 @@ def banned(text: str, folder: Path) -> list[str]:
 
 
 def failures() -> None:
-    guard = Guard(DigestServer("acd", b"secret"), lambda: Directory(), lambda host: False, FakeClock())
+    guard = Guard(
+        DigestServer("acd", b"secret"),
+        lambda: Directory(),
+        lambda host: False,
+        FakeClock(),
+        SecuritySection(),
+    )
     line = 'Digest username="x", realm="acd", nonce="n", uri="sip:a", response="0"'
     request = Request("REGISTER", "sip:a", [("Call-ID", "x"), ("Authorization", line)])
     for source, transport in (("192.0.2.7", "udp"), ("2001:db8::7", "tls")):
