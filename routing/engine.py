@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from routing.limits import RING_GRACE_MS
-from routing.model import NodeMessage, Offer
+from routing.model import NodeMessage, Offer, WrapupTaken
 from routing.ports import QueueStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -22,9 +22,9 @@ _BEGINNING = "0-0"
 class RoutingEngine:
     """The loops of one node. It survives the store being away, and says so when the store is back.
 
-    `now_ms` is the time in milliseconds since the epoch. `on_message` hears each offer once, and each
-    withdrawal at least once. `on_store_back` is awaited after the store was away or this node's lease
-    ran out: the owner says its calls and agents again (every operation of the store may be repeated).
+    `now_ms` is the time in milliseconds since the epoch. `on_message` hears each offer and each wrap-up once,
+    and each withdrawal at least once. `on_store_back` is awaited after the store was away or this node's
+    lease ran out: the owner says its calls and agents again (every operation of the store may be repeated).
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class RoutingEngine:
         self._on_store_back = on_store_back
         self._read_after = _BEGINNING
         self._last_token = 0
+        self._last_wrapup = 0
         self._wake_at = 0
         self._woken = asyncio.Event()
         self._away = False
@@ -119,6 +120,10 @@ class RoutingEngine:
                 return
             self._last_token = message.token
             self.note_deadline(message.deadline_ms + RING_GRACE_MS)
+        elif isinstance(message, WrapupTaken):
+            if message.token <= self._last_wrapup:
+                return
+            self._last_wrapup = message.token
         try:
             self._on_message(message)
         except Exception:

@@ -94,7 +94,18 @@ class OfferWithdrawn:
     token: int
 
 
-NodeMessage = Offer | OfferWithdrawn
+@dataclass(frozen=True, slots=True)
+class WrapupTaken:
+    """An agent is done with what was to do after a conversation of this node."""
+
+    agent_id: str
+    queue: str
+    taken_ms: int
+    token: int
+    """Rises, so that one that is read again is known."""
+
+
+NodeMessage = Offer | OfferWithdrawn | WrapupTaken
 
 
 @dataclass(frozen=True, slots=True)

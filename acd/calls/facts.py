@@ -70,6 +70,17 @@ class CallEnded:
     record: CallRecord
 
 
-CallFact = CallStarted | CallQueued | AgentRung | OfferFailed | CallAnswered | LegClosed | CallEnded
+@dataclass(frozen=True, slots=True)
+class WrapupEnded:
+    """The agent did what was to do after a conversation of this node; the call itself is long over."""
+
+    queue: str
+    agent: str
+    seconds: float
+
+
+CallFact = (
+    CallStarted | CallQueued | AgentRung | OfferFailed | CallAnswered | LegClosed | CallEnded | WrapupEnded
+)
 
 Observer = Callable[[CallFact], None]

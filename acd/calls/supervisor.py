@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from acd.calls import model as m
+from acd.calls.facts import WrapupEnded
 from acd.calls.ports import Services
 from acd.calls.record import CallRecord
 from acd.calls.session import CallSession, LegRegistry
@@ -23,7 +24,7 @@ from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedO
 from acd.sip.core import events as sip
 from acd.sip.core.refer import ReferTo, Replaces
 from acd.sip.trunks import clean_number
-from routing.model import NodeMessage, Offer
+from routing.model import NodeMessage, Offer, WrapupTaken
 
 log = structlog.get_logger(__name__)
 
@@ -175,7 +176,12 @@ class CallSupervisor:
                 session.post(m.MediaLost(side, "media-failed"))
 
     def on_routing(self, message: NodeMessage) -> None:
-        """The store reserved an agent for a call of ours, or took one back."""
+        """The store reserved an agent for a call of ours, or took one back; or an agent's wrap-up ended."""
+        if isinstance(message, WrapupTaken):
+            fact = WrapupEnded(message.queue, message.agent_id, message.taken_ms / 1000)
+            for observer in self._services.observers:
+                observer(fact)
+            return
         # A call that was transferred has further entries in the store: its id, "~", and a number.
         session = self._sessions.get(message.call_id.partition("~")[0])
         if session is None or session.call.entry != message.call_id:

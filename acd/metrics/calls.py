@@ -17,6 +17,7 @@ from acd.calls.facts import (
     CallStarted,
     LegClosed,
     OfferFailed,
+    WrapupEnded,
 )
 from acd.clock import Clock
 from acd.directory.model import Directory
@@ -69,6 +70,7 @@ class CallMetrics:
             CallAnswered: self._answered,
             LegClosed: self._leg_closed,
             CallEnded: self._ended,
+            WrapupEnded: self._wrapped_up,
         }
         self._edges: frozenset[float] = frozenset()
         self._known: Directory | None = None
@@ -142,7 +144,7 @@ class CallMetrics:
         )
         self._wrapup = self._histogram(
             "acd_wrapup_seconds",
-            "After-call work granted to the agent of an answered call.",
+            "After-call work as the agents took it.",
             WRAPUP_BUCKETS,
             "queue",
         )
@@ -239,14 +241,14 @@ class CallMetrics:
         elif leg.packets_sent >= _ONE_WAY_PACKETS:
             self._one_way.labels(side).inc()
 
+    def _wrapped_up(self, fact: WrapupEnded) -> None:
+        self._wrapup.labels(fact.queue).observe(fact.seconds)
+
     def _ended(self, fact: CallEnded) -> None:
         record = fact.record
         self._calls_ended.labels(record.outcome, self._words.bound(record.cause)).inc()
         if record.outcome == "answered":
             self._talk.labels(record.queue).observe(record.talk_seconds)
-            queue = self._directory().queues.get(record.queue)
-            if queue is not None:
-                self._wrapup.labels(queue.name).observe(queue.wrapup_seconds)
         elif record.queue and record.outcome == "abandoned":
             self._abandoned.labels(record.queue).inc()
             self._abandon_wait.labels(record.queue).observe(record.wait_seconds)

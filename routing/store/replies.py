@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from routing.model import AgentState, AgentStatus, NodeMessage, Offer, OfferWithdrawn, QueueStatus
+from routing.model import (
+    AgentState,
+    AgentStatus,
+    NodeMessage,
+    Offer,
+    OfferWithdrawn,
+    QueueStatus,
+    WrapupTaken,
+)
 
 AGENT_FIELDS = ("st", "since", "why", "c", "n", "un")
 _COUNTERS = ("entered", "offers", "rejected", "withdrawn", "answered", "abandoned", "completed", "lost")
@@ -16,8 +24,10 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
 
 
 def node_message(fields: Sequence[str]) -> NodeMessage:
-    """One entry of a node's stream: an offer has a deadline, a withdrawal has none."""
+    """One entry of a node's stream: an offer has a deadline, a wrap-up took time, a withdrawal has neither."""
     found = pairs(fields)
+    if "w" in found:
+        return WrapupTaken(found["a"], found["q"], int(found["w"]), int(found["t"]))
     call_id, agent_id, token = found["c"], found["a"], int(found["t"])
     if "d" not in found:
         return OfferWithdrawn(call_id, agent_id, token)

@@ -20,7 +20,16 @@ from hypothesis.stateful import (
 )
 
 from routing import limits
-from routing.model import AgentProfile, AgentState, Offer, RejectReason, Requirement, Ticket
+from routing.model import (
+    AgentProfile,
+    AgentState,
+    Offer,
+    OfferWithdrawn,
+    RejectReason,
+    Requirement,
+    Ticket,
+    WrapupTaken,
+)
 from routing.ports import StaleToken
 from routing.store.redis_store import RedisQueueStore, connect
 from tests.support.queue_audit import CONSTANT, Snapshot, audit, fold_events, snapshot
@@ -100,11 +109,21 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _learn_tokens(self) -> None:
         """The messages are those that the model expects; their tokens rise."""
-        offers, withdrawn = [], []
+        offers: list[Offer] = []
+        withdrawn: list[OfferWithdrawn] = []
+        wrapped = []
         for node in NODES:
             for entry, message in self.run(self.store.messages(node, self.read_after[node], 0)):
                 self.read_after[node] = entry
-                (offers if isinstance(message, Offer) else withdrawn).append(message)
+                match message:
+                    case Offer():
+                        offers.append(message)
+                    case OfferWithdrawn():
+                        withdrawn.append(message)
+                    case WrapupTaken(agent, queue, taken):
+                        wrapped.append((node, agent, queue, taken))
+        assert sorted(wrapped) == sorted(self.model.wrapped)
+        self.model.wrapped = []
         offers.sort(key=lambda offer: offer.token)
         assert [(o.call_id, o.agent_id) for o in offers] == self.model.made
         assert sorted((w.call_id, w.agent_id) for w in withdrawn) == sorted(self.model.withdrawn)
@@ -258,7 +277,8 @@ class QueueMachine(RuleBasedStateMachine):
             assert status.oldest_ms == min(waiting, default=None)
             assert (status.offered, status.talking) == (states.count("offered"), states.count("talking"))
             expected = self.model.counters.get(status.queue, {})
-            assert {k: v for k, v in status.counters.items() if v and k != "ended"} == dict(expected)
+            expected = {kind: n for kind, n in expected.items() if kind != "wrapped"}
+            assert {k: v for k, v in status.counters.items() if v and k != "ended"} == expected
             assert status.counters["entered"] == len(calls) + status.counters["ended"]
 
     def teardown(self) -> None:

@@ -17,6 +17,7 @@ from acd.calls.facts import (
     CallStarted,
     LegClosed,
     OfferFailed,
+    WrapupEnded,
 )
 from acd.media.engine import LegStatistics
 from acd.metrics import Metrics, NodeCounts
@@ -112,6 +113,8 @@ def _call(chance: random.Random, call_id: str) -> Iterator[CallFact]:
         yield LegClosed(call_id, "agent", _leg(chance))
     yield LegClosed(call_id, "caller", _leg(chance))
     yield CallEnded(a_record(call_id, queue=queue, outcome=outcome, wait_seconds=wait, cause="normal"))
+    if outcome == "answered":
+        yield WrapupEnded(queue, agent, chance.uniform(0, 20))
 
 
 def _leg(chance: random.Random) -> LegStatistics:

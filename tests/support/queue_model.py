@@ -41,6 +41,8 @@ class Agent:
     idle_since: int = 0
     unanswered: int = 0
     last: tuple[str, int, int] | None = None
+    wraps: tuple[str, str] = ("", "")
+    """Queue and node of the call that the wrap-up is of."""
 
 
 class QueueModel:
@@ -53,6 +55,8 @@ class QueueModel:
         self.counters: dict[str, Counter[str]] = {}
         self.made: list[tuple[str, str]] = []
         self.withdrawn: list[tuple[str, str]] = []
+        self.wrapped: list[tuple[str, str, str, int]] = []
+        """Node, agent, queue and length of each wrap-up that ended and that a living node is told of."""
         self._arrivals = 0
 
     # What is asked of it.
@@ -75,6 +79,7 @@ class QueueModel:
             if changed and agent.idle:
                 self._seek(agent, agent.idle_since, now)
         else:
+            self._end_wrapup(agent, now)
             self.due.pop(f"a:{agent_id}", None)
             agent.unanswered = 0
             self._set_free(agent, now, now)
@@ -104,6 +109,7 @@ class QueueModel:
         call = self.calls[agent.call] if agent.state is AgentState.OFFERED and agent.call else None
         if call:
             self._withdraw(call)
+        self._end_wrapup(agent, now)
         self._put_away(agent, state, why, now)
         if call:
             self._requeue(call, now)
@@ -195,6 +201,7 @@ class QueueModel:
     def _due_a(self, agent_id: str, now: int) -> None:
         agent = self.agents[agent_id]
         if agent.state is AgentState.WRAPUP:
+            self._end_wrapup(agent, now)
             self._go_on(agent, now)
         elif agent.state is AgentState.AVAILABLE:
             self._seek(agent, now, now)
@@ -304,11 +311,19 @@ class QueueModel:
         self._count(call, "completed")
         if until:
             agent.state, agent.since, agent.call = AgentState.WRAPUP, now, None
+            agent.wraps = (_queue(call), call.ticket.node)
             self.due[f"a:{agent.id}"] = until
         else:
             self._go_on(agent, now)
         agent.last = ("done", call.token, until)
         return until
+
+    def _end_wrapup(self, agent: Agent, now: int) -> None:
+        if agent.state is AgentState.WRAPUP:
+            queue, node = agent.wraps
+            self.counters.setdefault(queue, Counter())["wrapped"] += 1
+            if f"n:{node}" in self.due:
+                self.wrapped.append((node, agent.id, queue, now - agent.since))
 
     def _go_on(self, agent: Agent, now: int) -> None:
         if agent.next:
@@ -365,6 +380,7 @@ class QueueModel:
         # What the node had not read yet goes with it.
         self.made = [offer for offer in self.made if offer[0] not in ids]
         self.withdrawn = [word for word in self.withdrawn if word[0] not in ids]
+        self.wrapped = [word for word in self.wrapped if word[0] != node]
         return ids
 
     def _forget(self, call: Call) -> None:

@@ -1,4 +1,4 @@
--- include: base agents skills
+-- include: base agents skills wrapup
 -- Signs an agent in, resumes, or leaves wrap-up early; in a call it forgets what was to come after.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 agent, 3 node, 4 profile
@@ -21,7 +21,9 @@ end
 if was == 'available' then
   return agent.state
 end
-if not SIGNED_IN[was] then
+if was == 'wrapup' then
+  tell_wrapup(now, agent)
+elseif not SIGNED_IN[was] then
   sign_in_to(now, agent.id, profile)
 end
 not_due('a:' .. agent.id)

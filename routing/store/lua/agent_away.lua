@@ -1,4 +1,4 @@
--- include: base agents calls
+-- include: base agents calls wrapup
 -- Pauses an agent, signs out, or sets not-answering. While talking it is kept for after the wrap-up.
 -- An open offer is withdrawn and its call goes back to its place.
 -- KEYS[1]  prefix of the site
@@ -18,6 +18,8 @@ if agent.state == 'talking' then
 end
 if agent.state == 'available' then
   idle_remove(agent.id, agent.profile)
+elseif agent.state == 'wrapup' then
+  tell_wrapup(now, agent)
 end
 if agent.state == 'offered' then
   local c = load_call(agent.call)

@@ -42,7 +42,7 @@ if agent.profile and agent.profile ~= ARGV[14] then
 end
 sign_in_to(now, agent.id, ARGV[14])
 rc('HSET', K .. 'a:' .. agent.id, 'p', ARGV[14], 'n', ARGV[13], 'c', c.id, 'tk', token, 'is', now, 'why', '')
-rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw')
+rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn')
 not_due('a:' .. agent.id)
 rc('HSET', K .. 'c:' .. c.id, 'a', agent.id, 'tk', token)
 if tonumber(token) > tonumber(rc('GET', K .. 'fence') or '0') then

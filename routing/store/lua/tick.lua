@@ -1,4 +1,4 @@
--- include: base agents calls exclusions drop sweep
+-- include: base agents calls exclusions drop sweep wrapup
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
 -- who signed out, x:CALL end of a refusal's pause, n:NODE end of a lease, s: unused classes and profiles.
 -- KEYS[1]  prefix of the site
@@ -21,6 +21,7 @@ end
 function on.a(id)
   local agent = load_agent(id)
   if agent.state == 'wrapup' then
+    tell_wrapup(now, agent)
     go_on(now, agent)
   elseif agent.state == 'available' then
     seek_call(now, agent, now)

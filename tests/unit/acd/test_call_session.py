@@ -24,7 +24,7 @@ from acd.sip.core.refer import ReferTo, Replaces
 from acd.sip.watching import PhoneState
 from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
-from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason
+from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason, WrapupTaken
 from routing.ports import StaleToken
 from tests.support.call_fakes import FakeDesk, FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
 from tests.support.clock import FakeClock
@@ -246,6 +246,11 @@ async def test_an_offer_for_a_call_that_is_gone_frees_its_agent(bench: Bench) ->
     bench.calls.on_routing(Offer("gone", "anna", "billing", 9, 0))
     await bench.settle(lambda: bool(bench.store.said))
     assert bench.store.said[0][:2] == ("cancel", "gone")
+
+
+async def test_the_end_of_a_wrap_up_is_told_though_its_call_is_over(bench: Bench) -> None:
+    bench.calls.on_routing(WrapupTaken("anna", "billing", 3_500, 1))
+    assert bench.told == [facts.WrapupEnded("billing", "anna", 3.5)]
 
 
 async def test_digits_from_rtp_and_from_info_choose_in_the_menu(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from acd.calls.facts import (
     CallStarted,
     LegClosed,
     OfferFailed,
+    WrapupEnded,
 )
 from acd.directory.model import Directory, Queue
 from acd.media.engine import LegStatistics
@@ -110,13 +111,11 @@ async def test_every_series_of_a_queue_is_there_before_its_first_call(bench: Ben
     assert value("acd_wrapup_seconds_count", queue="support") == 0
 
 
-async def test_an_answered_call_grants_its_queues_wrap_up_and_no_other_does(bench: Bench):
-    bench.centre.directory = Directory(revision=2, queues={"billing": Queue("billing", wrapup_seconds=5.0)})
-    for outcome in ("answered", "abandoned", "timed-out"):
-        bench.metrics(CallEnded(a_record(outcome=outcome)))
-    value = await bench.scrape()
-    assert value("acd_wrapup_seconds_sum", queue="billing") == 5.0
-    assert value("acd_wrapup_seconds_count", queue="billing") == 1
+async def test_wrap_up_counts_as_it_was_taken_and_not_with_the_call(bench: Bench):
+    bench.metrics(CallEnded(a_record()))
+    assert (await bench.scrape())("acd_wrapup_seconds_count", queue="billing") == 0
+    bench.metrics(WrapupEnded("billing", "anna", 3.5))
+    assert (await bench.scrape())("acd_wrapup_seconds_sum", queue="billing") == 3.5
 
 
 async def test_a_call_whose_queue_was_removed_meanwhile_still_counts(bench: Bench):
