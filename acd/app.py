@@ -12,6 +12,7 @@ import signal
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
@@ -92,6 +93,8 @@ class Node:
         except SQLAlchemyError as error:
             raise ConfigError(f"database.url: the database cannot be used: {error}") from error
         self._running.push_async_callback(self._directory.stop)
+        if self._directory.current().revision == 0:
+            log.warning("directory-empty", remedy="no number leads anywhere; fill it with `acd apply FILE`")
         node = self._settings.node
         self._history = HistoryWriter(self._redis, self._engine, site=node.site, node=node.id)
         await self._history.start()
@@ -265,9 +268,13 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 5, 2)
 
 
-async def serve(settings: Settings) -> None:
-    """Run one node until SIGTERM or SIGINT, which drain; a second signal ends it at once. SIGHUP reloads."""
+async def serve(settings: Settings, file: Path | None = None) -> None:
+    """Run one node until SIGTERM or SIGINT, which drain; a second signal ends it at once. SIGHUP reloads.
+
+    `file` is where the settings come from; it is only told.
+    """
     logs.configure(settings.log, settings.node.id)
+    log.info("configuration", file=str(file or "none: every key has its default"))
     asked, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.clock import SystemClock
-from acd.config import Settings, load_settings
+from acd.config import Settings, find_settings, load_settings
 from acd.control.tokens import Role, TokenStore
 from acd.database import open_engine
 from acd.errors import AcdError, ConfigError
@@ -85,7 +85,7 @@ def serve(config: Config = None) -> None:
     settings = load_settings(config)
     from acd.app import serve as run
 
-    _run(run(settings))
+    _run(run(settings, find_settings(config)))
 
 
 @cli.command()

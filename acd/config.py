@@ -293,28 +293,34 @@ class Settings(BaseSettings):
         return self.database.url or f"sqlite+aiosqlite:///{self.node.data_dir.absolute() / 'acd.sqlite3'}"
 
 
-def load_settings(path: Path | None = None) -> Settings:
-    """Read acd.toml (argument, else ACD_CONFIG, else ./acd.toml where it exists) and the environment.
+def find_settings(path: Path | None = None) -> Path | None:
+    """The file to read: the argument, else ACD_CONFIG, else ./acd.toml where it exists, else none.
 
-    Raises ConfigError that names the file, the key and the fix.
+    Raises ConfigError where the file that is named does not exist.
     """
     named = path or (Path(os.environ["ACD_CONFIG"]) if os.environ.get("ACD_CONFIG") else None)
     if named is not None and not named.is_file():
         raise ConfigError(f"{named}: no such configuration file; create it or name another with --config")
-    chosen = named or Path("acd.toml")
+    usual = Path("acd.toml")
+    return named or (usual if usual.is_file() else None)
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """What `find_settings` finds, and the environment. Raises ConfigError with file, key and fix."""
+    file = find_settings(path)
     values: dict[str, Any] = {}
-    if chosen.is_file():
+    if file is not None:
         try:
-            values = tomllib.loads(chosen.read_text(encoding="utf-8"))
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{chosen}: not valid TOML: {error}") from error
+            raise ConfigError(f"{file}: not valid TOML: {error}") from error
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise ConfigError(_explain(chosen, error)) from error
+        raise ConfigError(_explain(file or "environment", error)) from error
 
 
-def _explain(path: Path, error: ValidationError) -> str:
+def _explain(path: Path | str, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])

@@ -24,7 +24,7 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
 
 
 def node_message(fields: Sequence[str]) -> NodeMessage:
-    """One entry of a node's stream: an offer has a deadline, a wrap-up took time, a withdrawal has neither."""
+    """One entry of a node's stream: an offer has a deadline, a wrap-up took time, a withdrawal neither."""
     found = pairs(fields)
     if "w" in found:
         return WrapupTaken(found["a"], found["q"], int(found["w"]), int(found["t"]))

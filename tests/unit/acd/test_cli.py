@@ -249,6 +249,13 @@ def test_a_wrong_key_is_one_line_that_names_it(acd: Run, site: Path, text: str, 
     assert "Traceback" not in answer.err
 
 
+def test_a_wrong_key_of_the_environment_is_named_as_such(acd: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACD_SIP__MIN_EXPIRES_SECONDS", "soon")
+    answer = acd("token", "list")
+    assert answer.code == 2
+    assert answer.err.startswith("acd: environment: sip.min_expires_seconds: ")
+
+
 def test_a_configuration_that_is_not_there_is_said(acd: Run) -> None:
     answer = acd("serve", "--config", "gone.toml")
     assert (answer.code, "gone.toml: no such configuration file" in answer.err) == (2, True)
