@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 from collections import Counter
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ from routing.store.redis_store import RedisQueueStore, connect
 log = structlog.get_logger(__name__)
 
 _STALE_DIRECTORY_SECONDS = 30.0
+_MOST_FILES = 65_536
 
 
 class Node:
@@ -268,6 +270,14 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 5, 2)
 
 
+def _allow_open_files() -> None:
+    """As many connections and calls as the system lets this process have (the soft limit is often 1024)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def serve(settings: Settings, file: Path | None = None) -> None:
     """Run one node until SIGTERM or SIGINT, which drain; a second signal ends it at once. SIGHUP reloads.
 
@@ -275,6 +285,7 @@ async def serve(settings: Settings, file: Path | None = None) -> None:
     """
     logs.configure(settings.log, settings.node.id)
     log.info("configuration", file=str(file or "none: every key has its default"))
+    _allow_open_files()
     asked, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from itertools import count
 
 import msgspec
@@ -32,6 +33,19 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     """The phone's own name, the same over all its flows (RFC 5626 section 4.1); empty where it tells none."""
     path: tuple[str, ...] = ()
     """Proxies on the way to the phone, the nearest first: the Route of each request (RFC 3327)."""
+
+
+def one_flow_each(bindings: Sequence[Binding]) -> list[Binding]:
+    """Of several flows of one phone only the first: it is not to ring twice (RFC 5626 section 7)."""
+    seen: set[str] = set()
+    kept = []
+    for binding in bindings:
+        is_flow = bool(binding.instance) and binding.key.startswith(f"{binding.instance};")
+        if is_flow and binding.instance in seen:
+            continue
+        seen.add(binding.instance)
+        kept.append(binding)
+    return kept
 
 
 class ContactTable:

@@ -13,7 +13,7 @@ from acd.config import Settings
 from acd.directory.model import Agent, Directory, Srtp, Trunk
 from acd.errors import AcdError
 from acd.sip.bindings import BindingStore
-from acd.sip.contacts import Binding
+from acd.sip.contacts import Binding, one_flow_each
 from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import (
     Flow,
@@ -217,7 +217,7 @@ class SipService:
 
     def _contacts(self, agent: Agent) -> list[Binding]:
         """The agent's contacts, newest first, that may be rung under the agent's rule of encryption."""
-        bound = self._bindings.lookup(agent.id)
+        bound = one_flow_each(self._bindings.lookup(agent.id))
         return [binding for binding in bound if self._srtp(agent, binding.flow) is not None]
 
     def invite_agent(

@@ -270,3 +270,22 @@ async def test_phone_behind_proxies_is_called_and_cancelled_along_its_path(shell
         await shell.ended()
         ack = await proxy.next()
         assert (ack.method, ack.headers["route"]) == ("ACK", [*path])
+
+
+async def test_phone_with_two_flows_rings_once_on_the_newer_and_the_older_serves_when_that_breaks(
+    shell: Shell,
+) -> None:
+    async with await shell.client("tcp") as first, await shell.client("tcp") as second:
+        for number, phone in enumerate((first, second), 1):
+            contact = f'{phone.contact("anna")};+sip.instance="<urn:uuid:1>";reg-id={number}'
+            assert (await phone.register("1001", PASSWORD, contact=contact)).status == 200
+            shell.clock.advance(1)  # type: ignore[attr-defined]
+        for leg, phone in (("one", second), ("two", first)):
+            shell.service.invite_agent(
+                leg, "anna", offer=b"v=0\r\n", caller="1", caller_name="", queue="q", call_id="c"
+            )
+            assert (await phone.next()).method == "INVITE"
+            assert first.received.empty()
+            if leg == "one":
+                await second.close()
+                assert (await shell.ended()).by == "transport"
