@@ -9,7 +9,11 @@ shift
 say() { printf '%s\n' "$*" >&2; }
 
 apt_install() {
-    if [ "$(id -u)" -eq 0 ]; then
+    if ! command -v apt-get >/dev/null; then
+        say "these packages are missing (by Debian's names); install them with this system's own tool, then try again:"
+        say "    $*"
+        exit 1
+    elif [ "$(id -u)" -eq 0 ]; then
         say "installing system packages: $*"
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
@@ -20,8 +24,12 @@ apt_install() {
     fi
 }
 
+# The programs that the packages bring, where there is no dpkg to ask.
+program_of() { case $1 in sip-tester) echo sipp ;; *) echo "$1" ;; esac; }
+
 missing=()
 for package in "$@"; do
+    command -v dpkg-query >/dev/null || { command -v "$(program_of "$package")" >/dev/null || missing+=("$package"); continue; }
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
