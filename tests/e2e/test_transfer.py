@@ -9,8 +9,10 @@ from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.caller import Call
 from tests.support.cast import BILLING, CALLER_HZ, SUPPORT, agents, caller, dial, phone
+from tests.support.desk_phone import DeskPhone, Line
 from tests.support.net import eventually
 from tests.support.service import PASSWORD, RunningService
+from tests.support.sipp import Behaviour
 
 FIRST_HZ, SECOND_HZ = 700.0, 1100.0
 
@@ -95,3 +97,85 @@ async def test_a_supervisor_transfers_a_call(service: RunningService) -> None:
             service.request, "POST", f"/v1/calls/{live['id']}/transfer", {"to": other}
         )
         assert status in (404, 409), problem
+
+
+def desk_phone(service: RunningService, n: int) -> DeskPhone:
+    return DeskPhone(service.sip_address, str(1000 + n), PASSWORD, says=FIRST_HZ)
+
+
+async def test_a_busy_colleague_leaves_the_caller_with_the_agent(service: RunningService) -> None:
+    async with (
+        desk_phone(service, 1) as first,
+        caller(service, "+37255510002") as someone,
+    ):
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, SUPPORT)
+        line = await first.rung()
+        await service.call_reaches(someone.user, "talking")
+        async with agents(service, phone(2, Behaviour.BUSY)):
+            assert await first.refer(line, "1002") == 202
+            await first.told("SIP/2.0 486")
+        await service.call_reaches(someone.user, "talking")
+        await heard(call, FIRST_HZ)
+        await first.hears(line, CALLER_HZ)
+        assert await first.refer(line, "4711") == 404
+        await call.hang_up()
+        await first.ended(line)
+        record = await service.record_of(someone.user)
+    assert (record["agent"], record["hangup_side"]) == ("a1", "caller")
+
+
+async def test_attended_transfer_joins_caller_and_colleague(service: RunningService) -> None:
+    async with (
+        desk_phone(service, 1) as first,
+        caller(service, "+37255510004") as someone,
+    ):
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, SUPPORT)
+        line = await first.rung()
+        await service.call_reaches(someone.user, "talking")
+        async with baresip(service, 2, SECOND_HZ) as second:
+            await service.agent_reaches("a2", "available")
+            consult = await first.dial("1002")
+            assert isinstance(consult, Line)
+            await service.call_reaches("1001", "talking")
+            await first.hears(consult, SECOND_HZ)
+            assert await first.refer(line, "1002", replaces=consult.replaces) == 202
+            await heard(call, SECOND_HZ)
+            await hears_caller(second)
+            await first.told("SIP/2.0 200")
+            await first.ended(line)
+            await first.ended(consult)
+            await service.agent_reaches("a1", "available")
+            (live,) = await service.calls()
+            assert (live["caller"], live["agent"]) == (someone.user, "a2")
+            await call.hang_up()
+            await service.agent_reaches("a2", "available")
+        record = await service.record_of(someone.user)
+    assert (record["agent"], record["queue"]) == ("a2", "support")
+
+
+async def test_lamps_and_feature_codes_of_a_desk_phone(service: RunningService) -> None:
+    async with desk_phone(service, 1) as first, desk_phone(service, 2) as second:
+        await service.agent_reaches("a2", "available")
+        assert await second.watch("1001") == 200
+        paused = await first.dial("*132")
+        assert isinstance(paused, Line)
+        await second.told("<state>confirmed</state>")
+        await service.agent_reaches("a1", "paused")
+        assert (await service.agent("a1"))["reason"] == "lunch"
+        await first.ended(paused)
+        await second.told("<state>terminated</state>")
+        resumed = await first.dial("*14")
+        assert isinstance(resumed, Line)
+        await service.agent_reaches("a1", "available")
+        await first.ended(resumed)
+        assert await first.dial("*99") == 404
+        async with caller(service, "+37255510006") as someone:
+            await service.post("/v1/agents/a2/state", {"state": "paused"})
+            second.notified.clear()
+            call = await dial(someone, SUPPORT)
+            await second.told("<state>early</state>")
+            await second.told("<state>confirmed</state>")
+            await call.hang_up()
+            await second.told("<state>terminated</state>")
