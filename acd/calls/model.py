@@ -97,6 +97,10 @@ class Call(msgspec.Struct, frozen=True):
     trunk: str
     from_agent: str
     started_at: float
+    diverted_from: str = ""
+    verstat: str = ""
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """What the trunk told of the call in headers of its own."""
     state: State = State.NEW
     language: str = ""
     skills: Mapping[str, int] = msgspec.field(default_factory=dict)

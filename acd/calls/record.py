@@ -55,3 +55,6 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()
     packets_lost: int = 0
     jitter_seconds: float = 0.0
+    diverted_from: str = ""
+    verstat: str = ""
+    attributes: dict[str, str] = {}

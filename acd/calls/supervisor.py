@@ -23,7 +23,7 @@ from acd.directory.model import Srtp
 from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
 from acd.sip.core import events as sip
 from acd.sip.core.refer import ReferTo, Replaces
-from acd.sip.trunks import clean_number
+from acd.sip.identity import Identity, clean_number
 from routing.model import NodeMessage, Offer, WrapupTaken
 
 log = structlog.get_logger(__name__)
@@ -37,11 +37,7 @@ class Arrival(Protocol):
     @property
     def offer(self) -> bytes | None: ...
     @property
-    def caller(self) -> str: ...
-    @property
-    def caller_name(self) -> str: ...
-    @property
-    def called(self) -> str: ...
+    def identity(self) -> Identity: ...
     @property
     def trunk(self) -> str: ...
     @property
@@ -72,16 +68,19 @@ class CallSupervisor:
         if arrival.replaces is not None:
             self._replace(arrival, arrival.replaces)
             return
-        now = self._services.clock.time()
+        now, identity = self._services.clock.time(), arrival.identity
         call = m.Call(
             id=f"{round(now * 1000):x}-{secrets.token_hex(6)}",
             node=self._node,
-            caller=arrival.caller,
-            caller_name=arrival.caller_name,
-            called=arrival.called,
+            caller=identity.caller.number,
+            caller_name=identity.caller.name,
+            called=identity.called,
             trunk=arrival.trunk,
             from_agent=arrival.agent,
             started_at=now,
+            diverted_from=identity.diverted_from,
+            verstat=identity.verstat,
+            attributes=identity.attributes,
         )
         near = self._leg_near(arrival.agent) if arrival.agent else None
         session = CallSession(

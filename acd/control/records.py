@@ -79,6 +79,9 @@ class Record(BaseModel):
     offers: int = Field(description="Times that an agent was rung for it.")
     packets_lost: int
     jitter_seconds: float
+    diverted_from: str | None = Field(description="The number dialled first, where the call was diverted.")
+    verstat: str | None = Field(description="What the network found of the caller's number.")
+    attributes: dict[str, str] = Field(description="From headers of the trunk, as the directory names them.")
     segments: list[Segment]
 
 
@@ -108,6 +111,9 @@ def record_of(record: CallRecord, role: Role | None) -> Record:
         cause=record.cause,
         offers=record.offers,
         packets_lost=record.packets_lost,
+        diverted_from=record.diverted_from or None,
+        verstat=record.verstat or None,
+        attributes=record.attributes,
         jitter_seconds=record.jitter_seconds,
         segments=[_segment_of(segment) for segment in record.segments],
     )

@@ -19,6 +19,13 @@ class Trunk:
     tls_names: tuple[str, ...] = ()
     """Lower case. A peer whose certificate is for one of them is this trunk, from whatever address."""
     srtp: Srtp = "off"
+    trusted: bool = True
+    """Whether what it says of the caller beside From is believed (RFC 3325 section 9.1)."""
+    country: str = ""
+    """Where its numbers are written as they are dialled (ISO 3166); empty: they are taken as they come."""
+    called_from: Literal["request-uri", "to"] = "request-uri"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Header -> name of the attribute of the call that it becomes."""
 
 
 @dataclass(frozen=True, slots=True)

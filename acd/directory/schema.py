@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Annotated, Literal
 
+import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from acd.directory.model import (
@@ -30,6 +31,7 @@ _NUMBER = re.compile(r"\+[1-9][0-9]{4,14}|[0-9*#]{2,15}", re.ASCII)
 _EXTENSION = re.compile(r"[0-9]{2,15}", re.ASCII)
 _CODE = re.compile(r"[*#][0-9*#]{1,7}", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
 
 
@@ -89,6 +91,18 @@ def _host_name(value: str) -> str:
     return value.lower()
 
 
+def _country(value: str) -> str:
+    if value and value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{value!r} is not a country: write it like 'EE' (ISO 3166, two capital letters)")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        raise ValueError(f"{value!r} is not the name of a SIP header like 'X-Customer'")
+    return value
+
+
 def _plain_text(value: str) -> str:
     if not value.isprintable():
         raise ValueError("contains control characters; remove them")
@@ -104,8 +118,11 @@ SecondsOrNone = Annotated[float, Field(ge=0, le=DAY_SECONDS, allow_inf_nan=False
 Text = Annotated[str, Field(max_length=128), AfterValidator(_plain_text)]
 
 
-SrtpChoice = Annotated[Srtp, BeforeValidator(lambda value: "off" if value is False else value)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+_OFF = BeforeValidator(lambda value: "off" if value is False else value)
 """YAML reads a bare `off` as false."""
+SrtpChoice = Annotated[Srtp, _OFF]
+AutoAnswerChoice = Annotated[AutoAnswer, _OFF]
 
 
 class _Entry(BaseModel):
@@ -119,6 +136,10 @@ class TrunkEntry(_Entry):
     max_calls: Annotated[int, Field(ge=1, le=1_000_000)] = Trunk("", ()).max_calls
     tls_names: list[Annotated[str, AfterValidator(_host_name)]] = []
     srtp: SrtpChoice = "off"
+    trusted: bool = True
+    country: Annotated[str, AfterValidator(_country)] = ""
+    called_from: Literal["request-uri", "to"] = "request-uri"
+    headers: Annotated[dict[HeaderName, Name], Field(max_length=20)] = {}
 
     @model_validator(mode="after")
     def _can_be_known(self) -> TrunkEntry:
@@ -133,7 +154,17 @@ class TrunkEntry(_Entry):
         return tuple(ip_network(network) for network in self.match)
 
     def build(self) -> Trunk:
-        return Trunk(self.name, self.networks, self.max_calls, tuple(self.tls_names), self.srtp)
+        return Trunk(
+            name=self.name,
+            match=self.networks,
+            max_calls=self.max_calls,
+            tls_names=tuple(self.tls_names),
+            srtp=self.srtp,
+            trusted=self.trusted,
+            country=self.country,
+            called_from=self.called_from,
+            headers=MappingProxyType(self.headers),
+        )
 
 
 class NumberEntry(_Entry):
@@ -176,7 +207,7 @@ class AgentEntry(_Entry):
     sign_in: Literal["on-register", "api"] = "on-register"
     team: Text = ""
     srtp: SrtpChoice = "off"
-    auto_answer: AutoAnswer = "off"
+    auto_answer: AutoAnswerChoice = "off"
 
     def build(self, realm: str) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""

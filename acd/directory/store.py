@@ -122,7 +122,8 @@ async def _rows_of(connection: AsyncConnection, table: Table) -> Sequence[RowMap
 
 def _trunk(row: RowMapping) -> Trunk:
     networks = tuple(ip_network(network) for network in row["match"])
-    return Trunk(row["name"], networks, row["max_calls"], tuple(row["tls_names"]), row["srtp"])
+    headers = MappingProxyType(row["headers"])
+    return Trunk(**{**row, "match": networks, "tls_names": tuple(row["tls_names"]), "headers": headers})
 
 
 def _code(row: RowMapping) -> FeatureCode:
@@ -138,11 +139,9 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
         case "trunk":
             for trunk in directory.trunks.values():
                 yield {
-                    "name": trunk.name,
+                    **_columns(trunk, "headers"),
                     "match": [*map(str, trunk.match)],
-                    "max_calls": trunk.max_calls,
                     "tls_names": [*trunk.tls_names],
-                    "srtp": trunk.srtp,
                 }
         case "number":
             yield from (_columns(number, "skills") for number in directory.numbers.values())
@@ -157,6 +156,6 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
 
 
-def _columns(entry: Number | Queue | Agent, skills: str) -> dict[str, Any]:
+def _columns(entry: Trunk | Number | Queue | Agent, skills: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, skills: dict(columns[skills])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Double, Integer, String, Table
+from sqlalchemy import JSON, Boolean, Column, Double, Integer, String, Table, true
 
 from acd.database import metadata
 
@@ -14,6 +14,10 @@ trunks = Table(
     Column("max_calls", Integer, nullable=False),
     Column("tls_names", JSON, nullable=False, server_default="[]"),
     Column("srtp", String(16), nullable=False, server_default="off"),
+    Column("trusted", Boolean, nullable=False, server_default=true()),
+    Column("country", String(2), nullable=False, server_default=""),
+    Column("called_from", String(16), nullable=False, server_default="request-uri"),
+    Column("headers", JSON, nullable=False, server_default="{}"),
 )
 
 numbers = Table(

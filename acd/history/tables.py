@@ -30,6 +30,9 @@ records = Table(
     Column("segments", JSON, nullable=False),
     Column("packets_lost", Integer, nullable=False),
     Column("jitter_seconds", Double, nullable=False),
+    Column("diverted_from", Text, nullable=False, server_default=""),
+    Column("verstat", String(64), nullable=False, server_default=""),
+    Column("attributes", JSON, nullable=False, server_default="{}"),
 )
 """One row a call. The columns are the fields of acd.calls.record.CallRecord."""
 

@@ -33,12 +33,13 @@ from acd.sip.core.wire import ALLOW
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
+from acd.sip.identity import ANONYMOUS, Identity, Party, called_number, identity_of
 from acd.sip.lamps import Lamps
 from acd.sip.overload import OverloadLimits
 from acd.sip.registrar import ExpiryRules, Registrar
 from acd.sip.ringing import RingGroup, auto_answer_headers
 from acd.sip.secrecy import srtp_over
-from acd.sip.trunks import ANONYMOUS, LiveCalls, called_number, caller_of
+from acd.sip.trunks import LiveCalls
 from acd.sip.watching import ExpiryBounds
 
 log = structlog.get_logger(__name__)
@@ -61,9 +62,7 @@ class IncomingCall:
 
     leg: str
     offer: bytes | None
-    caller: str
-    caller_name: str
-    called: str
+    identity: Identity
     trunk: str
     agent: str
     sip_call_id: str
@@ -414,17 +413,15 @@ class SipService:
         """Raises SipSyntaxError."""
         request = event.request
         if isinstance(who, Trunk):
-            party = caller_of(request, trusted=True)
-            number, name, trunk, agent = party.number, party.name, who.name, ""
+            identity, trunk, agent = identity_of(request, who), who.name, ""
         else:
             # An agent is who they proved to be, whatever their phone writes.
-            number, name, trunk, agent = who.extension, who.name, "", who.id
+            identity = Identity(Party(who.extension, who.name), called_number(request))
+            trunk, agent = "", who.id
         return IncomingCall(
             leg=event.leg,
             offer=event.offer,
-            caller=number,
-            caller_name=name,
-            called=called_number(request),
+            identity=identity,
             trunk=trunk,
             agent=agent,
             sip_call_id=request.call_id,

@@ -1,21 +1,12 @@
-"""Which carrier a call comes from, and who calls whom."""
+"""Which carrier a call comes from, and how many of its calls are live."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from acd.directory.model import Trunk
-from acd.sip.core.grammar import SipSyntaxError, plain, split_list
-from acd.sip.core.message import Request
-from acd.sip.core.uri import NameAddr
 
-_MAX_NUMBER = 64
-_MAX_NAME = 80
-_VISUAL_SEPARATORS = re.compile(r"[-.() ]")
-_DIALLABLE = re.compile(r"\+?[0-9*#.\-() ]+")
 _MAX_REMEMBERED = 4096
 
 _Address = IPv4Address | IPv6Address
@@ -110,57 +101,3 @@ class LiveCalls:
         self._by_trunk[trunk] -= 1
         if not self._by_trunk[trunk]:
             del self._by_trunk[trunk]
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """A caller as we show it: number ("anonymous" where withheld) and name."""
-
-    number: str
-    name: str = ""
-
-
-ANONYMOUS = Party("anonymous")
-
-
-def called_number(request: Request) -> str:
-    """What was dialled: the user part of the Request-URI."""
-    return clean_number(request.uri.user)
-
-
-def caller_of(request: Request, *, trusted: bool) -> Party:
-    """Who calls. From a trusted peer P-Asserted-Identity wins over From (RFC 3325 section 9.1).
-
-    A peer that asks for privacy is shown as anonymous, whatever else it says (RFC 3323 section 4.2).
-    """
-    if _wants_privacy(request):
-        return ANONYMOUS
-    asserted = _asserted(request) if trusted else None
-    address = asserted or request.from_
-    number = clean_number(address.uri.user)
-    if not number or number.lower() == "anonymous":
-        return ANONYMOUS
-    return Party(number, plain(address.display)[:_MAX_NAME])
-
-
-def clean_number(user: str) -> str:
-    """A number without parameters, visual separators (RFC 3966 section 5.1.1) and control characters."""
-    text = plain(user.partition(";")[0]).strip()[:_MAX_NUMBER]
-    return _VISUAL_SEPARATORS.sub("", text) if _DIALLABLE.fullmatch(text) else text
-
-
-def _wants_privacy(request: Request) -> bool:
-    words = {word.strip().lower() for value in request.raw("Privacy") for word in value.split(";")}
-    return bool(words & {"id", "user"})
-
-
-def _asserted(request: Request) -> NameAddr | None:
-    """The first SIP or tel identity asserted; None where there is none that can be read."""
-    for value in request.raw("P-Asserted-Identity"):
-        try:
-            address = NameAddr.parse(split_list(value, "P-Asserted-Identity")[0])
-        except SipSyntaxError:
-            continue
-        if address.uri.scheme in ("sip", "sips", "tel") and address.uri.user:
-            return address
-    return None

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed
+from acd.sip.identity import Party
 from acd.sip.service import AgentUnreachable, IncomingCall
 from tests.support.caller import Message
 from tests.support.sip_client import SipClient, credentials
@@ -36,8 +37,8 @@ async def test_call_from_a_trunk_is_told_with_its_numbers(shell: Shell) -> None:
         asserted = 'P-Asserted-Identity: "Ministry\x07 of Tea" <sip:+372-555-1234@carrier.test>'
         _, call = await arrived(shell, carrier, headers=(asserted,), call_id="abc")
     assert call.offer == SDP.encode()
-    assert (call.called, call.caller) == ("+3726000100", "+3725551234")
-    assert call.caller_name == "Ministry  of Tea"
+    assert (call.identity.called, call.identity.caller.number) == ("+3726000100", "+3725551234")
+    assert call.identity.caller.name == "Ministry  of Tea"
     assert (call.trunk, call.agent, call.sip_call_id, call.source) == ("carrier", "", "abc", CARRIER)
 
 
@@ -45,7 +46,7 @@ async def test_caller_who_wants_privacy_is_anonymous(shell: Shell) -> None:
     async with await shell.client(host=CARRIER) as carrier:
         headers = ("P-Asserted-Identity: <sip:+3725551234@carrier.test>", "Privacy: id")
         _, call = await arrived(shell, carrier, headers=headers)
-    assert (call.caller, call.caller_name) == ("anonymous", "")
+    assert (call.identity.caller.number, call.identity.caller.name) == ("anonymous", "")
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -96,7 +97,7 @@ async def test_agent_calls_with_the_password_and_is_who_it_proved_to_be(shell: S
         challenge = await phone.request("INVITE", uri=NUMBER, body=SDP, cseq=1, **how)
         line = credentials(challenge, "INVITE", NUMBER, "1001", PASSWORD, "SHA-256")
         _, call = await arrived(shell, phone, headers=(line,), cseq=2, **how)
-    assert (call.trunk, call.agent, call.caller, call.caller_name) == ("", "anna", "1001", "Anna")
+    assert (call.trunk, call.agent, call.identity.caller) == ("", "anna", Party("1001", "Anna"))
 
 
 async def test_trunk_that_is_full_is_told_to_come_later_and_is_freed_by_an_end(shell: Shell) -> None:

@@ -104,6 +104,9 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         cause=verdict.cause,
         offers=call.offers,
         segments=call.segments,
+        diverted_from=call.diverted_from,
+        verstat=call.verstat,
+        attributes=dict(call.attributes),
     )
 
 

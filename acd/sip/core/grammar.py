@@ -33,8 +33,8 @@ _PARAM = re.compile(
     re.DOTALL,
 )
 _LIST_ITEM = re.compile(rf'(?:{_QUOTED}|<[^<>]*+>|[^",<>])*+', re.DOTALL)
+_GAPS = re.compile("\0+")
 _SLASHED = re.compile(r"\\(.)", re.DOTALL)
-_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:\[\]/?@&$]+")
 _MAX_LIST_ITEMS = 256
 
@@ -101,4 +101,5 @@ def plain(text: str) -> str:
     """Text that is safe to log, store and send on: no control characters, no broken UTF-8."""
     if text.isprintable():
         return text
-    return _NOT_PLAIN.sub(" ", text).strip()
+    marked = "".join(character if character.isprintable() else "\0" for character in text)
+    return _GAPS.sub(" ", marked).strip()

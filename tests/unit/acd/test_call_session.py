@@ -21,6 +21,7 @@ from acd.media.engine import DigitReceived, MediaFailed, PlaybackEnded
 from acd.sip.core import events as sip
 from acd.sip.core.message import Request, parse
 from acd.sip.core.refer import ReferTo, Replaces
+from acd.sip.identity import Identity, Party
 from acd.sip.watching import PhoneState
 from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
@@ -61,6 +62,10 @@ class Arrival:
     agent: str = ""
     replaces: Replaces | None = None
     srtp: Srtp = "off"
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(Party(self.caller, self.caller_name), self.called)
 
 
 @dataclass

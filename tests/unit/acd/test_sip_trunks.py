@@ -7,8 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from acd.directory.model import Trunk
-from acd.sip.core.message import Request
-from acd.sip.trunks import LiveCalls, TrunkTable, called_number, caller_of, clean_number
+from acd.sip.trunks import LiveCalls, TrunkTable
 
 
 def trunk(name: str, *networks: str) -> Trunk:
@@ -60,52 +59,3 @@ def test_live_calls_count_by_trunk_and_forget_ended_ones() -> None:
     for leg in ("a", "a", "b", "stranger"):
         calls.discard(leg)
     assert (len(calls), dict(calls.by_trunk())) == (1, {"": 1})
-
-
-def invite(*headers: tuple[str, str], uri: str = "sip:100@acd.test") -> Request:
-    base = [("From", '"Mallory" <sip:666@far.test>;tag=a'), ("To", "<sip:100@acd.test>"), ("Call-ID", "x")]
-    return Request("INVITE", uri, [*base, *headers])
-
-
-@pytest.mark.parametrize(
-    ("uri", "number"),
-    [
-        ("sip:+3726000100@acd.test", "+3726000100"),
-        ("sip:%2B372-600.01(00)@acd.test", "+3726000100"),
-        ("sip:+3726000100;phone-context=x@acd.test", "+3726000100"),
-        ("tel:+372-6000100", "+3726000100"),
-        ("sip:support-desk@acd.test", "support-desk"),
-        ("sip:acd.test", ""),
-    ],
-)
-def test_called_number_is_the_user_of_the_request_uri(uri: str, number: str) -> None:
-    assert called_number(invite(uri=uri)) == number
-
-
-def test_asserted_identity_of_a_trusted_peer_wins_over_from() -> None:
-    request = invite(("P-Asserted-Identity", '"Alice" <sip:555@a.test>, <tel:+1555>'))
-    assert caller_of(request, trusted=True).number == "555"
-    assert caller_of(request, trusted=True).name == "Alice"
-    assert caller_of(request, trusted=False).number == "666"
-
-
-@pytest.mark.parametrize("value", ["", "<sip:broken", "<http://x>", "<sip:host-only.test>"])
-def test_useless_asserted_identity_leaves_from(value: str) -> None:
-    assert caller_of(invite(("P-Asserted-Identity", value)), trusted=True).number == "666"
-
-
-@pytest.mark.parametrize("value", ["id", "user;id", "ID", "critical; user"])
-def test_privacy_withholds_number_and_name(value: str) -> None:
-    party = caller_of(invite(("Privacy", value)), trusted=True)
-    assert (party.number, party.name) == ("anonymous", "")
-
-
-def test_privacy_none_withholds_nothing() -> None:
-    assert caller_of(invite(("Privacy", "none")), trusted=True).number == "666"
-
-
-def test_numbers_and_names_are_short_and_without_control_characters() -> None:
-    assert clean_number("1" * 500) == "1" * 64
-    assert "\n" not in clean_number("12\n34")
-    request = invite(("P-Asserted-Identity", f'"{"n" * 500}" <sip:1@a.test>'))
-    assert len(caller_of(request, trusted=True).name) == 80
