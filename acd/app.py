@@ -42,6 +42,8 @@ from acd.media.embedded.engine import EmbeddedEngine
 from acd.metrics import Metrics, NodeCounts
 from acd.redis_server import EmbeddedRedis
 from acd.sip.bindings import BindingStore
+from acd.sip.core.events import Flow
+from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
@@ -254,9 +256,8 @@ class Node:
         log.info("stopped")
 
 
-def _address(flow: object) -> str:
-    transport, local = getattr(flow, "transport", ""), getattr(flow, "local", ("", 0))
-    return f"{transport}:{local[0]}:{local[1]}"
+def _address(flow: Flow) -> str:
+    return f"{flow.transport}:{format_host(*flow.local)}"
 
 
 def _spare_the_collector() -> None:

@@ -26,6 +26,8 @@ from acd.errors import AcdError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.history.migrate import migrate
 from acd.redis_server import MIN_VERSION, EmbeddedRedis
+from acd.sip.core.uri import format_host
+from acd.sip.tls import TlsContexts
 
 _EARLIEST_SANE_TIME = 1_700_000_000
 _SKEW_SECONDS = 1.0
@@ -140,10 +142,13 @@ async def _prompts(settings: Settings) -> str:
 
 
 async def _sip(settings: Settings, running: bool) -> str:
+    TlsContexts(settings.sip.tls)
     for listen in settings.sip.listen:
         kind = socket.SOCK_DGRAM if listen.transport == "udp" else socket.SOCK_STREAM
         _try_port(listen.host, listen.port, kind, running)
-    listening = ", ".join(f"{listen.transport}:{listen.host}:{listen.port}" for listen in settings.sip.listen)
+    listening = ", ".join(
+        f"{listen.transport}:{format_host(listen.host, listen.port)}" for listen in settings.sip.listen
+    )
     return listening + (" (a node is running)" if running else "")
 
 

@@ -316,8 +316,19 @@ SIP = Row(
         Panel(
             "Open connections",
             units.Short,
-            (Query(f"sum by (instance) (acd_sip_connections{NODE})", "{{instance}}"),),
+            (Query(f"sum by (transport) (acd_sip_connections{NODE})", "{{transport}}"),),
             span=12,
+        ),
+        Panel(
+            "Connections refused or broken off",
+            units.CountsPerSecond,
+            (
+                Query(
+                    f"{_summed('acd_sip_connections_broken_total', 'reason', labels=NODE)} or vector(0)",
+                    "{{reason}}",
+                ),
+            ),
+            stacked=True,
         ),
     ),
 )

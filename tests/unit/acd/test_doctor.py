@@ -87,3 +87,12 @@ async def test_a_language_without_recordings_is_a_fault(tmp_path: Path) -> None:
     finding = (await found(settings(tmp_path, ivr={"default_language": "fi"})))["prompts"]
     assert not finding.good
     assert "'fi'" in finding.text
+
+
+async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere.pem"
+    findings = await found(
+        settings(tmp_path, sip={"listen": ["tls:127.0.0.1:0"], "tls": {"certificate": str(missing)}})
+    )
+    assert not findings["sip"].good
+    assert findings["sip"].text.startswith(f"sip.tls.certificate: {missing}")
