@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import re
 import secrets
 
@@ -100,9 +101,14 @@ class ControlServer:
         self._port = port
 
     async def start(self) -> None:
-        """Raises OSError where the address cannot be had."""
+        """Raises OSError that names the address where it cannot be had."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            where, why = f"{self._host}:{self._port}", os.strerror(error.errno) if error.errno else str(error)
+            raise OSError(error.errno, f"http.listen: cannot listen on {where}: {why}") from error
 
     async def stop(self) -> None:
         """Requests under way have two seconds to end."""

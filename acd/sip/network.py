@@ -75,7 +75,8 @@ class Network:
                 bound.append(await self._bind(listen))
             except OSError as error:
                 where = f"{listen.transport}:{format_host(listen.host, listen.port)}"
-                raise OSError(error.errno, f"cannot listen on {where}: {error.strerror or error}") from error
+                why = error.strerror or str(error)
+                raise OSError(error.errno, f"sip.listen: cannot listen on {where}: {why}") from error
         self.listening = tuple(bound)
         self._sweep()
 
