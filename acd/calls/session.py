@@ -12,21 +12,19 @@ import structlog
 
 from acd.agents.codes import obey
 from acd.calls import model as m
+from acd.calls.booking import Booking
 from acd.calls.facts import CallEnded, CallFact, LegClosed
-from acd.calls.lane import Operation, StoreLane
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
-from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.phones import phones_of
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import LegStatistics
 from acd.sip.watching import PhoneState
-from routing.model import AgentProfile, AgentState, Offer, RejectReason
-from routing.ports import StaleToken
+from routing.model import Offer
 
 INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
@@ -79,7 +77,7 @@ class CallSession:
         self._joining: Joining | None = None
         self._phones: tuple[PhoneState, ...] = ()
         self._legs = legs
-        self._lane = StoreLane(legs.spawn)
+        self._booking = Booking(services.store, services.clock, legs.spawn, self.post)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_LIMIT)
         self._timers: dict[Timer, tuple[asyncio.TimerHandle, m.TimerFired]] = {}
         legs.add(leg, self)
@@ -319,7 +317,7 @@ class CallSession:
         if leg is not None and other is not None and other.adopt(leg, effect):
             return
         await self._release(leg, "normal")
-        self._finish_conversation(m.FinishConversation(effect.offer))
+        self._booking.finish(m.FinishConversation(effect.offer))
 
     def adopt(self, leg: str, given: m.HandOver) -> bool:
         """Take over an agent whom another call has reached. False where this call cannot."""
@@ -366,7 +364,7 @@ class CallSession:
             self._side_legs[joining.side] = joining.left
         await self._release(leg, "normal", joining.side)
         if joining.offer is not None:
-            self._finish_conversation(m.FinishConversation(joining.offer))
+            self._booking.finish(m.FinishConversation(joining.offer))
 
     # Timers.
 
@@ -388,100 +386,21 @@ class CallSession:
         del self._timers[event.timer]
         return False
 
-    # The store, in order, without waiting.
-
-    def _enter_queue(self, effect: m.EnterQueue) -> None:
-        self._lane.put(lambda: self._services.store.enqueue(effect.ticket, self._now_ms()))
+    # The store, and the desk.
 
     def reassert(self) -> None:
         """Say again what this call is doing, to a store that may have forgotten it."""
-        if self.call.state is State.QUEUED:
-            self._enter_queue(m.EnterQueue(ticket_of(self._context, self.call)))
-        elif self.call.state is State.TALKING and self.call.offer:
-            self._lane.put(self._restore_talk(self.call.offer))
-
-    def _restore_talk(self, offer: Offer) -> Operation:
-        ticket = ticket_of(self._context, self.call)
-        agent = self._context.directory.agents.get(offer.agent_id)
-        profile = AgentProfile.of(agent.skills if agent else {})
-
-        async def restore() -> None:
-            try:
-                await self._services.store.restore_talk(
-                    ticket, offer.agent_id, self.call.node, profile, offer.token, self._now_ms()
-                )
-            except StaleToken:
-                log.warning("conversation-unknown-to-store", agent=offer.agent_id)
-
-        return restore
-
-    def _leave_queue(self, effect: m.LeaveQueue) -> None:
-        async def leave() -> None:
-            await self._services.store.cancel(effect.ticket, self._now_ms())
-
-        self._lane.put(leave)
-
-    def _confirm_offer(self, effect: m.ConfirmOffer) -> None:
-        offer = effect.offer
-
-        async def confirm() -> None:
-            try:
-                await self._services.store.accept(offer.call_id, offer.agent_id, offer.token, self._now_ms())
-            except StaleToken:
-                self.post(m.OfferStale(offer.token))
-            else:
-                self.post(m.OfferConfirmed(offer.token))
-
-        self._lane.put(confirm)
-
-    def _reject_offer(self, effect: m.RejectOffer) -> None:
-        offer, reason = effect.offer, effect.reason
-        # An agent who pressed "no" is there; one who lets it ring, or whose phone is gone, may not be.
-        absent = reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
-        tired = absent and 0 < effect.not_answering_after <= offer.unanswered + 1
-        then = AgentState.NOT_ANSWERING if tired else AgentState.AVAILABLE
-
-        async def reject() -> None:
-            try:
-                await self._services.store.reject(
-                    offer.call_id, offer.agent_id, offer.token, reason, then, self._now_ms()
-                )
-            except StaleToken:
-                log.debug("offer-already-gone", agent=offer.agent_id)
-
-        self._lane.put(reject)
-
-    def _finish_conversation(self, effect: m.FinishConversation) -> None:
-        offer = effect.offer
-
-        async def finish() -> None:
-            try:
-                await self._services.store.done(offer.call_id, offer.agent_id, offer.token, self._now_ms())
-            except StaleToken:
-                log.debug("offer-already-gone", agent=offer.agent_id)
-
-        self._lane.put(finish)
+        self._booking.say_again(self._context, self.call)
 
     def _ask_desk(self, effect: m.AskDesk) -> None:
         async def ask() -> None:
-            self.post(
-                m.DeskAnswered(await obey(self._services.desk, effect.agent, effect.action, effect.reason))
-            )
+            prompt = await obey(self._services.desk, effect.agent, effect.action, effect.reason)
+            self.post(m.DeskAnswered(prompt))
 
         self._legs.spawn(ask())
 
     def _ask_position(self, effect: m.AskPosition) -> None:
-        entry = self.call.entry
-
-        async def ask() -> None:
-            found = await self._services.store.position(entry)
-            if found is not None:
-                self.post(m.PositionKnown(found.position))
-
-        self._lane.put(ask)
-
-    def _now_ms(self) -> int:
-        return round(self._services.clock.time() * 1000)
+        self._booking.ask_position(self.call.entry)
 
     # The end.
 
@@ -530,11 +449,11 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.StopTimer: CallSession._stop_timer,
     m.RingAgent: CallSession._ring_agent,
     m.ReleaseAgentLeg: CallSession._release_agent_leg,
-    m.EnterQueue: CallSession._enter_queue,
-    m.LeaveQueue: CallSession._leave_queue,
-    m.ConfirmOffer: CallSession._confirm_offer,
-    m.RejectOffer: CallSession._reject_offer,
-    m.FinishConversation: CallSession._finish_conversation,
+    m.EnterQueue: lambda session, effect: session._booking.enter(effect),
+    m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
+    m.ConfirmOffer: lambda session, effect: session._booking.confirm(effect),
+    m.RejectOffer: lambda session, effect: session._booking.reject(effect),
+    m.FinishConversation: lambda session, effect: session._booking.finish(effect),
     m.AskDesk: CallSession._ask_desk,
     m.AskPosition: CallSession._ask_position,
     m.AnswerRefer: CallSession._answer_refer,

@@ -547,3 +547,17 @@ async def test_lamps_follow_an_agent_through_a_call(bench: Bench) -> None:
         [("anna", "confirmed")],
         [],
     ]
+
+
+async def test_a_transfer_under_way_is_said_again_with_the_conversation_it_left(bench: Bench) -> None:
+    annas = await bench.to_talking()
+    call_id = bench.calls.live()[0].id
+    await refer(bench, annas, ReferTo("1002"))
+    await bench.until("queued")
+    await bench.told_store("enqueue")
+    bench.store.said.clear()
+    bench.calls.reassert()
+    await bench.told_store("enqueue")
+    restored, entered = bench.store.said
+    assert (restored[0], restored[1].call_id, restored[2]) == ("restore_talk", call_id, "anna")
+    assert entered[1].call_id == f"{call_id}~1"

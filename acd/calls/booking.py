@@ -1,0 +1,121 @@
+"""What one call asks of the store: its place, its reservations, its conversations. In order, unwaited."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from msgspec.structs import replace
+
+from acd.calls import model as m
+from acd.calls.lane import Operation, StoreLane
+from acd.calls.model import Call, State
+from acd.calls.steps.context import Context
+from acd.calls.steps.guiding import ticket_of
+from acd.clock import Clock
+from routing.model import AgentProfile, AgentState, Offer, RejectReason, Ticket
+from routing.ports import QueueStore, StaleToken
+
+log = structlog.get_logger(__name__)
+
+
+class Booking:
+    """Says the call's words to the store; what the store answers comes back as events by `post`."""
+
+    def __init__(
+        self,
+        store: QueueStore,
+        clock: Clock,
+        spawn: Callable[[Awaitable[None]], object],
+        post: Callable[[m.Event], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._post = post
+        self._lane = StoreLane(spawn)
+
+    def _now_ms(self) -> int:
+        return round(self._clock.time() * 1000)
+
+    def enter(self, effect: m.EnterQueue) -> None:
+        self._lane.put(lambda: self._store.enqueue(effect.ticket, self._now_ms()))
+
+    def leave(self, effect: m.LeaveQueue) -> None:
+        async def leave() -> None:
+            await self._store.cancel(effect.ticket, self._now_ms())
+
+        self._lane.put(leave)
+
+    def confirm(self, effect: m.ConfirmOffer) -> None:
+        offer = effect.offer
+
+        async def confirm() -> None:
+            try:
+                await self._store.accept(offer.call_id, offer.agent_id, offer.token, self._now_ms())
+            except StaleToken:
+                self._post(m.OfferStale(offer.token))
+            else:
+                self._post(m.OfferConfirmed(offer.token))
+
+        self._lane.put(confirm)
+
+    def reject(self, effect: m.RejectOffer) -> None:
+        offer, reason = effect.offer, effect.reason
+        # An agent who pressed "no" is there; one who lets it ring, or whose phone is gone, may not be.
+        absent = reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
+        tired = absent and 0 < effect.not_answering_after <= offer.unanswered + 1
+        then = AgentState.NOT_ANSWERING if tired else AgentState.AVAILABLE
+
+        async def reject() -> None:
+            try:
+                await self._store.reject(
+                    offer.call_id, offer.agent_id, offer.token, reason, then, self._now_ms()
+                )
+            except StaleToken:
+                log.debug("offer-already-gone", agent=offer.agent_id)
+
+        self._lane.put(reject)
+
+    def finish(self, effect: m.FinishConversation) -> None:
+        offer = effect.offer
+
+        async def finish() -> None:
+            try:
+                await self._store.done(offer.call_id, offer.agent_id, offer.token, self._now_ms())
+            except StaleToken:
+                log.debug("offer-already-gone", agent=offer.agent_id)
+
+        self._lane.put(finish)
+
+    def ask_position(self, entry: str) -> None:
+        async def ask() -> None:
+            found = await self._store.position(entry)
+            if found is not None:
+                self._post(m.PositionKnown(found.position))
+
+        self._lane.put(ask)
+
+    def say_again(self, context: Context, call: Call) -> None:
+        """Put back what this call is doing into a store that may have forgotten it."""
+        if call.transferor is not None and call.transferor.offer is not None:
+            former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
+            ticket = ticket_of(context, former)
+            self._lane.put(self._restore(context, call, ticket, call.transferor.offer))
+        if call.state is State.QUEUED:
+            self.enter(m.EnterQueue(ticket_of(context, call)))
+        elif call.state is State.TALKING and call.offer:
+            self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
+
+    def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:
+        agent = context.directory.agents.get(offer.agent_id)
+        profile = AgentProfile.of(agent.skills if agent else {})
+
+        async def restore() -> None:
+            try:
+                await self._store.restore_talk(
+                    ticket, offer.agent_id, call.node, profile, offer.token, self._now_ms()
+                )
+            except StaleToken:
+                log.warning("conversation-unknown-to-store", agent=offer.agent_id)
+
+        return restore
