@@ -180,6 +180,7 @@ class Node:
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,
+            tracer=self._sip.tracer,
             clock=self._clock,
         )
         self._http = ControlServer(context, *self._settings.http.address)

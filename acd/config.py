@@ -259,6 +259,42 @@ class LogSection(_Section):
     """Callers' numbers are shortened in logs."""
 
 
+class TraceSection(_Section):
+    numbers: tuple[str, ...] = ()
+    """Calls from or to these are kept for `/v1/calls/{id}/trace`; written as in SIP: "+3726000100"."""
+    trunks: tuple[str, ...] = ()
+    """Calls over these trunks are kept."""
+    max_bytes: Annotated[int, Field(ge=100_000, le=1_000_000_000)] = 16_000_000
+    """Of all that is kept; the oldest messages make room."""
+    hep: str = ""
+    """Capture server that gets every SIP message by HEP version 3, like "udp:192.0.2.9:9060"; empty: none."""
+    hep_agent: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1
+    """Number of this node at the capture server."""
+
+    @field_validator("hep")
+    @classmethod
+    def _check_hep(cls, value: str) -> str:
+        kind, _, rest = value.partition(":")
+        host, _, port = rest.rpartition(":")
+        if value and (kind != "udp" or not _is_address(host.strip("[]")) or not port.isdigit()):
+            raise ValueError(f"{value!r} is not like 'udp:192.0.2.9:9060' or 'udp:[2001:db8::9]:9060'")
+        return value
+
+    @property
+    def hep_target(self) -> tuple[str, int] | None:
+        """Where to export to."""
+        host, _, port = self.hep.removeprefix("udp:").rpartition(":")
+        return (host.strip("[]"), int(port)) if self.hep else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 class Settings(BaseSettings):
     """Everything in acd.toml. Every key has a default that works on one machine."""
 
@@ -269,6 +305,7 @@ class Settings(BaseSettings):
     node: NodeSection = NodeSection()
     sip: SipSection = SipSection()
     overload: OverloadSection = OverloadSection()
+    trace: TraceSection = TraceSection()
     security: SecuritySection = SecuritySection()
     media: MediaSection = MediaSection()
     http: HttpSection = HttpSection()

@@ -63,11 +63,11 @@ class CallSupervisor:
 
     # What happens.
 
-    def on_call(self, arrival: Arrival) -> None:
-        """A new call: give it a session and its first event."""
+    def on_call(self, arrival: Arrival) -> str:
+        """A new call: give it a session and its first event; its id, empty where an older call goes on."""
         if arrival.replaces is not None:
             self._replace(arrival, arrival.replaces)
-            return
+            return ""
         now, identity = self._services.clock.time(), arrival.identity
         call = m.Call(
             id=f"{round(now * 1000):x}-{secrets.token_hex(6)}",
@@ -89,6 +89,7 @@ class CallSupervisor:
         self._sessions[call.id] = session
         session.post(m.CallArrived(arrival.offer))
         self._spawn(self._live(call.id, session))
+        return call.id
 
     async def _live(self, call_id: str, session: CallSession) -> None:
         try:

@@ -12,6 +12,7 @@ from acd.clock import Clock
 from acd.control.tokens import Role
 from acd.directory.model import Directory
 from acd.history.reader import RecordPage
+from acd.sip.trace.tracer import Tracer
 from routing.model import AgentState, AgentStatus
 
 
@@ -83,4 +84,5 @@ class ControlContext:
     ready: Callable[[], Mapping[str, bool]]
     """Part of the node -> whether it can do its work; the node is ready when all can."""
     clock: Clock
+    tracer: Tracer
     staffing: Staffing = field(default_factory=Staffing)

@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -33,6 +34,23 @@ _LARGE_BYTES = 1300
 Screen = Callable[[Request, Flow, float], Fault | None]
 
 
+class Tap(Protocol):
+    """Who looks at every message; only asked while `active`."""
+
+    active: bool
+
+    def saw(self, data: bytes, flow: Flow, *, sent: bool) -> None: ...
+
+
+class _NoTap:
+    """Looks at nothing."""
+
+    active = False
+
+    def saw(self, data: bytes, flow: Flow, *, sent: bool) -> None:
+        return
+
+
 def _nobody(event: SipEvent) -> None:
     """The subscriber until there is one."""
 
@@ -52,6 +70,7 @@ class SipEndpoint:
     def __init__(self, settings: SipSection, clock: Clock) -> None:
         """Raises ConfigError where a file of `sip.tls` cannot be used."""
         self._clock = clock
+        self._tap: Tap = _NoTap()
         self.network = Network(
             settings, clock, on_message=self._received, on_opened=self._opened, on_lost=self._lost
         )
@@ -244,6 +263,10 @@ class SipEndpoint:
         """Our host as this peer can reach it: for Via and Contact."""
         return self.network.host_for(flow)
 
+    def watch(self, tap: Tap) -> None:
+        """Show every message that is read or sent."""
+        self._tap = tap
+
     def handle_timeout(self) -> None:
         """Let the stack act on the time that has passed."""
         self._timer = None
@@ -259,6 +282,8 @@ class SipEndpoint:
         if not self._admit(flow):
             self.dropped += 1
             return
+        if self._tap.active:
+            self._tap.saw(data, flow, sent=False)
         try:
             self._stack.receive(data, flow, self._clock.monotonic())
         except Exception:
@@ -302,6 +327,8 @@ class SipEndpoint:
             if not outgoing:
                 break
             for flow, data in outgoing:
+                if self._tap.active:
+                    self._tap.saw(data, flow, sent=True)
                 if not self.network.send(flow, data):
                     self._stack.flow_failed(flow, self._clock.monotonic())
         self._events.extend(self._stack.take_events())

@@ -39,6 +39,7 @@ from acd.sip.overload import OverloadLimits
 from acd.sip.registrar import ExpiryRules, Registrar
 from acd.sip.ringing import RingGroup, auto_answer_headers
 from acd.sip.secrecy import srtp_over
+from acd.sip.trace import open_tracer
 from acd.sip.trunks import LiveCalls
 from acd.sip.watching import ExpiryBounds
 
@@ -100,6 +101,9 @@ class SipService:
             self._endpoint, directory, ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds)
         )
         """Phones that watch agents, and their own messages."""
+        self.tracer = open_tracer(settings.trace, clock, self._trunk_name)
+        """What went over the wire, of calls that somebody asked for."""
+        self._endpoint.watch(self.tracer)
         self._calls = LiveCalls()
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
@@ -108,7 +112,7 @@ class SipService:
         """By the leg that calls know, and by the leg of each phone."""
         self._callers: dict[str, str] = {}
         """Leg of a call that an agent makes -> the agent."""
-        self._on_call: Callable[[IncomingCall], None] = lambda call: None
+        self._on_call: Callable[[IncomingCall], str] = lambda call: ""
         self._on_leg: Callable[[LegEvent], None] = lambda event: None
         self.draining = False
 
@@ -128,6 +132,10 @@ class SipService:
             await self._bindings.stop()
             raise
 
+    def _trunk_name(self, flow: Flow) -> str:
+        trunk = self._guard.trunk_of(flow)
+        return "" if trunk is None else trunk.name
+
     def reload_certificate(self) -> bool:
         """Show a renewed certificate on new connections; False without one. Raises ConfigError."""
         return self._endpoint.network.reload_certificate()
@@ -136,11 +144,12 @@ class SipService:
         self.lamps.end_all("deactivated")
         await self._endpoint.stop()
         await self._bindings.stop()
+        self.tracer.close()
 
     def subscribe(
         self,
         *,
-        on_call: Callable[[IncomingCall], None],
+        on_call: Callable[[IncomingCall], str],
         on_leg: Callable[[LegEvent], None],
         on_registration: Callable[[str, bool], None],
     ) -> None:
@@ -391,11 +400,13 @@ class SipService:
         if call.agent:
             self._callers[event.leg] = call.agent
         try:
-            self._on_call(call)
+            name = self._on_call(call)
         except Exception:
             log.exception("sip.call.not_taken", leg=event.leg)
             self._calls.discard(event.leg)
             self._endpoint.refuse(event.leg, 500)
+        else:
+            self.tracer.belongs(call.sip_call_id, name)
 
     def _refusal_of(self, who: Trunk | Agent, flow: Flow) -> Refused | None:
         if self.draining:

@@ -18,6 +18,8 @@ from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Role
 from acd.directory.model import Agent, Directory, Queue, Trunk
 from acd.history.reader import RecordPage
+from acd.sip.core.events import Flow
+from acd.sip.trace.tracer import Rules, Tracer
 from routing.model import AgentState, AgentStatus, QueueStatus
 
 NOW = 1_800_000_000.0
@@ -156,6 +158,14 @@ def a_call(call_id: str = "c1") -> CallView:
     )
 
 
+def trace_one(centre: Centre, call_id: str) -> None:
+    """One message of this call is in the trace."""
+    flow = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.1", 5060))
+    centre.tracer.belongs("leg", call_id)
+    centre.tracer.follow(call_id)
+    centre.tracer.saw(b"BYE sip:acd SIP/2.0\r\nCall-ID: leg\r\n\r\n", flow, sent=False)
+
+
 def a_record(call_id: str = "r1", **changes: object) -> CallRecord:
     record = CallRecord(
         id=call_id,
@@ -192,6 +202,7 @@ class Centre:
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
     clock: FixedClock = field(default_factory=FixedClock)
+    tracer: Tracer = field(default_factory=lambda: Tracer(Rules(), 100_000, FixedClock(), lambda flow: ""))
 
     def context(self, **changes: object) -> ControlContext:
         context = ControlContext(
@@ -204,6 +215,7 @@ class Centre:
             metrics=FakeMetrics(),
             ready=lambda: self.ready,
             clock=self.clock,
+            tracer=self.tracer,
         )
         return replace(context, **changes)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ import structlog
 
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
-from tests.support.control import Centre, a_call, bearer, serving
+from tests.support.control import Centre, a_call, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
 LEAST = {
@@ -20,6 +20,13 @@ LEAST = {
     ("GET", "/v1/calls/{id}"): "viewer",
     ("DELETE", "/v1/calls/{id}"): "supervisor",
     ("POST", "/v1/calls/{id}/transfer"): "supervisor",
+    ("GET", "/v1/trace"): "supervisor",
+    ("POST", "/v1/trace"): "supervisor",
+    ("DELETE", "/v1/trace"): "supervisor",
+    ("POST", "/v1/calls/{id}/trace"): "supervisor",
+    ("GET", "/v1/calls/{id}/trace"): "supervisor",
+    ("GET", "/v1/calls/{id}/trace.html"): "supervisor",
+    ("GET", "/v1/calls/{id}/trace.pcap"): "supervisor",
     ("GET", "/v1/records"): "viewer",
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
@@ -40,9 +47,14 @@ def test_every_route_is_listed_here_with_its_least_role():
 async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, path: str, role: Role | None):
     centre = Centre()
     centre.calls.views["c1"] = a_call()
+    trace_one(centre, "c1")
     queue_or_id = "billing" if "queues" in path else "anna" if "agents" in path else "c1"
     url = path.replace("{name}", queue_or_id).replace("{id}", queue_or_id)
-    wanted = {"to": "1002"} if "transfer" in path else {"state": "paused", "reason": "lunch"}
+    wanted = {"state": "paused", "reason": "lunch"}
+    if "transfer" in path:
+        wanted = {"to": "1002"}
+    elif path == "/v1/trace":
+        wanted = {"trunk": "carrier"}
     body = {"json": wanted} if method == "POST" else {}
     async with serving(centre) as client:
         response = await client.request(method, url, headers=bearer(role) if role else {}, **body)

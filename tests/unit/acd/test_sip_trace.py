@@ -1,0 +1,239 @@
+"""What is kept of the wire, for whom, and in which forms it is shown."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acd.control import ladder
+from acd.sip.core.events import Flow
+from acd.sip.trace.captured import Captured, numbers_in, without_secrets
+from acd.sip.trace.hep import HepExport
+from acd.sip.trace.pcap import pcap
+from acd.sip.trace.tracer import Rules, Tracer
+from tests.support.clock import FakeClock
+from tests.support.prometheus import needs
+
+CARRIER = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.1", 5080))
+PHONE = Flow("tcp", ("192.0.2.1", 5060), ("203.0.113.9", 40000))
+V6 = Flow("tls", ("2001:db8::1", 5061), ("2001:db8::9", 40001))
+
+
+def message(
+    start: str = "INVITE sip:+3726000100@acd SIP/2.0", call_id: str = "leg-1", *headers: str, body: str = ""
+) -> bytes:
+    lines = [
+        start,
+        "Via: SIP/2.0/UDP 198.51.100.1:5080;branch=z9hG4bKx",
+        "From: <sip:+37255512345@carrier>;tag=1",
+        "To: <sip:+3726000100@acd>",
+        f"Call-ID: {call_id}",
+        "CSeq: 1 INVITE",
+        *headers,
+        f"Content-Length: {len(body)}",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def tracer(rules: Rules | None = None, *, max_bytes: int = 100_000) -> Tracer:
+    trunks = {CARRIER: "carrier"}
+    return Tracer(rules or Rules(), max_bytes, FakeClock(), lambda flow: trunks.get(flow, ""))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(numbers=frozenset(["+3726000100"])),
+        Rules(numbers=frozenset(["+37255512345"])),
+        Rules(trunks=frozenset(["carrier"])),
+    ],
+    ids=["called", "calling", "trunk"],
+)
+def test_both_legs_of_a_call_are_kept_from_the_first_message(rules: Rules) -> None:
+    trace = tracer(rules)
+    trace.saw(message(), CARRIER, sent=False)
+    trace.belongs("leg-1", "call-7")
+    to_agent = message("INVITE sip:1001@203.0.113.9 SIP/2.0", "leg-2", "X-ACD-Call-ID: call-7")
+    trace.saw(to_agent.replace(b"3726000100", b"1001").replace(b"+37255512345", b"acd"), PHONE, sent=True)
+    trace.saw(message("SIP/2.0 200 OK", "leg-2"), PHONE, sent=False)
+    assert [(one.call_id, one.sent) for one in trace.messages("call-7")] == [
+        ("leg-1", False),
+        ("leg-2", True),
+        ("leg-2", False),
+    ]
+
+
+def test_nothing_is_kept_of_calls_that_nobody_asked_for() -> None:
+    trace = tracer(Rules(numbers=frozenset(["+3726000999"]), trunks=frozenset(["other"])))
+    trace.saw(message(), CARRIER, sent=False)
+    trace.belongs("leg-1", "call-7")
+    assert (trace.messages("call-7"), trace.bytes_kept) == ([], 0)
+    assert not tracer().active
+
+
+def test_live_call_is_kept_from_the_moment_it_is_asked_for() -> None:
+    trace = tracer()
+    trace.belongs("leg-1", "call-7")
+    trace.follow("call-7")
+    assert trace.active
+    trace.saw(message("BYE sip:acd SIP/2.0"), CARRIER, sent=False)
+    assert len(trace.messages("call-7")) == 1
+    trace.clear()
+    assert (trace.active, trace.bytes_kept) == (False, 0)
+
+
+@given(st.lists(st.integers(0, 5000), max_size=60))
+def test_what_is_kept_is_bounded_and_the_newest_stays(sizes: list[int]) -> None:
+    trace = tracer(Rules(trunks=frozenset(["carrier"])), max_bytes=20_000)
+    for size in sizes:
+        trace.saw(message(body="x" * size), CARRIER, sent=False)
+    trace.belongs("leg-1", "call-7")
+    kept = trace.messages("call-7")
+    assert sum(len(one.data) for one in kept) <= trace.bytes_kept <= 20_000
+    assert not sizes or kept[-1].data.endswith(b"x" * sizes[-1])
+
+
+def test_credentials_and_keys_are_crossed_out_and_lengths_stay() -> None:
+    secret = 'Digest username="1001", response="0123456789abcdef"'
+    data = message(
+        "REGISTER sip:acd SIP/2.0",
+        "x",
+        f"Authorization: {secret}",
+        f"proxy-authorization : {secret},\r\n cnonce=more",
+        body="a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n",
+    )
+    clean = without_secrets(data)
+    assert len(clean) == len(data)
+    for word in (b"1001", b"0123456789abcdef", b"cnonce", b"WVNf"):
+        assert word not in clean
+    assert clean.count(b"\r\n\r\n") == 1
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_trace(data: bytes) -> None:
+    trace = tracer(Rules(numbers=frozenset(["1"]), trunks=frozenset(["carrier"])))
+    for head in (b"", b"INVITE ", message()[:-2]):
+        trace.saw(head + data, CARRIER, sent=False)
+        numbers_in(head + data)
+
+
+def captured(flow: Flow, data: bytes, at: float, *, sent: bool = False) -> Captured:
+    return Captured(at, sent, flow, data, "leg-1")
+
+
+SCRIPT = message(
+    "INVITE sip:+3726000100@acd SIP/2.0", "leg-1", "User-Agent: <script>alert(1)</script><img src=x>"
+)
+MESSAGES = [
+    captured(CARRIER, SCRIPT, 1_800_000_000.25),
+    captured(CARRIER, message("SIP/2.0 180 Ringing"), 1_800_000_000.5, sent=True),
+    captured(V6, message("BYE sip:acd SIP/2.0"), 1_800_000_001.75),
+]
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+
+def test_ladder_shows_every_message_and_runs_nothing_that_a_peer_wrote() -> None:
+    text = ladder.render('call-7"><script>', MESSAGES)
+    page = Page()
+    page.feed(text)
+    assert page.tags <= {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "h1",
+        "table",
+        "thead",
+        "tbody",
+    } | {"tr", "th", "td", "details", "summary", "pre"}
+    assert "INVITE sip:+3726000100@acd SIP/2.0 →" in text
+    assert "← SIP/2.0 180 Ringing" in text
+    assert "script" not in ladder.CONTENT_SECURITY_POLICY
+
+
+def dissected(path: Path, *fields: str, options: tuple[str, ...] = ()) -> list[list[str]]:
+    words = [needs("tshark"), "-r", str(path), *options, "-T", "fields"]
+    for field in fields:
+        words += ["-e", field]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def test_capture_file_is_read_by_an_analyser(tmp_path: Path) -> None:
+    path = tmp_path / "call.pcap"
+    path.write_bytes(pcap(MESSAGES))
+    options = ("-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-d", "udp.port==5061,sip")
+    fields = ("frame.time_epoch", "sip.Method", "sip.Status-Code", "udp.srcport", "udp.checksum.status")
+    found = dissected(path, *fields, options=options)
+    assert [row[1:4] for row in found] == [["INVITE", "", "5080"], ["", "180", "5060"], ["BYE", "", "40001"]]
+    assert float(found[0][0]) == 1_800_000_000.25
+    assert found[2][4] == "1"
+    assert "_ws.malformed" not in json.dumps(found)
+
+
+def chunks_of(packet: bytes) -> dict[int, bytes]:
+    """A reader of HEP3 by the document, sharing nothing with the writer."""
+    assert packet[:4] == b"HEP3"
+    assert int.from_bytes(packet[4:6], "big") == len(packet)
+    found, at = {}, 6
+    while at < len(packet):
+        vendor, kind, length = struct.unpack_from(">HHH", packet, at)
+        assert vendor == 0
+        assert length >= 6
+        found[kind] = packet[at + 6 : at + length]
+        at += length
+    assert at == len(packet)
+    return found
+
+
+def test_capture_server_gets_each_message_with_its_ends_and_time() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        export = HepExport(server.getsockname(), 77)
+        trace = Tracer(Rules(), 1000, FakeClock(1_800_000_000.25), lambda flow: "", export)
+        trace.saw(message("BYE sip:acd SIP/2.0", "x", "Authorization: Digest secret"), CARRIER, sent=False)
+        chunks = chunks_of(server.recv(65535))
+        trace.saw(message("SIP/2.0 200 OK", "x"), V6, sent=True)
+        answer = chunks_of(server.recv(65535))
+        export.close()
+    assert (chunks[1], chunks[2], chunks[11]) == (b"\x02", b"\x11", b"\x01")
+    assert socket.inet_ntop(socket.AF_INET, chunks[3]) == "198.51.100.1"
+    assert socket.inet_ntop(socket.AF_INET, chunks[4]) == "192.0.2.1"
+    assert struct.unpack(">HHIII", chunks[7] + chunks[8] + chunks[9] + chunks[10] + chunks[12]) == (
+        5080,
+        5060,
+        1_800_000_000,
+        250_000,
+        77,
+    )
+    assert chunks[15].startswith(b"BYE sip:acd")
+    assert b"secret" not in chunks[15]
+    assert socket.inet_ntop(socket.AF_INET6, answer[6]) == "2001:db8::9"
+    assert answer[2] == b"\x06"
+    assert trace.bytes_kept == 0
+
+
+def test_capture_server_that_is_not_there_costs_a_call_nothing() -> None:
+    export = HepExport(("255.255.255.255", 9), 1)
+    export(MESSAGES[0])
+    export(MESSAGES[1])
+    export.close()
