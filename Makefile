@@ -3,12 +3,13 @@
 BIN := .venv/bin
 TEST_PACKAGES := sip-tester baresip prometheus chromium fail2ban sipsak tshark
 
-.PHONY: help setup-run setup-dev demo serve test check bench format prompts dashboards
+.PHONY: help setup-run setup-dev demo serve test check bench fuzz format prompts dashboards
 
 help:
 	@echo "make demo    live calls on this machine: service, agents and callers; Ctrl-C ends it"
 	@echo "make test    the whole suite, with real phones, a real Redis and a real Prometheus"
 	@echo "make check   what must be green before a commit: ruff, mypy, import rules, unit tests"
+	@echo "make fuzz    messages, SDP and credentials bent at random, for some minutes"
 	@echo "make bench   the pinned benchmarks"
 	@echo "make serve   the service with ./acd.toml"
 
@@ -37,6 +38,9 @@ check: setup-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit tests/sip
+
+fuzz: setup-dev
+	ACD_FUZZ_EXAMPLES=$${ACD_FUZZ_EXAMPLES:-50000} $(BIN)/pytest -q --timeout 0 tests/sip/test_fuzz.py $(ARGS)
 
 bench: setup-test
 	$(BIN)/pytest -q tests/bench --benchmark-only --benchmark-disable-gc $(ARGS)

@@ -170,6 +170,10 @@ class SecuritySection(_Section):
     """Wrong passwords that are looked at, on average; 0.2 gives a guesser 12 a minute."""
     failures_burst: Annotated[int, Field(ge=1)] = 20
     """Wrong passwords at once before the rate counts."""
+    user_failures_per_second: Annotated[float, Field(gt=0)] = 0.1
+    """Wrong passwords for one user name, from all addresses but those of registered phones, on average."""
+    user_failures_burst: Annotated[int, Field(ge=1)] = 50
+    """Such at once; beyond it that user can log in from no new address (503 with Retry-After)."""
     packets_per_second: Annotated[float, Field(gt=0)] = 200.0
     """Datagrams and messages of a stranger that are read; the rest is dropped unread."""
     packets_burst: Annotated[int, Field(ge=1)] = 2000

@@ -19,6 +19,7 @@ from acd.sip.trunks import TrunkTable
 
 _security = logging.getLogger("acd.security")
 
+_MAX_NAME = 64
 _NAMED_METHODS = frozenset(
     ("INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "REFER", "PUBLISH", "NOTIFY", "INFO", "UPDATE")
 )
@@ -64,6 +65,8 @@ class Guard:
         self._trunks = TrunkTable({})
         self._requests = TokenBuckets(rate=limits.requests_per_second, burst=limits.requests_burst)
         self._failures = TokenBuckets(rate=limits.failures_per_second, burst=limits.failures_burst)
+        self._guesses = TokenBuckets(rate=limits.user_failures_per_second, burst=limits.user_failures_burst)
+        """By user name, whether there is such a user or not."""
         self._packets = TokenBuckets(rate=limits.packets_per_second, burst=limits.packets_burst)
         self.rejected: Counter[str] = Counter()
         """Requests turned away, by cause."""
@@ -93,7 +96,7 @@ class Guard:
         """Charge a request that needs no credentials (OPTIONS); None where it may be answered."""
         if self.is_known(flow) or self._requests.take(flow.remote[0], self._clock.monotonic()):
             return None
-        return self._limited(flow, self._requests)
+        return self._limited(flow.remote[0], self._requests)
 
     def identify_caller(self, request: Request, flow: Flow) -> Trunk | Agent | Refused:
         """Who sends an INVITE outside of a dialog."""
@@ -104,18 +107,21 @@ class Guard:
         """The agent whose credentials the request carries. Unknown users and wrong passwords look alike."""
         source, now = flow.remote[0], self._clock.monotonic()
         if self._failures.is_empty(source, now):
-            return self._limited(flow, self._failures)
+            return self._limited(source, self._failures)
         if not self._requests.take(source, now):
-            return self._limited(flow, self._requests)
+            return self._limited(source, self._requests)
         agents = self._directory().agent_by_extension
         checked = self._digest.check(request, lambda user, algorithm: _ha1(agents.get(user), algorithm), now)
         agent = agents.get(checked.username)
+        if self._is_guessed(checked.username[:_MAX_NAME], source, now):
+            if checked.verdict is Verdict.WRONG:
+                self._fail(checked.username, request.method, flow, now)
+            return self._limited(checked.username[:_MAX_NAME], self._guesses)
         if checked.verdict is Verdict.VALID and agent is not None:
             self._requests.give_back(source, now, 2)  # this request, and the one that was challenged
             return agent
         if checked.verdict is Verdict.WRONG:
-            self._failures.take(source, now)
-            self.report("auth-failure", request.method, flow)
+            self._fail(checked.username, request.method, flow, now)
         cause = {Verdict.WRONG: "auth-failure", Verdict.STALE: "stale-nonce"}.get(
             checked.verdict, "challenged"
         )
@@ -131,6 +137,16 @@ class Guard:
                 ),
             )
         )
+
+    def _is_guessed(self, user: str, source: str, now: float) -> bool:
+        """Whether many addresses together try passwords of this user; where its phone is, it may go on."""
+        return bool(user) and self._guesses.is_empty(user, now) and not self._is_phone_host(source)
+
+    def _fail(self, user: str, method: str, flow: Flow, now: float) -> None:
+        """Charge a wrong password to its source and to the user it was tried for."""
+        self._failures.take(flow.remote[0], now)
+        self._guesses.take(user[:_MAX_NAME], now)
+        self.report("auth-failure", method, flow)
 
     def refuse(self, refused: Refused) -> Refused:
         """Count a refusal."""
@@ -148,8 +164,8 @@ class Guard:
             flow.transport,
         )
 
-    def _limited(self, flow: Flow, buckets: TokenBuckets) -> Refused:
-        seconds = math.ceil(buckets.seconds_to_token(flow.remote[0], self._clock.monotonic()))
+    def _limited(self, key: str, buckets: TokenBuckets) -> Refused:
+        seconds = math.ceil(buckets.seconds_to_token(key, self._clock.monotonic()))
         return self.refuse(Refused(503, "rate-limited", (("Retry-After", str(max(1, seconds))),)))
 
 

@@ -110,3 +110,15 @@ def test_strangers_are_limited_in_packets_and_options_trunks_and_phones_are_not(
         free = [bench.guard.admits_unauthenticated(flow(source)) for _ in range(10)]
         assert free.count(None) == admitted
     assert bench.guard.rejected["rate-limited"] == 7
+
+
+@pytest.mark.parametrize("user", ["1001", "nobody"])
+def test_many_addresses_cannot_try_one_user_and_the_users_own_phone_goes_on(user: str) -> None:
+    bench = Bench(SecuritySection(user_failures_per_second=0.5, user_failures_burst=10))
+    answers = [bench.prove("INVITE", f"198.51.100.{n}", user, f"guess {n}") for n in range(12)]
+    assert [one.status for one in answers if isinstance(one, Refused)] == [401] * 10 + [503] * 2
+    known = bench.prove("INVITE", "198.51.100.99", user, PASSWORD)
+    assert isinstance(known, Refused)
+    assert (known.status, known.headers) == (503, (("Retry-After", "2"),))
+    assert isinstance(bench.prove("INVITE", "198.51.100.99", "1002", PASSWORD), Agent)
+    assert isinstance(bench.prove("INVITE", "192.0.2.50", "1001", PASSWORD), Agent)
