@@ -29,6 +29,9 @@ EVENTS_KEPT: Final = 100_000
 MESSAGES_KEPT: Final = 10_000
 """Messages kept for one node."""
 RING_MAX_MS: Final = 300_000
+TARGET_MAX_MS: Final = 86_400_000
+STEPS_MAX: Final = 16
+"""Steps that relax what one call needs."""
 NAME_MAX: Final = 200
 """Longest name of a call, an agent, a queue, a node or a skill, in characters."""
 

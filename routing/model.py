@@ -42,24 +42,49 @@ class Requirement:
     skills: tuple[tuple[str, int], ...] = ()
     strategy: str = "longest-idle"
     agent: str | None = None
+    any_of: tuple[tuple[tuple[str, int], ...], ...] = ()
+    """Groups of skills with their least levels: of each group one is enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """What an agent can do: skill to level (1-10), in sorted order."""
+    """What an agent can do: skill to level (1-10), in sorted order.
+
+    `queues` maps the queues that the agent serves to their priority (1-99, 1 is asked first); without any
+    the skills alone decide.
+    """
 
     skills: tuple[tuple[str, int], ...]
+    queues: tuple[tuple[str, int], ...] = ()
 
     @classmethod
-    def of(cls, skills: Mapping[str, int]) -> AgentProfile:
-        return cls(tuple(sorted(skills.items())))
+    def of(cls, skills: Mapping[str, int], queues: Mapping[str, int] | None = None) -> AgentProfile:
+        return cls(tuple(sorted(skills.items())), tuple(sorted((queues or {}).items())))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTerms:
+    """What tells agents of one profile apart: the place in a fixed order, and the weight in a draw."""
+
+    order: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a call needs instead, so many milliseconds after it was enqueued."""
+
+    after_ms: int
+    requirement: Requirement
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """One caller in a queue. Times in milliseconds since the epoch.
 
-    A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first.
+    A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first; within one, who
+    reaches `enqueued_ms` + `target_ms` first. `steps` relax the requirement while the call waits; where it
+    names an agent, the first step comes at once when that agent is away or did not take the call.
     """
 
     call_id: str
@@ -69,6 +94,8 @@ class Ticket:
     priority: int = 0
     ring_ms: int = 15_000
     wrapup_ms: int = 0
+    target_ms: int = 0
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +169,6 @@ class QueueStatus:
     oldest_ms: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     """Equal to the fold of the events, never negative, never reset: `entered`, `offers`, `rejected`,
-    `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died),
+    `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died), `relaxed` (steps taken),
     `ended` (the last three together)."""
     talking: int = 0

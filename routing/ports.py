@@ -9,6 +9,7 @@ from routing.model import (
     AgentProfile,
     AgentState,
     AgentStatus,
+    AgentTerms,
     NodeMessage,
     Position,
     QueueStatus,
@@ -38,7 +39,12 @@ class QueueStore(Protocol):
         Repeating changes nothing."""
 
     async def agent_available(
-        self, agent_id: str, node: str, profile: AgentProfile, now_ms: int
+        self,
+        agent_id: str,
+        node: str,
+        profile: AgentProfile,
+        now_ms: int,
+        terms: AgentTerms = ...,
     ) -> AgentState:
         """Sign in, resume, or leave wrap-up early. An agent in a call stays there and is available after.
 
@@ -48,7 +54,9 @@ class QueueStore(Protocol):
         """Pause (PAUSED), sign out (OFFLINE) or set NOT_ANSWERING. While talking, it is taken up when
         the call and its wrap-up end. An open offer is withdrawn and its call goes back to its place."""
 
-    async def agent_skills(self, agent_id: str, profile: AgentProfile, now_ms: int) -> AgentState:
+    async def agent_skills(
+        self, agent_id: str, profile: AgentProfile, now_ms: int, terms: AgentTerms = ...
+    ) -> AgentState:
         """The agent's skills are other ones now. Whatever the agent does goes on; the next call is found by
         them, and one who is free and fits a waiting call is reserved at once. An agent who is signed out
         brings the skills when signing in.

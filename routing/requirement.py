@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import Any
 
-from routing.limits import NAME_MAX, RING_MAX_MS
+from routing.limits import NAME_MAX, RING_MAX_MS, STEPS_MAX, TARGET_MAX_MS
 from routing.model import HIGHEST_PRIORITY, AgentProfile, Requirement, Ticket
 from routing.strategy import STRATEGIES
 
@@ -21,30 +22,39 @@ def eligible(requirement: Requirement, profile: AgentProfile) -> bool:
     """
     if requirement.agent is not None:
         return False
+    if profile.queues and requirement.queue not in dict(profile.queues):
+        return False
     levels = dict(profile.skills)
-    return all(levels.get(skill, 0) >= least for skill, least in requirement.skills)
+    return all(levels.get(skill, 0) >= least for skill, least in requirement.skills) and all(
+        any(levels.get(skill, 0) >= least for skill, least in group) for group in requirement.any_of
+    )
 
 
 def class_definition(requirement: Requirement) -> str:
     """What a class is, as canonical text: equal texts are the same class."""
-    skills = [] if requirement.agent is not None else _least_levels(requirement.skills)
-    return _canonical([requirement.queue, requirement.strategy, skills, requirement.agent])
+    skills: list[tuple[str, int]] = []
+    groups: list[list[tuple[str, int]]] = []
+    if requirement.agent is None:
+        skills = _least_levels(requirement.skills)
+        groups = sorted(sorted(set(group)) for group in requirement.any_of)
+    return _canonical([requirement.queue, requirement.strategy, skills, requirement.agent, groups])
 
 
 def read_class(definition: str) -> Requirement:
     """The inverse of class_definition. Raises ValueError."""
-    queue, strategy, skills, agent = json.loads(definition)
-    return Requirement(queue, tuple((skill, least) for skill, least in skills), strategy, agent)
+    queue, strategy, skills, agent, groups = json.loads(definition)
+    return Requirement(queue, _levels(skills), strategy, agent, tuple(_levels(group) for group in groups))
 
 
 def profile_definition(profile: AgentProfile) -> str:
     """What a profile is, as canonical text: equal texts are the same profile."""
-    return _canonical(sorted(dict(profile.skills).items()))
+    return _canonical([sorted(dict(profile.skills).items()), sorted(dict(profile.queues).items())])
 
 
 def read_profile(definition: str) -> AgentProfile:
     """The inverse of profile_definition. Raises ValueError."""
-    return AgentProfile(tuple((skill, level) for skill, level in json.loads(definition)))
+    skills, queues = json.loads(definition)
+    return AgentProfile(_levels(skills), _levels(queues))
 
 
 def signature(definition: str) -> str:
@@ -67,7 +77,19 @@ def check_ticket(ticket: Ticket) -> None:
         raise ValueError(f"ring time {ticket.ring_ms} ms is not within 1-{RING_MAX_MS}")
     if ticket.wrapup_ms < 0:
         raise ValueError(f"wrap-up time {ticket.wrapup_ms} ms is negative")
+    if not 0 <= ticket.target_ms <= TARGET_MAX_MS:
+        raise ValueError(f"target {ticket.target_ms} ms is not within 0-{TARGET_MAX_MS}")
     check_name(ticket.call_id)
+    _check_steps(ticket)
+
+
+def _check_steps(ticket: Ticket) -> None:
+    times = [0, *(step.after_ms for step in ticket.steps)]
+    if len(times) > STEPS_MAX + 1 or any(later <= earlier for earlier, later in pairwise(times)):
+        raise ValueError(f"steps must be at most {STEPS_MAX}, each later than the one before")
+    for step in ticket.steps:
+        if step.requirement.queue != ticket.requirement.queue or step.requirement.agent is not None:
+            raise ValueError("a step stays in the queue of its ticket and names no agent")
 
 
 def check_requirement(requirement: Requirement) -> None:
@@ -75,6 +97,7 @@ def check_requirement(requirement: Requirement) -> None:
     if requirement.strategy not in STRATEGIES:
         raise ValueError(f"no strategy {requirement.strategy!r}; there are {', '.join(STRATEGIES)}")
     names = [requirement.queue, *(skill for skill, _ in requirement.skills)]
+    names += [skill for group in requirement.any_of for skill, _ in group]
     for name in names if requirement.agent is None else [*names, requirement.agent]:
         check_name(name)
 
@@ -83,6 +106,10 @@ def check_name(name: str) -> None:
     """Raises ValueError for a name that is empty or longer than NAME_MAX."""
     if not 0 < len(name) <= NAME_MAX:
         raise ValueError(f"a name must have 1-{NAME_MAX} characters: {name[:40]!r}")
+
+
+def _levels(pairs: list[list[Any]]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, level) for name, level in pairs)
 
 
 def _least_levels(skills: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from acd import tasks
+from acd.agents.terms import profile_of, terms_of
 from acd.clock import Clock
 from acd.directory.model import Agent, Directory
 from acd.errors import AcdError
-from routing.model import AgentProfile, AgentState, AgentStatus
+from routing.model import AgentState, AgentStatus
 from routing.ports import QueueStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -129,7 +130,7 @@ class AgentDesk:
                 if state is not AgentState.OFFLINE:
                     await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
             elif state is not AgentState.OFFLINE:
-                await self._store.agent_skills(agent.id, AgentProfile.of(agent.skills), self._now_ms())
+                await self._store.agent_skills(agent.id, profile_of(agent), self._now_ms(), terms_of(agent))
             elif agent.sign_in == "on-register":
                 await self._sign_in(agent)
 
@@ -139,7 +140,7 @@ class AgentDesk:
 
     async def _sign_in(self, agent: Agent) -> None:
         state = await self._store.agent_available(
-            agent.id, self._node, AgentProfile.of(agent.skills), self._now_ms()
+            agent.id, self._node, profile_of(agent), self._now_ms(), terms_of(agent)
         )
         log.info("agent-signed-in", agent=agent.id, state=state.value)
 

@@ -44,8 +44,18 @@ def offline(agent_id: str) -> AgentStatus:
 
 
 def serves(agent: Agent, queue: Queue) -> bool:
-    """Whether the agent has every skill that the queue asks of all its callers."""
-    return all(agent.skills.get(skill, 0) >= level for skill, level in queue.requires.items())
+    """Whether the agent may be given calls of the queue that have not waited: by queues, team and skills."""
+    if agent.queues and queue.name not in agent.queues:
+        return False
+    if queue.teams and agent.team not in queue.teams:
+        return False
+    return _has_all(agent, queue.requires) and all(
+        any(_has_all(agent, {skill: level}) for skill, level in group.items()) for group in queue.any_of
+    )
+
+
+def _has_all(agent: Agent, levels: Mapping[str, int]) -> bool:
+    return all(agent.skills.get(skill, 0) >= level for skill, level in levels.items())
 
 
 class Staffing:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from msgspec.structs import replace
 
+from acd.agents.terms import profile_of
 from acd.calls import model as m
 from acd.calls.lane import Operation, StoreLane
 from acd.calls.model import Call, State
@@ -108,7 +109,7 @@ class Booking:
 
     def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:
         agent = context.directory.agents.get(offer.agent_id)
-        profile = AgentProfile.of(agent.skills if agent else {})
+        profile = profile_of(agent) if agent else AgentProfile.of({})
 
         async def restore() -> None:
             try:

@@ -24,6 +24,7 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
     return [
         *_unique(file),
         *_skills(file),
+        *_served(file),
         *_numbers(file, flows),
         *_codes(file),
         *_overlaps(file),
@@ -80,12 +81,40 @@ def _skills(file: DirectoryFile) -> Iterator[Problem]:
         *((("queues", i, "requires"), entry.requires) for i, entry in enumerate(file.queues)),
         *((("agents", i, "skills"), entry.skills) for i, entry in enumerate(file.agents)),
         *((("numbers", i, "skills"), entry.skills) for i, entry in enumerate(file.numbers)),
+        *_more_skills(file),
     ]
     for path, skills in used:
         for skill in skills:
             if skill not in known:
                 hint = suggestion(skill, known)
                 yield Problem((*path, skill), f"{skill!r} is not among the skills{hint or '; add it there'}")
+
+
+def _more_skills(file: DirectoryFile) -> Iterator[tuple[KeyPath, Mapping[str, int]]]:
+    for i, queue in enumerate(file.queues):
+        for j, group in enumerate(queue.any_of):
+            yield ("queues", i, "any_of", j), group
+        for j, step in enumerate(queue.relax):
+            yield ("queues", i, "relax", j, "requires"), step.requires
+
+
+def _served(file: DirectoryFile) -> Iterator[Problem]:
+    """Queues that agents serve, and teams that serve queues, must exist."""
+    queues = {queue.name for queue in file.queues}
+    teams = {agent.team for agent in file.agents if agent.team}
+    for i, agent in enumerate(file.agents):
+        for name in agent.queues:
+            if name not in queues:
+                hint = suggestion(name, queues) or "; add it to queues"
+                yield Problem(("agents", i, "queues", name), f"there is no queue {name!r}{hint}")
+    for i, queue in enumerate(file.queues):
+        asked: list[tuple[KeyPath, list[str]]] = [(("queues", i, "teams"), queue.teams)]
+        asked += [(("queues", i, "relax", j, "teams"), step.teams) for j, step in enumerate(queue.relax)]
+        for path, names in asked:
+            for name in names:
+                if name not in teams:
+                    hint = suggestion(name, teams) or "; give it as team to an agent"
+                    yield Problem(path, f"no agent is in team {name!r}{hint}")
 
 
 def _numbers(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:

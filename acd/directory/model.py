@@ -41,9 +41,31 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Relaxation:
+    """What a queue asks of agents from a waiting time on. Each step adds to the ones before."""
+
+    after_seconds: float
+    requires: Mapping[str, int] = field(default_factory=dict)
+    """Least levels instead of the former ones; 0 asks no longer for the skill."""
+    teams: tuple[str, ...] = ()
+    """Teams that may take the call too."""
+    any_language: bool = False
+    """Any language of the queue's list will do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     name: str
     requires: Mapping[str, int] = field(default_factory=dict)
+    any_of: tuple[Mapping[str, int], ...] = ()
+    """Groups of skills: of each group one is enough."""
+    teams: tuple[str, ...] = ()
+    """Teams whose agents serve the queue; without any, all."""
+    languages: tuple[str, ...] = ()
+    """Languages that callers of this queue can be served in, where a step says so."""
+    relax: tuple[Relaxation, ...] = ()
+    order_by: Literal["arrival", "target"] = "arrival"
+    """By `target`, service_level_seconds are added to the arrival: who misses the target first goes first."""
     strategy: str = "longest-idle"
     ring_seconds: float = 15.0
     wrapup_seconds: float = 0.0
@@ -72,6 +94,10 @@ class Agent:
     skills: Mapping[str, int] = field(default_factory=dict)
     sign_in: Literal["on-register", "api"] = "on-register"
     team: str = ""
+    queues: Mapping[str, int] = field(default_factory=dict)
+    """Queues that the agent serves, with the priority (1 is asked first); without any, by skills alone."""
+    order: int = 0
+    weight: int = 1
     srtp: Srtp = "off"
     """Of the agent's phones."""
     auto_answer: AutoAnswer = "off"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -20,9 +21,12 @@ from acd.directory.model import (
     FeatureCode,
     Number,
     Queue,
+    Relaxation,
     Srtp,
     Trunk,
 )
+from routing.limits import STEPS_MAX
+from routing.strategy import STRATEGIES
 
 DAY_SECONDS = 86_400.0
 
@@ -109,6 +113,12 @@ def _plain_text(value: str) -> str:
     return value
 
 
+def _strategy(value: str) -> str:
+    if value not in STRATEGIES:
+        raise ValueError(f"{value!r} is not a strategy; there are {', '.join(STRATEGIES)}")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Level = Annotated[int, Field(ge=1, le=10)]
 Skills = dict[Name, Level]
@@ -181,10 +191,27 @@ class NumberEntry(_Entry):
         )
 
 
+class RelaxEntry(_Entry):
+    after_seconds: Seconds
+    requires: dict[Name, Annotated[int, Field(ge=0, le=10)]] = {}
+    teams: Annotated[list[Text], Field(max_length=50)] = []
+    any_language: bool = False
+
+    def build(self) -> Relaxation:
+        return Relaxation(
+            self.after_seconds, MappingProxyType(self.requires), tuple(self.teams), self.any_language
+        )
+
+
 class QueueEntry(_Entry):
     name: Name
     requires: Skills = {}
-    strategy: Literal["longest-idle"] = "longest-idle"
+    any_of: Annotated[list[Annotated[Skills, Field(min_length=1)]], Field(max_length=10)] = []
+    teams: Annotated[list[Text], Field(max_length=50)] = []
+    languages: Annotated[list[Annotated[str, AfterValidator(_language)]], Field(max_length=20)] = []
+    relax: Annotated[list[RelaxEntry], Field(max_length=STEPS_MAX)] = []
+    order_by: Literal["arrival", "target"] = "arrival"
+    strategy: Annotated[str, AfterValidator(_strategy)] = "longest-idle"
     ring_seconds: Seconds = 15.0
     wrapup_seconds: SecondsOrNone = 0.0
     service_level_seconds: Seconds = 20.0
@@ -194,8 +221,24 @@ class QueueEntry(_Entry):
     not_answering_after: Annotated[int, Field(ge=1, le=1000)] = 3
     transfer_place: Literal["keep", "last"] = "keep"
 
+    @model_validator(mode="after")
+    def _steps_follow_each_other(self) -> QueueEntry:
+        times = [step.after_seconds for step in self.relax]
+        if any(later <= earlier for earlier, later in pairwise(times)):
+            raise ValueError("each step of relax must come after the one before: sort them by after_seconds")
+        return self
+
     def build(self) -> Queue:
-        return Queue(**{**dict(self), "requires": MappingProxyType(self.requires)})
+        return Queue(
+            **{
+                **dict(self),
+                "requires": MappingProxyType(self.requires),
+                "any_of": tuple(MappingProxyType(group) for group in self.any_of),
+                "teams": tuple(self.teams),
+                "languages": tuple(self.languages),
+                "relax": tuple(step.build() for step in self.relax),
+            }
+        )
 
 
 class AgentEntry(_Entry):
@@ -206,6 +249,9 @@ class AgentEntry(_Entry):
     skills: Skills = {}
     sign_in: Literal["on-register", "api"] = "on-register"
     team: Text = ""
+    queues: dict[Name, Annotated[int, Field(ge=1, le=99)]] = {}
+    order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    weight: Annotated[int, Field(ge=1, le=1_000)] = 1
     srtp: SrtpChoice = "off"
     auto_answer: AutoAnswerChoice = "off"
 
@@ -221,6 +267,9 @@ class AgentEntry(_Entry):
             skills=MappingProxyType(self.skills),
             sign_in=self.sign_in,
             team=self.team,
+            queues=MappingProxyType(self.queues),
+            order=self.order,
+            weight=self.weight,
             srtp=self.srtp,
             auto_answer=self.auto_answer,
         )

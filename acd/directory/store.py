@@ -15,7 +15,7 @@ from acd.clock import Clock
 from acd.database import reading, writing
 from acd.directory import tables
 from acd.directory.diff import Kind, compare
-from acd.directory.model import Agent, Directory, FeatureCode, Number, Queue, Trunk
+from acd.directory.model import Agent, Directory, FeatureCode, Number, Queue, Relaxation, Trunk
 from acd.errors import ConfigError
 
 _TABLES: Mapping[Kind, Table] = {
@@ -83,8 +83,8 @@ async def _load(connection: AsyncConnection) -> Directory:
     trunks = [_trunk(row) for row in await _rows_of(connection, tables.trunks)]
     numbers = [Number(**_frozen(row, "skills")) for row in await _rows_of(connection, tables.numbers)]
     skills = [row["name"] for row in await _rows_of(connection, tables.skills)]
-    queues = [Queue(**_frozen(row, "requires")) for row in await _rows_of(connection, tables.queues)]
-    agents = [Agent(**_frozen(row, "skills")) for row in await _rows_of(connection, tables.agents)]
+    queues = [_queue(row) for row in await _rows_of(connection, tables.queues)]
+    agents = [Agent(**_frozen(row, "skills", "queues")) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     return Directory(
         revision=revision,
@@ -130,8 +130,25 @@ def _code(row: RowMapping) -> FeatureCode:
     return FeatureCode(row["code"], row["does"], tuple(row["reasons"]))
 
 
-def _frozen(row: RowMapping, skills: str) -> dict[str, Any]:
-    return {**row, skills: MappingProxyType(row[skills])}
+def _queue(row: RowMapping) -> Queue:
+    return Queue(
+        **{
+            **_frozen(row, "requires"),
+            "any_of": tuple(MappingProxyType(group) for group in row["any_of"]),
+            "teams": tuple(row["teams"]),
+            "languages": tuple(row["languages"]),
+            "relax": tuple(_relaxation(step) for step in row["relax"]),
+        }
+    )
+
+
+def _relaxation(step: Mapping[str, Any]) -> Relaxation:
+    requires, teams = MappingProxyType(step["requires"]), tuple(step["teams"])
+    return Relaxation(step["after_seconds"], requires, teams, step["any_language"])
+
+
+def _frozen(row: RowMapping, *maps: str) -> dict[str, Any]:
+    return {**row, **{name: MappingProxyType(row[name]) for name in maps}}
 
 
 def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
@@ -148,14 +165,24 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
         case "skill":
             yield from ({"name": skill} for skill in sorted(directory.skills))
         case "queue":
-            yield from (_columns(queue, "requires") for queue in directory.queues.values())
+            yield from (_queue_columns(queue) for queue in directory.queues.values())
         case "agent":
-            yield from (_columns(agent, "skills") for agent in directory.agents.values())
+            yield from (_columns(agent, "skills", "queues") for agent in directory.agents.values())
         case "code":
             for code in directory.codes.values():
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
 
 
-def _columns(entry: Trunk | Number | Queue | Agent, skills: str) -> dict[str, Any]:
+def _columns(entry: Trunk | Number | Queue | Agent | Relaxation, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
-    return {**columns, skills: dict(columns[skills])}
+    return {**columns, **{name: dict(columns[name]) for name in maps}}
+
+
+def _queue_columns(queue: Queue) -> dict[str, Any]:
+    return {
+        **_columns(queue, "requires"),
+        "any_of": [dict(group) for group in queue.any_of],
+        "teams": [*queue.teams],
+        "languages": [*queue.languages],
+        "relax": [{**_columns(step, "requires"), "teams": [*step.teams]} for step in queue.relax],
+    }

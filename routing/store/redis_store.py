@@ -15,6 +15,7 @@ from routing.model import (
     AgentProfile,
     AgentState,
     AgentStatus,
+    AgentTerms,
     NodeMessage,
     Position,
     QueueStatus,
@@ -28,6 +29,7 @@ from routing.store.batch import Batcher
 from routing.store.link import Link
 from routing.store.registry import Registry, class_name, profile_name
 from routing.store.scripts import STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
+from routing.strategy import STRATEGIES
 
 _ATTEMPTS = 5
 _MESSAGES_AT_ONCE = 100
@@ -40,6 +42,7 @@ _REST_MS = {
     RejectReason.UNREACHABLE: REFUSAL_PAUSE_MS,
     RejectReason.NO_ANSWER: 0,
 }
+_SAME_TERMS = AgentTerms()
 _UNANSWERED = frozenset({RejectReason.NO_ANSWER, RejectReason.UNREACHABLE})
 
 
@@ -84,6 +87,8 @@ class RedisQueueStore:
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free."""
         await self._defining("enqueue", now_ms, ticket, None, *_ticket_arguments(ticket))
+        for step in ticket.steps[:1]:
+            self._tell(ticket.enqueued_ms + step.after_ms)
 
     async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
         """The agent answered. Raises StaleToken."""
@@ -131,11 +136,16 @@ class RedisQueueStore:
     # Agents.
 
     async def agent_available(
-        self, agent_id: str, node: str, profile: AgentProfile, now_ms: int
+        self,
+        agent_id: str,
+        node: str,
+        profile: AgentProfile,
+        now_ms: int,
+        terms: AgentTerms = _SAME_TERMS,
     ) -> AgentState:
         """Sign in, resume, or leave wrap-up early. Returns the state that the agent is now in."""
-        check_name(agent_id)
-        arguments = (agent_id, node, profile_name(profile))
+        _check_agent(agent_id, terms)
+        arguments = (agent_id, node, profile_name(profile), terms.order, terms.weight)
         return AgentState(await self._defining("agent_available", now_ms, None, profile, *arguments))
 
     async def agent_away(self, agent_id: str, state: AgentState, reason: str, now_ms: int) -> AgentState:
@@ -145,11 +155,13 @@ class RedisQueueStore:
         check_name(agent_id)
         return AgentState(await self._run("agent_away", now_ms, agent_id, state.value, reason))
 
-    async def agent_skills(self, agent_id: str, profile: AgentProfile, now_ms: int) -> AgentState:
+    async def agent_skills(
+        self, agent_id: str, profile: AgentProfile, now_ms: int, terms: AgentTerms = _SAME_TERMS
+    ) -> AgentState:
         """The agent's skills are other ones now. Returns the state that the agent is now in."""
-        check_name(agent_id)
-        name = profile_name(profile)
-        return AgentState(await self._defining("agent_skills", now_ms, None, profile, agent_id, name))
+        _check_agent(agent_id, terms)
+        arguments = (agent_id, profile_name(profile), terms.order, terms.weight)
+        return AgentState(await self._defining("agent_skills", now_ms, None, profile, *arguments))
 
     # Nodes and time.
 
@@ -229,7 +241,8 @@ class RedisQueueStore:
         for _ in range(_ATTEMPTS):
             reply = await self._run(name, now_ms, *arguments)
             if reply == UNKNOWN_CLASS and ticket is not None:
-                await self._registry.define_class(ticket.requirement, now_ms)
+                for requirement in (ticket.requirement, *(step.requirement for step in ticket.steps)):
+                    await self._registry.define_class(requirement, now_ms)
             elif reply == UNKNOWN_PROFILE and profile is not None:
                 await self._registry.define_profile(profile, now_ms)
             else:
@@ -241,8 +254,14 @@ class RedisQueueStore:
             tell(deadline_ms)
 
 
+def _check_agent(agent_id: str, terms: AgentTerms) -> None:
+    check_name(agent_id)
+    if terms.weight < 1:
+        raise ValueError(f"weight {terms.weight} of agent {agent_id!r} is not at least 1")
+
+
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-11 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    """ARGV 2-13 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
     check_ticket(ticket)
     requirement = ticket.requirement
     return (
@@ -251,11 +270,15 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         class_name(requirement),
         requirement.agent or "",
         requirement.queue,
-        score(ticket.priority, ticket.enqueued_ms),
+        score(ticket.priority, ticket.enqueued_ms + ticket.target_ms),
         ticket.enqueued_ms,
         ticket.ring_ms,
         ticket.wrapup_ms,
         ticket.priority,
+        STRATEGIES[requirement.strategy].order,
+        " ".join(
+            f"{ticket.enqueued_ms + step.after_ms} {class_name(step.requirement)}" for step in ticket.steps
+        ),
     )
 
 

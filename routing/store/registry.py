@@ -21,6 +21,7 @@ from routing.requirement import (
 )
 from routing.store.replies import pairs
 from routing.store.scripts import RACED
+from routing.strategy import STRATEGIES, rank
 
 _ATTEMPTS = 20
 
@@ -37,8 +38,8 @@ def class_name(requirement: Requirement) -> str:
 @lru_cache(maxsize=10_000)
 def profile_name(profile: AgentProfile) -> str:
     """The short name of a profile. Raises ValueError for one that cannot be kept."""
-    for skill, _ in profile.skills:
-        check_name(skill)
+    for name, _ in (*profile.skills, *profile.queues):
+        check_name(name)
     return signature(profile_definition(profile))
 
 
@@ -60,8 +61,14 @@ class Registry:
         """Make a class known. Known already: nothing changes."""
         name = class_name(requirement)
 
-        def fits() -> list[str]:
-            return [other for other, profile in self._profiles.items() if eligible(requirement, profile)]
+        order = STRATEGIES[requirement.strategy].order
+
+        def fits() -> list[str | int]:
+            found: list[str | int] = [order]
+            for other, profile in self._profiles.items():
+                if eligible(requirement, profile):
+                    found += other, rank(requirement, profile)
+            return found
 
         async with self._lock:
             if await self._define("define_class", now_ms, name, class_definition(requirement), fits):
@@ -71,15 +78,19 @@ class Registry:
         """Make a profile known. Known already: nothing changes."""
         name = profile_name(profile)
 
-        def fits() -> list[str]:
-            return [other for other, requirement in self._classes.items() if eligible(requirement, profile)]
+        def fits() -> list[str | int]:
+            found: list[str | int] = []
+            for other, requirement in self._classes.items():
+                if eligible(requirement, profile):
+                    found += other, rank(requirement, profile)
+            return found
 
         async with self._lock:
             if await self._define("define_profile", now_ms, name, profile_definition(profile), fits):
                 self._profiles[name] = profile
 
     async def _define(
-        self, script: str, now_ms: int, name: str, definition: str, fits: Callable[[], list[str]]
+        self, script: str, now_ms: int, name: str, definition: str, fits: Callable[[], list[str | int]]
     ) -> bool:
         """Whether the copy is to take it over: not where another had made it known before."""
         for _ in range(_ATTEMPTS):

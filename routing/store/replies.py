@@ -15,7 +15,17 @@ from routing.model import (
 )
 
 AGENT_FIELDS = ("st", "since", "why", "c", "n", "un")
-_COUNTERS = ("entered", "offers", "rejected", "withdrawn", "answered", "abandoned", "completed", "lost")
+_COUNTERS = (
+    "entered",
+    "offers",
+    "rejected",
+    "withdrawn",
+    "answered",
+    "abandoned",
+    "completed",
+    "lost",
+    "relaxed",
+)
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -23,15 +23,18 @@ from routing import limits
 from routing.model import (
     AgentProfile,
     AgentState,
+    AgentTerms,
     Offer,
     OfferWithdrawn,
     RejectReason,
     Requirement,
+    Step,
     Ticket,
     WrapupTaken,
 )
 from routing.ports import StaleToken
 from routing.store.redis_store import RedisQueueStore, connect
+from routing.strategy import STRATEGIES
 from tests.support.queue_audit import CONSTANT, Snapshot, audit, fold_events, snapshot
 from tests.support.queue_model import QueueModel
 
@@ -46,12 +49,27 @@ REQUIREMENTS = (
     Requirement("billing", (("billing", 5), ("et", 2))),
     Requirement("support"),
     Requirement("direct", agent="anna"),
+    *(Requirement("sales", (("et", 1),), strategy) for strategy in sorted(STRATEGIES)),
+    Requirement("either", any_of=((("billing", 5), ("et", 2)),)),
 )
 PROFILES = (
     AgentProfile.of({"billing": 5, "et": 3}),
     AgentProfile.of({"billing": 2}),
     AgentProfile.of({"et": 1}),
+    AgentProfile.of({"et": 2, "billing": 1}, {"sales": 1, "support": 2}),
+    AgentProfile.of({"et": 9}, {"sales": 2}),
 )
+STEPS = {
+    Requirement("billing", (("billing", 5), ("et", 2))): (
+        Step(12_000, Requirement("billing", (("billing", 2),))),
+        Step(50_000, Requirement("billing")),
+    ),
+    Requirement("direct", agent="anna"): (Step(20_000, Requirement("direct", (("et", 1),))),),
+    Requirement("sales", (("et", 1),), "most-skilled"): (
+        Step(5_000, Requirement("sales", (), "most-skilled")),
+    ),
+}
+TERMS = (AgentTerms(), AgentTerms(order=2, weight=5))
 _SITES = count(1)
 
 agents = st.sampled_from(AGENTS)
@@ -174,10 +192,24 @@ class QueueMachine(RuleBasedStateMachine):
         node=nodes,
         priority=st.sampled_from((0, 0, 0, 5, 99)),
         wrapup_ms=st.sampled_from((0, 3_000)),
+        waited_ms=st.sampled_from((0, 0, 0, 35_000)),
     )
-    def call_arrives(self, requirement: Requirement, node: str, priority: int, wrapup_ms: int) -> None:
+    def call_arrives(
+        self, requirement: Requirement, node: str, priority: int, wrapup_ms: int, waited_ms: int
+    ) -> None:
         self.calls += 1
-        ticket = Ticket(f"c{self.calls}", node, requirement, self.now, priority, 10_000, wrapup_ms)
+        target_ms = 20_000 if requirement.queue == "sales" else 0
+        ticket = Ticket(
+            f"c{self.calls}",
+            node,
+            requirement,
+            self.now - waited_ms,
+            priority,
+            10_000,
+            wrapup_ms,
+            target_ms,
+            STEPS.get(requirement, ()),
+        )
         self.both(lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now))
 
     @precondition(lambda self: self.model.calls)
@@ -223,18 +255,18 @@ class QueueMachine(RuleBasedStateMachine):
 
     # Agents.
 
-    @rule(agent=agents, profile=st.sampled_from(PROFILES))
-    def agent_signs_in(self, agent: str, profile: AgentProfile) -> None:
+    @rule(agent=agents, profile=st.sampled_from(PROFILES), terms=st.sampled_from(TERMS))
+    def agent_signs_in(self, agent: str, profile: AgentProfile, terms: AgentTerms) -> None:
         self.both(
-            lambda: self.store.agent_available(agent, "n1", profile, self.now),
-            lambda: self.model.agent_available(agent, profile, self.now),
+            lambda: self.store.agent_available(agent, "n1", profile, self.now, terms),
+            lambda: self.model.agent_available(agent, profile, self.now, terms),
         )
 
-    @rule(agent=agents, profile=st.sampled_from(PROFILES))
-    def agent_learns(self, agent: str, profile: AgentProfile) -> None:
+    @rule(agent=agents, profile=st.sampled_from(PROFILES), terms=st.sampled_from(TERMS))
+    def agent_learns(self, agent: str, profile: AgentProfile, terms: AgentTerms) -> None:
         self.both(
-            lambda: self.store.agent_skills(agent, profile, self.now),
-            lambda: self.model.agent_skills(agent, profile, self.now),
+            lambda: self.store.agent_skills(agent, profile, self.now, terms),
+            lambda: self.model.agent_skills(agent, profile, self.now, terms),
         )
 
     @rule(
@@ -291,7 +323,8 @@ class QueueMachine(RuleBasedStateMachine):
         """Counters are the fold of the events; when all is over no key is left but the constant ones."""
         raw = {queue: dict(c) for queue, c in (await fold_events(self.redis, self.site)).items()}
         counters = (await snapshot(self.redis, self.site)).under("qs:")
-        assert {q: {k: int(v) for k, v in c.items()} for q, c in counters.items()} == raw
+        shown = {q: {k: int(v) for k, v in c.items()} for q, c in counters.items()}
+        assert shown == raw, (shown, raw)
         for node in NODES:
             await self.store.reset_node(node, self.now)
         for agent in AGENTS:
@@ -314,7 +347,7 @@ def test_store_does_what_the_model_does_in_any_order_of_operations(machine: type
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=int(os.environ.get("ACD_MACHINE_EXAMPLES", "40")),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

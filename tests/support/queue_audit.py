@@ -10,8 +10,9 @@ from redis.asyncio import Redis
 
 from routing import limits
 from routing.requirement import eligible, read_class, read_profile
+from routing.strategy import ORDERS, IdleAgent, rank
 
-CONSTANT = ("seq", "ev", "fence", "rv")
+CONSTANT = ("seq", "ev", "fence", "rv", "vt")
 """Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
 
 
@@ -96,13 +97,24 @@ def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
 
 
 def _idle_sets_are_whole(state: Snapshot, agents: dict[str, Any]) -> None:
-    idle = state.under("i:")
+    idle = state.under("i:longest-idle:")
     for profile, members in idle.items():
         for agent, since in members.items():
             assert agents[agent]["st"] == "available"
             assert agents[agent]["p"] == profile
             assert int(agents[agent]["is"]) == since
-    assert state.get("ih") == {profile: min(members.values()) for profile, members in idle.items()}
+    orders = {"longest-idle", *state.get("or")}
+    assert Counter(state.get("co").values()) == {o: int(n) for o, n in state.get("or").items()}
+    assert {name.partition(":")[0] for name in state.under("i:")} <= orders
+    for order in orders:
+        scored = state.under(f"i:{order}:")
+        assert {profile: set(members) for profile, members in scored.items()} == {
+            profile: set(members) for profile, members in idle.items()
+        }
+        assert state.get(f"ih:{order}") == {p: min(members.values()) for p, members in scored.items()}
+        for members in scored.values():
+            for agent, score in members.items():
+                assert score == ORDERS[order](_idle_facts(agent, agents[agent]))
     listed = [agent for members in idle.values() for agent in members]
     assert len(listed) == len(set(listed))
     resting = {a for a, v in agents.items() if v["st"] == "available"} - set(listed)
@@ -112,6 +124,20 @@ def _idle_sets_are_whole(state: Snapshot, agents: dict[str, Any]) -> None:
         if v["st"] in ("available", "offered", "talking", "wrapup"):
             signed_in.setdefault(v["p"], set()).add(agent)
     assert state.under("si:") == signed_in
+
+
+def _idle_facts(agent_id: str, v: dict[str, str]) -> IdleAgent:
+    return IdleAgent(
+        agent_id=agent_id,
+        idle_since_ms=int(v["is"]),
+        last_rung_ms=int(v.get("lr", 0)),
+        calls=int(v.get("cn", 0)),
+        busy_ms=int(v.get("bz", 0)),
+        signed_in_ms=int(v.get("si", 0)),
+        order=int(v["od"]),
+        weight=int(v["wt"]),
+        clock=int(v["ck"]),
+    )
 
 
 def _reservations_are_pairs(calls: dict[str, Any], agents: dict[str, Any]) -> None:
@@ -142,6 +168,8 @@ def _deadlines_are_set(state: Snapshot, calls: dict[str, Any], agents: dict[str,
     due = state.get("due")
     assert {w for w in due if w[0] == "r"} == {f"r:{i}" for i, c in calls.items() if c["st"] == "offered"}
     assert {w for w in due if w[0] == "x"} == {f"x:{i}" for i in state.under("x:")}
+    stepping = {f"l:{i}" for i, c in calls.items() if c["l"]}
+    assert {w for w in due if w[0] == "l"} == stepping
     timed = {f"a:{a}" for a, v in agents.items() if v["st"] in ("wrapup", "offline")}
     assert timed <= {w for w in due if w[0] == "a"}
     assert ("s:" in due) == bool(state.get("cl") or state.get("pf"))
@@ -150,9 +178,14 @@ def _deadlines_are_set(state: Snapshot, calls: dict[str, Any], agents: dict[str,
 def _fits_are_right(state: Snapshot) -> None:
     classes = {name: read_class(text) for name, text in state.get("cl").items()}
     profiles = {name: read_profile(text) for name, text in state.get("pf").items()}
-    fit = {(c, p) for c, want in classes.items() for p, can in profiles.items() if eligible(want, can)}
-    assert {(c, p) for c, names in state.under("cp:").items() for p in names} == fit
-    assert {(c, p) for p, names in state.under("pc:").items() for c in names} == fit
+    fit = {
+        (c, p): rank(want, can)
+        for c, want in classes.items()
+        for p, can in profiles.items()
+        if eligible(want, can)
+    }
+    assert {(c, p): r for c, names in state.under("cp:").items() for p, r in names.items()} == fit
+    assert {(c, p): r for p, names in state.under("pc:").items() for c, r in names.items()} == fit
     assert set(state.under("w:")) <= set(classes)
     assert set(state.under("si:")) <= set(profiles)
     assert set(state.get("ck")) == set(classes)
@@ -162,7 +195,9 @@ def _fits_are_right(state: Snapshot) -> None:
 def _no_call_waits_beside_a_free_agent(
     state: Snapshot, calls: dict[str, Any], agents: dict[str, Any]
 ) -> None:
-    idle = {agent: profile for profile, members in state.under("i:").items() for agent in members}
+    idle = {
+        agent: profile for profile, members in state.under("i:longest-idle:").items() for agent in members
+    }
     for i, c in calls.items():
         if c["st"] != "waiting":
             continue
@@ -170,7 +205,7 @@ def _no_call_waits_beside_a_free_agent(
             if c["g"]:
                 assert c["g"] != agent
             else:
-                assert idle[agent] not in state.keys.get(f"cp:{c['k']}", set())
+                assert idle[agent] not in state.keys.get(f"cp:{c['k']}", {})
 
 
 def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from routing import limits
-from routing.model import AgentProfile, AgentState, RejectReason, Ticket
+from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Requirement, Step, Ticket
 from routing.ports import StaleToken
 from routing.requirement import eligible, score
 from routing.store.registry import class_name, profile_name
+from routing.strategy import ORDERS, STRATEGIES, IdleAgent, rank
 
 SIGNED_IN = {AgentState.AVAILABLE, AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP}
 
@@ -18,14 +19,16 @@ SIGNED_IN = {AgentState.AVAILABLE, AgentState.OFFERED, AgentState.TALKING, Agent
 class Call:
     ticket: Ticket
     arrival: int
+    requirement: Requirement
     state: str = "waiting"
     agent: str | None = None
     token: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def score(self) -> int:
-        return score(self.ticket.priority, self.ticket.enqueued_ms)
+        return score(self.ticket.priority, self.ticket.enqueued_ms + self.ticket.target_ms)
 
 
 @dataclass
@@ -39,10 +42,31 @@ class Agent:
     next: tuple[AgentState, str] | None = None
     idle: bool = False
     idle_since: int = 0
+    terms: AgentTerms = field(default_factory=AgentTerms)
+    last_rung: int = 0
+    calls: int = 0
+    busy: int = 0
+    busy_from: int | None = None
+    signed_in: int | None = None
+    clock: int = 0
     unanswered: int = 0
     last: tuple[str, int, int] | None = None
     wraps: tuple[str, str] = ("", "")
     """Queue and node of the call that the wrap-up is of."""
+
+    def score(self, order: str) -> int:
+        facts = IdleAgent(
+            agent_id=self.id,
+            idle_since_ms=self.idle_since,
+            last_rung_ms=self.last_rung,
+            calls=self.calls,
+            busy_ms=self.busy,
+            signed_in_ms=self.signed_in or 0,
+            order=self.terms.order,
+            weight=self.terms.weight,
+            clock=self.clock,
+        )
+        return ORDERS[order](facts)
 
 
 class QueueModel:
@@ -58,6 +82,7 @@ class QueueModel:
         self.wrapped: list[tuple[str, str, str, int]] = []
         """Node, agent, queue and length of each wrap-up that ended and that a living node is told of."""
         self._arrivals = 0
+        self._clock = 0
 
     # What is asked of it.
 
@@ -65,14 +90,21 @@ class QueueModel:
         if ticket.call_id in self.calls:
             return
         self._arrivals += 1
-        call = self.calls[ticket.call_id] = Call(ticket, self._arrivals)
+        call = self.calls[ticket.call_id] = Call(
+            ticket, self._arrivals, requirement=ticket.requirement, steps=list(ticket.steps)
+        )
         self._count(call, "entered")
+        self._await_step(call)
+        while call.steps and ticket.enqueued_ms + call.steps[0].after_ms <= now:
+            self._take_step(call)
         self._place(call, now)
 
-    def agent_available(self, agent_id: str, profile: AgentProfile, now: int) -> AgentState:
+    def agent_available(
+        self, agent_id: str, profile: AgentProfile, now: int, terms: AgentTerms
+    ) -> AgentState:
         agent = self.agents.setdefault(agent_id, Agent(agent_id, profile))
-        changed = agent.profile != profile
-        agent.profile = profile
+        changed = (agent.profile, agent.terms) != (profile, terms)
+        agent.profile, agent.terms = profile, terms
         if agent.state in (AgentState.OFFERED, AgentState.TALKING):
             agent.next = None
         elif agent.state is AgentState.AVAILABLE:
@@ -82,17 +114,27 @@ class QueueModel:
             self._end_wrapup(agent, now)
             self.due.pop(f"a:{agent_id}", None)
             agent.unanswered = 0
+            if agent.state not in SIGNED_IN:
+                self._begin_presence(agent, now)
             self._set_free(agent, now, now)
         return agent.state
 
-    def agent_skills(self, agent_id: str, profile: AgentProfile, now: int) -> AgentState:
+    def agent_skills(self, agent_id: str, profile: AgentProfile, now: int, terms: AgentTerms) -> AgentState:
         agent = self.agents.get(agent_id)
         if agent is None or agent.state is AgentState.OFFLINE:
             return AgentState.OFFLINE
-        changed, agent.profile = agent.profile != profile, profile
+        changed = (agent.profile, agent.terms) != (profile, terms)
+        agent.profile, agent.terms = profile, terms
         if changed and agent.idle:
             self._seek(agent, agent.idle_since, now)
         return agent.state
+
+    @staticmethod
+    def _begin_presence(agent: Agent, now: int) -> None:
+        if agent.state is AgentState.OFFLINE or agent.signed_in is None:
+            agent.signed_in, agent.calls, agent.busy = now, 0, 0
+        else:
+            agent.signed_in += now - agent.since
 
     def agent_away(self, agent_id: str, state: AgentState, why: str, now: int) -> AgentState:
         agent = self.agents.get(agent_id)
@@ -103,6 +145,8 @@ class QueueModel:
             agent = self.agents[agent_id] = Agent(agent_id, AgentProfile(()))
         if (agent.state, agent.why) == (state, why):
             return state
+        if agent.state is AgentState.OFFLINE:
+            agent.signed_in = None
         if agent.state is AgentState.TALKING:
             agent.next = (state, why)
             return agent.state
@@ -220,27 +264,46 @@ class QueueModel:
         if lifted and call.state == "waiting":
             self._place(call, now)
 
+    def _due_l(self, call_id: str, now: int) -> None:
+        call = self.calls[call_id]
+        self._take_step(call)
+        if call.state == "waiting":
+            self._place(call, now)
+
+    def _take_step(self, call: Call) -> None:
+        call.requirement = call.steps.pop(0).requirement
+        self._count(call, "relaxed")
+        self._await_step(call)
+
+    def _await_step(self, call: Call) -> None:
+        self.due.pop(f"l:{call.ticket.call_id}", None)
+        if call.steps:
+            self.due[f"l:{call.ticket.call_id}"] = call.ticket.enqueued_ms + call.steps[0].after_ms
+
     def _due_n(self, node: str, now: int) -> None:
         self._drop(node, now)
 
     # Who gets whom: everything is looked at, the best is taken.
 
     def fits(self, call: Call, agent: Agent) -> bool:
-        requirement = call.ticket.requirement
+        requirement = call.requirement
         if agent.id in call.refused:
             return False
         return requirement.agent == agent.id if requirement.agent else eligible(requirement, agent.profile)
 
     def best_agent(self, call: Call) -> Agent | None:
+        requirement = call.requirement
+        scored_by = STRATEGIES[requirement.strategy].order
         idle = [agent for agent in self.agents.values() if agent.idle]
         heads: dict[str, int] = {}
         for agent in idle:
-            name = profile_name(agent.profile)
-            heads[name] = min(agent.idle_since, heads.get(name, agent.idle_since))
+            name, score = profile_name(agent.profile), agent.score(scored_by)
+            heads[name] = min(score, heads.get(name, score))
 
-        def order(agent: Agent) -> tuple[int, int, str, str]:
+        def order(agent: Agent) -> tuple[int, int, int, str, str]:
             name = profile_name(agent.profile)
-            return agent.idle_since, heads[name], name, agent.id
+            least = rank(requirement, agent.profile) if requirement.agent is None else 0
+            return least, agent.score(scored_by), heads[name], name, agent.id
 
         return min((agent for agent in idle if self.fits(call, agent)), key=order, default=None)
 
@@ -248,12 +311,12 @@ class QueueModel:
         waiting = [call for call in self.calls.values() if call.state == "waiting"]
         heads: dict[str, int] = {}
         for call in waiting:
-            name = class_name(call.ticket.requirement)
+            name = class_name(call.requirement)
             heads[name] = min(call.score, heads.get(name, call.score))
 
         def order(call: Call) -> tuple[int, bool, int, str, int]:
-            name = class_name(call.ticket.requirement)
-            return call.score, call.ticket.requirement.agent is None, heads[name], name, call.arrival
+            name = class_name(call.requirement)
+            return call.score, call.requirement.agent is None, heads[name], name, call.arrival
 
         return min((call for call in waiting if self.fits(call, agent)), key=order, default=None)
 
@@ -275,12 +338,18 @@ class QueueModel:
     # The moves.
 
     def _place(self, call: Call, now: int) -> None:
+        if call.requirement.agent and call.steps:
+            named = self.agents.get(call.requirement.agent)
+            if named is None or named.state not in SIGNED_IN or named.id in call.refused:
+                self._take_step(call)
         agent = self.best_agent(call)
         if agent:
+            if call.requirement.agent is None and call.requirement.strategy == "weighted-random":
+                self._clock = max(self._clock, agent.score("weighted-random"))
             self._reserve(call, agent, now)
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
-        agent.idle_since = idle_since
+        agent.idle_since, agent.clock = idle_since, self._clock
         call = self.best_call(agent)
         agent.idle = call is None
         if call:
@@ -291,6 +360,7 @@ class QueueModel:
         assert agent.state is AgentState.AVAILABLE
         call.state, call.agent = "offered", agent.id
         agent.state, agent.since, agent.call, agent.idle = AgentState.OFFERED, now, call.ticket.call_id, False
+        agent.last_rung = agent.busy_from = now
         self.due[f"r:{call.ticket.call_id}"] = now + call.ticket.ring_ms + limits.RING_GRACE_MS
         self.made.append((call.ticket.call_id, agent.id))
         self._count(call, "offers")
@@ -299,7 +369,10 @@ class QueueModel:
         agent = self.agents[call.agent or ""]
         call.state = "talking"
         call.refused = {}
+        call.steps = []
+        self._await_step(call)
         agent.state, agent.since, agent.unanswered = AgentState.TALKING, now, 0
+        agent.calls += 1
         self.due.pop(f"r:{call.ticket.call_id}", None)
         self.due.pop(f"x:{call.ticket.call_id}", None)
         self._count(call, "answered")
@@ -345,6 +418,9 @@ class QueueModel:
     def _set_state(agent: Agent, state: AgentState, why: str, now: int) -> None:
         agent.state, agent.why, agent.since = state, why, now
         agent.call, agent.next, agent.idle = None, None, False
+        if agent.busy_from is not None:
+            agent.busy += now - agent.busy_from
+            agent.busy_from = None
 
     def _requeue(self, call: Call, now: int) -> None:
         call.state, call.agent = "waiting", None
@@ -360,7 +436,7 @@ class QueueModel:
         self.due[f"x:{call.ticket.call_id}"] = now + limits.REFUSAL_PAUSE_MS
 
     def _others_could(self, call: Call) -> bool:
-        return call.ticket.requirement.agent is None and any(
+        return call.requirement.agent is None and any(
             agent.state in SIGNED_IN and self.fits(call, agent) for agent in self.agents.values()
         )
 
@@ -385,7 +461,7 @@ class QueueModel:
 
     def _forget(self, call: Call) -> None:
         del self.calls[call.ticket.call_id]
-        for kind in "rx":
+        for kind in "rxl":
             self.due.pop(f"{kind}:{call.ticket.call_id}", None)
 
     def _reserved(self, call_id: str, agent_id: str, token: int) -> Call | None:

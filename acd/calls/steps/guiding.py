@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -39,6 +39,7 @@ from acd.calls.model import (
 from acd.calls.steps.coding import carry_out, flow_of, is_code
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
+from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.directory.model import Number
 from ivr import interpreter as ivr
 from ivr.speech import position_prompts
@@ -212,33 +213,23 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     rules = context.queue(call.place.queue)
     if rules is None:
         raise ValueError(f"queue {call.place.queue!r} is not in this call's directory")
+    known = context.directory.skills
+    needs = first_needs(rules, call.skills, call.language, known)
+    requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
+    if call.place.agent:
+        requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
+    by_target = rules.order_by == "target"
     return Ticket(
         call_id=call.entry,
         node=call.node,
-        requirement=Requirement(
-            queue=call.place.queue,
-            skills=_skills_needed(context, call, rules.requires),
-            strategy=rules.strategy,
-            agent=call.place.agent,
-        ),
+        requirement=requirement,
         enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
         priority=call.priority,
         ring_ms=round(rules.ring_seconds * 1000),
         wrapup_ms=round(rules.wrapup_seconds * 1000),
+        target_ms=round(rules.service_level_seconds * 1000) if by_target else 0,
+        steps=steps,
     )
-
-
-def _skills_needed(context: Context, call: Call, requires: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    """The queue's and the call's skills, and the caller's language where agents are told apart by it."""
-    if call.place and call.place.agent:
-        return ()
-    needed = dict(requires)
-    for skill, level in call.skills.items():
-        needed[skill] = max(level, needed.get(skill, 0))
-    language = f"lang-{call.language}"
-    if language in context.directory.skills:
-        needed.setdefault(language, 1)
-    return tuple(sorted(needed.items()))
 
 
 def on_announcement_due(context: Context, call: Call, event: TimerFired, now: float) -> Step:

@@ -12,6 +12,9 @@ end
 if agent.state == state and agent.why == why then
   return state
 end
+if agent.state == 'offline' then
+  rc('HDEL', K .. 'a:' .. agent.id, 'si')
+end
 if agent.state == 'talking' then
   rc('HSET', K .. 'a:' .. agent.id, 'nx', state, 'nw', why)
   return 'talking'

@@ -1,7 +1,7 @@
 -- include: define
 -- Makes a profile known, with the classes whose calls it may take.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2 version of the registry, 3 profile, 4 definition, 5.. classes
+-- ARGV     1 now, 2 version of the registry, 3 profile, 4 definition, 5.. class, rank, ...
 -- Returns  the new version (text), 0 where it is known already, or -4 where the registry has changed
 local kind = { definitions = 'pf', last_used = 'pk', mine = 'pc:', others = 'cp:' }
 return define(tonumber(ARGV[1]), ARGV[2], kind, ARGV[3], ARGV[4], 5)

@@ -1,4 +1,4 @@
--- include: base
+-- include: base lines
 -- KEYS[1]  prefix of the site
 -- ARGV     1 queue, 2 width of one priority in the score
 -- Returns  {waiting, enqueue time of the longest waiting or '', counters as name, value, ...}
@@ -10,9 +10,8 @@ while true do
   if not first[1] then
     break
   end
-  local score = tonumber(first[2])
-  local priority = math.floor(score / width)
-  oldest = math.min(oldest or width, score - priority * width)
+  local priority = math.floor(tonumber(first[2]) / width)
+  oldest = math.min(oldest or width, tonumber(rc('HGET', K .. 'c:' .. call_of(first[1]), 'e')))
   from = int((priority + 1) * width)
 end
 return { rc('ZCARD', line), oldest and int(oldest) or '', rc('HGETALL', K .. 'qs:' .. ARGV[1]) }

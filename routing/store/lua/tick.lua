@@ -1,6 +1,6 @@
 -- include: base agents calls exclusions drop sweep wrapup
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
--- who signed out, x:CALL end of a refusal's pause, n:NODE end of a lease, s: unused classes and profiles.
+-- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, n:NODE end of a lease, s: unused classes and profiles.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now
 -- Returns  when the next thing falls due (ms), or -1 where nothing will
@@ -38,6 +38,17 @@ function on.x(id)
   end
 end
 
+function on.l(id)
+  local c = load_call(id)
+  if c.state == 'waiting' then
+    leave_line(c)
+    take_step(now, c)
+    place(now, c)
+  else
+    take_step(now, c)
+  end
+end
+
 function on.n(node)
   local _, all = drop_calls(now, node)
   if all then
@@ -55,12 +66,19 @@ function on.s()
   end
 end
 
+-- The sweep comes last, when all calls that were due have taken their next class.
+local sweep_due = false
 local due = rc('ZRANGE', K .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, TICK_BATCH)
 for _, what in ipairs(due) do
   -- One thing carried out may have settled another of this batch.
-  if rc('ZREM', K .. 'due', what) == 1 then
+  if what == 's:' then
+    sweep_due = true
+  elseif rc('ZREM', K .. 'due', what) == 1 then
     on[string.sub(what, 1, 1)](string.sub(what, 3))
   end
+end
+if sweep_due and #due < TICK_BATCH and rc('ZREM', K .. 'due', 's:') == 1 then
+  on.s()
 end
 local first = rc('ZRANGE', K .. 'due', 0, 0, 'WITHSCORES')
 if first[1] then

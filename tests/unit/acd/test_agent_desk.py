@@ -9,7 +9,7 @@ import pytest
 
 from acd.agents.desk import AgentDesk, StateNotAllowed, UnknownAgent
 from acd.directory.model import Agent, Directory
-from routing.model import AgentProfile, AgentState, AgentStatus
+from routing.model import AgentProfile, AgentState, AgentStatus, AgentTerms
 from routing.ports import StoreUnavailable
 from tests.support.clock import FakeClock
 
@@ -30,12 +30,16 @@ class Store:
             raise StoreUnavailable("away")
         return {i: AgentStatus(i, self.states[i], 0) for i in ids if i in self.states}
 
-    async def agent_available(self, agent: str, node: str, profile: AgentProfile, now_ms: int) -> AgentState:
+    async def agent_available(
+        self, agent: str, node: str, profile: AgentProfile, now_ms: int, terms: AgentTerms
+    ) -> AgentState:
         self.said.append(("available", agent, dict(profile.skills)))
         self.states[agent] = AgentState.AVAILABLE
         return AgentState.AVAILABLE
 
-    async def agent_skills(self, agent: str, profile: AgentProfile, now_ms: int) -> AgentState:
+    async def agent_skills(
+        self, agent: str, profile: AgentProfile, now_ms: int, terms: AgentTerms
+    ) -> AgentState:
         self.said.append(("skills", agent, dict(profile.skills)))
         return self.states[agent]
 

@@ -73,7 +73,10 @@ def test_nothing_at_all_is_an_empty_centre() -> None:
             "8: queues[0].requires.billing: must be less than or equal to 10",
         ),
         (("ring_seconds: 12", "ring_second: 12"), "no such key; did you mean 'ring_seconds'?"),
-        (("ring_seconds: 12", "strategy: random"), "8: queues[0].strategy: must be 'longest-idle'"),
+        (
+            ("ring_seconds: 12", "strategy: random"),
+            "8: queues[0].strategy: 'random' is not a strategy",
+        ),
         (("wrapup_seconds: 5", "wrapup_seconds: -1"), "queues[0].wrapup_seconds: must be greater than"),
         (("wrapup_seconds: 5", "wrapup_seconds: .nan"), "queues[0].wrapup_seconds: must be"),
         (('"secret-1"', '"short"'), "10: agents[0].password: must have at least 6 characters"),

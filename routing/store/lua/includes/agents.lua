@@ -1,24 +1,29 @@
 -- include: base events lines idle match reserve calls
 local function load_agent(id)
-  local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why')
+  local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt')
   return {
     id = id, state = v[1] or 'offline', known = v[1], profile = v[2], call = v[3], token = v[4],
     next = v[5], next_why = v[6], idle_since = v[7], unanswered = tonumber(v[8] or '0'), node = v[9],
-    why = v[10] or '',
+    why = v[10] or '', since = tonumber(v[11]), busy_from = tonumber(v[12]), busy = tonumber(v[13] or '0'),
+    signed_in = tonumber(v[14]), terms = (v[15] or '') .. ' ' .. (v[16] or ''),
   }
 end
 
 -- The one way for an agent's state to change but for reserve and accept: a state without a call.
 local function set_state(now, agent, state, why)
   local key = K .. 'a:' .. agent.id
-  rc('HSET', key, 'st', state, 'since', now, 'why', why)
-  rc('HDEL', key, 'c', 'tk', 'nx', 'nw')
+  if agent.busy_from then
+    rc('HSET', key, 'st', state, 'since', now, 'why', why, 'bz', agent.busy + now - agent.busy_from)
+  else
+    rc('HSET', key, 'st', state, 'since', now, 'why', why)
+  end
+  rc('HDEL', key, 'c', 'tk', 'nx', 'nw', 'bs')
   agent.state = state
 end
 
 -- A free agent gets the call that has waited for one longest, or else goes idle.
 local function seek_call(now, agent, idle_since)
-  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since)
+  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', rc('GET', K .. 'vt') or 0)
   local id = best_call(agent.id, agent.profile)
   if id then
     local c = load_call(id)
@@ -46,6 +51,17 @@ end
 local function sign_in_to(now, agent, profile)
   rc('SADD', K .. 'si:' .. profile, agent)
   rc('ZADD', K .. 'pk', now, profile)
+end
+
+-- Counts for the strategies begin with signing in, and a pause does not count as time without work.
+local function begin_presence(now, agent)
+  local key = K .. 'a:' .. agent.id
+  if agent.state == 'offline' or not agent.signed_in then
+    agent.busy = 0
+    rc('HSET', key, 'si', now, 'cn', 0, 'bz', 0)
+  else
+    rc('HSET', key, 'si', agent.signed_in + now - agent.since)
+  end
 end
 
 -- Paused, not-answering or offline. The agent is in no idle set.

@@ -1,20 +1,38 @@
--- include: base events lines idle match reserve
+-- include: base events lines idle match reserve steps
 local function load_call(id)
-  local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk')
+  local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l')
   if not v[1] then
     return nil
   end
   return {
     id = id, state = v[1], node = v[2], class = v[3], named = v[4], queue = v[5], member = v[6],
     score = v[7], ring = tonumber(v[8]), wrapup = tonumber(v[9]), agent = v[10], token = v[11],
+    order = v[12], steps = v[13],
   }
+end
+
+-- Whether a call for one agent should wait no longer for just that one: away, or did not take it.
+local function give_up_named(c)
+  if c.named == '' or c.steps == '' then
+    return false
+  end
+  local state = rc('HGET', K .. 'a:' .. c.named, 'st')
+  return not state or state == 'offline' or state == 'paused' or state == 'not-answering'
+    or rc('SISMEMBER', K .. 'x:' .. c.id, c.named) == 1
 end
 
 -- A call that is in no line gets its agent, or else its place.
 local function place(now, c)
-  local agent, profile = best_agent(c)
+  if give_up_named(c) then
+    take_step(now, c)
+  end
+  local agent, profile, score = best_agent(c)
   if agent then
     idle_remove(agent, profile)
+    if c.order == 'weighted-random' and score then
+      -- What was drawn is past: whoever becomes idle draws from here on.
+      rc('SET', K .. 'vt', int(math.max(score, tonumber(rc('GET', K .. 'vt') or '0'))))
+    end
     reserve(now, c, agent)
   else
     enter_line(c)
@@ -36,6 +54,7 @@ local function tell_withdrawn(now, c, why)
 end
 
 local function forget_call(c)
+  no_more_steps(c)
   rc('DEL', K .. 'c:' .. c.id)
   rc('SREM', K .. 'nc:' .. c.node, c.id)
 end

@@ -1,17 +1,17 @@
 -- include: base tokens
--- Adds a class or a profile with the names of the other kind that fit it. The registry has one version:
+-- Adds a class or a profile with the names of the other kind that fit it, and their ranks. The registry has one version:
 -- who computed the fit from an older one looks again.
 local function define(now, version, kind, name, definition, first_fit)
   if rc('HEXISTS', K .. kind.definitions, name) == 1 then
-    rc('ZADD', K .. kind.last_used, now, name)
+    rc('ZADD', K .. kind.last_used, 'GT', now, name)
     return OK
   end
   if (rc('GET', K .. 'rv') or '') ~= version then
     return RACED
   end
-  for i = first_fit, #ARGV do
-    rc('SADD', K .. kind.mine .. name, ARGV[i])
-    rc('SADD', K .. kind.others .. ARGV[i], name)
+  for i = first_fit, #ARGV, 2 do
+    rc('ZADD', K .. kind.mine .. name, ARGV[i + 1], ARGV[i])
+    rc('ZADD', K .. kind.others .. ARGV[i], ARGV[i + 1], name)
   end
   rc('HSET', K .. kind.definitions, name, definition)
   rc('ZADD', K .. kind.last_used, now, name)

@@ -33,7 +33,7 @@ local function others_could(c)
   end
   local refused = K .. 'x:' .. c.id
   local most = rc('SCARD', refused)
-  for _, profile in ipairs(rc('SMEMBERS', K .. 'cp:' .. c.class)) do
+  for _, profile in ipairs(rc('ZRANGE', K .. 'cp:' .. c.class, 0, -1)) do
     local signed_in = K .. 'si:' .. profile
     local count = rc('SCARD', signed_in)
     if count > most or (count > 0 and #rc('SDIFF', signed_in, refused) > 0) then

@@ -12,9 +12,9 @@ local function search(heads, set, try)
   for i = 1, #top, 2 do
     names[#names + 1] = top[i]
   end
-  local fits = rc('SMISMEMBER', set, unpack(names))
+  local fits = rc('ZMSCORE', set, unpack(names))
   for i = 1, #names do
-    if fits[i] == 1 and try(names[i], tonumber(top[2 * i])) then
+    if fits[i] and try(names[i], tonumber(top[2 * i])) then
       return
     end
   end
@@ -62,34 +62,99 @@ local function best_call(agent, profile)
   return best
 end
 
--- The longest idle of all agents who can take this call and have not just refused it, and the profile.
+-- The idle profiles that fit a class, as {profile, rank, best score}, the least rank first, then the score.
+local function ranked_profiles(heads, fits, top)
+  local found = {}
+  if #top < 2 * PROBE_HEADS then
+    for i = 1, #top, 2 do
+      local rank = rc('ZSCORE', fits, top[i])
+      if rank then
+        found[#found + 1] = { top[i], tonumber(rank), tonumber(top[i + 1]) }
+      end
+    end
+  else
+    local ranks = rc('ZINTER', 2, heads, fits, 'WEIGHTS', 0, 1, 'WITHSCORES')
+    for i = 1, #ranks, 2 do
+      found[#found + 1] = { ranks[i], tonumber(ranks[i + 1]), tonumber(rc('ZSCORE', heads, ranks[i])) }
+    end
+  end
+  table.sort(found, function(a, b)
+    if a[2] ~= b[2] then
+      return a[2] < b[2]
+    end
+    if a[3] ~= b[3] then
+      return a[3] < b[3]
+    end
+    return a[1] < b[1]
+  end)
+  return found
+end
+
+-- Calls try(profile, score) for the idle profiles of the least rank that fit, best first, until it returns
+-- true. Those with the best scores are probed first; only if none of them does are the others compared.
+local function search_ranked(heads, fits, try)
+  local top = rc('ZRANGE', heads, 0, PROBE_HEADS - 1, 'WITHSCORES')
+  local least = #top > 0 and rc('ZRANGE', fits, 0, 0, 'WITHSCORES')[2]
+  if not least then
+    return
+  end
+  local names = {}
+  for i = 1, #top, 2 do
+    names[#names + 1] = top[i]
+  end
+  local ranks = rc('ZMSCORE', fits, unpack(names))
+  local others = #names == PROBE_HEADS
+  for i = 1, #names do
+    if ranks[i] == least then
+      if try(names[i], least, tonumber(top[2 * i])) then
+        return
+      end
+    elseif ranks[i] then
+      others = true
+    end
+  end
+  if others then
+    for _, profile in ipairs(ranked_profiles(heads, fits, top)) do
+      if try(profile[1], profile[2], profile[3]) then
+        return
+      end
+    end
+  end
+end
+
+local function named_agent(c, refused)
+  local profile = rc('HGET', K .. 'a:' .. c.named, 'p')
+  if profile and rc('ZSCORE', K .. 'i:longest-idle:' .. profile, c.named)
+    and (refused == 0 or rc('SISMEMBER', K .. 'x:' .. c.id, c.named) == 0) then
+    return c.named, profile
+  end
+end
+
+-- The best by rank and score of all agents who can take this call and have not just refused it.
+-- Returns the agent, the profile and the score.
 local function best_agent(c)
   local refusals = K .. 'x:' .. c.id
   local refused = rc('SCARD', refusals)
   if c.named ~= '' then
-    local profile = rc('HGET', K .. 'a:' .. c.named, 'p')
-    if profile and rc('ZSCORE', K .. 'i:' .. profile, c.named)
-      and (refused == 0 or rc('SISMEMBER', refusals, c.named) == 0) then
-      return c.named, profile
-    end
-    return nil
+    return named_agent(c, refused)
   end
-  local best, best_since, best_profile
-  search(K .. 'ih', K .. 'cp:' .. c.class, function(profile, head)
-    if best and head >= best_since then
+  local best, best_rank, best_score, best_profile
+  search_ranked(K .. 'ih:' .. c.order, K .. 'cp:' .. c.class, function(profile, rank, head)
+    rank = tonumber(rank)
+    if best and (rank > best_rank or head >= best_score) then
       return true
     end
-    local idle = rc('ZRANGE', K .. 'i:' .. profile, 0, refused, 'WITHSCORES')
+    local idle = rc('ZRANGE', K .. 'i:' .. c.order .. ':' .. profile, 0, refused, 'WITHSCORES')
     for i = 1, #idle, 2 do
       if refused == 0 or rc('SISMEMBER', refusals, idle[i]) == 0 then
-        local since = tonumber(idle[i + 1])
-        if not best or since < best_since then
-          best, best_since, best_profile = idle[i], since, profile
+        local score = tonumber(idle[i + 1])
+        if not best or score < best_score then
+          best, best_rank, best_score, best_profile = idle[i], rank, score, profile
         end
         break
       end
     end
-    return best and best_since == head
+    return best and best_score == head
   end)
-  return best, best_profile
+  return best, best_profile, best_score
 end

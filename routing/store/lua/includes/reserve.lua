@@ -5,9 +5,9 @@ local function reserve(now, c, agent)
   local deadline = now + c.ring
   local unanswered = rc('HGET', K .. 'a:' .. agent, 'un') or 0
   rc('HSET', K .. 'c:' .. c.id, 'st', 'offered', 'a', agent, 'tk', token)
-  rc('HSET', K .. 'a:' .. agent, 'st', 'offered', 'since', now, 'c', c.id, 'tk', token)
+  rc('HSET', K .. 'a:' .. agent, 'st', 'offered', 'since', now, 'c', c.id, 'tk', token, 'lr', now, 'bs', now)
   due_at(deadline + RING_GRACE_MS, 'r:' .. c.id)
-  rc('ZADD', K .. 'ck', now, c.class)
+  rc('ZADD', K .. 'ck', 'GT', now, c.class)
   rc('XADD', K .. 'off:' .. c.node, 'MAXLEN', '~', MESSAGES_KEPT, '*', 'c', c.id, 'a', agent, 't', token,
     'q', c.queue, 'd', deadline, 'u', unanswered)
   emit(now, 'offers', c.queue, 'c', c.id, 'a', agent, 'tk', token)

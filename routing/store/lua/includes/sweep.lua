@@ -1,4 +1,4 @@
--- include: base tokens
+-- include: base tokens orders
 -- Forgets classes and profiles that nobody has used for long. Returns when to look again, or nil.
 local function unused(now, last_used)
   return rc('ZRANGE', K .. last_used, '-inf', now - UNUSED_AFTER_MS, 'BYSCORE', 'LIMIT', 0, SWEEP_BATCH)
@@ -9,10 +9,11 @@ local function sweep_one(now, name, kind)
     rc('ZADD', K .. kind.last_used, now, name)
     return
   end
-  for _, other in ipairs(rc('SMEMBERS', K .. kind.mine .. name)) do
-    rc('SREM', K .. kind.others .. other, name)
+  for _, other in ipairs(rc('ZRANGE', K .. kind.mine .. name, 0, -1)) do
+    rc('ZREM', K .. kind.others .. other, name)
   end
   rc('DEL', K .. kind.mine .. name)
+  leave_order(name)
   rc('HDEL', K .. kind.definitions, name)
   rc('ZREM', K .. kind.last_used, name)
 end

@@ -1,10 +1,12 @@
--- include: base events lines
--- A ticket as ARGV 2-11: call, node, class, named agent or '', queue, score, enqueued (ms), ring (ms),
--- wrap-up (ms), priority.
+-- include: base events lines steps
+-- A ticket as ARGV 2-13: call, node, class, named agent or '', queue, score, enqueued (ms), ring (ms),
+-- wrap-up (ms), priority, order of the idle agents,
+-- steps (includes/steps.lua).
 local function ticket()
   return {
     id = ARGV[2], node = ARGV[3], class = ARGV[4], named = ARGV[5], queue = ARGV[6], score = ARGV[7],
     enqueued = ARGV[8], ring = tonumber(ARGV[9]), wrapup = tonumber(ARGV[10]), priority = ARGV[11],
+    order = ARGV[12], steps = ARGV[13],
   }
 end
 
@@ -13,6 +15,8 @@ local function admit(now, c)
   local seq = emit(now, 'entered', c.queue, 'c', c.id, 'n', c.node, 'p', c.priority, 'at', c.enqueued)
   c.state, c.member = 'waiting', line_member(seq, c.id)
   rc('HSET', K .. 'c:' .. c.id, 'st', c.state, 'n', c.node, 'k', c.class, 'g', c.named, 'q', c.queue,
-    'm', c.member, 's', c.score, 'r', c.ring, 'w', c.wrapup)
+    'm', c.member, 's', c.score, 'r', c.ring, 'w', c.wrapup, 'o', c.order, 'l', c.steps,
+    'e', c.enqueued)
   rc('SADD', K .. 'nc:' .. c.node, c.id)
+  await_steps(now, c)
 end

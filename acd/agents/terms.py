@@ -1,0 +1,22 @@
+"""An agent of the directory as routing knows one."""
+
+from __future__ import annotations
+
+from acd.directory.model import Agent
+from routing.model import AgentProfile, AgentTerms
+
+
+def team_skill(team: str) -> str:
+    """Being in a team is a skill that no entry of the directory can name (a name has no colon)."""
+    return f"team:{team}"
+
+
+def profile_of(agent: Agent) -> AgentProfile:
+    skills = dict(agent.skills)
+    if agent.team:
+        skills[team_skill(agent.team)] = 1
+    return AgentProfile.of(skills, agent.queues)
+
+
+def terms_of(agent: Agent) -> AgentTerms:
+    return AgentTerms(agent.order, agent.weight)

@@ -1,0 +1,49 @@
+-- include: base events
+-- What relaxes the requirement of a call: 'l' of its hash holds 'time class time class ...', the next first,
+-- and `l:CALL` stands among what is due.
+local function next_step(steps)
+  local time, class, rest = string.match(steps, '^(%d+) (%x+) ?(.*)$')
+  return tonumber(time), class, rest
+end
+
+-- The call changes its class; it stands in no line now.
+local function take_step(now, c)
+  local _, class, rest = next_step(c.steps)
+  c.class, c.named, c.steps = class, '', rest
+  rc('HSET', K .. 'c:' .. c.id, 'k', class, 'g', '', 'l', rest)
+  emit(now, 'relaxed', c.queue, 'c', c.id, 'to', class)
+  if rest == '' then
+    not_due('l:' .. c.id)
+  else
+    due_at(int(next_step(rest)), 'l:' .. c.id)
+  end
+end
+
+local function no_more_steps(c)
+  if c.steps ~= '' then
+    not_due('l:' .. c.id)
+  end
+end
+
+-- The classes to come are in use. Returns whether all of them are known.
+local function know_steps(steps)
+  for class in string.gmatch(steps, '%d+ (%x+)') do
+    if rc('HEXISTS', K .. 'cl', class) == 0 then
+      return false
+    end
+  end
+  return true
+end
+
+local function await_steps(now, c)
+  if c.steps == '' then
+    return
+  end
+  for time, class in string.gmatch(c.steps, '(%d+) (%x+)') do
+    rc('ZADD', K .. 'ck', 'GT', time, class)
+  end
+  due_at(int(next_step(c.steps)), 'l:' .. c.id)
+  while c.steps ~= '' and next_step(c.steps) <= now do
+    take_step(now, c)
+  end
+end

@@ -1,0 +1,57 @@
+"""What a queue asks of agents: read from a file, kept in the database, checked against the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from acd.database import create_engine
+from acd.directory.loader import DirectoryError, parse_directory
+from acd.directory.store import DirectoryStore
+from acd.history.migrate import migrate
+from tests.support.clock import FakeClock
+
+TEXT = """
+skills: [billing, lang-et]
+queues:
+  - name: billing
+    requires: {billing: 5}
+    any_of: [{billing: 1, lang-et: 2}]
+    teams: [a]
+    languages: [et, en]
+    order_by: target
+    strategy: least-skilled
+    relax:
+      - {after_seconds: 30, requires: {billing: 3}}
+      - {after_seconds: 60, teams: [b], any_language: true}
+agents:
+  - {id: anna, extension: "1001", password: secret1, team: a, queues: {billing: 2}, order: 3, weight: 7}
+  - {id: bert, extension: "1002", password: secret2, team: b}
+"""
+
+
+async def test_what_is_asked_of_agents_comes_back_from_the_database(tmp_path: Path):
+    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'acd.db'}")
+    await migrate(engine)
+    wanted = parse_directory(TEXT, "x", ()).build("acd")
+    store = DirectoryStore(engine, FakeClock())
+    await store.apply(wanted, realm="acd")
+    kept = await store.load()
+    await engine.dispose()
+    assert (kept.queues, kept.agents) == (wanted.queues, wanted.agents)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("teams: [b]", "teams: [c]", "no agent is in team 'c'"),
+        ("queues: {billing: 2}", "queues: {biling: 2}", "no queue 'biling'; did you mean 'billing'?"),
+        ("requires: {billing: 3}", "requires: {biling: 3}", "'biling' is not among the skills"),
+        ("after_seconds: 60", "after_seconds: 30", "sort them by after_seconds"),
+        ("least-skilled", "best", "'best' is not a strategy; there are longest-idle"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_named_with_its_mend(right: str, wrong: str, says: str):
+    with pytest.raises(DirectoryError, match=says.replace("?", r"\?")):
+        parse_directory(TEXT.replace(right, wrong), "x", ())
