@@ -118,7 +118,7 @@ class Node:
         bindings = BindingStore(self._redis, site=node.site, node=node.id, clock=self._clock)
         self._sip = SipService(settings, self._clock, self._directory.current, bindings)
         self._desk = AgentDesk(
-            node.id, self._store, self._clock, self._directory.current, self._sip.registered
+            node.id, self._store, self._clock, self._directory.current, self._sip.phones.registered
         )
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(

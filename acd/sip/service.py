@@ -11,9 +11,7 @@ import structlog
 from acd.clock import Clock
 from acd.config import Settings
 from acd.directory.model import Agent, Directory, Srtp, Trunk
-from acd.errors import AcdError
 from acd.sip.bindings import BindingStore
-from acd.sip.contacts import Binding, one_flow_each
 from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import (
     Flow,
@@ -26,18 +24,17 @@ from acd.sip.core.events import (
     SubscriptionAsked,
     SubscriptionOver,
 )
-from acd.sip.core.grammar import SipSyntaxError, plain
+from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.refer import DialogId, Replaces, replaces_of
-from acd.sip.core.uri import NameAddr, Uri
 from acd.sip.core.wire import ALLOW
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
-from acd.sip.identity import ANONYMOUS, Identity, Party, called_number, identity_of
+from acd.sip.identity import Identity, Party, called_number, identity_of
 from acd.sip.lamps import Lamps
 from acd.sip.overload import OverloadLimits
+from acd.sip.phones import AgentPhones
 from acd.sip.registrar import ExpiryRules, Registrar
-from acd.sip.ringing import RingGroup, auto_answer_headers
 from acd.sip.secrecy import srtp_over
 from acd.sip.trace import open_tracer
 from acd.sip.trunks import LiveCalls
@@ -46,15 +43,6 @@ from acd.sip.watching import ExpiryBounds
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER = (("Retry-After", "5"),)
-_MOST_PHONES = 8
-"""Of one agent that are rung together."""
-
-
-class AgentUnreachable(AcdError):
-    """No phone of the agent is registered."""
-
-    sip_status = 480
-    cause = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +96,9 @@ class SipService:
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
         )
-        self._groups: dict[str, RingGroup] = {}
-        """By the leg that calls know, and by the leg of each phone."""
+        self.phones = AgentPhones(
+            self._endpoint, directory, bindings, srtp_without_tls=settings.media.srtp_without_tls
+        )
         self._callers: dict[str, str] = {}
         """Leg of a call that an agent makes -> the agent."""
         self._on_call: Callable[[IncomingCall], str] = lambda call: ""
@@ -209,24 +198,11 @@ class SipService:
     def registrations(self) -> int:
         return self._bindings.active
 
-    # Agents' phones.
-
-    def registered(self, agent_id: str) -> bool:
-        """Whether some phone of the agent can be rung."""
-        return agent_id in self._directory().agents and bool(self._bindings.lookup(agent_id))
+    # Legs.
 
     def srtp_toward(self, agent_id: str) -> Srtp:
-        """Whether an offer to the agent's phones names keys; only if each of them can be told in secret."""
-        agent = self._directory().agents.get(agent_id)
-        if agent is None:
-            return "off"
-        policies = {self._srtp(agent, binding.flow) for binding in self._contacts(agent)}
-        return agent.srtp if policies == {agent.srtp} else "off"
-
-    def _contacts(self, agent: Agent) -> list[Binding]:
-        """The agent's contacts, newest first, that may be rung under the agent's rule of encryption."""
-        bound = one_flow_each(self._bindings.lookup(agent.id))
-        return [binding for binding in bound if self._srtp(agent, binding.flow) is not None]
+        """Whether an offer to the agent's phones names keys."""
+        return self.phones.srtp_toward(agent_id)
 
     def invite_agent(
         self,
@@ -239,47 +215,10 @@ class SipService:
         queue: str,
         call_id: str,
     ) -> None:
-        """Ring all phones of the agent, the newest first; the first that answers has the call.
-
-        Raises AgentUnreachable.
-        """
-        agent = self._directory().agents.get(agent_id)
-        contacts = self._contacts(agent) if agent is not None else []
-        if not contacts or agent is None:
-            raise AgentUnreachable(f"agent {agent_id!r} has no phone that can be rung")
-        user = caller or ANONYMOUS.number
-        shown = plain(f"{caller_name or user} ({queue})" if queue else caller_name)
-        headers = (("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue), *auto_answer_headers(agent))
-        group = RingGroup(leg, agent)
-        phones = [(group.add(), binding) for binding in contacts[:_MOST_PHONES]]
-        for phone, binding in phones:
-            self._groups[phone] = group
-            self._ring_phone(phone, binding, agent, (user, shown), offer, headers)
-
-    def _ring_phone(
-        self,
-        leg: str,
-        binding: Binding,
-        agent: Agent,
-        caller: tuple[str, str],
-        offer: bytes,
-        headers: tuple[tuple[str, str], ...],
-    ) -> None:
-        host = self._endpoint.host_for(binding.flow)
-        routes = tuple(("Route", route) for route in binding.path)
-        user, shown = caller
-        self._endpoint.invite(
-            leg,
-            uri=Uri.parse(binding.target),
-            flow=binding.flow,
-            from_=NameAddr(Uri(host=host, user=user), shown),
-            to=NameAddr(Uri(host=host, user=agent.extension), plain(agent.name)),
-            contact_user="acd",
-            sdp=offer,
-            headers=(*routes, *headers),
+        """Ring the agent's phones. Raises AgentUnreachable."""
+        self.phones.ring(
+            leg, agent_id, offer=offer, caller=caller, caller_name=caller_name, queue=queue, call_id=call_id
         )
-
-    # Legs.
 
     def ring(self, leg: str) -> None:
         self._endpoint.ring(leg)
@@ -292,32 +231,25 @@ class SipService:
         self._endpoint.refuse(leg, status, headers=headers)
 
     def hangup(self, leg: str, reason: str = "") -> None:
-        group = self._groups.get(leg)
-        for target in group.targets if group else (leg,):
+        for target in self.phones.targets(leg):
             self._endpoint.hangup(target, reason=reason)
 
-    def _talking(self, leg: str) -> str:
-        """The leg of the phone that has the call."""
-        group = self._groups.get(leg)
-        return group.answered or leg if group else leg
-
     def accept_reoffer(self, leg: str, sdp: bytes) -> None:
-        self._endpoint.accept_reoffer(self._talking(leg), sdp)
+        self._endpoint.accept_reoffer(self.phones.talking(leg), sdp)
 
     def refuse_reoffer(self, leg: str, status: int) -> None:
-        self._endpoint.refuse_reoffer(self._talking(leg), status)
+        self._endpoint.refuse_reoffer(self.phones.talking(leg), status)
 
     def answer_refer(self, leg: str, status: int) -> None:
-        self._endpoint.answer_refer(self._talking(leg), status)
+        self._endpoint.answer_refer(self.phones.talking(leg), status)
 
     def report_refer(self, leg: str, status: int) -> None:
-        self._endpoint.report_refer(self._talking(leg), status)
+        self._endpoint.report_refer(self.phones.talking(leg), status)
 
     def leg_of(self, dialog: DialogId) -> str | None:
         """The live leg that a Replaces names, as calls know it."""
         leg = self._endpoint.leg_of(dialog)
-        group = self._groups.get(leg) if leg else None
-        return group.leg if group else leg
+        return self.phones.known_as(leg) if leg else None
 
     # What comes in.
 
@@ -339,8 +271,7 @@ class SipService:
 
     def _may_refer(self, event: LegReferred) -> bool:
         """Only an agent transfers: known by the flow that their phone registered, else by the password."""
-        group = self._groups.get(event.leg)
-        agent = group.agent.id if group else self._callers.get(event.leg, "")
+        agent = self.phones.agent_of(event.leg) or self._callers.get(event.leg, "")
         if not agent:
             self._guard.refuse(Refused(403, "refer-not-allowed"))
             self._endpoint.answer_refer(event.leg, 403)
@@ -357,9 +288,10 @@ class SipService:
         return False
 
     def _take_leg_event(self, event: LegEvent) -> None:
-        group = self._groups.get(event.leg)
-        if group is not None:
-            self._take_phone_event(group, event)
+        if self.phones.has(event.leg):
+            told = self.phones.take(event)
+            if told is not None:
+                self._on_leg(told)
             return
         if event.leg not in self._calls:
             return  # A leg that never became a call: a challenge, a refusal.
@@ -367,17 +299,6 @@ class SipService:
             self._calls.discard(event.leg)
             self._callers.pop(event.leg, None)
         self._on_leg(event)
-
-    def _take_phone_event(self, group: RingGroup, event: LegEvent) -> None:
-        outcome = group.take(event)
-        if isinstance(event, LegEnded) and event.leg != group.leg:
-            del self._groups[event.leg]
-        if group.is_over:
-            self._groups.pop(group.leg, None)
-        for phone in outcome.hang_up:
-            self._endpoint.hangup(phone, reason=outcome.reason)
-        if outcome.told is not None:
-            self._on_leg(outcome.told)
 
     def _take_invite(self, event: InviteReceived) -> None:
         who = self._guard.identify_caller(event.request, event.flow)

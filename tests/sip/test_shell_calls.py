@@ -9,7 +9,8 @@ import pytest
 
 from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed
 from acd.sip.identity import Party
-from acd.sip.service import AgentUnreachable, IncomingCall
+from acd.sip.phones import AgentUnreachable
+from acd.sip.service import IncomingCall
 from tests.support.caller import Message
 from tests.support.sip_client import SipClient, credentials
 from tests.support.sip_shell import PASSWORD, Shell
@@ -250,7 +251,7 @@ async def test_connection_that_breaks_while_ringing_leaves_the_other_phone_ringi
         await new.next()
         await new.close()
         assert (await old.next()).method == "INVITE"
-        assert shell.service.registered("anna")
+        assert shell.service.phones.registered("anna")
 
 
 async def test_agent_who_declines_on_one_phone_declines_on_all(shell: Shell) -> None:
@@ -310,7 +311,7 @@ async def test_phone_that_listens_on_tcp_is_called_back_after_a_restart(shell: S
         ring_anna(again)
         assert (await got.get()).method == "INVITE"
         await again.ended()  # the phone closed at once
-        assert not again.service.registered("anna")
+        assert not again.service.phones.registered("anna")
         await again.stop()
     listener.close()
 
@@ -319,7 +320,7 @@ async def test_phone_that_cannot_be_connected_to_is_unreachable_from_then_on(she
     async with await shell.client("tcp") as phone:
         await phone.register("1001", PASSWORD)
         again = await shell.restarted()
-        assert again.service.registered("anna")
+        assert again.service.phones.registered("anna")
         ring_anna(again)
         ended = await again.ended()
         assert (ended.by, ended.status) == ("transport", 503)

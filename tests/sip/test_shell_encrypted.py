@@ -105,7 +105,7 @@ async def test_flow_that_breaks_while_the_phone_rings_ends_the_leg_and_the_bindi
     await phone.close()
     ended = await shell.ended(within=2)
     assert (ended.by, ended.status) == ("transport", 503)
-    assert not shell.service.registered("anna")
+    assert not shell.service.phones.registered("anna")
 
 
 @pytest.mark.parametrize(("kind", "algorithms"), [("wss", ["MD5"]), ("tls", ["SHA-256", "MD5"])])

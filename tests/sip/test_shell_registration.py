@@ -27,7 +27,7 @@ async def test_phone_with_the_right_password_is_registered(
         assert answer.status == 200
         assert answer.get("contact") == f"{phone.contact()};expires=600"
         assert answer.get("date").endswith("GMT")
-        assert shell.service.registered("anna")
+        assert shell.service.phones.registered("anna")
         assert shell.registrations == [("anna", True)]
 
 
@@ -54,7 +54,7 @@ async def test_unknown_user_and_wrong_password_get_the_same_answer(shell: Shell)
         unknown = await phone.register("7777", "not the password")
         assert wrong.status == 401
         assert _without_chance(wrong) == _without_chance(unknown)
-        assert not shell.service.registered("anna")
+        assert not shell.service.phones.registered("anna")
 
 
 async def test_wrong_password_writes_one_fixed_security_line(
@@ -92,7 +92,7 @@ async def test_agent_may_not_touch_the_bindings_of_another(shell: Shell) -> None
         line = credentials(challenge, "REGISTER", "sip:acd.test", "1001", PASSWORD)
         answer = await phone.request("REGISTER", to="<sip:1002@acd.test>", headers=(line,))
         assert answer.status == 403
-        assert not shell.service.registered("bela")
+        assert not shell.service.phones.registered("bela")
 
 
 async def test_trunk_address_does_not_replace_a_password(shell: Shell) -> None:
@@ -128,7 +128,7 @@ async def test_removal_by_expires_0_and_by_star(shell: Shell) -> None:
         assert (gone.status, gone.get("contact")) == (200, "")
         await phone.register("1001", PASSWORD)
         assert (await phone.register("1001", PASSWORD, contact="*", expires=0)).status == 200
-        assert not shell.service.registered("anna")
+        assert not shell.service.phones.registered("anna")
         assert shell.registrations == [("anna", True), ("anna", False)] * 2
 
 
@@ -144,10 +144,10 @@ async def test_registration_ends_when_its_time_is_over(shell: Shell) -> None:
         await phone.register("1001", PASSWORD, expires=60)
         shell.clock.advance(59)
         shell.bindings.expire()
-        assert shell.service.registered("anna")
+        assert shell.service.phones.registered("anna")
         shell.clock.advance(2)
         shell.bindings.expire()
-        assert not shell.service.registered("anna")
+        assert not shell.service.phones.registered("anna")
         assert shell.registrations == [("anna", True), ("anna", False)]
 
 
@@ -170,7 +170,7 @@ async def test_connection_that_broke_makes_its_phone_unreachable_at_once(shell: 
     await phone.register("1001", PASSWORD)
     assert shell.service.connections == {"tcp": 1}
     await phone.close()
-    await shell.until(lambda: not shell.service.registered("anna"))
+    await shell.until(lambda: not shell.service.phones.registered("anna"))
     assert shell.registrations == [("anna", True), ("anna", False)]
     assert shell.service.connections == {}
 
@@ -179,7 +179,7 @@ async def test_agent_taken_out_of_the_directory_is_not_registered_any_more(shell
     async with await shell.client() as phone:
         await phone.register("1001", PASSWORD)
         shell.directory = directory(agent("bela", "1002"))
-        assert not shell.service.registered("anna")
+        assert not shell.service.phones.registered("anna")
 
 
 async def test_thousand_phones_register_within_seconds(shell: Shell) -> None:
@@ -210,7 +210,7 @@ async def test_expiry_timer_runs_by_itself(redis_url: str, site: str) -> None:
     await shell.start()
     async with await shell.client() as phone:
         assert (await phone.register("1001", PASSWORD, expires=1)).status == 200
-        await shell.until(lambda: not shell.service.registered("anna"))
+        await shell.until(lambda: not shell.service.phones.registered("anna"))
     await shell.stop()
     await redis.aclose()
 

@@ -1,0 +1,155 @@
+"""Agents' phones: which can be rung, and what happens to those that are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from acd.directory.model import Agent, Directory, Srtp
+from acd.errors import AcdError
+from acd.sip.bindings import BindingStore
+from acd.sip.contacts import Binding, one_flow_each
+from acd.sip.core.events import LegEnded, LegEvent
+from acd.sip.core.grammar import plain
+from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.endpoint import SipEndpoint
+from acd.sip.identity import ANONYMOUS
+from acd.sip.ringing import RingGroup, auto_answer_headers
+from acd.sip.secrecy import srtp_over
+
+_MOST_PHONES = 8
+"""Of one agent that are rung together."""
+
+
+class AgentUnreachable(AcdError):
+    """No phone of the agent is registered."""
+
+    sip_status = 480
+    cause = "unreachable"
+
+
+class AgentPhones:
+    """The phones of this node's agents. Calls know a ringing agent by one leg, whichever phone answers."""
+
+    def __init__(
+        self,
+        endpoint: SipEndpoint,
+        directory: Callable[[], Directory],
+        bindings: BindingStore,
+        *,
+        srtp_without_tls: bool,
+    ) -> None:
+        self._endpoint = endpoint
+        self._directory = directory
+        self._bindings = bindings
+        self._srtp_without_tls = srtp_without_tls
+        self._groups: dict[str, RingGroup] = {}
+        """By the leg that calls know, and by the leg of each phone."""
+
+    def registered(self, agent_id: str) -> bool:
+        """Whether some phone of the agent can be rung."""
+        return agent_id in self._directory().agents and bool(self._bindings.lookup(agent_id))
+
+    def srtp_toward(self, agent_id: str) -> Srtp:
+        """Whether an offer to the agent's phones names keys; only if each of them can be told in secret."""
+        agent = self._directory().agents.get(agent_id)
+        if agent is None:
+            return "off"
+        policies = {self._secrecy(agent, binding) for binding in self._contacts(agent)}
+        return agent.srtp if policies == {agent.srtp} else "off"
+
+    def _contacts(self, agent: Agent) -> list[Binding]:
+        """The agent's contacts, newest first, that may be rung under the agent's rule of encryption."""
+        bound = one_flow_each(self._bindings.lookup(agent.id))
+        return [binding for binding in bound if self._secrecy(agent, binding) is not None]
+
+    def _secrecy(self, agent: Agent, binding: Binding) -> Srtp | None:
+        return srtp_over(agent.srtp, binding.flow.transport, without_tls=self._srtp_without_tls)
+
+    def ring(
+        self,
+        leg: str,
+        agent_id: str,
+        *,
+        offer: bytes,
+        caller: str,
+        caller_name: str,
+        queue: str,
+        call_id: str,
+    ) -> None:
+        """Ring all phones of the agent, the newest first; the first that answers has the call.
+
+        Raises AgentUnreachable.
+        """
+        agent = self._directory().agents.get(agent_id)
+        contacts = self._contacts(agent) if agent is not None else []
+        if not contacts or agent is None:
+            raise AgentUnreachable(f"agent {agent_id!r} has no phone that can be rung")
+        user = caller or ANONYMOUS.number
+        shown = plain(f"{caller_name or user} ({queue})" if queue else caller_name)
+        headers = (("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue), *auto_answer_headers(agent))
+        group = RingGroup(leg, agent)
+        phones = [(group.add(), binding) for binding in contacts[:_MOST_PHONES]]
+        for phone, binding in phones:
+            self._groups[phone] = group
+            self._ring_phone(phone, binding, agent, (user, shown), offer, headers)
+
+    def _ring_phone(
+        self,
+        leg: str,
+        binding: Binding,
+        agent: Agent,
+        caller: tuple[str, str],
+        offer: bytes,
+        headers: tuple[tuple[str, str], ...],
+    ) -> None:
+        host = self._endpoint.host_for(binding.flow)
+        routes = tuple(("Route", route) for route in binding.path)
+        user, shown = caller
+        self._endpoint.invite(
+            leg,
+            uri=Uri.parse(binding.target),
+            flow=binding.flow,
+            from_=NameAddr(Uri(host=host, user=user), shown),
+            to=NameAddr(Uri(host=host, user=agent.extension), plain(agent.name)),
+            contact_user="acd",
+            sdp=offer,
+            headers=(*routes, *headers),
+        )
+
+    # What becomes of them.
+
+    def has(self, leg: str) -> bool:
+        """Whether this is the leg of a phone that was rung."""
+        return leg in self._groups
+
+    def agent_of(self, leg: str) -> str:
+        """Whose phone it is, "" for another leg."""
+        group = self._groups.get(leg)
+        return group.agent.id if group else ""
+
+    def known_as(self, leg: str) -> str:
+        """The leg as calls know it."""
+        group = self._groups.get(leg)
+        return group.leg if group else leg
+
+    def talking(self, leg: str) -> str:
+        """The leg of the phone that has the call."""
+        group = self._groups.get(leg)
+        return group.answered or leg if group else leg
+
+    def targets(self, leg: str) -> tuple[str, ...]:
+        """The legs that a hang-up means: the phone that has the call, or all that ring."""
+        group = self._groups.get(leg)
+        return tuple(group.targets) if group else (leg,)
+
+    def take(self, event: LegEvent) -> LegEvent | None:
+        """Something happened to a phone; what calls are to hear of it."""
+        group = self._groups[event.leg]
+        outcome = group.take(event)
+        if isinstance(event, LegEnded) and event.leg != group.leg:
+            del self._groups[event.leg]
+        if group.is_over:
+            self._groups.pop(group.leg, None)
+        for phone in outcome.hang_up:
+            self._endpoint.hangup(phone, reason=outcome.reason)
+        return outcome.told
