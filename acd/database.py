@@ -5,11 +5,14 @@ Tables stand in the package that owns them and join `metadata`; acd.history.migr
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -22,6 +25,7 @@ BUSY_TIMEOUT_MS = 10_000
 """How long a writer of SQLite waits for another one."""
 
 _WRITES = "acd_writes"
+_WAL_PAUSE_SECONDS = 0.01
 
 metadata = MetaData(
     naming_convention={
@@ -78,6 +82,21 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
+async def _write_ahead(driver: aiosqlite.Connection) -> None:
+    """Readers and a writer side by side. While another connection makes this first change of a new file,
+    SQLite says at once that it is locked, whatever the busy timeout.
+    """
+    async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
+        while True:
+            try:
+                async with driver.execute("PRAGMA journal_mode = WAL"):
+                    return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+            await asyncio.sleep(_WAL_PAUSE_SECONDS)
+
+
 def _prepare_embedded(settings: Settings) -> None:
     folder = settings.node.data_dir
     try:
@@ -97,7 +116,7 @@ def _prepare_sqlite(engine: Engine, url: URL) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         if not in_memory:
-            cursor.execute("PRAGMA journal_mode = WAL")
+            connection.run_async(_write_ahead)
         # A record leaves the outbox once it is committed, so the commit has to be on the disk.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.close()
