@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import stat
@@ -32,8 +33,9 @@ async def _get(url: str, key: str) -> str | None:
 
 async def _gone(pid: int) -> None:
     async with asyncio.timeout(5):
-        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It may go between two looks.
+            while "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture
