@@ -148,7 +148,7 @@ class OverloadSection(_Section):
     max_calls: Annotated[int, Field(ge=1)] = 2000
     """Live calls of this node."""
     calls_per_second: Annotated[float, Field(gt=0)] = 100.0
-    """New calls a second, on average; two thirds of what one core hands out."""
+    """New calls a second, on average; half of what one core was measured to hand out."""
     calls_burst: Annotated[int, Field(ge=1)] = 100
     """New calls that may come at once before the rate counts."""
     lag_seconds: Annotated[float, Field(gt=0)] = 0.2
