@@ -1,0 +1,140 @@
+"""What a call is: its states, and everything known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from acd.calls.record import Segment
+from ivr.interpreter import Run
+from routing.model import Offer
+
+
+class State(StrEnum):
+    """Where a call stands."""
+
+    NEW = "new"
+    """Arrived; its media leg is being opened."""
+    ANSWERING = "answering"
+    """200 sent; the caller's ACK is awaited."""
+    IVR = "ivr"
+    QUEUED = "queued"
+    OFFERED = "offered"
+    """An agent is reserved and rung."""
+    CONNECTING = "connecting"
+    """The agent answered; the reservation is being confirmed."""
+    TALKING = "talking"
+    CODE = "code"
+    """An agent dialled a feature code; it is carried out and confirmed."""
+    ENDED = "ended"
+
+
+class Side(StrEnum):
+    CALLER = "caller"
+    AGENT = "agent"
+    TRANSFEROR = "transferor"
+    """The agent who transferred the call, on the line until the target has it."""
+
+
+TALKERS = (Side.CALLER, Side.AGENT)
+
+
+class Timer(StrEnum):
+    """One running timer of each kind at most; starting it again replaces it."""
+
+    IVR = "ivr"
+    ANNOUNCE = "announce"
+    LONGEST_WAIT = "longest-wait"
+    RING = "ring"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a call is waiting for: a queue of the directory, or one agent by extension."""
+
+    queue: str
+    agent: str | None = None
+    transfer_step: int | None = None
+    """The flow's step to report to where the wait is given up; None ends the call instead."""
+    is_transfer: bool = False
+    """The agent is tried once: busy, no answer and no free moment all give the transfer up."""
+    way_back: tuple[Place, ...] = ()
+    """Where to wait next where this one is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transferor:
+    """An agent who waits for their transfer to succeed, and what they go back to where it fails."""
+
+    agent: str
+    offer: Offer | None
+    place: Place | None
+    ticket: str
+    holds: bool
+    """Their phone holds the caller."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """Everything known of one call. A struct and no dataclass, since every step makes one anew."""
+
+    id: str
+    node: str
+    caller: str
+    caller_name: str
+    called: str
+    trunk: str
+    from_agent: str
+    started_at: float
+    diverted_from: str = ""
+    verstat: str = ""
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """What the trunk told of the call in headers of its own."""
+    state: State = State.NEW
+    language: str = ""
+    skills: Mapping[str, int] = msgspec.field(default_factory=dict)
+    priority: int = 0
+    run: Run | None = None
+    """Where the caller is in a flow."""
+    served: bool = False
+    """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
+    place: Place | None = None
+    ticket: str = ""
+    """What the store calls this call's entry; empty for the call's own id, which the first entry has."""
+    transfers: int = 0
+    transferor: Transferor | None = None
+    enqueued_at: float | None = None
+    """When the call came to its place."""
+    ranked_at: float | None = None
+    """The age that counts in its queue, where a transfer kept an older one."""
+    waited_seconds: float = 0.0
+    """In the places before."""
+    talking_since: float | None = None
+    talked_seconds: float = 0.0
+    """In the conversations before."""
+    offer: Offer | None = None
+    offers: int = 0
+    offered_at: float | None = None
+    answered_at: float | None = None
+    """When an agent answered first."""
+    held_by: frozenset[Side] = frozenset()
+    held_since: float | None = None
+    hold_seconds: float = 0.0
+    announced: bool = False
+    """The caller has been told once that all agents are busy."""
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def queue(self) -> str:
+        return self.place.queue if self.place else ""
+
+    @property
+    def entry(self) -> str:
+        """The id of this call's entry in the store."""
+        return self.ticket or self.id
+
+    @property
+    def agent(self) -> str:
+        return self.offer.agent_id if self.offer else ""

@@ -1,0 +1,272 @@
+"""What a call asks for, in the imperative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from acd.calls.facts import CallFact
+from acd.calls.model.call import Place, Side, Timer
+from acd.calls.record import Outcome
+from acd.directory.model import CodeAction
+from routing.model import Offer, RejectReason, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCallerMedia:
+    offer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCaller:
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseCaller:
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyCallerAnswer:
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    side: Side
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptReoffer:
+    side: Side
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseReoffer:
+    side: Side
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayToCaller:
+    playback: int
+    prompts: tuple[str, ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayMusic:
+    side: Side
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySilence:
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class PlayEcho:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeLegs:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    timer: Timer
+    seconds: float
+    serial: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimer:
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class RingAgent:
+    """Open a media leg and INVITE the agent's phone; the reservation is already ours."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAgentLeg:
+    """Hang up the agent's phone, whatever it is doing, and close its media leg."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnterQueue:
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveQueue:
+    """The caller no longer waits; a reserved agent is free again."""
+
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmOffer:
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class RejectOffer:
+    offer: Offer
+    reason: RejectReason
+    not_answering_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishConversation:
+    """The reserved agent is done with this call: wrap-up begins."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class AskDesk:
+    """Set an agent's state, as a feature code says."""
+
+    agent: str
+    action: CodeAction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskPosition:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRefer:
+    """Answer the REFER of the agent's phone."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRefer:
+    """Tell the phone that transfers how it goes; a final status is the last word."""
+
+    side: Side
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkAgentLeg:
+    """The agent's leg becomes that of the transferor."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReclaimAgentLeg:
+    """The transferor's leg is the agent's again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTransferor:
+    """Hang up the transferor's phone and close its media leg."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskHandOver:
+    """Ask another call for whom it has reached."""
+
+    other_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Give the agent's leg to another call."""
+
+    to_call: str
+    offer: Offer
+    place: Place
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassOn:
+    """Nobody is reached yet: let the other call try where this one was going."""
+
+    to_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeJoined:
+    """The leg that joined becomes that of this side; the one before is told `report`, and let go."""
+
+    side: Side
+    reason: str
+    report: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DropJoined:
+    """The leg that joined is not wanted any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    fact: CallFact
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Release all media, write the one record, and forget the call."""
+
+    outcome: Outcome
+    hangup_side: Literal["caller", "agent", "system"]
+    cause: str
+
+
+Effect = (
+    OpenCallerMedia
+    | AnswerCaller
+    | RefuseCaller
+    | ApplyCallerAnswer
+    | HangUp
+    | AcceptReoffer
+    | RefuseReoffer
+    | PlayToCaller
+    | PlayMusic
+    | PlaySilence
+    | PlayEcho
+    | BridgeLegs
+    | StartTimer
+    | StopTimer
+    | RingAgent
+    | ReleaseAgentLeg
+    | EnterQueue
+    | LeaveQueue
+    | ConfirmOffer
+    | RejectOffer
+    | FinishConversation
+    | AskDesk
+    | AskPosition
+    | AnswerRefer
+    | ReportRefer
+    | ParkAgentLeg
+    | ReclaimAgentLeg
+    | ReleaseTransferor
+    | AskHandOver
+    | HandOver
+    | PassOn
+    | TakeJoined
+    | DropJoined
+    | Tell
+    | Close
+)

@@ -1,0 +1,224 @@
+"""What can happen to a call, in the past tense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acd.calls.model.call import Place, Side, Timer
+from acd.media.engine import Direction
+from acd.sip.core.events import EndedBy
+from routing.model import Offer
+
+
+@dataclass(frozen=True, slots=True)
+class CallArrived:
+    """The first event of every call. `offer` is None where the caller's INVITE has no SDP."""
+
+    offer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerMediaOpened:
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallerMediaRefused:
+    status: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerConfirmed:
+    """The ACK arrived, with the caller's answer where the offer was ours."""
+
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegOver:
+    """The SIP leg of one side ended by itself."""
+
+    side: Side
+    by: EndedBy
+    status: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reoffered:
+    """A re-INVITE that our media could answer; `direction` is how that side sees itself."""
+
+    side: Side
+    answer: bytes
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class ReofferAnswered:
+    """That side answered an offer that we made within the call; `direction` is how it sees itself."""
+
+    side: Side
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class ReofferUnusable:
+    side: Side
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    side: Side
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackOver:
+    playback: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLost:
+    """No RTP from that side for too long, or its media worker died."""
+
+    side: Side
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    timer: Timer
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferMade:
+    """The store reserved an agent for this call."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTakenBack:
+    """The reservation is gone in the store; the call has its old place there."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferConfirmed:
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferStale:
+    """The store refused our accept: the reservation had ended before."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAnswered:
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AgentUnavailable:
+    """The agent's phone could not be rung at all, or its answer cannot be used."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionKnown:
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRequested:
+    """A supervisor, or the node that stops, ends the call. `cause`: operator, shutdown, node-died, ..."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAsked:
+    """Send the other party to `to`. By the agent's phone (REFER), or by a supervisor."""
+
+    to: str
+    by_phone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAsked:
+    """The agent's phone wants its two calls joined: this one's caller, and who the other one reached."""
+
+    other_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverAsked:
+    """Another call takes over whom this one has reached."""
+
+    to_call: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverRefused:
+    """The other call has nobody to give, and leads nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetJoined:
+    """Another call has handed over the agent whom it had reached, with the phone's leg."""
+
+    offer: Offer
+    place: Place
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneMoved:
+    """A phone has taken over a side of the call with Replaces (RFC 3891), and is answered."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class DeskAnswered:
+    """What a feature code asked for is done, or is not possible: the prompt that says so."""
+
+    prompt: str
+
+
+Event = (
+    CallArrived
+    | CallerMediaOpened
+    | CallerMediaRefused
+    | CallerConfirmed
+    | LegOver
+    | Reoffered
+    | ReofferAnswered
+    | ReofferUnusable
+    | DigitPressed
+    | PlaybackOver
+    | MediaLost
+    | TimerFired
+    | OfferMade
+    | OfferTakenBack
+    | OfferConfirmed
+    | OfferStale
+    | AgentAnswered
+    | AgentUnavailable
+    | PositionKnown
+    | ClearRequested
+    | TransferAsked
+    | JoinAsked
+    | HandOverAsked
+    | HandOverRefused
+    | TargetJoined
+    | PhoneMoved
+    | DeskAnswered
+)
