@@ -11,6 +11,7 @@ help:
 	@echo "make check   what must be green before a commit: ruff, mypy, import rules, unit tests"
 	@echo "make fuzz    messages, SDP and credentials bent at random, for some minutes"
 	@echo "make bench   the pinned benchmarks"
+	@echo "make interop the programs that we are tried with, into docs/interop.md"
 	@echo "make serve   the service with ./acd.toml"
 
 setup-run:
@@ -41,6 +42,9 @@ check: setup-dev
 
 fuzz: setup-dev
 	ACD_FUZZ_EXAMPLES=$${ACD_FUZZ_EXAMPLES:-50000} $(BIN)/pytest -q --timeout 0 tests/sip/test_fuzz.py $(ARGS)
+
+interop: setup-test
+	ACD_INTEROP_PAGE=docs/interop.md $(BIN)/pytest -q tests/e2e -m interop $(ARGS)
 
 bench: setup-test
 	$(BIN)/pytest -q tests/bench --benchmark-only --benchmark-disable-gc $(ARGS)

@@ -5,15 +5,29 @@ A module may name its own DIRECTORY (as the YAML file, before it is YAML) and SE
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.interop import Matrix
 from tests.support.service import RunningService, standard_directory
 
 _PROGRAMS = ("sipp", "baresip")
+_PAGE = "ACD_INTEROP_PAGE"
+"""Where the environment names a page, the run writes what worked with which program."""
+_MATRIX = pytest.StashKey[Matrix]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_MATRIX] = Matrix()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if page := os.environ.get(_PAGE):
+        session.config.stash[_MATRIX].write(Path(page))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,4 +75,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     service = getattr(item, "funcargs", {}).get("running_service")
     if report.failed and isinstance(service, RunningService):
         report.sections.append(("service log", service.log_tail()))
+    item.config.stash.setdefault(_MATRIX, Matrix()).note(item, report)
     return report

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from tests.support.cast import BILLING, agents, caller, dial, phone
 from tests.support.cpu import resident_bytes
 from tests.support.service import PASSWORD, RunningService
@@ -91,6 +93,7 @@ async def going_on(service: RunningService, number: str) -> AsyncIterator[None]:
         await again.hang_up()
 
 
+@pytest.mark.interop("SIPVicious", "svwar finds no user")
 async def test_scanner_finds_no_extension(service: RunningService) -> None:
     async with going_on(service, "+37255590001"):
         outputs = await asyncio.gather(
@@ -122,6 +125,7 @@ async def test_scanner_that_is_forced_cannot_tell_agents_from_nobody(service: Ru
     assert "found nothing" in said, said
 
 
+@pytest.mark.interop("SIPVicious", "svcrack finds no password")
 async def test_cracker_finds_no_password_though_its_list_has_the_right_one(
     service: RunningService, tmp_path: Path
 ) -> None:
@@ -140,6 +144,7 @@ async def test_cracker_finds_no_password_though_its_list_has_the_right_one(
         assert (await elsewhere.register("1002", PASSWORD, expires=0)).status == 200
 
 
+@pytest.mark.interop("sipsak", "OPTIONS, and a flood of it")
 async def test_ping_is_answered_and_a_flood_of_it_costs_no_memory(service: RunningService) -> None:
     host, port = service.sip_address
     said = await output_of("sipsak", "-v", "-s", f"sip:ping@{host}:{port}")

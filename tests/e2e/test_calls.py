@@ -41,6 +41,7 @@ async def heard(call: Call, frequency: float, seconds: float = 0.5, *, within: f
     await eventually(enough, within=within, what=f"{frequency} Hz in what the caller hears")
 
 
+@pytest.mark.interop("baresip", "UDP, called as an agent, PCMU and PCMA both ways")
 @pytest.mark.parametrize("laws", [(0,), (8,)], ids=["PCMU", "PCMA"])
 @pytest.mark.parametrize("codec", ["PCMA/8000/1", "PCMU/8000/1"])
 async def test_caller_and_agent_hear_each_other_in_every_pair_of_laws(
@@ -60,6 +61,7 @@ async def test_caller_and_agent_hear_each_other_in_every_pair_of_laws(
         await agent.until("CALL_CLOSED")
 
 
+@pytest.mark.interop("baresip", "TCP, hangs up first")
 async def test_softphone_over_tcp_takes_a_call_and_hangs_up_first(service: RunningService) -> None:
     dialling = caller(service, "+37255500010")
     async with softphone(service, 1, transport="tcp") as agent, dialling as someone:
@@ -128,6 +130,7 @@ async def test_callers_wait_in_order_of_priority_then_age(service: RunningServic
     assert [record["caller"][-1] for record in order] == ["3", "1", "2"]
 
 
+@pytest.mark.interop("SIPp", "486, 603 and 480 of an agent")
 @pytest.mark.parametrize("behaviour", [Behaviour.BUSY, Behaviour.DECLINE, Behaviour.UNAVAILABLE])
 async def test_agent_who_turns_it_down_passes_it_on_and_the_caller_keeps_the_place(
     service: RunningService, behaviour: Behaviour
@@ -154,6 +157,7 @@ async def test_agent_who_turns_it_down_passes_it_on_and_the_caller_keeps_the_pla
     assert records[0]["offers"] >= 2
 
 
+@pytest.mark.interop("SIPp", "no answer of an agent, cancelled")
 async def test_agent_who_does_not_answer_in_time_passes_it_on(service: RunningService) -> None:
     async with caller(service, "+37255500081") as someone, agents(service, phone(1, Behaviour.RING_FOR_EVER)):
         call = await dial(someone, BILLING)
@@ -215,6 +219,7 @@ async def test_echo_and_music_are_heard(service: RunningService, number: str) ->
     assert (await service.record_of(someone.user))["outcome"] == "completed"
 
 
+@pytest.mark.interop("baresip", "dials a number")
 async def test_agents_own_softphone_dials_a_number(service: RunningService) -> None:
     async with softphone(service, 1) as agent:
         await agent.registered()
@@ -229,6 +234,7 @@ async def test_agents_own_softphone_dials_a_number(service: RunningService) -> N
         await agent.until("CALL_CLOSED")
 
 
+@pytest.mark.interop("baresip", "digits by RFC 4733")
 async def test_softphones_digits_lead_through_the_menu(service: RunningService) -> None:
     async with softphone(service, 1) as agent:
         await agent.registered()

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("pyVoIP")
 
 
+@pytest.mark.interop("pyVoIP", "registers, calls, is called, digits (the demo)")
 @pytest.mark.timeout(90)
 async def test_demo_stops_by_itself_and_loses_no_call() -> None:
     process = await asyncio.create_subprocess_exec(

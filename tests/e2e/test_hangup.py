@@ -17,6 +17,7 @@ async def ports(service: RunningService) -> float:
     return await service.metric("acd_media_ports_free")
 
 
+@pytest.mark.interop("SIPp", "hang-up in the menu")
 async def test_in_the_menu(service: RunningService, ports: float) -> None:
     async with caller(service, "+37255501001") as someone:
         call = await dial(someone, MENU)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.support.audio import seconds_of, seconds_of_sound
 from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone, softphone
 from tests.support.net import eventually
@@ -13,6 +15,7 @@ from tests.support.sipp import Behaviour, run
 _LISTEN = 1.0
 
 
+@pytest.mark.interop("baresip", "held by the caller, hears music")
 async def test_caller_holds_and_the_agent_hears_music(service: RunningService) -> None:
     async with caller(service, "+37255502001") as someone, softphone(service, 1) as agent:
         await agent.registered()
@@ -35,6 +38,7 @@ async def test_caller_holds_and_the_agent_hears_music(service: RunningService) -
     assert 1.0 < record["hold_seconds"] < 3.0
 
 
+@pytest.mark.interop("baresip", "holds and resumes")
 async def test_agent_holds_and_the_caller_hears_music(service: RunningService) -> None:
     async with caller(service, "+37255502002") as someone, softphone(service, 1) as agent:
         await agent.registered()
@@ -59,6 +63,7 @@ async def test_agent_holds_and_the_caller_hears_music(service: RunningService) -
         await call.hang_up()
 
 
+@pytest.mark.interop("SIPp", "callers hold and resume")
 async def test_sipp_callers_hold_and_resume(service: RunningService) -> None:
     async with agents(service, phone(1), phone(2)):
         result = await run(
@@ -67,6 +72,7 @@ async def test_sipp_callers_hold_and_resume(service: RunningService) -> None:
     result.assert_clean(2)
 
 
+@pytest.mark.interop("SIPp", "agents hold and resume")
 async def test_sipp_agents_hold_and_resume(service: RunningService) -> None:
     holding = agents(service, phone(1, Behaviour.HOLD_AND_RESUME, talk_ms=300))
     async with holding:

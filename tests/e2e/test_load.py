@@ -39,6 +39,7 @@ async def keys(service: RunningService) -> set[str]:
     return {name for name in names if not any(word in name for word in _NOT_STATE)}
 
 
+@pytest.mark.interop("SIPp", "20 calls a second through a queue to 100 agents")
 @pytest.mark.timeout(150)
 async def test_twenty_calls_a_second_for_a_minute(service: RunningService) -> None:
     phones = [phone(n, ring_ms=200) for n in range(1, AGENTS + 1)]

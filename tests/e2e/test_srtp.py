@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.audio import seconds_of
 from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, caller, dial, softphone
 from tests.support.net import eventually
@@ -31,12 +33,14 @@ async def both_hear(service: RunningService, n: int, mediaenc: str) -> None:
         await agent.until("CALL_CLOSED")
 
 
+@pytest.mark.interop("baresip", "SRTP (SDES) required")
 async def test_phone_that_takes_only_encrypted_audio_and_the_caller_hear_each_other(
     service: RunningService,
 ) -> None:
     await both_hear(service, 1, "srtp-mand")
 
 
+@pytest.mark.interop("baresip", "SRTP (SDES) offered")
 async def test_offered_encryption_is_taken_by_a_phone_that_can(service: RunningService) -> None:
     await both_hear(service, 2, "srtp")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.e2e.test_calls import heard
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
@@ -36,6 +38,7 @@ async def to_first_agent(service: RunningService, someone: object, first: Baresi
     return call
 
 
+@pytest.mark.interop("baresip", "blind transfer to an extension")
 async def test_blind_transfer_to_a_colleague(service: RunningService) -> None:
     async with (
         baresip(service, 1, FIRST_HZ) as first,
@@ -60,6 +63,7 @@ async def test_blind_transfer_to_a_colleague(service: RunningService) -> None:
     assert (mark["agent"], mark["to"]) == ("a1", "1002")
 
 
+@pytest.mark.interop("baresip", "blind transfer to a queue")
 async def test_blind_transfer_to_a_queue(service: RunningService) -> None:
     async with (
         baresip(service, 1, FIRST_HZ) as first,

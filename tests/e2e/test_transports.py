@@ -62,6 +62,7 @@ def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EveryT
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
+@pytest.mark.interop("baresip", "TCP and TLS, audio both ways")
 async def test_softphone_registers_is_called_and_both_hear_each_other(
     service: EveryTransport, transport: str
 ) -> None:
@@ -84,6 +85,7 @@ async def test_softphone_registers_is_called_and_both_hear_each_other(
         assert await call.ended() == "far"
 
 
+@pytest.mark.interop("SIPp", "calls over IPv6")
 @pytest.mark.parametrize("transport", ["u1", "t1"], ids=["udp", "tcp"])
 async def test_carrier_calls_over_ipv6(service: EveryTransport, transport: str) -> None:
     server = (V6, service.ports["v6"])
@@ -102,6 +104,7 @@ async def test_carrier_calls_over_ipv6(service: EveryTransport, transport: str) 
     result.assert_clean(3)
 
 
+@pytest.mark.interop("SIPp", "calls over TCP")
 async def test_carrier_calls_over_tcp(service: EveryTransport) -> None:
     async with agents(service, phone(1, ring_ms=50)):
         result = await run(
@@ -117,6 +120,7 @@ def jssip() -> None:
 
 
 @pytest.mark.usefixtures("jssip")
+@pytest.mark.interop("JsSIP", "registers, is called, hangs up over secure WebSocket (signalling)")
 async def test_jssip_in_a_browser_registers_is_called_and_hangs_up(service: EveryTransport) -> None:
     rtp = await RtpPeer.open(HOST)
     async with Chromium() as browser, caller(service, "+37255500071") as someone:
@@ -140,6 +144,7 @@ async def test_jssip_in_a_browser_registers_is_called_and_hangs_up(service: Ever
     await rtp.close()
 
 
+@pytest.mark.interop("Chromium", "page closed while it rings")
 @pytest.mark.usefixtures("jssip")
 async def test_browser_that_closes_while_it_rings_passes_the_caller_on_at_once(
     service: EveryTransport,

@@ -1,0 +1,69 @@
+"""The matrix of programs that nobody here wrote and what works with them, written by the run itself."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+_DEBIAN = {"SIPp": "sip-tester", "baresip": "baresip", "sipsak": "sipsak", "Chromium": "chromium"}
+_PYTHON = {"pyVoIP": "pyVoIP", "SIPVicious": "sipvicious"}
+_HEAD = """# Interoperability
+
+What `make interop` saw on its last run, with programs that nobody here wrote. A feature is listed where a
+test of `tests/e2e` names it; it works where every such test passed.
+
+| program | version | feature | result |
+|---|---|---|---|
+"""
+
+
+@dataclass(slots=True)
+class Matrix:
+    """Gathers results of tests that are marked `interop(program, feature, ...)`."""
+
+    _seen: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def note(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Take the result of one test, or of its set-up where that failed."""
+        if report.when != "call" and report.passed:
+            return
+        for mark in item.iter_markers("interop"):
+            program, *features = mark.args
+            for feature in features:
+                self._seen.setdefault((program, feature), []).append(report.outcome)
+
+    def write(self, page: Path) -> None:
+        """Make the page anew."""
+        rows = [
+            f"| {program} | {version_of(program)} | {feature} | {_verdict(outcomes)} |\n"
+            for (program, feature), outcomes in sorted(self._seen.items())
+        ]
+        page.write_text(_HEAD + "".join(rows))
+
+
+def _verdict(outcomes: list[str]) -> str:
+    if "failed" in outcomes:
+        return "fails"
+    return "works" if "passed" in outcomes else "not run"
+
+
+def version_of(program: str) -> str:
+    """As its package says, "" where it is not installed as one."""
+    if program in _PYTHON:
+        try:
+            return version(_PYTHON[program])
+        except PackageNotFoundError:
+            return ""
+    if program == "JsSIP":
+        return _jssip_version()
+    command = ("dpkg-query", "-W", "-f", "${Version}", _DEBIAN.get(program, program))
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _jssip_version() -> str:
+    package = Path(".venv/jssip/node_modules/jssip/package.json")
+    return package.read_text().partition('"version": "')[2].partition('"')[0] if package.exists() else ""
