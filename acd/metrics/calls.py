@@ -54,6 +54,25 @@ class Words:
         return "other"
 
 
+class _Remembering:
+    """A metric that finds the child of label values seen before without checking them again."""
+
+    def labels(self, *values: str) -> Any:
+        known: dict[tuple[str, ...], Any] = self.__dict__.setdefault("_known_children", {})
+        child = known.get(values)
+        if child is None:
+            child = known[values] = super().labels(*values)  # type: ignore[misc]
+        return child
+
+
+class _Counter(_Remembering, Counter):
+    """Its label values are bounded by the directory and by fixed words."""
+
+
+class _Histogram(_Remembering, Histogram):
+    """Likewise."""
+
+
 class CallMetrics:
     """An acd.calls.facts.Observer."""
 
@@ -193,10 +212,10 @@ class CallMetrics:
             self._mos.labels(side)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self._registry)
+        return _Counter(name, text, labels, registry=self._registry)
 
     def _histogram(self, name: str, text: str, buckets: Iterable[float], *labels: str) -> Histogram:
-        return Histogram(name, text, labels, registry=self._registry, buckets=tuple(buckets))
+        return _Histogram(name, text, labels, registry=self._registry, buckets=tuple(buckets))
 
     def _by_queue(self) -> Iterable[Counter | Histogram]:
         yield from (self._offered, self._abandoned, self._timed_out, self._in_target, self._rings)

@@ -64,8 +64,10 @@ def _session_fault(request: Request) -> Fault | None:
     asked, _ = session_expires(request), request.number("Min-SE")
     if asked is not None and asked.seconds < LEAST_SECONDS and has_timer(request):
         return Fault(422, headers=(("Min-SE", str(LEAST_SECONDS)),))  # RFC 4028 section 9
+    if not request.raw("Accept"):
+        return None
     accepted = [value.partition(";")[0].strip().lower() for value in request.values("Accept")]
-    if accepted and not any(kind in accepted for kind in (SDP, "application/*", "*/*")):
+    if not any(kind in accepted for kind in (SDP, "application/*", "*/*")):
         return Fault(406)
     return None
 
@@ -73,7 +75,7 @@ def _session_fault(request: Request) -> Fault | None:
 def check_response(response: Response, method: str) -> None:
     """Read all that will be needed of it. Raises SipSyntaxError before anything has come of the response."""
     _ = response.to_tag
-    if method == "INVITE" and 100 < response.status < 300:
+    if method == "INVITE" and (200 <= response.status < 300 or response.raw("RSeq")):
         _ = response.contacts, Routes.recorded(response), response.number("RSeq")
     if method in _WITH_OFFER:
         _ = session_expires(response), response.number("Min-SE")
