@@ -48,7 +48,7 @@ class HistoryWriter:
         *,
         site: str,
         node: str,
-        linger_seconds: float = 0.25,
+        linger_seconds: float = 0.5,
         look_seconds: float = 5.0,
     ) -> None:
         self._redis = redis

@@ -57,11 +57,11 @@ class Words:
 class _Remembering:
     """A metric that finds the child of label values seen before without checking them again."""
 
-    def labels(self, *values: str) -> Any:
-        known: dict[tuple[str, ...], Any] = self.__dict__.setdefault("_known_children", {})
-        child = known.get(values)
-        if child is None:
-            child = known[values] = super().labels(*values)  # type: ignore[misc]
+    def labels(self, *labelvalues: Any, **labelkwargs: Any) -> Any:
+        known: dict[tuple[Any, ...], Any] = self.__dict__.setdefault("_known_children", {})
+        child = known.get(labelvalues)
+        if child is None or labelkwargs:
+            child = known[labelvalues] = super().labels(*labelvalues, **labelkwargs)  # type: ignore[misc]
         return child
 
 
