@@ -265,11 +265,11 @@ def _spare_the_collector() -> None:
     """What was made at the start stays and need not be looked through again and again.
 
     A leg and its parts know each other, some 12 KB a call that only a collection of the oldest finds: one
-    comes about each thousand calls.
+    comes about every few thousand calls.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 5, 2)
+    gc.set_threshold(50_000, 5, 1)
 
 
 def _allow_open_files() -> None:
