@@ -44,5 +44,6 @@ async def _one_is_answered(service: RunningService, number: str) -> None:
 
 async def _scraped(server: Prometheus) -> None:
     """Everything above has reached the server, and was seen to rise."""
-    for counted in ("acd_talk_seconds_count", "acd_queue_abandoned_total", "acd_rtp_mos_count"):
+    counted_late = ("acd_talk_seconds_count", "acd_wrapup_seconds_count", "acd_rtp_mos_count")
+    for counted in ("acd_queue_abandoned_total", *counted_late):
         await server.until(f"sum(rate({counted}[30s])) > 0", seconds=10)
