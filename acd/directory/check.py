@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 
-from acd.directory.schema import DirectoryFile
+from acd.directory.schema.file import DirectoryFile
 
 KeyPath = tuple[str | int, ...]
 """The way to a value in the file: ("queues", 0, "requires")."""

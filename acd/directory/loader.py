@@ -8,8 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from acd.directory import schema
 from acd.directory.check import KeyPath, Problem, find_problems, suggestion
+from acd.directory.schema.agents import AgentEntry, CodeEntry
+from acd.directory.schema.file import DirectoryFile
+from acd.directory.schema.queues import QueueEntry
+from acd.directory.schema.trunks import NumberEntry, TrunkEntry
 from acd.directory.yaml_lines import YamlError, read_yaml
 from acd.errors import ConfigError
 
@@ -17,11 +20,11 @@ MAX_BYTES = 16_000_000
 _MAX_SHOWN = 50
 
 _ENTRIES: dict[str | int, type[BaseModel]] = {
-    "trunks": schema.TrunkEntry,
-    "numbers": schema.NumberEntry,
-    "queues": schema.QueueEntry,
-    "agents": schema.AgentEntry,
-    "codes": schema.CodeEntry,
+    "trunks": TrunkEntry,
+    "numbers": NumberEntry,
+    "queues": QueueEntry,
+    "agents": AgentEntry,
+    "codes": CodeEntry,
 }
 _KINDS = {
     "list_type": "must be a list, like [one, two]",
@@ -44,7 +47,7 @@ class DirectoryError(ConfigError):
         self.problems = tuple(problems)
 
 
-def load_directory(path: Path, flows: Collection[str]) -> schema.DirectoryFile:
+def load_directory(path: Path, flows: Collection[str]) -> DirectoryFile:
     """The checked content of a directory file. Raises DirectoryError with every problem found."""
     try:
         with path.open("rb") as stream:
@@ -59,16 +62,16 @@ def load_directory(path: Path, flows: Collection[str]) -> schema.DirectoryFile:
         raise DirectoryError([f"{path}: not UTF-8 text: {error.reason} at byte {error.start}"]) from error
 
 
-def parse_directory(text: str, name: str, flows: Collection[str]) -> schema.DirectoryFile:
+def parse_directory(text: str, name: str, flows: Collection[str]) -> DirectoryFile:
     """As `load_directory`, of text that is at hand; `name` is what the errors call it."""
     try:
         document = read_yaml(text)
     except YamlError as error:
         raise DirectoryError([f"{name}:{error.line}: {error}"]) from error
     problems = document.repeated
-    file = schema.DirectoryFile()
+    file = DirectoryFile()
     try:
-        file = schema.DirectoryFile.model_validate({} if document.value is None else document.value)
+        file = DirectoryFile.model_validate({} if document.value is None else document.value)
         problems = problems + find_problems(file, flows)
     except ValidationError as error:
         problems = problems + [_explain(found) for found in error.errors(include_url=False)]
@@ -84,7 +87,7 @@ def _explain(found: ErrorDetails) -> Problem:
     kind = found["type"]
     context = found.get("ctx", {})
     if kind == "extra_forbidden":
-        model = _ENTRIES.get(path[0], schema.DirectoryFile) if len(path) > 1 else schema.DirectoryFile
+        model = _ENTRIES.get(path[0], DirectoryFile) if len(path) > 1 else DirectoryFile
         known = sorted(model.model_fields)
         hint = suggestion(str(path[-1]), known) or f"; known are {', '.join(known)}"
         return Problem(path, f"no such key{hint}")

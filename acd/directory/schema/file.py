@@ -1,0 +1,35 @@
+"""The directory file as a whole."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from acd.directory.model import Directory
+from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
+from acd.directory.schema.queues import QueueEntry
+from acd.directory.schema.trunks import NumberEntry, TrunkEntry
+from acd.directory.schema.words import Entry, Name
+
+
+class DirectoryFile(Entry):
+    """The whole file. Entries are checked by themselves here, against each other in acd.directory.check."""
+
+    trunks: list[TrunkEntry] = []
+    numbers: list[NumberEntry] = []
+    skills: list[Name] = []
+    queues: list[QueueEntry] = []
+    agents: list[AgentEntry] = []
+    codes: list[CodeEntry] = STANDARD_ENTRIES
+
+    def build(self, realm: str) -> Directory:
+        """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
+        agents = [entry.build(realm) for entry in self.agents]
+        return Directory(
+            trunks=MappingProxyType({entry.name: entry.build() for entry in self.trunks}),
+            numbers=MappingProxyType({entry.number: entry.build() for entry in self.numbers}),
+            skills=frozenset(self.skills),
+            queues=MappingProxyType({entry.name: entry.build() for entry in self.queues}),
+            agents=MappingProxyType({agent.id: agent for agent in agents}),
+            agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
+            codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
+        )

@@ -1,0 +1,131 @@
+"""The kinds of values that the directory file is made of, each with words that say what to do."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from typing import Annotated
+
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from acd.directory.model import AutoAnswer, Srtp
+from routing.strategy import STRATEGIES
+
+DAY_SECONDS = 86_400.0
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"\+[1-9][0-9]{4,14}|[0-9*#]{2,15}", re.ASCII)
+_EXTENSION = re.compile(r"[0-9]{2,15}", re.ASCII)
+_CODE = re.compile(r"[*#][0-9*#]{1,7}", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name: 1 to 64 of A-Z, a-z, 0-9, '_' and '-'")
+    return value
+
+
+def _number(value: str) -> str:
+    if not _NUMBER.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a number: write it like '+3726000100' (E.164), or 2 to 15 of 0-9, '*', '#'"
+        )
+    return value
+
+
+def _extension(value: str) -> str:
+    if not _EXTENSION.fullmatch(value):
+        raise ValueError(f"{value!r} is not an extension: 2 to 15 digits, like '1001'")
+    return value
+
+
+def _code(value: str) -> str:
+    if not _CODE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a feature code: '*' or '#', then 1 to 7 of 0-9, '*', '#'")
+    return value
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a language code like 'en' or 'pt-BR'")
+    return value
+
+
+def _network(value: str) -> str:
+    """A CIDR network or a single address, in its canonical form."""
+    try:
+        network = ip_network(value)
+    except ValueError:
+        try:
+            wanted = ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"{value!r} is not a network like '192.0.2.0/24' or an address like '192.0.2.7'"
+            ) from None
+        raise ValueError(f"{value!r} has bits beyond its mask; did you mean '{wanted}'?") from None
+    if network.prefixlen == 0:
+        raise ValueError(f"{value!r} lets the whole world call in as this trunk; name the carrier's networks")
+    return str(network)
+
+
+def _host_name(value: str) -> str:
+    """A name that a certificate may carry, in lower case."""
+    if not _HOST_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a host name like 'sbc.carrier.example' or an IP address")
+    return value.lower()
+
+
+def _country(value: str) -> str:
+    if value and value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{value!r} is not a country: write it like 'EE' (ISO 3166, two capital letters)")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        raise ValueError(f"{value!r} is not the name of a SIP header like 'X-Customer'")
+    return value
+
+
+def _plain_text(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("contains control characters; remove them")
+    return value
+
+
+def _strategy(value: str) -> str:
+    if value not in STRATEGIES:
+        raise ValueError(f"{value!r} is not a strategy; there are {', '.join(STRATEGIES)}")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Level = Annotated[int, Field(ge=1, le=10)]
+Skills = dict[Name, Level]
+Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=DAY_SECONDS, allow_inf_nan=False)]
+"""0 turns the thing off."""
+Text = Annotated[str, Field(max_length=128), AfterValidator(_plain_text)]
+Password = Annotated[str, Field(min_length=6, max_length=128, repr=False), AfterValidator(_plain_text)]
+Dialled = Annotated[str, AfterValidator(_number)]
+Extension = Annotated[str, AfterValidator(_extension)]
+Code = Annotated[str, AfterValidator(_code)]
+Language = Annotated[str, AfterValidator(_language)]
+Network = Annotated[str, AfterValidator(_network)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+Country = Annotated[str, AfterValidator(_country)]
+StrategyName = Annotated[str, AfterValidator(_strategy)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+_OFF = BeforeValidator(lambda value: "off" if value is False else value)
+"""YAML reads a bare `off` as false."""
+SrtpChoice = Annotated[Srtp, _OFF]
+AutoAnswerChoice = Annotated[AutoAnswer, _OFF]
+
+
+class Entry(BaseModel):
+    # Strict, so that 1001 without quotes is an error and not a number that lost its leading zeros.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
