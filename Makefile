@@ -3,7 +3,7 @@
 BIN := .venv/bin
 TEST_PACKAGES := sip-tester baresip prometheus chromium fail2ban sipsak tshark
 
-.PHONY: help setup-run setup-dev demo serve test check bench fuzz format prompts dashboards
+.PHONY: help setup-run setup-dev demo serve test lint check bench fuzz format prompts dashboards
 
 help:
 	@echo "make demo    live calls on this machine: service, agents and callers; Ctrl-C ends it"
@@ -33,11 +33,13 @@ serve: setup-run
 test: setup-test
 	$(BIN)/pytest $(ARGS)
 
-check: setup-dev
+lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint
 	$(BIN)/pytest -q tests/unit tests/sip
 
 fuzz: setup-dev

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.support.audio import read_wav, tone, write_wav
-from tests.support.net import free_port
+from tests.support.net import free_media_port, free_port
 
 MODULES = "/usr/lib/baresip/modules"
 _CONFIG = """\
@@ -143,7 +143,7 @@ class Baresip:
 
     def _write_files(self) -> int:
         write_wav(self.dir / "voice.wav", tone(self._says, 120.0))
-        control, rtp = free_port(), free_port() & ~1
+        control, rtp = free_port(), free_media_port()
         rtp = min(rtp, 65000)
         config = _CONFIG.format(
             host=self._host,

@@ -35,6 +35,18 @@ def free_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
     raise OSError(f"no port on {host} is free for both UDP and TCP")
 
 
+def free_media_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
+    """An even UDP port with the three after it free too: a phone takes RTP and RTCP for audio and for video."""
+    for _ in range(tries):
+        base = random.randrange(_PORTS[0], _PORTS[1], 2)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for port in range(base, base + 4):
+                udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                udp.bind((host, port))
+            return base
+    raise OSError(f"no four neighbouring UDP ports on {host} are free")
+
+
 async def eventually(
     check: Callable[[], Awaitable[T | None]], *, within: float, every: float = 0.05, what: str = ""
 ) -> T:

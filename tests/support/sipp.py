@@ -18,7 +18,7 @@ from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.net import free_port
+from tests.support.net import free_media_port, free_port
 from tests.support.registration import register_all
 
 SCENARIOS = Path(__file__).parent.parent / "e2e" / "scenarios"
@@ -140,7 +140,7 @@ class Sipp:
             *("sipp", _at(self.server), "-sf", str(SCENARIOS / f"{self.scenario}.xml")),
             *("-i", self.host, "-bind_local", "-p", str(self.port), "-t", self._transport),
             *("-s", self._number, "-d", str(self._pause_ms), "-l", str(self._limit), "-mi", self._media_host),
-            *("-mp", str(free_port(self._media_host) & ~1), "-nostdin", "-skip_rlimit"),
+            *("-mp", str(free_media_port(self._media_host)), "-nostdin", "-skip_rlimit"),
             *("-trace_stat", "-stf", "stat.csv", "-fd", "1", "-trace_err", "-error_file", "errors.log"),
             *("-timeout", f"{self.seconds:.0f}s", "-recv_timeout", f"{self.seconds * 1000:.0f}"),
         ]
