@@ -36,7 +36,7 @@ def free_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
 
 
 def free_media_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
-    """An even UDP port with the three after it free too: a phone takes RTP and RTCP for audio and for video."""
+    """An even UDP port, the three after it free too: phones take RTP and RTCP for audio and for video."""
     for _ in range(tries):
         base = random.randrange(_PORTS[0], _PORTS[1], 2)
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
