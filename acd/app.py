@@ -36,6 +36,7 @@ from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.history.migrate import migrate
+from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
 from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
@@ -177,6 +178,7 @@ class Node:
             calls=self._calls,
             agents=self._desk,
             records=RecordReader(self._engine),
+            notes=NoteStore(self._engine),
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,

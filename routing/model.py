@@ -94,6 +94,8 @@ class Ticket:
     priority: int = 0
     ring_ms: int = 15_000
     wrapup_ms: int = 0
+    wrapup_limit_ms: int = 0
+    """How far the agent may extend the wrap-up, from its beginning; below `wrapup_ms`: not at all."""
     target_ms: int = 0
     steps: tuple[Step, ...] = ()
 
@@ -144,6 +146,16 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Wrapup:
+    """What an agent still does after a conversation. It ends at `until_ms`, extended at `limit_ms`."""
+
+    call_id: str
+    queue: str
+    until_ms: int
+    limit_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AgentStatus:
     """What the store knows of one agent; `since_ms` is when the state began."""
 
@@ -154,6 +166,7 @@ class AgentStatus:
     call_id: str | None = None
     node: str = ""
     unanswered: int = 0
+    wrapup: Wrapup | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,16 @@ class QueueStore(Protocol):
         """The conversation is over: wrap-up begins (or the agent is free). Returns the wrap-up deadline
         in ms, None without one. Raises StaleToken. Repeating changes nothing."""
 
+    async def end_wrapup(self, agent_id: str, now_ms: int) -> AgentState:
+        """The agent is done with what was to do: what was asked for meanwhile follows, or availability.
+
+        Nothing changes outside wrap-up. Returns the state that the agent is now in."""
+
+    async def extend_wrapup(self, agent_id: str, until_ms: int, now_ms: int) -> tuple[int, int] | None:
+        """Let a wrap-up go on until `until_ms`, or its limit where that comes first; never shorter.
+
+        Returns when it would have ended and when it ends now (ms); None where the agent is not in wrap-up."""
+
     async def tick(self, now_ms: int) -> int | None:
         """Carry out everything due: ring deadlines, ends of wrap-up, expired leases. Idempotent, any node.
         Returns when the next thing falls due."""

@@ -75,8 +75,8 @@ def check_ticket(ticket: Ticket) -> None:
         raise ValueError(f"enqueue time {ticket.enqueued_ms} ms is not a time since the epoch")
     if not 0 < ticket.ring_ms <= RING_MAX_MS:
         raise ValueError(f"ring time {ticket.ring_ms} ms is not within 1-{RING_MAX_MS}")
-    if ticket.wrapup_ms < 0:
-        raise ValueError(f"wrap-up time {ticket.wrapup_ms} ms is negative")
+    if ticket.wrapup_ms < 0 or ticket.wrapup_limit_ms < 0:
+        raise ValueError(f"wrap-up time {min(ticket.wrapup_ms, ticket.wrapup_limit_ms)} ms is negative")
     if not 0 <= ticket.target_ms <= TARGET_MAX_MS:
         raise ValueError(f"target {ticket.target_ms} ms is not within 0-{TARGET_MAX_MS}")
     check_name(ticket.call_id)

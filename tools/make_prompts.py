@@ -34,9 +34,10 @@ _EFFECTS = (
 
 
 def main() -> None:
-    """Record everything anew."""
+    """Record what is new or says something else; a new voice records everything."""
     languages: Mapping[str, Any] = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
     voices = {language: best_voice(entry["engines"]) for language, entry in languages.items()}
+    before = json.loads((TARGET / "MANIFEST.json").read_text(encoding="utf-8"))
     menu = [(language, entry["language-line"]) for language, entry in languages.items()]
     choose_language = _join([_record(voices[language], line, language) for language, line in menu])
     manifest = {}
@@ -45,13 +46,23 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         files = {"choose-language": (" ".join(line for _, line in menu), choose_language)}
         for prompt, text in _texts(entry):
-            files[prompt] = (text, _record(voices[language], text, language))
+            kept = _kept(before.get(language, {}), voices[language], folder / f"{prompt}.wav", text)
+            files[prompt] = (text, kept or _record(voices[language], text, language))
         for prompt, (_, audio) in files.items():
             _write(folder / f"{prompt}.wav", audio)
         manifest[language] = _describe(voices[language], folder, files)
         print(f"{language}: {len(files)} prompts by {voices[language].engine}")
     written = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     (TARGET / "MANIFEST.json").write_text(written, encoding="utf-8")
+
+
+def _kept(described: Mapping[str, Any], voice: Voice, file: Path, text: str) -> bytes | None:
+    """The samples of a recording that says this text already, by the same voice."""
+    same_voice = (described.get("engine"), described.get("version")) == (voice.engine, voice.version)
+    if not same_voice or described["prompts"].get(file.stem, {}).get("text") != text or not file.exists():
+        return None
+    with wave.open(str(file), "rb") as recording:
+        return recording.readframes(recording.getnframes())
 
 
 def _texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

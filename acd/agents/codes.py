@@ -17,7 +17,11 @@ log = structlog.get_logger(__name__)
 NOT_POSSIBLE = "not-possible"
 """The prompt of a wish that could not be fulfilled."""
 
+MORE_SECONDS = 60.0
+"""How long a wrap-up goes on that a phone extends, from then."""
+
 _STORE_SECONDS = 5.0
+_NOW = {AgentState.PAUSED: "paused", AgentState.OFFLINE: "signed-out"}
 
 
 class Desk(Protocol):
@@ -26,6 +30,10 @@ class Desk(Protocol):
     async def set_state(self, agent_id: str, state: AgentState, reason: str = "") -> AgentStatus: ...
 
     async def status(self, agent_id: str) -> AgentStatus: ...
+
+    async def end_wrapup(self, agent_id: str) -> AgentStatus: ...
+
+    async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus: ...
 
 
 def find_code(directory: Directory, dialled: str) -> tuple[FeatureCode, str] | None:
@@ -59,8 +67,16 @@ async def _obey(desk: Desk, agent_id: str, action: CodeAction, reason: str) -> s
     if action == "sign-in":
         await desk.set_state(agent_id, AgentState.AVAILABLE)
         return "signed-in"
+    if action == "extend-wrapup":
+        await desk.extend_wrapup(agent_id, MORE_SECONDS)
+        return "wrapup-extended"
     state = (await desk.status(agent_id)).state
-    if state is AgentState.OFFLINE or (action == "end-wrapup" and state is AgentState.PAUSED):
+    if action == "end-wrapup":
+        # What was asked for during the call comes now.
+        ended = await desk.end_wrapup(agent_id) if state is AgentState.WRAPUP else None
+        available = ended is None and state in (AgentState.AVAILABLE, AgentState.OFFERED)
+        return _NOW.get(ended.state, "resumed") if ended else "resumed" if available else NOT_POSSIBLE
+    if state is AgentState.OFFLINE:
         return NOT_POSSIBLE
     await desk.set_state(agent_id, AgentState.AVAILABLE)
     return "resumed"

@@ -110,6 +110,35 @@ class AgentDesk:
         log.info("agent-state-set", agent=agent_id, state=state.value, reason=reason)
         return await self.status(agent_id)
 
+    async def end_wrapup(self, agent_id: str) -> AgentStatus:
+        """The agent is done before the time. Raises UnknownAgent, StateNotAllowed."""
+        await self._in_wrapup(agent_id)
+        state = await self._store.end_wrapup(agent_id, self._now_ms())
+        log.info("agent-wrapup-ended", agent=agent_id, state=state.value)
+        return await self.status(agent_id)
+
+    async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus:
+        """So many seconds more from now, as far as the queue lets. Raises UnknownAgent, StateNotAllowed."""
+        await self._in_wrapup(agent_id)
+        now_ms = self._now_ms()
+        ends = await self._store.extend_wrapup(agent_id, now_ms + round(seconds * 1000), now_ms)
+        if ends is None or ends[0] == ends[1]:
+            raise StateNotAllowed(
+                f"the wrap-up of agent {agent_id!r} lasts as long already, or as its queue lets it "
+                "(wrapup_mode, wrapup_limit_seconds)"
+            )
+        log.info("agent-wrapup-extended", agent=agent_id, seconds=(ends[1] - ends[0]) / 1000)
+        return await self.status(agent_id)
+
+    async def _in_wrapup(self, agent_id: str) -> None:
+        if agent_id not in self._directory().agents:
+            raise UnknownAgent(f"no agent {agent_id!r} in the directory")
+        state = (await self.status(agent_id)).state
+        if state is not AgentState.WRAPUP:
+            raise StateNotAllowed(
+                f"agent {agent_id!r} is {state.value}; only a wrap-up can be ended or extended"
+            )
+
     async def status(self, agent_id: str) -> AgentStatus:
         """What the store knows; an agent it has never heard of is offline."""
         known = await self._store.agents([agent_id])

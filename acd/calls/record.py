@@ -27,6 +27,17 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor."""
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """An agent was rung for the call and did not take it, or the offer was taken back."""
+
+    agent: str
+    queue: str
+    reason: str
+    """A routing.model.RejectReason value, or "withdrawn"."""
+    at: float
+    ring_seconds: float
+
+
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Times in seconds since the epoch, durations in seconds."""
 
@@ -58,3 +69,4 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     diverted_from: str = ""
     verstat: str = ""
     attributes: dict[str, str] = {}
+    refusals: tuple[Refusal, ...] = ()

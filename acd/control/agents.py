@@ -17,6 +17,15 @@ from acd.directory.model import Directory
 from routing.model import AgentState, AgentStatus
 
 
+class Wrapup(BaseModel):
+    """What is left to do after a conversation; `until` is when it ends by itself."""
+
+    call_id: str
+    queue: str
+    until: Time
+    limit: Time = Field(description="How far it can be extended.")
+
+
 class Agent(BaseModel):
     id: str
     name: str
@@ -26,6 +35,7 @@ class Agent(BaseModel):
     reason: str | None = Field(description="Why paused or offline, where one was given.")
     since: Time | None = Field(description="When the state began; null for one who never signed in.")
     call_id: str | None = Field(description="The call that rings or talks.")
+    wrapup: Wrapup | None
     skills: dict[str, int]
     queues: list[str] = Field(description="Queues that these skills serve.")
 
@@ -54,10 +64,27 @@ def agent_of(agent: Configured, status: AgentStatus, directory: Directory, conte
         state=status.state,
         reason=status.reason or None,
         since=time_of(status.since_ms / 1000) if status.since_ms else None,
-        call_id=status.call_id and status.call_id.partition("~")[0],
+        call_id=status.call_id and call_of_entry(status.call_id),
+        wrapup=wrapup_of(status),
         skills=dict(agent.skills),
         queues=[name for name, agents in staffed.items() if agent.id in agents],
     )
+
+
+def wrapup_of(status: AgentStatus) -> Wrapup | None:
+    if status.wrapup is None:
+        return None
+    return Wrapup(
+        call_id=call_of_entry(status.wrapup.call_id),
+        queue=status.wrapup.queue,
+        until=time_of(status.wrapup.until_ms / 1000),
+        limit=time_of(status.wrapup.limit_ms / 1000),
+    )
+
+
+def call_of_entry(entry: str) -> str:
+    """The call that an entry of the store belongs to: one that was transferred has several."""
+    return entry.partition("~")[0]
 
 
 async def list_agents(ask: Ask) -> Agents:
@@ -72,19 +99,19 @@ async def list_agents(ask: Ask) -> Agents:
 
 
 async def show_agent(ask: Ask) -> Agent:
-    directory, agent = _configured(ask)
+    directory, agent = configured(ask)
     known = await ask.context.store.agents([agent.id])
     return agent_of(agent, known.get(agent.id) or offline(agent.id), directory, ask.context)
 
 
 async def set_state(ask: Ask) -> Agent:
-    directory, agent = _configured(ask)
+    directory, agent = configured(ask)
     change = await ask.body(AgentStateChange)
     status = await ask.context.agents.set_state(agent.id, AgentState(change.state), change.reason)
     return agent_of(agent, status, directory, ask.context)
 
 
-def _configured(ask: Ask) -> tuple[Directory, Configured]:
+def configured(ask: Ask) -> tuple[Directory, Configured]:
     directory = ask.context.directory()
     agent = directory.agents.get(ask.name("id"))
     if agent is None:

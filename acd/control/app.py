@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from acd.control import agents, calls, health, openapi, queues, records, traces
+from acd.control import agents, calls, health, openapi, queues, records, traces, wrapup
 from acd.control.auth import ROLE, Gate
 from acd.control.ports import ControlContext
 from acd.control.problems import response_to
@@ -41,6 +41,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
     own = (
         *queues.ROUTES,
         *agents.ROUTES,
+        *wrapup.ROUTES,
         *calls.ROUTES,
         *traces.ROUTES,
         *records.ROUTES,

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from acd.agents.notes import Note
 from acd.agents.staffing import LiveStore, Staffing
+from acd.calls.record import CallRecord
 from acd.calls.view import CallView
 from acd.clock import Clock
 from acd.control.tokens import Role
@@ -40,6 +42,14 @@ class Agents(Protocol):
         """Raises acd.agents.desk.UnknownAgent, acd.agents.desk.StateNotAllowed."""
         ...
 
+    async def end_wrapup(self, agent_id: str) -> AgentStatus:
+        """Raises as `set_state` does."""
+        ...
+
+    async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus:
+        """Raises as `set_state` does."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
@@ -56,6 +66,20 @@ class Records(Protocol):
     async def records(self, filters: RecordFilter, cursor: str | None, limit: int) -> RecordPage:
         """Newest first. Raises ValueError for a cursor that is none of ours."""
         ...
+
+    async def record(self, call_id: str) -> CallRecord | None:
+        """The record of one call."""
+        ...
+
+
+class Notes(Protocol):
+    """What agents noted about calls."""
+
+    async def put(self, note: Note) -> None:
+        """Keep a note; it replaces an earlier one of the same agent and call."""
+        ...
+
+    async def of(self, call_id: str) -> Sequence[Note]: ...
 
 
 class Tokens(Protocol):
@@ -79,6 +103,7 @@ class ControlContext:
     calls: Calls
     agents: Agents
     records: Records
+    notes: Notes
     tokens: Tokens
     metrics: MetricsText
     ready: Callable[[], Mapping[str, bool]]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from acd.agents.notes import Note as KeptNote
 from acd.calls.record import CallRecord, Outcome
+from acd.calls.record import Refusal as RecordedRefusal
 from acd.calls.record import Segment as RecordedSegment
 from acd.control.ports import RecordFilter
 from acd.control.problems import Problem
@@ -58,6 +61,26 @@ class Segment(BaseModel):
     to: str | None = Field(description="Of a `transfer`: where to. `agent` is who transferred.")
 
 
+class Refusal(BaseModel):
+    """An agent was rung and did not take the call, or the offer was taken back."""
+
+    agent: str
+    queue: str
+    reason: str = Field(description="`no-answer`, `busy`, `rejected`, `unreachable` or `withdrawn`.")
+    at: Time
+    ring_seconds: Seconds
+
+
+class Note(BaseModel):
+    """What an agent noted about the call."""
+
+    agent: str
+    queue: str | None
+    code: str | None
+    fields: dict[str, str | float]
+    given_at: Time
+
+
 class Record(BaseModel):
     id: str
     node: str
@@ -83,6 +106,8 @@ class Record(BaseModel):
     verstat: str | None = Field(description="What the network found of the caller's number.")
     attributes: dict[str, str] = Field(description="From headers of the trunk, as the directory names them.")
     segments: list[Segment]
+    refusals: list[Refusal] = Field(description="The newest two hundred offers that were not taken.")
+    notes: list[Note] = Field(description="One an agent, the earliest first.")
 
 
 class Records(BaseModel):
@@ -90,7 +115,7 @@ class Records(BaseModel):
     next_cursor: str | None = Field(description="Null on the last page.")
 
 
-def record_of(record: CallRecord, role: Role | None) -> Record:
+def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) -> Record:
     return Record(
         id=record.id,
         node=record.node,
@@ -116,6 +141,28 @@ def record_of(record: CallRecord, role: Role | None) -> Record:
         attributes=record.attributes,
         jitter_seconds=record.jitter_seconds,
         segments=[_segment_of(segment) for segment in record.segments],
+        refusals=[_refusal_of(refusal) for refusal in record.refusals],
+        notes=[note_of(note) for note in notes],
+    )
+
+
+def _refusal_of(refusal: RecordedRefusal) -> Refusal:
+    return Refusal(
+        agent=refusal.agent,
+        queue=refusal.queue,
+        reason=refusal.reason,
+        at=time_of(refusal.at),
+        ring_seconds=max(refusal.ring_seconds, 0.0),
+    )
+
+
+def note_of(note: KeptNote) -> Note:
+    return Note(
+        agent=note.agent,
+        queue=note.queue or None,
+        code=note.code,
+        fields=dict(note.fields),
+        given_at=time_of(note.given_at),
     )
 
 
@@ -143,7 +190,8 @@ async def list_records(ask: Ask) -> Records:
     except ValueError as error:
         raise Problem(400, "bad-cursor", "The cursor is none that this service gave out.") from error
     return Records(
-        items=[record_of(record, ask.role) for record in page.records], next_cursor=page.next_cursor
+        items=[record_of(record, page.notes.get(record.id, ()), ask.role) for record in page.records],
+        next_cursor=page.next_cursor,
     )
 
 

@@ -53,6 +53,20 @@ class Relaxation:
     """Any language of the queue's list will do."""
 
 
+WrapupMode = Literal["fixed", "until-ended", "extendable"]
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One thing that an agent notes about a conversation."""
+
+    name: str
+    kind: Literal["text", "number", "choice"] = "text"
+    label: str = ""
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     name: str
@@ -69,6 +83,13 @@ class Queue:
     strategy: str = "longest-idle"
     ring_seconds: float = 15.0
     wrapup_seconds: float = 0.0
+    wrapup_mode: WrapupMode = "fixed"
+    wrapup_limit_seconds: float = 300.0
+    """The longest that a wrap-up takes which the agent ends or extends."""
+    wrapup_codes: tuple[str, ...] = ()
+    """What a conversation was about or came to; one may be given with its note."""
+    wrapup_code_required: bool = False
+    wrapup_form: tuple[FormField, ...] = ()
     service_level_seconds: float = 20.0
     max_wait_seconds: float | None = None
     """None: as long as the caller likes."""
@@ -104,7 +125,9 @@ class Agent:
     """How the agent's phones are asked to take calls by themselves."""
 
 
-CodeAction = Literal["sign-in", "sign-out", "pause", "resume", "end-wrapup", "echo", "voicemail"]
+CodeAction = Literal[
+    "sign-in", "sign-out", "pause", "resume", "end-wrapup", "extend-wrapup", "echo", "voicemail"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +145,7 @@ STANDARD_CODES = (
     FeatureCode("*13", "pause", ("break", "lunch", "meeting", "training")),
     FeatureCode("*14", "resume"),
     FeatureCode("*15", "end-wrapup"),
+    FeatureCode("*16", "extend-wrapup"),
     FeatureCode("*43", "echo"),
     FeatureCode("*97", "voicemail"),
 )

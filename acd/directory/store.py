@@ -15,7 +15,7 @@ from acd.clock import Clock
 from acd.database import reading, writing
 from acd.directory import tables
 from acd.directory.diff import Kind, compare
-from acd.directory.model import Agent, Directory, FeatureCode, Number, Queue, Relaxation, Trunk
+from acd.directory.model import Agent, Directory, FeatureCode, FormField, Number, Queue, Relaxation, Trunk
 from acd.errors import ConfigError
 
 _TABLES: Mapping[Kind, Table] = {
@@ -138,6 +138,8 @@ def _queue(row: RowMapping) -> Queue:
             "teams": tuple(row["teams"]),
             "languages": tuple(row["languages"]),
             "relax": tuple(_relaxation(step) for step in row["relax"]),
+            "wrapup_codes": tuple(row["wrapup_codes"]),
+            "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
         }
     )
 
@@ -145,6 +147,10 @@ def _queue(row: RowMapping) -> Queue:
 def _relaxation(step: Mapping[str, Any]) -> Relaxation:
     requires, teams = MappingProxyType(step["requires"]), tuple(step["teams"])
     return Relaxation(step["after_seconds"], requires, teams, step["any_language"])
+
+
+def _form_field(field: Mapping[str, Any]) -> FormField:
+    return FormField(**{**field, "choices": tuple(field["choices"])})
 
 
 def _frozen(row: RowMapping, *maps: str) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
 
 
-def _columns(entry: Trunk | Number | Queue | Agent | Relaxation, *maps: str) -> dict[str, Any]:
+def _columns(entry: Trunk | Number | Queue | Agent | Relaxation | FormField, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, **{name: dict(columns[name]) for name in maps}}
 
@@ -185,4 +191,6 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "teams": [*queue.teams],
         "languages": [*queue.languages],
         "relax": [{**_columns(step, "requires"), "teams": [*step.teams]} for step in queue.relax],
+        "wrapup_codes": [*queue.wrapup_codes],
+        "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, Double, Integer, String, Table, true
+from sqlalchemy import JSON, Boolean, Column, Double, Integer, String, Table, false, true
 
 from acd.database import metadata
 
@@ -52,6 +52,11 @@ queues = Table(
     Column("music", String(64), nullable=False),
     Column("not_answering_after", Integer, nullable=False),
     Column("transfer_place", String(16), nullable=False, server_default="keep"),
+    Column("wrapup_mode", String(16), nullable=False, server_default="fixed"),
+    Column("wrapup_limit_seconds", Double, nullable=False, server_default="300"),
+    Column("wrapup_codes", JSON, nullable=False, server_default="[]"),
+    Column("wrapup_code_required", Boolean, nullable=False, server_default=false()),
+    Column("wrapup_form", JSON, nullable=False, server_default="[]"),
 )
 
 agents = Table(

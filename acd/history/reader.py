@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import ColumnElement, RowMapping, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd.agents.notes import Note
 from acd.calls.record import CallRecord
 from acd.database import reading
+from acd.history.notes import notes_of
 from acd.history.tables import records
 
 MAX_LIMIT = 1000
@@ -40,6 +42,8 @@ class RecordPage:
 
     records: tuple[CallRecord, ...]
     next_cursor: str | None
+    notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
+    """What agents noted about these calls, by call."""
 
 
 class RecordReader:
@@ -59,8 +63,9 @@ class RecordReader:
         query = query.order_by(records.c.started_at.desc(), records.c.id.desc()).limit(limit + 1)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()
-        page = tuple(_record(row) for row in rows[:limit])
-        return RecordPage(page, _cursor(page[-1]) if len(rows) > limit else None)
+            page = tuple(_record(row) for row in rows[:limit])
+            notes = await notes_of(connection, [record.id for record in page])
+        return RecordPage(page, _cursor(page[-1]) if len(rows) > limit else None, notes)
 
     async def record(self, call_id: str) -> CallRecord | None:
         """The record of one call."""

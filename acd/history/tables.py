@@ -33,8 +33,21 @@ records = Table(
     Column("diverted_from", Text, nullable=False, server_default=""),
     Column("verstat", String(64), nullable=False, server_default=""),
     Column("attributes", JSON, nullable=False, server_default="{}"),
+    Column("refusals", JSON, nullable=False, server_default="[]"),
 )
 """One row a call. The columns are the fields of acd.calls.record.CallRecord."""
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("call_id", String(64), primary_key=True),
+    Column("agent", String(64), primary_key=True),
+    Column("queue", String(64), nullable=False),
+    Column("code", String(128)),
+    Column("fields", JSON, nullable=False),
+    Column("given_at", Double, nullable=False),
+)
+"""What each agent of a call noted about it: one row each. The call need not be over."""
 
 Index("ix_records_started_at", records.c.started_at, records.c.id)
 Index("ix_records_queue", records.c.queue, records.c.started_at)

@@ -192,7 +192,8 @@ def _may_pass(error: Exception) -> bool:
 
 def _row(record: CallRecord) -> dict[str, Any]:
     row = {name: _storable(getattr(record, name)) for name in record.__struct_fields__}
-    return {**row, "segments": msgspec.to_builtins(record.segments)}
+    lists = {name: msgspec.to_builtins(row[name]) for name in ("segments", "refusals")}
+    return {**row, **lists}
 
 
 def _storable(value: Any) -> Any:

@@ -155,6 +155,21 @@ class RedisQueueStore:
         check_name(agent_id)
         return AgentState(await self._run("agent_away", now_ms, agent_id, state.value, reason))
 
+    async def end_wrapup(self, agent_id: str, now_ms: int) -> AgentState:
+        """The agent is done before the time. Returns the state that the agent is now in."""
+        check_name(agent_id)
+        return AgentState(await self._run("end_wrapup", now_ms, agent_id))
+
+    async def extend_wrapup(self, agent_id: str, until_ms: int, now_ms: int) -> tuple[int, int] | None:
+        """Let a wrap-up go on. Returns its end before and now; None where there is none."""
+        check_name(agent_id)
+        found = await self._run("extend_wrapup", now_ms, agent_id, until_ms)
+        if not found:
+            return None
+        before, after = found
+        self._tell(after)
+        return before, after
+
     async def agent_skills(
         self, agent_id: str, profile: AgentProfile, now_ms: int, terms: AgentTerms = _SAME_TERMS
     ) -> AgentState:
@@ -261,7 +276,7 @@ def _check_agent(agent_id: str, terms: AgentTerms) -> None:
 
 
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-13 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    """ARGV 2-14 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
     check_ticket(ticket)
     requirement = ticket.requirement
     return (
@@ -279,6 +294,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         " ".join(
             f"{ticket.enqueued_ms + step.after_ms} {class_name(step.requirement)}" for step in ticket.steps
         ),
+        max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
     )
 
 

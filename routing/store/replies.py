@@ -11,10 +11,11 @@ from routing.model import (
     Offer,
     OfferWithdrawn,
     QueueStatus,
+    Wrapup,
     WrapupTaken,
 )
 
-AGENT_FIELDS = ("st", "since", "why", "c", "n", "un")
+AGENT_FIELDS = ("st", "since", "why", "c", "n", "un", "wc", "wq", "wu", "wx")
 _COUNTERS = (
     "entered",
     "offers",
@@ -46,12 +47,25 @@ def node_message(fields: Sequence[str]) -> NodeMessage:
 
 def agent_status(agent_id: str, values: Sequence[str | None]) -> AgentStatus:
     """An agent's hash, as AGENT_FIELDS. One that the store does not know is offline since 0."""
-    state, since, why, call_id, node, unanswered = values
+    state, since, why, call_id, node, unanswered, *wrapup = values
     if state is None:
         return AgentStatus(agent_id, AgentState.OFFLINE, 0)
     return AgentStatus(
-        agent_id, AgentState(state), int(since or 0), why or "", call_id, node or "", int(unanswered or 0)
+        agent_id,
+        AgentState(state),
+        int(since or 0),
+        why or "",
+        call_id,
+        node or "",
+        int(unanswered or 0),
+        _wrapup(*wrapup),
     )
+
+
+def _wrapup(call_id: str | None, queue: str | None, until: str | None, limit: str | None) -> Wrapup | None:
+    if call_id is None or queue is None or until is None or limit is None:
+        return None
+    return Wrapup(call_id, queue, int(until), int(limit))
 
 
 def queue_status(queue: str, waiting: int, oldest: str, flat_counters: Sequence[str]) -> QueueStatus:

@@ -192,10 +192,11 @@ class QueueMachine(RuleBasedStateMachine):
         node=nodes,
         priority=st.sampled_from((0, 0, 0, 5, 99)),
         wrapup_ms=st.sampled_from((0, 3_000)),
+        more_ms=st.sampled_from((0, 9_000)),
         waited_ms=st.sampled_from((0, 0, 0, 35_000)),
     )
     def call_arrives(
-        self, requirement: Requirement, node: str, priority: int, wrapup_ms: int, waited_ms: int
+        self, requirement: Requirement, node: str, priority: int, wrapup_ms: int, more_ms: int, waited_ms: int
     ) -> None:
         self.calls += 1
         target_ms = 20_000 if requirement.queue == "sales" else 0
@@ -207,6 +208,7 @@ class QueueMachine(RuleBasedStateMachine):
             priority,
             10_000,
             wrapup_ms,
+            more_ms,
             target_ms,
             STEPS.get(requirement, ()),
         )
@@ -280,6 +282,20 @@ class QueueMachine(RuleBasedStateMachine):
             lambda: self.model.agent_away(agent, state, why, self.now),
         )
 
+    @rule(agent=agents, seconds=st.sampled_from((2, 7, 60)))
+    def agent_needs_more_time(self, agent: str, seconds: int) -> None:
+        until = self.now + seconds * 1000
+        self.both(
+            lambda: self.store.extend_wrapup(agent, until, self.now),
+            lambda: self.model.extend_wrapup(agent, until, self.now),
+        )
+
+    @rule(agent=agents)
+    def agent_is_done(self, agent: str) -> None:
+        self.both(
+            lambda: self.store.end_wrapup(agent, self.now), lambda: self.model.end_wrapup(agent, self.now)
+        )
+
     # What holds at all times.
 
     @invariant()
@@ -309,7 +325,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert status.oldest_ms == min(waiting, default=None)
             assert (status.offered, status.talking) == (states.count("offered"), states.count("talking"))
             expected = self.model.counters.get(status.queue, {})
-            expected = {kind: n for kind, n in expected.items() if kind != "wrapped"}
+            expected = {kind: n for kind, n in expected.items() if kind not in ("wrapped", "extended")}
             assert {k: v for k, v in status.counters.items() if v and k != "ended"} == expected
             assert status.counters["entered"] == len(calls) + status.counters["ended"]
 

@@ -165,6 +165,7 @@ class FakeDesk:
     def __init__(self, state: AgentState = AgentState.AVAILABLE) -> None:
         self.asked: list[tuple[str, AgentState, str]] = []
         self.state = state
+        self.then = AgentState.AVAILABLE
         self.refusal: Exception | None = None
 
     async def set_state(self, agent_id: str, state: AgentState, reason: str = "") -> AgentStatus:
@@ -175,3 +176,9 @@ class FakeDesk:
 
     async def status(self, agent_id: str) -> AgentStatus:
         return AgentStatus(agent_id, self.state, 0)
+
+    async def end_wrapup(self, agent_id: str) -> AgentStatus:
+        return await self.set_state(agent_id, self.then)
+
+    async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus:
+        return await self.set_state(agent_id, AgentState.WRAPUP, str(seconds))

@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
+from acd.agents.notes import Note
 from acd.calls.record import CallRecord, Segment
 from acd.calls.targets import TransferImpossible, UnknownTarget
 from acd.calls.view import CallView
@@ -108,6 +109,7 @@ class FakeAgents:
     known: frozenset[str] = frozenset({"anna", "bert", "cleo"})
     unregistered: frozenset[str] = frozenset({"cleo"})
     changes: list[tuple[str, AgentState, str]] = field(default_factory=list)
+    wrapups: list[tuple[str, float | str]] = field(default_factory=list)
 
     async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:
         if agent_id not in self.known:
@@ -116,6 +118,14 @@ class FakeAgents:
             raise StateNotAllowed("no registered phone; register it first")
         self.changes.append((agent_id, state, reason))
         return AgentStatus(agent_id, state, int(NOW * 1000), reason)
+
+    async def end_wrapup(self, agent_id: str) -> AgentStatus:
+        self.wrapups.append((agent_id, "end"))
+        return AgentStatus(agent_id, AgentState.AVAILABLE, int(NOW * 1000))
+
+    async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus:
+        self.wrapups.append((agent_id, seconds))
+        return AgentStatus(agent_id, AgentState.WRAPUP, int(NOW * 1000))
 
 
 @dataclass
@@ -131,6 +141,20 @@ class FakeRecords:
         page = self.kept[start : start + limit]
         more = start + limit < len(self.kept)
         return RecordPage(tuple(page), str(start + limit) if more else None)
+
+    async def record(self, call_id: str) -> CallRecord | None:
+        return next((record for record in self.kept if record.id == call_id), None)
+
+
+@dataclass
+class FakeNotes:
+    kept: list[Note] = field(default_factory=list)
+
+    async def put(self, note: Note) -> None:
+        self.kept.append(note)
+
+    async def of(self, call_id: str) -> Sequence[Note]:
+        return [note for note in self.kept if note.call_id == call_id]
 
 
 class FakeTokens:
@@ -199,6 +223,7 @@ class Centre:
     calls: FakeCalls = field(default_factory=FakeCalls)
     agents: FakeAgents = field(default_factory=FakeAgents)
     records: FakeRecords = field(default_factory=FakeRecords)
+    notes: FakeNotes = field(default_factory=FakeNotes)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
     clock: FixedClock = field(default_factory=FixedClock)
@@ -211,6 +236,7 @@ class Centre:
             calls=self.calls,
             agents=self.agents,
             records=self.records,
+            notes=self.notes,
             tokens=FakeTokens(),
             metrics=FakeMetrics(),
             ready=lambda: self.ready,

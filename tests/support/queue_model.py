@@ -53,6 +53,7 @@ class Agent:
     last: tuple[str, int, int] | None = None
     wraps: tuple[str, str] = ("", "")
     """Queue and node of the call that the wrap-up is of."""
+    wrapup_limit: int = 0
 
     def score(self, order: str) -> int:
         facts = IdleAgent(
@@ -212,6 +213,27 @@ class QueueModel:
         if call.state == "offered":
             self._begin_talk(call, now)
         return self._part(call, now) or None
+
+    def end_wrapup(self, agent_id: str, now: int) -> AgentState:
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            return AgentState.OFFLINE
+        if agent.state is AgentState.WRAPUP:
+            self._end_wrapup(agent, now)
+            del self.due[f"a:{agent_id}"]
+            self._go_on(agent, now)
+        return agent.state
+
+    def extend_wrapup(self, agent_id: str, until: int, now: int) -> tuple[int, int] | None:
+        agent = self.agents.get(agent_id)
+        if agent is None or agent.state is not AgentState.WRAPUP:
+            return None
+        before = self.due[f"a:{agent_id}"]
+        after = max(before, min(until, agent.wrapup_limit))
+        if after > before:
+            self.due[f"a:{agent_id}"] = after
+            self.counters.setdefault(agent.wraps[0], Counter())["extended"] += 1
+        return before, after
 
     def heartbeat(self, node: str, lease_ms: int, now: int) -> bool:
         lapsed = f"n:{node}" not in self.due
@@ -385,6 +407,7 @@ class QueueModel:
         if until:
             agent.state, agent.since, agent.call = AgentState.WRAPUP, now, None
             agent.wraps = (_queue(call), call.ticket.node)
+            agent.wrapup_limit = now + max(call.ticket.wrapup_ms, call.ticket.wrapup_limit_ms)
             self.due[f"a:{agent.id}"] = until
         else:
             self._go_on(agent, now)

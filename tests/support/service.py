@@ -40,7 +40,15 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
         "queues": [
             {"name": "billing", "requires": {"billing": 1}, "ring_seconds": 2, "wrapup_seconds": 0},
             {"name": "support", "requires": {"support": 1}, "ring_seconds": 5, "wrapup_seconds": 0},
-            {"name": "sales", "requires": {"sales": 1}, "ring_seconds": 5, "wrapup_seconds": 1.5},
+            {
+                "name": "sales",
+                "requires": {"sales": 1},
+                "ring_seconds": 5,
+                "wrapup_seconds": 1.5,
+                "wrapup_mode": "extendable",
+                "wrapup_codes": ["sold", "no interest"],
+                "wrapup_form": [{"name": "amount", "kind": "number", "required": True}],
+            },
             {"name": "strict", "requires": {"billing": 1}, "ring_seconds": 1, "not_answering_after": 1},
         ],
         "agents": [

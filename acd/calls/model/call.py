@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from acd.calls.record import Segment
+from acd.calls.record import Refusal, Segment
 from ivr.interpreter import Run
 from routing.model import Offer
 
@@ -125,6 +125,7 @@ class Call(msgspec.Struct, frozen=True):
     announced: bool = False
     """The caller has been told once that all agents are busy."""
     segments: tuple[Segment, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def queue(self) -> str:

@@ -107,6 +107,7 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         diverted_from=call.diverted_from,
         verstat=call.verstat,
         attributes=dict(call.attributes),
+        refusals=call.refusals,
     )
 
 

@@ -219,6 +219,9 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     if call.place.agent:
         requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
     by_target = rules.order_by == "target"
+    # Until the agent ends it, and at most to its limit.
+    ended = rules.wrapup_mode == "until-ended"
+    first_wrapup = rules.wrapup_limit_seconds if ended else rules.wrapup_seconds
     return Ticket(
         call_id=call.entry,
         node=call.node,
@@ -226,7 +229,8 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
         priority=call.priority,
         ring_ms=round(rules.ring_seconds * 1000),
-        wrapup_ms=round(rules.wrapup_seconds * 1000),
+        wrapup_ms=round(first_wrapup * 1000),
+        wrapup_limit_ms=round(rules.wrapup_limit_seconds * 1000) if rules.wrapup_mode != "fixed" else 0,
         target_ms=round(rules.service_level_seconds * 1000) if by_target else 0,
         steps=steps,
     )

@@ -32,6 +32,7 @@ from acd.calls.model import (
     TimerFired,
     Transferor,
 )
+from acd.calls.record import Refusal
 from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.talking import audio_effects, resume_talk
@@ -43,6 +44,8 @@ _BUSY = frozenset({486, 600})
 _NO_ANSWER = frozenset({408, 487})
 _TOLD = {RejectReason.BUSY.value: 486, RejectReason.REJECTED.value: 603}
 """What a transferring phone is told of a target that does not take the call; 480 of any other reason."""
+_MOST_REFUSALS = 199
+"""Kept beside the newest; a call that nobody takes for hours must not grow without end."""
 _NOT_THERE = frozenset({404, 410, 430, 502, 503, 504})
 
 
@@ -102,7 +105,8 @@ def on_offer_stale(context: Context, call: Call, event: OfferStale, now: float) 
 def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effects: Effect) -> Step:
     """The caller keeps the place and hears on; the agent's phone is let go."""
     agent, rang = call.agent, now - (call.offered_at or now)
-    waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
+    refusals = (*call.refusals[-_MOST_REFUSALS:], Refusal(agent, call.queue, reason, now, round(rang, 3)))
+    waiting = enter(replace(call, offer=None, offered_at=None, refusals=refusals), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
     leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
     if call.place and (call.place.is_transfer or _has_waited_too_long(context, call, now)):

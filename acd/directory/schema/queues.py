@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from acd.directory.model import Queue, Relaxation
+from acd.directory.model import FormField, Queue, Relaxation, WrapupMode
 from acd.directory.schema.words import (
     Entry,
     Language,
@@ -20,6 +20,8 @@ from acd.directory.schema.words import (
     Text,
 )
 from routing.limits import STEPS_MAX
+
+Choice = Annotated[Text, Field(min_length=1)]
 
 
 class RelaxEntry(Entry):
@@ -34,6 +36,23 @@ class RelaxEntry(Entry):
         )
 
 
+class FormFieldEntry(Entry):
+    name: Name
+    kind: Literal["text", "number", "choice"] = "text"
+    label: Text = ""
+    required: bool = False
+    choices: Annotated[list[Choice], Field(max_length=100)] = []
+
+    @model_validator(mode="after")
+    def _has_choices_where_one_chooses(self) -> FormFieldEntry:
+        if (self.kind == "choice") != bool(self.choices):
+            raise ValueError("choices belong to a field of kind choice, which needs at least one")
+        return self
+
+    def build(self) -> FormField:
+        return FormField(self.name, self.kind, self.label, self.required, tuple(self.choices))
+
+
 class QueueEntry(Entry):
     name: Name
     requires: Skills = {}
@@ -45,6 +64,11 @@ class QueueEntry(Entry):
     strategy: StrategyName = "longest-idle"
     ring_seconds: Seconds = 15.0
     wrapup_seconds: SecondsOrNone = 0.0
+    wrapup_mode: WrapupMode = "fixed"
+    wrapup_limit_seconds: Seconds = 300.0
+    wrapup_codes: Annotated[list[Choice], Field(max_length=200)] = []
+    wrapup_code_required: bool = False
+    wrapup_form: Annotated[list[FormFieldEntry], Field(max_length=30)] = []
     service_level_seconds: Seconds = 20.0
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
@@ -59,6 +83,18 @@ class QueueEntry(Entry):
             raise ValueError("each step of relax must come after the one before: sort them by after_seconds")
         return self
 
+    @model_validator(mode="after")
+    def _wrapup_can_be_done(self) -> QueueEntry:
+        if self.wrapup_mode != "fixed" and self.wrapup_limit_seconds < self.wrapup_seconds:
+            raise ValueError("wrapup_limit_seconds is less than wrapup_seconds; raise it")
+        if self.wrapup_code_required and not self.wrapup_codes:
+            raise ValueError("wrapup_code_required needs codes to choose from; add them to wrapup_codes")
+        names = [field.name for field in self.wrapup_form]
+        for what, values in (("wrapup_form", names), ("wrapup_codes", self.wrapup_codes)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{what} names something twice; each must be unique")
+        return self
+
     def build(self) -> Queue:
         return Queue(
             **{
@@ -68,5 +104,7 @@ class QueueEntry(Entry):
                 "teams": tuple(self.teams),
                 "languages": tuple(self.languages),
                 "relax": tuple(step.build() for step in self.relax),
+                "wrapup_codes": tuple(self.wrapup_codes),
+                "wrapup_form": tuple(field.build() for field in self.wrapup_form),
             }
         )

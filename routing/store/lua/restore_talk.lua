@@ -1,10 +1,10 @@
 -- include: base agents calls exclusions talk tickets
 -- Puts back a conversation that the store has lost. What the store did with the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-13 the ticket (includes/tickets.lua), 14 agent, 15 node of the agent, 16 profile, 17 token
+-- ARGV     1 now, 2-14 the ticket (includes/tickets.lua), 15 agent, 16 node of the agent, 17 profile, 18 token
 -- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another
-local now, token = tonumber(ARGV[1]), ARGV[17]
-local c, agent = load_call(ARGV[2]), load_agent(ARGV[14])
+local now, token = tonumber(ARGV[1]), ARGV[18]
+local c, agent = load_call(ARGV[2]), load_agent(ARGV[15])
 if c and c.state == 'talking' then
   return c.agent == agent.id and c.token == token and OK or STALE_TOKEN
 end
@@ -14,7 +14,7 @@ end
 if rc('HEXISTS', K .. 'cl', ARGV[4]) == 0 or not know_steps(ARGV[13]) then
   return UNKNOWN_CLASS
 end
-if rc('HEXISTS', K .. 'pf', ARGV[16]) == 0 then
+if rc('HEXISTS', K .. 'pf', ARGV[17]) == 0 then
   return UNKNOWN_PROFILE
 end
 if c and c.state == 'offered' and c.agent == agent.id and c.token == token then
@@ -37,13 +37,13 @@ elseif c.state == 'waiting' then
 else
   tell_withdrawn(now, c, 'restored')
 end
-if agent.profile and agent.profile ~= ARGV[16] then
+if agent.profile and agent.profile ~= ARGV[17] then
   sign_out_of(now, agent.id, agent.profile)
 end
-sign_in_to(now, agent.id, ARGV[16])
-rc('HSET', K .. 'a:' .. agent.id, 'p', ARGV[16], 'n', ARGV[15], 'c', c.id, 'tk', token, 'is', now, 'why', '',
+sign_in_to(now, agent.id, ARGV[17])
+rc('HSET', K .. 'a:' .. agent.id, 'p', ARGV[17], 'n', ARGV[16], 'c', c.id, 'tk', token, 'is', now, 'why', '',
   'lr', now, 'bs', agent.busy_from or now)
-rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn')
+rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn', 'wc', 'wu', 'wx')
 not_due('a:' .. agent.id)
 rc('HSET', K .. 'c:' .. c.id, 'a', agent.id, 'tk', token)
 if tonumber(token) > tonumber(rc('GET', K .. 'fence') or '0') then

@@ -15,6 +15,8 @@ LEAST = {
     ("GET", "/v1/queues/{name}"): "viewer",
     ("GET", "/v1/agents"): "viewer",
     ("GET", "/v1/agents/{id}"): "viewer",
+    ("GET", "/v1/agents/{id}/wrap-up"): "viewer",
+    ("POST", "/v1/agents/{id}/wrap-up"): "supervisor",
     ("POST", "/v1/agents/{id}/state"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("GET", "/v1/calls/{id}"): "viewer",
@@ -53,6 +55,8 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
+    elif "wrap-up" in path:
+        wanted = {"end": True}
     elif path == "/v1/trace":
         wanted = {"trunk": "carrier"}
     body = {"json": wanted} if method == "POST" else {}

@@ -24,6 +24,8 @@ DIRECTORY = Directory(codes={code.code: code for code in STANDARD_CODES})
         ("resume", S.OFFLINE, "not-possible", None),
         ("end-wrapup", S.WRAPUP, "resumed", S.AVAILABLE),
         ("end-wrapup", S.PAUSED, "not-possible", None),
+        ("end-wrapup", S.AVAILABLE, "resumed", None),
+        ("extend-wrapup", S.WRAPUP, "wrapup-extended", S.WRAPUP),
     ],
 )
 async def test_a_code_sets_the_state_that_it_is_for(
@@ -32,6 +34,12 @@ async def test_a_code_sets_the_state_that_it_is_for(
     desk = FakeDesk(state)
     assert await obey(desk, "anna", action, "lunch") == prompt
     assert [what for _, what, _ in desk.asked] == ([asked] if asked else [])
+
+
+async def test_an_agent_who_asked_for_a_pause_hears_that_it_has_come() -> None:
+    desk = FakeDesk(S.WRAPUP)
+    desk.then = S.PAUSED
+    assert await obey(desk, "anna", "end-wrapup", "") == "paused"
 
 
 @pytest.mark.parametrize("refusal", [StateNotAllowed("no phone"), StoreUnavailable("away")])

@@ -13,7 +13,8 @@ local function part(now, c)
   if c.wrapup > 0 then
     wrapup_until = now + c.wrapup
     local key = K .. 'a:' .. agent.id
-    rc('HSET', key, 'st', 'wrapup', 'since', now, 'wq', c.queue, 'wn', c.node)
+    rc('HSET', key, 'st', 'wrapup', 'since', now, 'wq', c.queue, 'wn', c.node, 'wc', c.id,
+      'wu', wrapup_until, 'wx', now + c.wrapup_limit)
     rc('HDEL', key, 'c', 'tk')
     due_at(wrapup_until, 'a:' .. agent.id)
   else

@@ -3,7 +3,7 @@
 local function tell_wrapup(now, agent)
   local key = K .. 'a:' .. agent.id
   local v = rc('HMGET', key, 'since', 'wq', 'wn')
-  rc('HDEL', key, 'wq', 'wn')
+  rc('HDEL', key, 'wq', 'wn', 'wc', 'wu', 'wx')
   local taken = int(now - v[1])
   emit(now, 'wrapped', v[2], 'a', agent.id, 'ms', taken)
   if rc('ZSCORE', K .. 'due', 'n:' .. v[3]) then

@@ -1,0 +1,92 @@
+"""What an agent notes about a conversation: a code and a small form, checked against the queue. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from acd.directory.model import FormField, Queue
+from acd.errors import AcdError
+
+LONGEST_TEXT = 4000
+_LARGEST = 1e15
+"""Neither infinity nor a NaN is below it."""
+
+Value = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note an agent and call. `given_at` in seconds since the epoch."""
+
+    call_id: str
+    agent: str
+    queue: str
+    code: str | None
+    fields: Mapping[str, Value]
+    given_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoteProblem:
+    """`field` is "code", or a field of the form."""
+
+    field: str
+    message: str
+    in_form: bool = True
+
+
+class NoteRefused(AcdError):
+    """The note does not fit the queue; `problems` names each field."""
+
+    cause = "invalid-note"
+
+    def __init__(self, problems: list[NoteProblem]) -> None:
+        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+def check_note(rules: Queue, code: str | None, given: Mapping[str, object]) -> Mapping[str, Value]:
+    """The fields as they are kept: in the order of the form, empty ones left out. Raises NoteRefused."""
+    problems = _code_problems(rules, code)
+    known = {field.name: field for field in rules.wrapup_form}
+    for name in given:
+        if name not in known:
+            problems.append(NoteProblem(name, f"the form of queue {rules.name!r} has no such field"))
+    kept: dict[str, Value] = {}
+    for name, field in known.items():
+        value = given.get(name)
+        if value is None or value == "":
+            if field.required:
+                problems.append(NoteProblem(name, "is required"))
+        elif message := _wrong(field, value):
+            problems.append(NoteProblem(name, message))
+        elif isinstance(value, str | int | float):
+            kept[name] = value
+    if problems:
+        raise NoteRefused(problems)
+    return kept
+
+
+def _code_problems(rules: Queue, code: str | None) -> list[NoteProblem]:
+    if code is None:
+        return [NoteProblem("code", "is required", in_form=False)] if rules.wrapup_code_required else []
+    if code in rules.wrapup_codes:
+        return []
+    known = ", ".join(rules.wrapup_codes) or "none"
+    return [NoteProblem("code", f"is not among the codes of queue {rules.name!r}: {known}", in_form=False)]
+
+
+def _wrong(field: FormField, value: object) -> str:
+    """What is wrong with a value, or nothing."""
+    if field.kind == "number":
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "must be a number"
+        return "" if abs(value) < _LARGEST else f"must be a number below {_LARGEST:.0e}"
+    if not isinstance(value, str):
+        return "must be text"
+    if field.kind == "choice":
+        return "" if value in field.choices else f"must be one of: {', '.join(field.choices)}"
+    if len(value) > LONGEST_TEXT:
+        return f"must have at most {LONGEST_TEXT} characters"
+    return "" if all(c.isprintable() or c in "\n\t" for c in value) else "contains control characters"
