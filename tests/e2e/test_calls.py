@@ -194,6 +194,22 @@ async def test_agent_is_in_wrapup_after_the_call_and_then_free(service: RunningS
         await other.hang_up()
 
 
+async def test_agent_notes_what_the_call_came_to_and_ends_the_longer_wrapup(service: RunningService) -> None:
+    number = "+37255500811"
+    async with caller(service, number) as someone, agents(service, phone(1)):
+        call = await dial(someone, SALES)
+        await service.agent_reaches("a1", "talking")
+        await call.hang_up()
+        await service.agent_reaches("a1", "wrapup", within=1)
+        longer = await service.post("/v1/agents/a1/wrap-up", {"extend_seconds": 60})
+        assert longer["wrapup"]["until"] > (await service.agent("a1"))["since"]
+        assert [field["name"] for field in longer["form"]] == ["amount"]
+        note = {"code": "sold", "fields": {"amount": 12.5}, "end": True}
+        assert (await service.post("/v1/agents/a1/wrap-up", note))["state"] == "available"
+    (kept,) = (await service.record_of(number))["notes"]
+    assert (kept["agent"], kept["code"], kept["fields"]) == ("a1", "sold", {"amount": 12.5})
+
+
 async def test_paused_agent_gets_no_call_until_available(service: RunningService) -> None:
     async with caller(service) as someone, agents(service, phone(1)):
         await service.agent_reaches("a1", "available")
