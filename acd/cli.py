@@ -167,6 +167,18 @@ async def _with_tokens(settings: Settings, use: Callable[[TokenStore], Awaitable
 
 
 @cli.command()
+def why(
+    call: Annotated[str, typer.Argument(help="The id of a call, live or over")],
+    token: Annotated[str, typer.Option(envvar="ACD_TOKEN", help="Needed for a live call only")] = "",
+    config: Config = None,
+) -> None:
+    """Tell whom a call was offered to and for what reason, or why it still waits."""
+    from acd.explain import find_reasons, show
+
+    show(_run(find_reasons(load_settings(config), call, token)), Console())
+
+
+@cli.command()
 def doctor(config: Config = None) -> None:
     """Check clock, Redis, database, prompts, ports and audio; exit code 1 where something is wrong."""
     settings = load_settings(config)

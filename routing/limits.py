@@ -13,6 +13,10 @@ EXCLUSION_MAX_MS: Final = 60_000
 """After this a call may come again to an agent who did not take it, even while others could take it."""
 EXCLUSIONS_PER_AGENT: Final = 64
 """Calls kept away from one agent at a time; bounds each search. The oldest gives way."""
+CANDIDATES_NOTED: Final = 8
+"""Agents or calls that the reason of one decision names at most."""
+RUNNERS_UP: Final = 3
+"""Of them, those that were not compared any more once the best was found."""
 PROBE_HEADS: Final = 32
 """How many of the best heads are looked at before all of them are compared."""
 TICK_BATCH: Final = 100
@@ -40,6 +44,8 @@ FOR_SCRIPTS: Final = (
     "REFUSAL_PAUSE_MS",
     "EXCLUSION_MAX_MS",
     "EXCLUSIONS_PER_AGENT",
+    "CANDIDATES_NOTED",
+    "RUNNERS_UP",
     "PROBE_HEADS",
     "TICK_BATCH",
     "DROP_BATCH",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 HIGHEST_PRIORITY = 99
 
@@ -101,6 +102,30 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """An agent, or a call, that a decision looked at. The least rank and then the least score wins."""
+
+    name: str
+    rank: int
+    score: int
+    passed_over: bool = False
+    """It has just not worked out between the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why just these two: an agent was sought for a call, or a call for an agent who came free.
+
+    `candidates` are those that were looked at before the choice was sure and the next few, at most
+    CANDIDATES_NOTED; none where the call names its agent. `class_name` is what the call needed then.
+    """
+
+    sought: Literal["agent", "call"]
+    class_name: str
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """A reservation of one agent for one call, to be acted on by the node that owns the call."""
 
@@ -112,6 +137,7 @@ class Offer:
     deadline_ms: int
     unanswered: int = 0
     """Offers in a row that this agent left unanswered before this one."""
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -60,6 +61,51 @@ def read_profile(definition: str) -> AgentProfile:
 def signature(definition: str) -> str:
     """A short name for a definition: 80 bits of BLAKE2b in hexadecimal."""
     return hashlib.blake2b(definition.encode(), digest_size=10).hexdigest()
+
+
+@lru_cache(maxsize=10_000)
+def class_name(requirement: Requirement) -> str:
+    """The short name of a requirement's class. Raises ValueError for one that cannot be kept."""
+    check_requirement(requirement)
+    return signature(class_definition(requirement))
+
+
+def in_words(requirement: Requirement) -> str:
+    """What is asked of an agent, for people: "billing 5, lang-et 1 or lang-en 1"."""
+    if requirement.agent is not None:
+        return f"agent {requirement.agent}"
+    levels = _least_levels(requirement.skills)
+    groups = sorted(sorted(set(group)) for group in requirement.any_of)
+    asked = [f"{skill} {least}" for skill, least in levels]
+    asked += [" or ".join(f"{skill} {least}" for skill, least in group) for group in groups]
+    return ", ".join(asked) or "nothing"
+
+
+def in_force(ticket: Ticket, now_ms: int) -> Requirement:
+    """What the call asks at this time of its wait. One that named an agent may have stopped doing so before
+    its first step is due: the store knows that, this does not."""
+    due = [step.requirement for step in ticket.steps if ticket.enqueued_ms + step.after_ms <= now_ms]
+    return due[-1] if due else ticket.requirement
+
+
+def missing(requirement: Requirement, profile: AgentProfile) -> tuple[str, ...]:
+    """What keeps agents of this profile from the calls of this class, in words; nothing where `eligible`.
+
+    Nothing is missing where the requirement names an agent: who that is decides, not the profile.
+    """
+    if requirement.agent is not None:
+        return ()
+    levels = dict(profile.skills)
+    reasons = []
+    if profile.queues and requirement.queue not in dict(profile.queues):
+        reasons.append(f"does not serve {requirement.queue}")
+    for skill, least in _least_levels(requirement.skills):
+        if levels.get(skill, 0) < least:
+            reasons.append(f"{skill} {levels.get(skill, 0)}, asked {least}")
+    for group in requirement.any_of:
+        if not any(levels.get(skill, 0) >= least for skill, least in group):
+            reasons.append("none of " + ", ".join(f"{skill} {least}" for skill, least in sorted(group)))
+    return tuple(reasons)
 
 
 def score(priority: int, enqueued_ms: int) -> int:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from routing.model import Decision, RejectReason
+
 Outcome = Literal["answered", "abandoned", "rejected", "failed", "completed", "timed-out", "cleared"]
 """answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
@@ -27,15 +29,23 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """An agent was rung for the call and did not take it, or the offer was taken back."""
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One agent who was rung for the call, why just that one, and what came of it."""
 
-    agent: str
-    queue: str
-    reason: str
-    """A routing.model.RejectReason value, or "withdrawn"."""
     at: float
+    """Seconds since the epoch, when the phone was rung."""
+    queue: str
+    agent: str
+    needs: str
+    """What the call asked of its agent at that moment, in words."""
+    result: str
+    """"answered", "withdrawn", a routing.model.RejectReason value, or "ended": the call ended meanwhile."""
     ring_seconds: float
+    decision: Decision | None = None
+
+
+NOT_TAKEN = frozenset({*RejectReason, "withdrawn"})
+"""Results of an attempt that left the call waiting."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,4 +79,4 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     diverted_from: str = ""
     verstat: str = ""
     attributes: dict[str, str] = {}
-    refusals: tuple[Refusal, ...] = ()
+    attempts: tuple[Attempt, ...] = ()

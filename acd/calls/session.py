@@ -19,12 +19,14 @@ from acd.calls.model import Call, Effect, Event, Side, State, Timer
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
+from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.phones import phones_of
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import LegStatistics
 from acd.sip.watching import PhoneState
-from routing.model import Offer
+from routing.model import Offer, Requirement
+from routing.requirement import in_force
 
 INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
@@ -391,6 +393,12 @@ class CallSession:
     def reassert(self) -> None:
         """Say again what this call is doing, to a store that may have forgotten it."""
         self._booking.say_again(self._context, self.call)
+
+    def needs(self) -> Requirement | None:
+        """What the caller waits for now; None for one who does not wait."""
+        if self.call.state is not State.QUEUED:
+            return None
+        return in_force(ticket_of(self._context, self.call), round(self._services.clock.time() * 1000))
 
     def _ask_desk(self, effect: m.AskDesk) -> None:
         async def ask() -> None:

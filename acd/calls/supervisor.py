@@ -18,7 +18,7 @@ from acd.calls.session import CallSession, LegRegistry
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
 from acd.calls.targets import TransferImpossible, target_of
-from acd.calls.view import CallView
+from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
 from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
 from acd.sip.core import events as sip
@@ -215,6 +215,13 @@ class CallSupervisor:
     def find(self, call_id: str) -> CallView | None:
         session = self._sessions.get(call_id)
         return _view(session.call, self._services.clock.time()) if session else None
+
+    def why(self, call_id: str) -> Reasons | None:
+        session = self._sessions.get(call_id)
+        if session is None:
+            return None
+        view = _view(session.call, self._services.clock.time())
+        return Reasons(view, session.call.attempts, session.needs())
 
     def hang_up(self, call_id: str, cause: str = "operator") -> bool:
         """End a call. False where there is none of that id."""

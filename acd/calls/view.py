@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from acd.calls.record import Attempt
+from routing.model import Requirement
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why a live call is where it is. `needs` is what it waits for, None where it does not wait."""
+
+    view: CallView
+    attempts: tuple[Attempt, ...]
+    needs: Requirement | None
+
 
 @dataclass(frozen=True, slots=True)
 class CallView:

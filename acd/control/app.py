@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from acd.control import agents, calls, health, openapi, queues, records, traces, wrapup
+from acd.control import agents, calls, health, openapi, queues, records, traces, why, wrapup
 from acd.control.auth import ROLE, Gate
 from acd.control.ports import ControlContext
 from acd.control.problems import response_to
@@ -43,6 +43,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *agents.ROUTES,
         *wrapup.ROUTES,
         *calls.ROUTES,
+        *why.ROUTES,
         *traces.ROUTES,
         *records.ROUTES,
         *health.routes(open_metrics=open_metrics),

@@ -9,7 +9,7 @@ from typing import Protocol
 from acd.agents.notes import Note
 from acd.agents.staffing import LiveStore, Staffing
 from acd.calls.record import CallRecord
-from acd.calls.view import CallView
+from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
 from acd.control.tokens import Role
 from acd.directory.model import Directory
@@ -24,6 +24,8 @@ class Calls(Protocol):
     def live(self) -> Sequence[CallView]: ...
 
     def find(self, call_id: str) -> CallView | None: ...
+
+    def why(self, call_id: str) -> Reasons | None: ...
 
     def hang_up(self, call_id: str) -> bool:
         """Begin to end a call. False where there is none of that id."""

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from acd.agents.notes import Note as KeptNote
-from acd.calls.record import CallRecord, Outcome
-from acd.calls.record import Refusal as RecordedRefusal
+from acd.calls.record import NOT_TAKEN, Attempt, CallRecord, Outcome
 from acd.calls.record import Segment as RecordedSegment
 from acd.control.ports import RecordFilter
 from acd.control.problems import Problem
@@ -106,7 +105,7 @@ class Record(BaseModel):
     verstat: str | None = Field(description="What the network found of the caller's number.")
     attributes: dict[str, str] = Field(description="From headers of the trunk, as the directory names them.")
     segments: list[Segment]
-    refusals: list[Refusal] = Field(description="The newest two hundred offers that were not taken.")
+    refusals: list[Refusal] = Field(description="Offers that were not taken; of the newest two hundred.")
     notes: list[Note] = Field(description="One an agent, the earliest first.")
 
 
@@ -141,18 +140,18 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         attributes=record.attributes,
         jitter_seconds=record.jitter_seconds,
         segments=[_segment_of(segment) for segment in record.segments],
-        refusals=[_refusal_of(refusal) for refusal in record.refusals],
+        refusals=[_refusal_of(attempt) for attempt in record.attempts if attempt.result in NOT_TAKEN],
         notes=[note_of(note) for note in notes],
     )
 
 
-def _refusal_of(refusal: RecordedRefusal) -> Refusal:
+def _refusal_of(attempt: Attempt) -> Refusal:
     return Refusal(
-        agent=refusal.agent,
-        queue=refusal.queue,
-        reason=refusal.reason,
-        at=time_of(refusal.at),
-        ring_seconds=max(refusal.ring_seconds, 0.0),
+        agent=attempt.agent,
+        queue=attempt.queue,
+        reason=attempt.result,
+        at=time_of(attempt.at + attempt.ring_seconds),
+        ring_seconds=max(attempt.ring_seconds, 0.0),
     )
 
 

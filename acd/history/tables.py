@@ -33,7 +33,7 @@ records = Table(
     Column("diverted_from", Text, nullable=False, server_default=""),
     Column("verstat", String(64), nullable=False, server_default=""),
     Column("attributes", JSON, nullable=False, server_default="{}"),
-    Column("refusals", JSON, nullable=False, server_default="[]"),
+    Column("attempts", JSON, nullable=False, server_default="[]"),
 )
 """One row a call. The columns are the fields of acd.calls.record.CallRecord."""
 

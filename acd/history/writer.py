@@ -192,7 +192,7 @@ def _may_pass(error: Exception) -> bool:
 
 def _row(record: CallRecord) -> dict[str, Any]:
     row = {name: _storable(getattr(record, name)) for name in record.__struct_fields__}
-    lists = {name: msgspec.to_builtins(row[name]) for name in ("segments", "refusals")}
+    lists = {name: msgspec.to_builtins(row[name]) for name in ("segments", "attempts")}
     return {**row, **lists}
 
 

@@ -23,11 +23,11 @@ from routing.model import (
     Ticket,
 )
 from routing.ports import StaleToken, StoreUnavailable
-from routing.requirement import PRIORITY_WIDTH, check_name, check_ticket, score
+from routing.requirement import PRIORITY_WIDTH, check_name, check_ticket, class_name, score
 from routing.store import replies
 from routing.store.batch import Batcher
 from routing.store.link import Link
-from routing.store.registry import Registry, class_name, profile_name
+from routing.store.registry import Registry, profile_name
 from routing.store.scripts import STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
 from routing.strategy import STRATEGIES
 

@@ -11,8 +11,8 @@ from routing.model import AgentProfile, Requirement
 from routing.ports import StoreUnavailable
 from routing.requirement import (
     check_name,
-    check_requirement,
     class_definition,
+    class_name,
     eligible,
     profile_definition,
     read_class,
@@ -26,13 +26,6 @@ from routing.strategy import STRATEGIES, rank
 _ATTEMPTS = 20
 
 Run = Callable[..., Awaitable[Any]]
-
-
-@lru_cache(maxsize=10_000)
-def class_name(requirement: Requirement) -> str:
-    """The short name of a requirement's class. Raises ValueError for one that cannot be kept."""
-    check_requirement(requirement)
-    return signature(class_definition(requirement))
 
 
 @lru_cache(maxsize=10_000)

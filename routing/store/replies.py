@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from routing.model import (
     AgentState,
     AgentStatus,
+    Candidate,
+    Decision,
     NodeMessage,
     Offer,
     OfferWithdrawn,
@@ -42,7 +45,18 @@ def node_message(fields: Sequence[str]) -> NodeMessage:
     call_id, agent_id, token = found["c"], found["a"], int(found["t"])
     if "d" not in found:
         return OfferWithdrawn(call_id, agent_id, token)
-    return Offer(call_id, agent_id, found["q"], token, int(found["d"]), int(found["u"]))
+    decision = _decision(found["y"]) if "y" in found else None
+    return Offer(call_id, agent_id, found["q"], token, int(found["d"]), int(found["u"]), decision)
+
+
+def _decision(text: str) -> Decision:
+    """What includes/reserve.lua wrote; Lua's empty list is an empty object in JSON."""
+    sought, class_name, seen = json.loads(text)
+    candidates = (
+        Candidate(name, int(rank), int(float(score)), bool(passed_over))
+        for name, rank, score, passed_over in (seen or ())
+    )
+    return Decision(sought, class_name, tuple(candidates))
 
 
 def agent_status(agent_id: str, values: Sequence[str | None]) -> AgentStatus:

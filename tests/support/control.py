@@ -13,7 +13,7 @@ from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.agents.notes import Note
 from acd.calls.record import CallRecord, Segment
 from acd.calls.targets import TransferImpossible, UnknownTarget
-from acd.calls.view import CallView
+from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Role
@@ -78,6 +78,7 @@ class FakeStore:
 @dataclass
 class FakeCalls:
     views: dict[str, CallView] = field(default_factory=dict)
+    reasons: dict[str, Reasons] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
     transfers: list[tuple[str, str]] = field(default_factory=list)
 
@@ -86,6 +87,11 @@ class FakeCalls:
 
     def find(self, call_id: str) -> CallView | None:
         return self.views.get(call_id)
+
+    def why(self, call_id: str) -> Reasons | None:
+        if call_id in self.views:
+            return self.reasons.get(call_id) or Reasons(self.views[call_id], (), None)
+        return None
 
     def hang_up(self, call_id: str) -> bool:
         if call_id not in self.views:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from routing import limits
 from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Requirement, Step, Ticket
 from routing.ports import StaleToken
-from routing.requirement import eligible, score
-from routing.store.registry import class_name, profile_name
+from routing.requirement import class_name, eligible, score
+from routing.store.registry import profile_name
 from routing.strategy import ORDERS, STRATEGIES, IdleAgent, rank
 
 SIGNED_IN = {AgentState.AVAILABLE, AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP}

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from acd.calls.record import Refusal, Segment
+from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
 from routing.model import Offer
 
@@ -115,6 +115,8 @@ class Call(msgspec.Struct, frozen=True):
     talked_seconds: float = 0.0
     """In the conversations before."""
     offer: Offer | None = None
+    offer_needs: str = ""
+    """What the call asked of its agent when the offer was made, in words."""
     offers: int = 0
     offered_at: float | None = None
     answered_at: float | None = None
@@ -125,7 +127,8 @@ class Call(msgspec.Struct, frozen=True):
     announced: bool = False
     """The caller has been told once that all agents are busy."""
     segments: tuple[Segment, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    """Who was rung, as far as that is over; the newest MOST_ATTEMPTS."""
 
     @property
     def queue(self) -> str:

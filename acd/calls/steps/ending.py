@@ -22,11 +22,13 @@ from acd.calls.model import (
     State,
 )
 from acd.calls.record import CallRecord, Outcome
+from acd.calls.steps.attempts import attempted
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.times import settle, talked, waited
 
 HangupSide = Literal["caller", "agent", "system"]
 
+_UNANSWERED = frozenset({State.OFFERED, State.CONNECTING})
 _WITH_AGENT_LEG = frozenset({State.OFFERED, State.CONNECTING, State.TALKING})
 
 
@@ -44,6 +46,8 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
             effects.append(FinishConversation(call.transferor.offer))
     verdict = outcome or _outcome(call, cause)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
+    if call.state in _UNANSWERED:
+        call = attempted(call, "ended", now)
     call = replace(settle(call, now), transferor=None)
     return enter(call, State.ENDED, now), tuple(effects)
 
@@ -107,7 +111,7 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         diverted_from=call.diverted_from,
         verstat=call.verstat,
         attributes=dict(call.attributes),
-        refusals=call.refusals,
+        attempts=call.attempts,
     )
 
 

@@ -32,19 +32,19 @@ from acd.calls.model import (
     TimerFired,
     Transferor,
 )
-from acd.calls.record import Refusal
+from acd.calls.steps.attempts import attempted
 from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
 from acd.calls.steps.transferring import give_up
-from routing.model import RejectReason
+from routing.model import Offer, RejectReason
+from routing.requirement import class_name, in_words
 
 _BUSY = frozenset({486, 600})
 _NO_ANSWER = frozenset({408, 487})
 _TOLD = {RejectReason.BUSY.value: 486, RejectReason.REJECTED.value: 603}
 """What a transferring phone is told of a target that does not take the call; 480 of any other reason."""
-_MOST_REFUSALS = 199
 """Kept beside the newest; a call that nobody takes for hours must not grow without end."""
 _NOT_THERE = frozenset({404, 410, 430, 502, 503, 504})
 
@@ -52,7 +52,8 @@ _NOT_THERE = frozenset({404, 410, 430, 502, 503, 504})
 def on_offer(context: Context, call: Call, event: OfferMade, now: float) -> Step:
     rules = context.queue(call.queue)
     ring_seconds = rules.ring_seconds if rules else 15.0
-    call = replace(call, offer=event.offer, offers=call.offers + 1, offered_at=now)
+    needs = _needs(context, call, event.offer)
+    call = replace(call, offer=event.offer, offer_needs=needs, offers=call.offers + 1, offered_at=now)
     ringing = (ReportRefer(Side.TRANSFEROR, 180),) if call.transferor else ()
     return enter(call, State.OFFERED, now), (
         *ringing,
@@ -60,6 +61,15 @@ def on_offer(context: Context, call: Call, event: OfferMade, now: float) -> Step
         StartTimer(Timer.RING, ring_seconds),
         Tell(AgentRung(call.id, call.queue, event.offer.agent_id)),
     )
+
+
+def _needs(context: Context, call: Call, offer: Offer) -> str:
+    """What was asked of the agent: the requirement, or the step of it, that the choice was made by."""
+    if offer.decision is None or call.place is None or context.queue(call.place.queue) is None:
+        return ""
+    ticket, name = ticket_of(context, call), offer.decision.class_name
+    stages = (ticket.requirement, *(step.requirement for step in ticket.steps))
+    return next((in_words(stage) for stage in stages if class_name(stage) == name), "")
 
 
 def on_ring_timeout(context: Context, call: Call, event: TimerFired, now: float) -> Step:
@@ -105,8 +115,8 @@ def on_offer_stale(context: Context, call: Call, event: OfferStale, now: float) 
 def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effects: Effect) -> Step:
     """The caller keeps the place and hears on; the agent's phone is let go."""
     agent, rang = call.agent, now - (call.offered_at or now)
-    refusals = (*call.refusals[-_MOST_REFUSALS:], Refusal(agent, call.queue, reason, now, round(rang, 3)))
-    waiting = enter(replace(call, offer=None, offered_at=None, refusals=refusals), State.QUEUED, now)
+    call = attempted(call, reason, now)
+    waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
     leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
     if call.place and (call.place.is_transfer or _has_waited_too_long(context, call, now)):
@@ -133,7 +143,8 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
         return call, ()
     wait, rang = now - (call.enqueued_at or now), now - (call.offered_at or now)
     answered_at = now if call.answered_at is None else call.answered_at
-    transferor, call = call.transferor, replace(settle(call, now), answered_at=answered_at, transferor=None)
+    transferor, call = call.transferor, attempted(settle(call, now), "answered", now)
+    call = replace(call, answered_at=answered_at, transferor=None)
     call = resume_talk(enter(call, State.TALKING, now), now)
     return call, (
         *(_let_go(transferor) if transferor else ()),

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from acd.calls import model as m
 from acd.calls.machine import IGNORED, STEPS, UnexpectedEvent, key_of, step
 from acd.calls.model import Call, Place, Side, State, Timer
-from acd.calls.record import Refusal
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ANNOUNCEMENT, ticket_of
 from acd.directory.model import STANDARD_CODES, Agent, Directory, Number, Queue
 from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
-from routing.model import Offer, RejectReason
+from routing.model import Candidate, Decision, Offer, RejectReason, Requirement
+from routing.requirement import class_name
 
 BERT = Agent(id="bert", extension="1002")
 ANNA = Agent(id="anna", extension="1001", skills={"billing": 5})
@@ -285,26 +285,13 @@ def test_an_agent_who_does_not_take_the_call_leaves_the_caller_in_place(
     assert (again.state, again.agent, again.offers) == (State.OFFERED, "bert", 2)
 
 
-def test_the_record_says_who_did_not_take_the_call_and_why() -> None:
-    call, _ = drive(fresh(), *TO_OFFERED)
-    call, _ = drive(call, m.LegOver(Side.AGENT, "remote", 486), now=NOW + 4)
-    call, _ = drive(call, m.OfferMade(replace(OFFER, agent_id="bert", token=8)), now=NOW + 5)
-    call, _ = drive(call, m.OfferTakenBack(8), now=NOW + 7)
-    call, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 8)
-    record = record_of(call, of_type(effects, m.Close)[0], NOW + 8)
-    assert record.refusals == (
-        Refusal("anna", "billing", "busy", NOW + 4, 4.0),
-        Refusal("bert", "billing", "withdrawn", NOW + 7, 2.0),
-    )
-
-
-def test_refusals_of_a_call_that_nobody_takes_are_bounded() -> None:
+def test_attempts_for_a_call_that_nobody_takes_are_bounded() -> None:
     call, _ = drive(fresh(), *TO_LINE)
     for n in range(300):
         offer = replace(OFFER, token=n)
         call, _ = drive(call, m.OfferMade(offer), m.LegOver(Side.AGENT, "remote", 486), now=NOW + n / 10)
-    assert len(call.refusals) == 200
-    assert call.refusals[-1].at == NOW + 29.9
+    assert len(call.attempts) == 200
+    assert call.attempts[-1].at == NOW + 29.9
 
 
 @pytest.mark.parametrize(
@@ -322,6 +309,27 @@ def test_the_queues_way_of_wrapping_up_goes_with_its_calls(
     call = msgspec.structs.replace(CALLS[State.QUEUED], place=Place("q"))
     ticket = ticket_of(context, call)
     assert (ticket.wrapup_ms, ticket.wrapup_limit_ms) == (first_ms, limit_ms)
+
+
+def test_each_agent_who_was_rung_is_written_down_with_the_reason() -> None:
+    needs = Requirement("billing", (("billing", 1), ("lang-et", 1), ("vip", 2)))
+    decision = Decision("agent", class_name(needs), (Candidate("anna", 1, 2),))
+    call, _ = drive(fresh(), *TO_LINE)
+    call, _ = drive(call, m.OfferMade(replace(OFFER, decision=decision)), now=NOW + 1)
+    call, _ = drive(call, m.LegOver(Side.AGENT, "remote", 486), now=NOW + 4)
+    call, _ = drive(call, m.OfferMade(replace(OFFER, agent_id="bert", token=8)), now=NOW + 5)
+    call, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 7)
+    first, second = record_of(call, of_type(effects, m.Close)[0], NOW + 7).attempts
+    assert (first.agent, first.at, first.result, first.ring_seconds) == ("anna", NOW + 1, "busy", 3.0)
+    assert (first.needs, first.decision) == ("billing 1, lang-et 1, vip 2", decision)
+    assert (second.agent, second.result, second.ring_seconds) == ("bert", "ended", 2.0)
+
+
+def test_the_agent_who_answered_is_the_last_attempt() -> None:
+    call, _ = drive(fresh(), *TO_TALKING)
+    assert [(attempt.agent, attempt.result) for attempt in call.attempts] == [("anna", "answered")]
+    call, _ = drive(call, m.LegOver(Side.AGENT, "remote", 0), now=NOW + 30)
+    assert len(call.attempts) == 1
 
 
 def test_an_unanswered_ring_is_given_back_after_the_ring_time() -> None:

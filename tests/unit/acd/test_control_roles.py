@@ -20,6 +20,7 @@ LEAST = {
     ("POST", "/v1/agents/{id}/state"): "supervisor",
     ("GET", "/v1/calls"): "viewer",
     ("GET", "/v1/calls/{id}"): "viewer",
+    ("GET", "/v1/calls/{id}/why"): "viewer",
     ("DELETE", "/v1/calls/{id}"): "supervisor",
     ("POST", "/v1/calls/{id}/transfer"): "supervisor",
     ("GET", "/v1/trace"): "supervisor",

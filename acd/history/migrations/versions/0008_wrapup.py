@@ -25,7 +25,7 @@ def upgrade() -> None:
         )
         queues.add_column(sa.Column("wrapup_form", sa.JSON(), nullable=False, server_default="[]"))
     with op.batch_alter_table("records") as records:
-        records.add_column(sa.Column("refusals", sa.JSON(), nullable=False, server_default="[]"))
+        records.add_column(sa.Column("attempts", sa.JSON(), nullable=False, server_default="[]"))
     op.create_table(
         "notes",
         sa.Column("call_id", sa.String(64), nullable=False),
@@ -41,7 +41,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("notes")
     with op.batch_alter_table("records") as records:
-        records.drop_column("refusals")
+        records.drop_column("attempts")
     with op.batch_alter_table("queues") as queues:
         for name in _OF_QUEUES:
             queues.drop_column(name)

@@ -24,11 +24,11 @@ end
 -- A free agent gets the call that has waited for one longest, or else goes idle.
 local function seek_call(now, agent, idle_since)
   rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', rc('GET', K .. 'vt') or 0)
-  local id = best_call(agent.id, agent.profile)
+  local id, seen = best_call(agent.id, agent.profile)
   if id then
     local c = load_call(id)
     leave_line(c)
-    reserve(now, c, agent.id)
+    reserve(now, c, agent.id, 'call', seen)
     agent.state = 'offered'
   else
     idle_add(agent.id, agent.profile, idle_since)

@@ -26,14 +26,14 @@ local function place(now, c)
   if give_up_named(c) then
     take_step(now, c)
   end
-  local agent, profile, score = best_agent(c)
+  local agent, profile, score, seen = best_agent(c)
   if agent then
     idle_remove(agent, profile)
     if c.order == 'weighted-random' and score then
       -- What was drawn is past: whoever becomes idle draws from here on.
       rc('SET', K .. 'vt', int(math.max(score, tonumber(rc('GET', K .. 'vt') or '0'))))
     end
-    reserve(now, c, agent)
+    reserve(now, c, agent, 'agent', seen)
   else
     enter_line(c)
   end

@@ -1,6 +1,7 @@
 -- include: base events tokens
--- One agent, in no idle set, for one call, in no line: the only way into `offered`.
-local function reserve(now, c, agent)
+-- One agent, in no idle set, for one call, in no line: the only way into `offered`. `sought` says what was
+-- looked for, an agent or a call, and `seen` what was found (includes/match.lua): the reason of the choice.
+local function reserve(now, c, agent, sought, seen)
   local token = next_token(now)
   local deadline = now + c.ring
   local unanswered = rc('HGET', K .. 'a:' .. agent, 'un') or 0
@@ -9,6 +10,6 @@ local function reserve(now, c, agent)
   due_at(deadline + RING_GRACE_MS, 'r:' .. c.id)
   rc('ZADD', K .. 'ck', 'GT', now, c.class)
   rc('XADD', K .. 'off:' .. c.node, 'MAXLEN', '~', MESSAGES_KEPT, '*', 'c', c.id, 'a', agent, 't', token,
-    'q', c.queue, 'd', deadline, 'u', unanswered)
+    'q', c.queue, 'd', deadline, 'u', unanswered, 'y', cjson.encode({ sought, c.class, seen }))
   emit(now, 'offers', c.queue, 'c', c.id, 'a', agent, 'tk', token)
 end

@@ -1,0 +1,163 @@
+"""/v1/calls/{id}/why: why the call went to whom it went to, or why it still waits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from acd.agents.staffing import offline
+from acd.agents.terms import profile_of
+from acd.calls.record import Attempt, CallRecord
+from acd.calls.view import Reasons
+from acd.control.ports import ControlContext
+from acd.control.problems import not_found
+from acd.control.route import Ask, Route
+from acd.control.tokens import Role
+from acd.control.words import Seconds, Time, time_of
+from routing.limits import REFUSAL_PAUSE_MS
+from routing.model import AgentState, RejectReason, Requirement
+from routing.requirement import in_words, missing
+
+
+class Candidate(BaseModel):
+    name: str = Field(description="An agent, or a waiting call where an agent came free.")
+    rank: int = Field(description="By the agents' priority for the queue and the strategy; less is better.")
+    score: int = Field(description="Among equals of rank, by the order of the strategy; less is better.")
+    chosen: bool
+    passed_over: bool = Field(description="The two have just been brought together in vain.")
+
+
+class Offered(BaseModel):
+    """An agent who was rung."""
+
+    at: Time
+    queue: str
+    agent: str
+    needs: str = Field(description="What the call asked of its agent at that moment.")
+    result: str = Field(
+        description="answered, rejected, busy, no-answer, unreachable, withdrawn, or ended (the call was)."
+    )
+    ring_seconds: Seconds
+    sought: Literal["agent", "call"] | None = Field(
+        description="`agent`: the best for this call. `call`: the agent came free, and this one was first."
+    )
+    candidates: list[Candidate] = Field(
+        description="Who was looked at before the choice was sure and the next few; not everybody."
+    )
+
+
+class Colleague(BaseModel):
+    """One agent, as the waiting call sees them."""
+
+    agent: str
+    state: AgentState
+    obstacles: list[str] = Field(description="Why not this one; empty for one who is being sought right now.")
+
+
+class Why(BaseModel):
+    id: str
+    queue: str | None
+    state: str = Field(description="Of the call; `ended` for one that is over.")
+    offers: list[Offered]
+    waits_for: str | None = Field(description="What it asks of an agent now; null where it does not wait.")
+    agents: list[Colleague] = Field(description="While it waits: every agent and what is in the way.")
+
+
+def offered(attempt: Attempt, call_id: str) -> Offered:
+    decision = attempt.decision
+    chosen = {attempt.agent} if decision is None or decision.sought == "agent" else {call_id}
+    return Offered(
+        at=time_of(attempt.at),
+        queue=attempt.queue,
+        agent=attempt.agent,
+        needs=attempt.needs,
+        result=attempt.result,
+        ring_seconds=attempt.ring_seconds,
+        sought=decision.sought if decision else None,
+        candidates=[
+            Candidate(
+                name=each.name,
+                rank=each.rank,
+                score=each.score,
+                # A call that was transferred has further entries: its id, "~", and a number.
+                chosen=each.name.partition("~")[0] in chosen and not each.passed_over,
+                passed_over=each.passed_over,
+            )
+            for each in (decision.candidates if decision else ())
+        ],
+    )
+
+
+async def colleagues(
+    context: ControlContext, needs: Requirement, attempts: tuple[Attempt, ...]
+) -> list[Colleague]:
+    """Every agent of the directory with what keeps them from a call that needs this."""
+    directory, now = context.directory(), context.clock.time()
+    statuses = await context.store.agents(list(directory.agents))
+    refused = {
+        attempt.agent
+        for attempt in attempts
+        if attempt.result in set(RejectReason)
+        and now - attempt.at - attempt.ring_seconds < REFUSAL_PAUSE_MS / 1000
+    }
+    found = []
+    for agent in directory.agents.values():
+        status = statuses.get(agent.id) or offline(agent.id)
+        obstacles = [*missing(needs, profile_of(agent))]
+        if needs.agent not in (None, agent.id):
+            obstacles.append(f"the call is for {needs.agent}")
+        if status.state is not AgentState.AVAILABLE:
+            obstacles.append(status.state.value + (f" ({status.reason})" if status.reason else ""))
+        if agent.id in refused:
+            obstacles.append("has just not taken this call")
+        found.append(Colleague(agent=agent.id, state=status.state, obstacles=obstacles))
+    return sorted(found, key=lambda colleague: (len(colleague.obstacles), colleague.agent))
+
+
+async def why_of(context: ControlContext, reasons: Reasons) -> Why:
+    view, needs = reasons.view, reasons.needs
+    return Why(
+        id=view.id,
+        queue=view.queue or None,
+        state=view.state,
+        offers=[offered(attempt, view.id) for attempt in reasons.attempts],
+        waits_for=None if needs is None else in_words(needs),
+        agents=[] if needs is None else await colleagues(context, needs, reasons.attempts),
+    )
+
+
+def why_of_record(record: CallRecord) -> Why:
+    """Of a call that is over."""
+    return Why(
+        id=record.id,
+        queue=record.queue or None,
+        state="ended",
+        offers=[offered(attempt, record.id) for attempt in record.attempts],
+        waits_for=None,
+        agents=[],
+    )
+
+
+async def show_why(ask: Ask) -> Why:
+    context, call_id = ask.context, ask.name("id")
+    if (reasons := context.calls.why(call_id)) is not None:
+        return await why_of(context, reasons)
+    record = await context.records.record(call_id)
+    if record is None:
+        raise not_found("call")
+    return why_of_record(record)
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/calls/{id}/why",
+        show_why,
+        Role.VIEWER,
+        "calls",
+        "Why the call went where it went, or still waits",
+        answer=Why,
+        errors=(404,),
+    ),
+)

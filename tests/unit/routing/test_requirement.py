@@ -1,0 +1,40 @@
+"""What is missing, in words, says no more and no less than who fits."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.model import AgentProfile, Requirement, Step, Ticket
+from routing.requirement import eligible, in_force, in_words, missing
+
+SKILLS = ("billing", "et", "sales")
+levels = st.dictionaries(st.sampled_from(SKILLS), st.integers(0, 10)).map(lambda found: tuple(found.items()))
+groups = st.lists(levels.filter(bool), max_size=2).map(tuple)
+requirements = st.builds(Requirement, queue=st.just("q"), skills=levels, any_of=groups)
+profiles = st.builds(
+    AgentProfile.of,
+    st.dictionaries(st.sampled_from(SKILLS), st.integers(1, 10)),
+    st.sampled_from(({}, {"q": 1}, {"other": 1})),
+)
+
+
+@given(requirements, profiles)
+def test_something_is_missing_exactly_where_the_agent_does_not_fit(
+    requirement: Requirement, profile: AgentProfile
+) -> None:
+    assert bool(missing(requirement, profile)) is not eligible(requirement, profile)
+
+
+def test_the_words_name_skill_level_and_what_was_asked() -> None:
+    requirement = Requirement("q", (("billing", 5),), any_of=((("et", 1), ("en", 2)),))
+    assert in_words(requirement) == "billing 5, en 2 or et 1"
+    profile = AgentProfile.of({"billing": 3}, {"other": 1})
+    assert missing(requirement, profile) == ("does not serve q", "billing 3, asked 5", "none of en 2, et 1")
+
+
+@given(st.integers(0, 100_000))
+def test_the_step_in_force_is_the_last_that_is_due(waited_ms: int) -> None:
+    needs = [Requirement("q", (("billing", level),)) for level in (5, 3, 1)]
+    ticket = Ticket("c", "n", needs[0], 1_000, steps=(Step(30_000, needs[1]), Step(60_000, needs[2])))
+    assert in_force(ticket, 1_000 + waited_ms) == needs[(waited_ms >= 30_000) + (waited_ms >= 60_000)]
