@@ -1,6 +1,7 @@
 """The running service for the end-to-end tests, and its log beside every failure.
 
-A module may name its own DIRECTORY (as the YAML file, before it is YAML) and SETTINGS (sections of acd.toml).
+A module may name its own DIRECTORY (as the YAML file, before it is YAML), SETTINGS (sections of acd.toml) and
+SERVICE (the class of the running service).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def running_service(
     missing = [program for program in _PROGRAMS if shutil.which(program) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    service = RunningService(
+    service = getattr(request.module, "SERVICE", RunningService)(
         tmp_path_factory.mktemp("acd"),
         getattr(request.module, "DIRECTORY", None) or standard_directory(),
         getattr(request.module, "SETTINGS", {}),

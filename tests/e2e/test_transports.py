@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,53 +10,13 @@ from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.browser import JSSIP, Chromium, PhonePage
 from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone
-from tests.support.certificates import Authority
-from tests.support.net import eventually, free_port
+from tests.support.every_transport import V6, EveryTransport
+from tests.support.net import eventually
 from tests.support.rtp_peer import RtpPeer
-from tests.support.service import HOST, PASSWORD, TRUNK, RunningService, standard_directory
+from tests.support.service import HOST, PASSWORD, TRUNK
 from tests.support.sipp import run
 
-V6 = "::1"
-
-
-class EveryTransport(RunningService):
-    """The service on UDP, TCP, TLS, WS and WSS, and on UDP and TCP over IPv6."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = Authority(folder)
-        self.ports = {kind: free_port() for kind in ("tls", "ws", "wss", "v6")}
-        directory = standard_directory()
-        directory["trunks"][0]["match"] = [f"{TRUNK}/32", f"{V6}/128"]
-        super().__init__(folder, directory, self._settings())
-
-    def _settings(self) -> dict[str, dict[str, object]]:
-        own = self.authority.sign(HOST)
-        return {
-            "sip": {"listen": [f"{kind}:{HOST}:{self.ports[kind]}" for kind in ("tls", "ws", "wss")]},
-            "sip.tls": {"certificate": own.text},
-        }
-
-    def _toml(self, overrides: object) -> str:
-        sections = self._settings()
-        plain = [f"{kind}:{HOST}:{self.sip_address[1]}" for kind in ("udp", "tcp")]
-        v6 = [f"{kind}:[{V6}]:{self.ports['v6']}" for kind in ("udp", "tcp")]
-        listen = sections["sip"]["listen"]
-        assert isinstance(listen, list)
-        sections["sip"] = {"listen": plain + listen + v6}
-        return super()._toml(sections)
-
-
-@pytest.fixture(scope="module")
-def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EveryTransport]:
-    service = EveryTransport(tmp_path_factory.mktemp("acd"))
-    try:
-        service.start()
-        service.token()
-        yield service
-        service.stop()
-    finally:
-        if service.running:
-            service.kill9()
+SERVICE = EveryTransport
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
@@ -66,9 +24,12 @@ def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EveryT
 async def test_softphone_registers_is_called_and_both_hear_each_other(
     service: EveryTransport, transport: str
 ) -> None:
-    port = service.ports["tls"] if transport == "tls" else service.sip_address[1]
     softphone = Baresip(
-        (HOST, port), "1001", PASSWORD, says=AGENT_HZ, transport=transport, authority=service.authority.path
+        service.at(transport),
+        *("1001", PASSWORD),
+        says=AGENT_HZ,
+        transport=transport,
+        authority=service.authority.path,
     )
     async with softphone as agent, caller(service) as someone:
         await agent.registered()

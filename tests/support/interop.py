@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 _DEBIAN = {"SIPp": "sip-tester", "baresip": "baresip", "sipsak": "sipsak", "Chromium": "chromium"}
-_PYTHON = {"pyVoIP": "pyVoIP", "SIPVicious": "sipvicious"}
+_PYTHON = {"pyVoIP": "pyVoIP", "SIPVicious": "sipvicious", "pjsua2": "pjsua2-python"}
 _HEAD = """# Interoperability
 
 What `make interop` saw on its last run, with programs that nobody here wrote. A feature is listed where a

@@ -1,0 +1,43 @@
+"""The running service on every transport that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.certificates import Authority
+from tests.support.net import free_port
+from tests.support.service import HOST, TRUNK, RunningService
+
+V6 = "::1"
+
+
+class EveryTransport(RunningService):
+    """The service on UDP, TCP, TLS, WS and WSS, and on UDP and TCP over IPv6."""
+
+    def __init__(self, folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        self.authority = Authority(folder)
+        self.ports = {kind: free_port() for kind in ("tls", "ws", "wss", "v6")}
+        directory["trunks"][0]["match"] = [f"{TRUNK}/32", f"{V6}/128"]
+        super().__init__(folder, directory, {**settings, **self._settings()})
+
+    def at(self, transport: str) -> tuple[str, int]:
+        """Where it listens for this transport."""
+        return HOST, self.ports.get(transport, self.sip_address[1])
+
+    def _settings(self) -> dict[str, dict[str, object]]:
+        own = self.authority.sign(HOST)
+        return {
+            "sip": {"listen": [f"{kind}:{HOST}:{self.ports[kind]}" for kind in ("tls", "ws", "wss")]},
+            "sip.tls": {"certificate": own.text},
+        }
+
+    def _toml(self, overrides: object) -> str:
+        sections = self._settings()
+        plain = [f"{kind}:{HOST}:{self.sip_address[1]}" for kind in ("udp", "tcp")]
+        v6 = [f"{kind}:[{V6}]:{self.ports['v6']}" for kind in ("udp", "tcp")]
+        listen = sections["sip"]["listen"]
+        assert isinstance(listen, list)
+        sections["sip"] = {"listen": plain + listen + v6}
+        return super()._toml(sections)
