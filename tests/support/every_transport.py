@@ -20,24 +20,20 @@ class EveryTransport(RunningService):
         self.authority = Authority(folder)
         self.ports = {kind: free_port() for kind in ("tls", "ws", "wss", "v6")}
         directory["trunks"][0]["match"] = [f"{TRUNK}/32", f"{V6}/128"]
-        super().__init__(folder, directory, {**settings, **self._settings()})
+        super().__init__(folder, directory, settings)
 
     def at(self, transport: str) -> tuple[str, int]:
         """Where it listens for this transport."""
         return HOST, self.ports.get(transport, self.sip_address[1])
 
-    def _settings(self) -> dict[str, dict[str, object]]:
-        own = self.authority.sign(HOST)
-        return {
-            "sip": {"listen": [f"{kind}:{HOST}:{self.ports[kind]}" for kind in ("tls", "ws", "wss")]},
-            "sip.tls": {"certificate": own.text},
-        }
-
-    def _toml(self, overrides: object) -> str:
-        sections = self._settings()
+    def _toml(self, overrides: Mapping[str, Any]) -> str:
         plain = [f"{kind}:{HOST}:{self.sip_address[1]}" for kind in ("udp", "tcp")]
+        more = [f"{kind}:{HOST}:{self.ports[kind]}" for kind in ("tls", "ws", "wss")]
         v6 = [f"{kind}:[{V6}]:{self.ports['v6']}" for kind in ("udp", "tcp")]
-        listen = sections["sip"]["listen"]
-        assert isinstance(listen, list)
-        sections["sip"] = {"listen": plain + listen + v6}
+        sections: dict[str, dict[str, Any]] = {
+            "sip": {"listen": plain + more + v6},
+            "sip.tls": {"certificate": self.authority.sign(HOST).text},
+        }
+        for name, values in overrides.items():
+            sections.setdefault(name, {}).update(values)
         return super()._toml(sections)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-_DEBIAN = {"SIPp": "sip-tester", "baresip": "baresip", "sipsak": "sipsak", "Chromium": "chromium"}
+_DEBIAN = {
+    "SIPp": "sip-tester",
+    "baresip": "baresip",
+    "sipsak": "sipsak",
+    "Chromium": "chromium",
+    "linphone": "linphone-cli",
+}
 _PYTHON = {"pyVoIP": "pyVoIP", "SIPVicious": "sipvicious", "pjsua2": "pjsua2-python"}
 _HEAD = """# Interoperability
 

@@ -1,0 +1,150 @@
+"""linphone 5.1 (its daemon) as a softphone: commands on its standard input, answers on its output.
+
+It has no sound card and plays a WAV file instead; what it hears it only counts. Waits take a limit in
+seconds, AssertionError beyond it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.audio import tone, write_wav
+from tests.support.net import free_port
+
+_CONFIG = """\
+[sip]
+sip_port={sip}
+sip_tcp_port={tcp}
+sip_tls_port=-1
+use_ipv6=0
+media_encryption=none
+[rtp]
+audio_rtp_port={rtp}
+[video]
+capture=0
+display=0
+[proxy_0]
+reg_identity=sip:{user}@{host}
+reg_proxy=<sip:{host}:{port};transport={transport}>
+reg_expires=300
+reg_sendregister=1
+[auth_info_0]
+username={user}
+userid={user}
+passwd={password}
+realm=acd
+"""
+
+
+class Linphone:
+    """One phone: `async with Linphone(server, "1001", "secret", says=700) as phone`; it takes every call."""
+
+    def __init__(
+        self,
+        server: tuple[str, int],
+        user: str,
+        password: str,
+        *,
+        says: float = 700.0,
+        transport: str = "udp",
+    ) -> None:
+        self.server = server
+        self.user = user
+        self.dir = Path()
+        self._password = password
+        self._says = says
+        self._transport = transport
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._said = ""
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Linphone:
+        self.dir = Path(tempfile.mkdtemp(prefix="linphone-"))
+        write_wav(self.dir / "voice.wav", tone(self._says, 60.0))
+        (self.dir / ".local/share/linphone").mkdir(parents=True)
+        (self.dir / "rc").write_text(self._config())
+        self._process = await asyncio.create_subprocess_exec(
+            *("linphone-daemon", "--config", str(self.dir / "rc"), "--auto-answer", "--disable-stats-events"),
+            *("--log", str(self.dir / "log.txt")),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=self.dir,
+            env={**os.environ, "HOME": str(self.dir)},
+        )
+        self._reading = asyncio.create_task(self._read())
+        try:
+            await self.command("version")
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _config(self) -> str:
+        port = free_port()
+        own = {"udp": {"sip": port, "tcp": -1}, "tcp": {"sip": -1, "tcp": port}}[self._transport]
+        host, number = self.server
+        account = {"user": self.user, "password": self._password, "host": host, "port": number}
+        return _CONFIG.format(**own, **account, transport=self._transport, rtp=free_port() & ~1)
+
+    async def close(self) -> None:
+        """Unregister and end; killed after three seconds."""
+        if self._process is not None and self._process.returncode is None:
+            assert self._process.stdin is not None
+            self._process.stdin.write(b"quit\n")
+            try:
+                await asyncio.wait_for(self._process.wait(), 3)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while data := await self._process.stdout.read(4096):
+            self._said += data.decode(errors="replace")
+            self._changed.set()
+
+    async def command(self, line: str, *, within: float = 10.0) -> str:
+        """Do something; what it answers, AssertionError where it refuses."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        before = len(self._said)
+        self._process.stdin.write(line.encode() + b"\n")
+        try:
+            async with asyncio.timeout(within):
+                while not re.search(r"Status: (Ok|Error)[^>]*\n", self._said[before:]):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"no answer to {line!r}; {self.log}") from None
+        answer = self._said[before:]
+        assert "Status: Ok" in answer, f"{line}: {answer}"
+        return answer
+
+    async def speak(self) -> None:
+        """Say its tone from now on."""
+        await self.command(f"incall-player-start {self.dir}/voice.wav")
+
+    @property
+    def log(self) -> str:
+        """What it said itself, for the message of a failed test."""
+        path = self.dir / "log.txt"
+        log = path.read_text(errors="replace") if path.exists() else ""
+        return "\n".join([self._said[-1500:], *re.findall(r".*(?:error|warning)-.*", log)[-15:]])
