@@ -100,9 +100,7 @@ async def test_both_hold_and_the_call_still_ends_well(service: RunningService) -
     "linphone", "registers over UDP and TCP, is called, is heard", "holds and resumes", "hangs up"
 )
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_linphone_takes_a_call_holds_it_resumes_and_hangs_up(
-    service: RunningService, transport: str
-) -> None:
+async def test_linphone_takes_a_call_holds_it_and_hangs_up(service: RunningService, transport: str) -> None:
     phone = Linphone(service.sip_address, "1001", PASSWORD, says=AGENT_HZ, transport=transport)
     async with phone as agent, caller(service, "+37255512001") as someone:
         await service.agent_reaches("a1", "available")
@@ -126,6 +124,8 @@ async def test_linphone_takes_a_call_holds_it_resumes_and_hangs_up(
         await agent.command("call-pause")
         await eventually(music, within=5, what="music at the held caller")
         await agent.command("call-resume 1")
+        await agent.resumed()
+        await agent.speak()
         await eventually(caller_hears, within=5, what="the agent's tone after the hold")
         await agent.command("terminate")
         assert await call.ended() == "far"

@@ -127,16 +127,23 @@ class Linphone:
         assert self._process.stdin is not None
         before = len(self._said)
         self._process.stdin.write(line.encode() + b"\n")
-        try:
-            async with asyncio.timeout(within):
-                while not re.search(r"Status: (Ok|Error)[^>]*\n", self._said[before:]):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(f"no answer to {line!r}; {self.log}") from None
+        await self._until(r"Status: (Ok|Error)[^>]*\n", before, within)
         answer = self._said[before:]
         assert "Status: Ok" in answer, f"{line}: {answer}"
         return answer
+
+    async def _until(self, words: str, since: int, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                while not re.search(words, self._said[since:], re.S):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {words!r} within {within} s; {self.log}") from None
+
+    async def resumed(self) -> None:
+        """Wait until audio runs again after it has been paused."""
+        await self._until("LinphoneCallPaused.*LinphoneCallStreamsRunning", 0, 5.0)
 
     async def speak(self) -> None:
         """Say its tone from now on."""
