@@ -35,6 +35,7 @@ from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
 from acd.flows import find_loose_ends, load_flows, load_prompts
+from acd.forecast import Forecast
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
@@ -115,7 +116,9 @@ class Node:
             directory=self._directory.current,
             store=self._store,
             counts=self._counts,
+            expected_waits=lambda: self._forecast.of_queues(),
         )
+        self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
         bindings = BindingStore(self._redis, site=node.site, node=node.id, clock=self._clock)
         self._sip = SipService(settings, self._clock, self._directory.current, bindings)
         self._desk = AgentDesk(
@@ -147,6 +150,8 @@ class Node:
         await self._sip.start()
         self._running.push_async_callback(self._sip.stop)
         await self._desk.settle()
+        self._forecast.start()
+        self._running.push_async_callback(self._forecast.stop)
 
     def _services(self) -> Services:
         self._context = self._make_context(self._directory.current())
@@ -159,7 +164,7 @@ class Node:
             prompts=self._prompts,
             clock=self._clock,
             context=lambda: self._context,
-            observers=(self._metrics,),
+            observers=(self._metrics, self._forecast),
             desk=self._desk,
             phones=self._sip.lamps.phones_changed,
         )
@@ -183,6 +188,7 @@ class Node:
             metrics=self._metrics,
             ready=self._ready,
             tracer=self._sip.tracer,
+            forecast=self._forecast,
             clock=self._clock,
         )
         self._http = ControlServer(context, *self._settings.http.address)

@@ -90,6 +90,16 @@ QUEUES = Row(
             limits=((None, "green"), (60, "orange"), (180, "red")),
         ),
         Panel(
+            "Expected wait",
+            units.Seconds,
+            (Query(f"max by (queue) (acd_queue_expected_wait_seconds{QUEUE})", "{{queue}}"),),
+        ),
+        Panel(
+            "Error of the expected wait",
+            units.Seconds,
+            (Query(_mean("acd_queue_expected_wait_error_seconds", "queue"), "{{queue}}"),),
+        ),
+        Panel(
             "Callers for whom an agent rings",
             units.Short,
             (Query(f"max by (queue) (acd_queue_ringing{QUEUE})", "{{queue}}"),),

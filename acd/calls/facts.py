@@ -79,8 +79,25 @@ class WrapupEnded:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectationMet:
+    """A caller was answered, of whom a wait was expected when they came."""
+
+    queue: str
+    expected_seconds: float
+    actual_seconds: float
+
+
 CallFact = (
-    CallStarted | CallQueued | AgentRung | OfferFailed | CallAnswered | LegClosed | CallEnded | WrapupEnded
+    CallStarted
+    | CallQueued
+    | AgentRung
+    | OfferFailed
+    | CallAnswered
+    | LegClosed
+    | CallEnded
+    | WrapupEnded
+    | ExpectationMet
 )
 
 Observer = Callable[[CallFact], None]

@@ -333,6 +333,7 @@ def _view(call: m.Call, now: float) -> CallView:
         waiting_seconds=max(0.0, now - (call.enqueued_at or now)) if waiting else 0.0,
         language=call.language,
         node=call.node,
+        entry=call.entry,
     )
 
 

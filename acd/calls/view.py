@@ -34,3 +34,5 @@ class CallView:
     """Since the caller entered the queue, until an agent answered; 0 for a call that never waited."""
     language: str = ""
     node: str = ""
+    entry: str = ""
+    """What the store calls the place of a call that waits."""

@@ -21,6 +21,9 @@ class Call(BaseModel):
     called: str
     started_at: Time
     waiting_seconds: Seconds
+    expected_wait_seconds: Seconds | None = Field(
+        description="From now until an agent answers; null where it does not wait or nobody is there."
+    )
     language: str | None
     node: str
 
@@ -42,30 +45,31 @@ class TransferOrder(BaseModel):
     )
 
 
-def call_of(view: CallView, role: Role | None) -> Call:
+def call_of(view: CallView, ask: Ask) -> Call:
     return Call(
         id=view.id,
         state=State(view.state),
         queue=view.queue or None,
         agent=view.agent or None,
-        caller=caller_for(role, view.caller),
+        caller=caller_for(ask.role, view.caller),
         called=view.called,
         started_at=time_of(view.started_at),
         waiting_seconds=max(view.waiting_seconds, 0.0),
+        expected_wait_seconds=ask.context.forecast.of_call(view.entry),
         language=view.language or None,
         node=view.node,
     )
 
 
 async def list_calls(ask: Ask) -> Calls:
-    return Calls(items=[call_of(view, ask.role) for view in ask.context.calls.live()])
+    return Calls(items=[call_of(view, ask) for view in ask.context.calls.live()])
 
 
 async def show_call(ask: Ask) -> Call:
     view = ask.context.calls.find(ask.name("id"))
     if view is None:
         raise not_found("live call")
-    return call_of(view, ask.role)
+    return call_of(view, ask)
 
 
 async def end_call(ask: Ask) -> None:

@@ -84,6 +84,14 @@ class Notes(Protocol):
     async def of(self, call_id: str) -> Sequence[Note]: ...
 
 
+class Forecast(Protocol):
+    """The expected wait in seconds; None where nobody is there to serve it."""
+
+    def of_queue(self, queue: str) -> float | None: ...
+
+    def of_call(self, entry: str) -> float | None: ...
+
+
 class Tokens(Protocol):
     async def verify(self, token: str) -> Role | None:
         """The role of a token in force, or None."""
@@ -112,4 +120,5 @@ class ControlContext:
     """Part of the node -> whether it can do its work; the node is ready when all can."""
     clock: Clock
     tracer: Tracer
+    forecast: Forecast
     staffing: Staffing = field(default_factory=Staffing)

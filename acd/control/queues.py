@@ -32,6 +32,9 @@ class Queue(BaseModel):
     waiting: int
     ringing: int = Field(description="Callers for whom an agent is rung.")
     longest_wait_seconds: Seconds
+    expected_wait_seconds: Seconds | None = Field(
+        description="Until an agent would answer somebody who came now; null where nobody is there to."
+    )
     agents: AgentCounts
     strategy: str
     service_level_seconds: Seconds
@@ -52,6 +55,7 @@ def queue_of(name: str, live: Live, context: ControlContext) -> Queue:
         waiting=status.waiting,
         ringing=status.offered,
         longest_wait_seconds=0.0 if oldest is None else max(context.clock.time() - oldest / 1000, 0.0),
+        expected_wait_seconds=context.forecast.of_queue(name),
         agents=AgentCounts(**{_field(state): count for state, count in counts.items()}),
         strategy=configured.strategy,
         service_level_seconds=configured.service_level_seconds,

@@ -15,6 +15,7 @@ from acd.calls.facts import (
     CallFact,
     CallQueued,
     CallStarted,
+    ExpectationMet,
     LegClosed,
     OfferFailed,
     WrapupEnded,
@@ -28,6 +29,8 @@ WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200)
 RING_BUCKETS = (1, 2, 3, 5, 8, 10, 15, 20, 30, 45, 60)
 TALK_BUCKETS = (10, 20, 30, 60, 120, 180, 300, 450, 600, 900, 1800, 3600, 7200)
 WRAPUP_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+ERROR_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600)
+_DIRECTIONS = ("over", "under")
 JITTER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 
@@ -90,6 +93,7 @@ class CallMetrics:
             LegClosed: self._leg_closed,
             CallEnded: self._ended,
             WrapupEnded: self._wrapped_up,
+            ExpectationMet: self._expectation_met,
         }
         self._edges: frozenset[float] = frozenset()
         self._known: Directory | None = None
@@ -118,6 +122,8 @@ class CallMetrics:
                 metric.labels(name)
             for reason in _FAILURES:
                 self._offers_failed.labels(name, reason)
+            for direction in _DIRECTIONS:
+                self._foretold.labels(name, direction)
         for name in directory.trunks:
             self._calls_started.labels(name)
 
@@ -166,6 +172,13 @@ class CallMetrics:
             "After-call work as the agents took it.",
             WRAPUP_BUCKETS,
             "queue",
+        )
+        self._foretold = self._histogram(
+            "acd_queue_expected_wait_error_seconds",
+            "How far off the wait was that was expected on entering the queue.",
+            ERROR_BUCKETS,
+            "queue",
+            "direction",
         )
         self._make_waits(self._edges)
 
@@ -262,6 +275,10 @@ class CallMetrics:
 
     def _wrapped_up(self, fact: WrapupEnded) -> None:
         self._wrapup.labels(fact.queue).observe(fact.seconds)
+
+    def _expectation_met(self, fact: ExpectationMet) -> None:
+        error = fact.expected_seconds - fact.actual_seconds
+        self._foretold.labels(fact.queue, _DIRECTIONS[error < 0]).observe(abs(error))
 
     def _ended(self, fact: CallEnded) -> None:
         record = fact.record

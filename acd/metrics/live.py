@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -47,6 +47,7 @@ class Moment:
     node: NodeCounts
     live: Live | None
     store_seconds: float
+    expected_waits: Mapping[str, float]
 
 
 class LiveCollector(Collector):
@@ -68,6 +69,12 @@ class LiveCollector(Collector):
         yield from _media(self._moment.node)
         if self._moment.live is not None:
             yield from _queues(self._moment.live, self._moment.now)
+            yield _gauge(
+                "acd_queue_expected_wait_seconds",
+                "Until somebody who came now would be answered; absent where nobody is there to.",
+                "queue",
+                self._moment.expected_waits.items(),
+            )
             yield from _agents(self._moment.live, self._staffing)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -40,12 +40,14 @@ class Metrics:
         directory: Callable[[], Directory],
         store: LiveStore,
         counts: Callable[[], NodeCounts],
+        expected_waits: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._node_id = node_id
         self._clock = clock
         self._directory = directory
         self._store = store
         self._counts = counts
+        self._expected_waits = expected_waits
         self._registry = CollectorRegistry()
         self._calls = CallMetrics(self._registry, directory, clock)
         self._live = LiveCollector()
@@ -100,6 +102,7 @@ class Metrics:
             node=self._counts(),
             live=live,
             store_seconds=self._clock.monotonic() - began,
+            expected_waits=self._expected_waits(),
         )
 
     async def _read(self, directory: Directory) -> Live | None:

@@ -10,6 +10,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from routing.estimate import Agent, Waiter
 from routing.limits import REFUSAL_PAUSE_MS
 from routing.model import (
     AgentProfile,
@@ -29,6 +30,7 @@ from routing.store.batch import Batcher
 from routing.store.link import Link
 from routing.store.registry import Registry, profile_name
 from routing.store.scripts import STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
+from routing.store.survey import Surveyor
 from routing.strategy import STRATEGIES
 
 _ATTEMPTS = 5
@@ -75,6 +77,7 @@ class RedisQueueStore:
         self._reader = Link(redis)
         self._reading = asyncio.Lock()
         self._registry = Registry(self._run)
+        self._surveyor = Surveyor(self._ask, self._prefix)
         self._watchers: list[Callable[[int], None]] = []
 
     async def close(self) -> None:
@@ -238,7 +241,26 @@ class RedisQueueStore:
             for agent_id, values in zip(agent_ids, found, strict=True)
         }
 
+    # What the expected wait is made from.
+
+    async def waiters(self) -> Sequence[Waiter]:
+        """Who waits, first in line first, up to a bound."""
+        return await self._surveyor.waiters()
+
+    async def agents_at_work(self, now_ms: int) -> Sequence[Agent]:
+        """Who is signed in and not away."""
+        return await self._surveyor.agents(now_ms)
+
+    async def learn(self, queue: str, more: Mapping[str, int]) -> Mapping[str, int]:
+        """Add to what is known of a queue; returns all of it (routing.store.survey.durations_of)."""
+        added = [word for pair in more.items() for word in pair]
+        found = await self._run("learn", queue, *added)
+        return {name: int(count) for name, count in replies.pairs(found).items()}
+
     # How scripts are called.
+
+    async def _ask(self, *command: str | int) -> Any:
+        return await self._batcher.submit(command)
 
     async def _run(self, name: str, *arguments: str | int) -> Any:
         command = ("EVALSHA", self.scripts[name].sha, 1, self._prefix, *arguments)

@@ -163,6 +163,18 @@ class FakeNotes:
         return [note for note in self.kept if note.call_id == call_id]
 
 
+@dataclass
+class FakeForecast:
+    queues: dict[str, float] = field(default_factory=dict)
+    calls: dict[str, float] = field(default_factory=dict)
+
+    def of_queue(self, queue: str) -> float | None:
+        return self.queues.get(queue)
+
+    def of_call(self, entry: str) -> float | None:
+        return self.calls.get(entry)
+
+
 class FakeTokens:
     async def verify(self, token: str) -> Role | None:
         return {value: role for role, value in TOKENS.items()}.get(token)
@@ -185,6 +197,7 @@ def a_call(call_id: str = "c1") -> CallView:
         waiting_seconds=12.5,
         language="et",
         node="a",
+        entry=call_id,
     )
 
 
@@ -229,6 +242,7 @@ class Centre:
     calls: FakeCalls = field(default_factory=FakeCalls)
     agents: FakeAgents = field(default_factory=FakeAgents)
     records: FakeRecords = field(default_factory=FakeRecords)
+    forecast: FakeForecast = field(default_factory=FakeForecast)
     notes: FakeNotes = field(default_factory=FakeNotes)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
@@ -248,6 +262,7 @@ class Centre:
             ready=lambda: self.ready,
             clock=self.clock,
             tracer=self.tracer,
+            forecast=self.forecast,
         )
         return replace(context, **changes)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from acd.calls.facts import (
     CallFact,
     CallQueued,
     CallStarted,
+    ExpectationMet,
     LegClosed,
     OfferFailed,
     WrapupEnded,
@@ -59,6 +60,7 @@ class Bench:
             clock=self.clock,
             directory=lambda: self.centre.directory,
             store=store,
+            expected_waits=lambda: {"billing": 12.5},
             counts=lambda: self.counts,
         )
 
@@ -110,6 +112,7 @@ def _call(chance: random.Random, call_id: str) -> Iterator[CallFact]:
     if outcome == "answered":
         yield AgentRung(call_id, queue, agent)
         yield CallAnswered(call_id, queue, agent, wait, ring)
+        yield ExpectationMet(queue, chance.uniform(0, 40), wait)
         yield LegClosed(call_id, "agent", _leg(chance))
     yield LegClosed(call_id, "caller", _leg(chance))
     yield CallEnded(a_record(call_id, queue=queue, outcome=outcome, wait_seconds=wait, cause="normal"))

@@ -26,6 +26,7 @@ def centre() -> Centre:
         "bert": AgentStatus("bert", AgentState.PAUSED, now_ms - 1000, reason="lunch"),
     }
     centre.calls.views["c1"] = a_call()
+    centre.forecast.queues["billing"], centre.forecast.calls["c1"] = 55.5, 31.0
     return centre
 
 
@@ -47,6 +48,7 @@ async def test_queues_show_waiting_longest_wait_and_agents_by_state(client: Test
     billing = queues["billing"]
     assert (billing["waiting"], billing["ringing"], billing["longest_wait_seconds"]) == (3, 1, 42.5)
     assert billing["counters"] == {"entered": 7}
+    assert (billing["expected_wait_seconds"], queues["support"]["expected_wait_seconds"]) == (55.5, None)
     assert billing["agents"] == {
         "available": 0,
         "offered": 0,
@@ -115,6 +117,7 @@ async def test_calls_show_where_they_are(client: TestClient):
     assert call["id"] == "c1"
     assert (call["state"], call["queue"], call["agent"]) == ("queued", "billing", None)
     assert (call["caller"], call["waiting_seconds"]) == ("+37255512345", 12.5)
+    assert call["expected_wait_seconds"] == 31.0
     assert datetime.fromisoformat(call["started_at"]).timestamp() == NOW - 30
     assert await read(client, "/v1/calls/c1", "supervisor") == call
 

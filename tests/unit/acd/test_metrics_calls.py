@@ -10,6 +10,7 @@ from acd.calls.facts import (
     CallEnded,
     CallQueued,
     CallStarted,
+    ExpectationMet,
     LegClosed,
     OfferFailed,
     WrapupEnded,
@@ -170,10 +171,20 @@ async def test_no_label_carries_a_call_or_a_number(bench: Bench):
     labels = {label for name in value.names for label in value.labels(name)}
     assert labels == {
         *("queue", "state", "reason", "trunk", "outcome", "cause", "side", "method", "code", "le"),
-        *("version", "node", "transport"),
+        *("version", "node", "transport", "direction"),
     }
     assert "c7-" not in value.text
     assert "5551" not in value.text
+
+
+async def test_how_far_off_an_expectation_was_is_counted_by_direction(bench: Bench):
+    bench.metrics(ExpectationMet("billing", expected_seconds=30.0, actual_seconds=20.0))
+    bench.metrics(ExpectationMet("billing", expected_seconds=30.0, actual_seconds=75.0))
+    value = await bench.scrape()
+    for direction, error in (("over", 10.0), ("under", 45.0)):
+        name = "acd_queue_expected_wait_error_seconds_sum"
+        assert value(name, queue="billing", direction=direction) == error
+    assert value("acd_queue_expected_wait_seconds", queue="billing") == 12.5
 
 
 @pytest.mark.parametrize(

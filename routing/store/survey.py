@@ -1,0 +1,97 @@
+"""What the expected wait is worked out from: who waits, who works, and what was learnt of the queues."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from routing.estimate import STAGES, Agent, Busy, Durations, Stage, Waiter
+from routing.model import AgentProfile, Requirement
+from routing.requirement import read_class, read_profile
+from routing.store.replies import pairs
+
+_MOST_CLASSES = 256
+_MOST_OF_A_CLASS = 2_000
+_STAGE_OF: Mapping[str, Stage] = {"offered": "ring", "talking": "talk", "wrapup": "wrapup"}
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+class Surveyor:
+    """Reads the store without a script, in a few round trips: what changes meanwhile does no harm.
+
+    `ask` sends one command; `prefix` begins every key of the site.
+    """
+
+    def __init__(self, ask: Ask, prefix: str) -> None:
+        self._ask = ask
+        self._prefix = prefix
+
+    async def waiters(self) -> Sequence[Waiter]:
+        """Who waits, of the classes that come first those who come first, up to a bound."""
+        heads = await self._ask("ZRANGE", f"{self._prefix}h", 0, _MOST_CLASSES - 1)
+        lines = [
+            ("ZRANGE", f"{self._prefix}w:{name}", 0, _MOST_OF_A_CLASS - 1, "WITHSCORES") for name in heads
+        ]
+        definitions = [("HGET", f"{self._prefix}cl", name) for name in heads]
+        found = await asyncio.gather(*(self._ask(*command) for command in (*definitions, *lines)))
+        return [
+            waiter
+            for definition, line in zip(found[: len(heads)], found[len(heads) :], strict=True)
+            if definition is not None
+            for waiter in _line(read_class(definition), line)
+        ]
+
+    async def agents(self, now_ms: int) -> Sequence[Agent]:
+        """Who is signed in and not away."""
+        profiles = pairs(await self._ask("HGETALL", f"{self._prefix}pf"))
+        members = await asyncio.gather(
+            *(self._ask("SMEMBERS", f"{self._prefix}si:{name}") for name in profiles)
+        )
+        of = {
+            agent: read_profile(definition)
+            for definition, found in zip(profiles.values(), members, strict=True)
+            for agent in found
+        }
+        states = await asyncio.gather(
+            *(self._ask("HMGET", f"{self._prefix}a:{agent}", "st", "since", "c", "wq") for agent in of)
+        )
+        calls = [call for _, _, call, _ in states if call]
+        queues = await asyncio.gather(*(self._ask("HGET", f"{self._prefix}c:{call}", "q") for call in calls))
+        queue_of = dict(zip(calls, queues, strict=True))
+        return [
+            agent
+            for profile, (state, since, call, wrapped) in zip(of.values(), states, strict=True)
+            if (agent := _agent(profile, state, since, queue_of.get(call) or wrapped, now_ms)) is not None
+        ]
+
+
+def _line(requirement: Requirement, flat: Sequence[str]) -> list[Waiter]:
+    # A member of a line is the number of its arrival, 14 digits, and the call (includes/lines.lua).
+    return [Waiter(member[14:], requirement, int(float(score))) for member, score in pairs(flat).items()]
+
+
+def _agent(
+    profile: AgentProfile, state: str | None, since: str | None, queue: str | None, now_ms: int
+) -> Agent | None:
+    if state == "available":
+        return Agent(profile)
+    stage = _STAGE_OF.get(state or "")
+    if stage is None or not queue:
+        return None
+    return Agent(profile, Busy(stage, queue, max(0.0, (now_ms - int(float(since or 0))) / 1000)))
+
+
+def durations_of(known: Mapping[str, int]) -> Mapping[Stage, Durations]:
+    """The stages of which something was learnt: fields are `stage:bucket`."""
+    found: dict[Stage, Durations] = {}
+    for stage in STAGES:
+        counts = {
+            int(field.partition(":")[2]): count
+            for field, count in known.items()
+            if field.startswith(f"{stage}:") and count > 0
+        }
+        if counts:
+            found[stage] = Durations(counts)
+    return found

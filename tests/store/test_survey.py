@@ -1,0 +1,71 @@
+"""What the expected wait is made from, as it stands in a real store."""
+
+from __future__ import annotations
+
+import pytest
+
+from routing.estimate import Agent, Busy, Durations, Waiter, expected_waits
+from routing.limits import HABITS_KEPT
+from routing.model import AgentProfile, AgentState, Offer, Requirement, Ticket
+from routing.requirement import score
+from routing.store.redis_store import RedisQueueStore
+from routing.store.survey import durations_of
+
+pytestmark = pytest.mark.store
+
+NOW = 1_790_000_000_000
+ABLE = AgentProfile.of({"billing": 1})
+BILLING = Requirement("billing", (("billing", 1),))
+
+
+async def offer(store: RedisQueueStore) -> Offer:
+    found = [message for _, message in await store.messages("n1", "0-0", 0) if isinstance(message, Offer)]
+    return found[-1]
+
+
+async def test_everybody_who_waits_is_seen_with_need_and_place(store: RedisQueueStore) -> None:
+    for n in range(3):
+        await store.enqueue(Ticket(f"c{n}", "n1", BILLING, NOW + n, priority=n), NOW + n)
+    await store.enqueue(Ticket("for-anna", "n1", Requirement("extension", agent="anna"), NOW), NOW)
+    found = sorted(await store.waiters(), key=lambda waiter: waiter.score)
+    assert found == [Waiter(f"c{n}", BILLING, score(n, NOW + n)) for n in (2, 1, 0)]
+
+
+async def test_each_agent_is_seen_at_what_they_do(store: RedisQueueStore) -> None:
+    for n, agent in enumerate(("anna", "bert", "cleo", "dora", "emil")):
+        await store.agent_available(agent, "n1", ABLE, NOW + n)
+    await store.agent_away("emil", AgentState.PAUSED, "lunch", NOW)
+    for n in range(3):
+        await store.enqueue(Ticket(f"c{n}", "n1", BILLING, NOW, wrapup_ms=60_000), NOW + 10)
+        if n < 2:
+            made = await offer(store)
+            await store.accept(made.call_id, made.agent_id, made.token, NOW + 1_000)
+            if n == 1:
+                await store.done(made.call_id, made.agent_id, made.token, NOW + 2_000)
+    found = {agent.busy for agent in await store.agents_at_work(NOW + 5_000)}
+    assert found == {
+        None,
+        Busy("talk", "billing", 4.0),
+        Busy("wrapup", "billing", 3.0),
+        Busy("ring", "billing", 4.99),
+    }
+    assert all(agent.profile == ABLE for agent in await store.agents_at_work(NOW))
+
+
+async def test_what_is_learnt_adds_up_and_the_old_comes_to_weigh_less(store: RedisQueueStore) -> None:
+    assert await store.learn("billing", {}) == {}
+    await store.learn("billing", {"talk:20": 3, "gave-up": 2})
+    known = await store.learn("billing", {"talk:20": 1, "ring:3": 5})
+    assert known == {"talk:20": 4, "ring:3": 5, "gave-up": 2}
+    assert isinstance(durations_of(known)["talk"], Durations)
+    assert "wrapup" not in durations_of(known)
+    halved = await store.learn("billing", {"talk:20": HABITS_KEPT})
+    assert halved == {"talk:20": (HABITS_KEPT + 4) // 2, "ring:3": 2, "gave-up": 1}
+    assert await store.learn("billing", {}) == halved
+
+
+async def test_a_free_agent_and_a_line_of_others_is_played_through(store: RedisQueueStore) -> None:
+    await store.agent_available("anna", "n1", AgentProfile.of({"sales": 1}), NOW)
+    await store.enqueue(Ticket("c1", "n1", BILLING, NOW), NOW)
+    assert expected_waits(await store.agents_at_work(NOW), await store.waiters(), {}) == {}
+    assert await store.agents_at_work(NOW) == [Agent(AgentProfile.of({"sales": 1}))]

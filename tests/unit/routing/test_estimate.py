@@ -1,0 +1,188 @@
+"""The expected wait: right where it can be known, ordered as the line, nearer than usual formulas."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import fmean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.estimate import Agent, Busy, Durations, Habits, Waiter, duration_bucket, expected_waits
+from routing.model import AgentProfile, Requirement
+from tests.support.centre_day import DAY, KINDS, RING, WRAPUP, Caller, Day
+
+BILLING = Requirement("billing", (("billing", 1),))
+ABLE = AgentProfile.of({"billing": 1})
+STEADY = Habits({"ring": Durations.of(4), "talk": Durations.of(100), "wrapup": Durations.of(20)})
+CYCLE = sum(STEADY.stages[stage].mean for stage in ("ring", "talk", "wrapup"))
+HABITS = {"billing": STEADY}
+
+
+def line(length: int) -> list[Waiter]:
+    return [Waiter(f"c{n}", BILLING, n) for n in range(length)]
+
+
+durations = st.lists(st.floats(0.1, 20_000), min_size=1, max_size=20)
+
+
+@given(durations, st.floats(0, 1), st.floats(0, 30_000))
+def test_what_is_left_is_never_negative_and_grows_with_the_share(
+    seconds: list[float], share: float, elapsed: float
+) -> None:
+    known = Durations.of(*seconds)
+    left = known.left(share, elapsed)
+    assert left >= 0
+    assert known.left(min(1.0, share + 0.1), elapsed) >= left - 1e-6
+
+
+@given(st.floats(0.6, 20_000))
+def test_a_duration_is_known_to_within_a_fifth(seconds: float) -> None:
+    assert Durations.of(seconds).mean == pytest.approx(seconds, rel=0.2)
+    assert 0 <= duration_bucket(seconds) < 60
+
+
+def test_a_free_agent_is_there_after_the_ring() -> None:
+    waits = expected_waits([Agent(ABLE)], line(1), HABITS)
+    assert waits == {"c0": pytest.approx(STEADY.stages["ring"].mean)}
+
+
+def test_each_place_in_line_waits_one_more_call_of_the_only_agent() -> None:
+    waits = expected_waits([Agent(ABLE)], line(4), HABITS)
+    steps = [waits[f"c{n + 1}"] - waits[f"c{n}"] for n in range(3)]
+    assert steps == [pytest.approx(CYCLE, rel=0.12)] * 3
+
+
+def test_a_conversation_that_has_lasted_long_ends_sooner() -> None:
+    def wait(seconds: float) -> float:
+        busy = Agent(ABLE, Busy("talk", "billing", seconds))
+        return expected_waits([busy], line(1), HABITS)["c0"]
+
+    assert wait(90) < wait(50) < wait(1)
+
+
+def test_many_busy_agents_do_not_come_free_all_at_once() -> None:
+    """The first of ten who talk is there long before the mean of what is left of their conversations."""
+    spread = Habits({**STEADY.stages, "talk": Durations.of(*range(20, 400, 20))})
+    busy = [Agent(ABLE, Busy("talk", "billing", 10.0)) for _ in range(10)]
+    waits = expected_waits(busy, line(1), {"billing": spread})
+    assert waits["c0"] < spread.stages["talk"].mean / 2
+
+
+def test_nobody_there_means_no_expectation() -> None:
+    assert expected_waits([], line(2), HABITS) == {}
+    assert expected_waits([Agent(AgentProfile.of({"other": 9}))], line(1), HABITS) == {}
+
+
+def test_who_would_come_now_changes_nobodys_wait() -> None:
+    guess = Waiter("q", BILLING, 100, is_guess=True)
+    alone = expected_waits([Agent(ABLE)], line(3), HABITS)
+    with_guess = expected_waits([Agent(ABLE)], [*line(3), guess], HABITS)
+    assert {name: with_guess[name] for name in alone} == alone
+    assert with_guess["q"] > alone["c2"]
+
+
+def test_callers_who_may_hang_up_shorten_the_wait_of_those_behind() -> None:
+    impatient = Habits(STEADY.stages, hang_ups_per_second=1 / 200)
+    patient = expected_waits([Agent(ABLE)], line(5), HABITS)
+    hurried = expected_waits([Agent(ABLE)], line(5), {"billing": impatient})
+    assert hurried["c4"] < patient["c4"]
+    assert hurried["c0"] == patient["c0"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(("billing", "support")), st.integers(0, 50)), min_size=1, max_size=30),
+    st.lists(st.sets(st.sampled_from(("billing", "support")), min_size=1), min_size=1, max_size=5),
+)
+def test_within_a_class_who_is_ahead_is_served_first(
+    waiting: list[tuple[str, int]], skills: list[set[str]]
+) -> None:
+    waiters = [
+        Waiter(f"c{n}", Requirement(queue, ((queue, 1),)), score) for n, (queue, score) in enumerate(waiting)
+    ]
+    agents = [Agent(AgentProfile.of(dict.fromkeys(found, 1))) for found in skills]
+    waits = expected_waits(agents, waiters, {"billing": STEADY, "support": STEADY})
+    for queue in ("billing", "support"):
+        mine = sorted((w for w in waiters if w.requirement.queue == queue), key=lambda w: w.score)
+        known = [waits[waiter.name] for waiter in mine if waiter.name in waits]
+        assert known == sorted(known)
+        assert len(known) == (len(mine) if any(queue in found for found in skills) else 0)
+
+
+def test_a_line_too_long_to_play_through_goes_on_at_its_pace() -> None:
+    waits = expected_waits([Agent(ABLE)] * 10, line(4_000), HABITS)
+    assert len(waits) == 4_000
+    assert waits["c3999"] == pytest.approx(4_000 / 10 * CYCLE, rel=0.15)
+
+
+class Formulas:
+    """The expected waits that are in use elsewhere, each fed with the same day."""
+
+    def __init__(self) -> None:
+        self._asterisk: dict[str, float] = defaultdict(float)
+        self._handled: dict[str, list[float]] = defaultdict(list)
+
+    def told(self, caller: Caller) -> dict[str, float]:
+        queue, queued = caller.kind.queue, caller.ahead + 1
+        handling = fmean(self._handled[queue])
+        share = caller.kind.calls_per_hour / sum(kind.calls_per_hour for kind in KINDS)
+        return {
+            "moving average of waits": self._asterisk[queue],
+            "handling x queued / agents": handling * queued / caller.serving,
+            "handling x queued / (agents x share)": handling * queued / (caller.serving * share),
+        }
+
+    def answered(self, caller: Caller) -> None:
+        assert caller.answered is not None
+        old, new = self._asterisk[caller.kind.queue], caller.answered - caller.came
+        self._asterisk[caller.kind.queue] = (3 * old + new) / 4
+        self._handled[caller.kind.queue].append(RING + caller.talk + WRAPUP)
+
+
+def habits_of(day: Day) -> dict[str, Habits]:
+    """As another day taught them."""
+    found = {}
+    for kind in KINDS:
+        mine = [caller for caller in day.callers if caller.kind == kind]
+        served = [caller for caller in mine if caller.answered is not None]
+        waited = sum((caller.answered or caller.gives_up) - caller.came for caller in mine)
+        stages = {
+            "ring": Durations.of(RING),
+            "talk": Durations.of(*(caller.talk for caller in served)),
+            "wrapup": Durations.of(WRAPUP),
+        }
+        found[kind.queue] = Habits(stages, (len(mine) - len(served)) / max(waited, 1.0))  # type: ignore[arg-type]
+    return found
+
+
+def errors_of(day: Day, habits: dict[str, Habits]) -> dict[str, list[float]]:
+    """Absolute errors in seconds of each way to tell the wait, of callers who waited and were answered."""
+    formulas, errors = Formulas(), defaultdict(list)
+    done = sorted((c for c in day.callers if c.answered is not None), key=lambda c: c.answered or 0.0)
+    heard = 0
+    for caller in day.callers:
+        while heard < len(done) and (done[heard].answered or 0.0) + done[heard].talk < caller.came:
+            formulas.answered(done[heard])
+            heard += 1
+        if caller.seen is None or caller.answered is None or caller.came < DAY / 8:
+            continue
+        actual = caller.answered - caller.came
+        agents, waiters = caller.seen
+        guess = Waiter("me", caller.kind.requirement, round(caller.came * 1000), is_guess=True)
+        errors["expected wait"].append(abs(expected_waits(agents, [*waiters, guess], habits)["me"] - actual))
+        for name, told in formulas.told(caller).items():
+            errors[name].append(abs(told - actual))
+    return errors
+
+
+def test_over_three_days_the_expected_wait_is_nearer_than_any_usual_formula() -> None:
+    habits = habits_of(Day(seed=1))
+    errors: dict[str, list[float]] = defaultdict(list)
+    for seed in (2, 3, 4):
+        for name, found in errors_of(Day(seed=seed), habits).items():
+            errors[name] += found
+    means = {name: fmean(found) for name, found in errors.items()}
+    ours = means.pop("expected wait")
+    assert len(errors["expected wait"]) > 1_000
+    assert all(ours < 0.9 * theirs for theirs in means.values()), (ours, means)
