@@ -22,7 +22,7 @@ from tests.support.net import free_media_port, free_port
 MODULES = "/usr/lib/baresip/modules"
 _CONFIG = """\
 poll_method epoll
-sip_listen {host}:{port}
+sip_listen {listen}:{port}
 call_local_timeout 120
 call_max_calls 4
 audio_path {dir}
@@ -57,6 +57,10 @@ _ACCOUNT = (
     "answermode={answer};regint={interval};audio_codecs={codecs};ptime=20;dtmfmode=rtpevent;"
     "100rel=no{extra}\n"
 )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,7 @@ class Baresip:
         control, rtp = free_port(), free_media_port()
         rtp = min(rtp, 65000)
         config = _CONFIG.format(
+            listen=_bracketed(self._host),
             host=self._host,
             port=free_port(),
             dir=self.dir,
@@ -159,7 +164,7 @@ class Baresip:
         account = _ACCOUNT.format(
             user=self.user,
             password=self._password,
-            server=self.server[0],
+            server=_bracketed(self.server[0]),
             server_port=self.server[1],
             transport=self._transport,
             answer="auto" if self._auto_answer else "manual",

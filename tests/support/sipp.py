@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from tests.support.net import free_media_port, free_port
 from tests.support.registration import register_all
@@ -24,6 +25,13 @@ from tests.support.registration import register_all
 SCENARIOS = Path(__file__).parent.parent / "e2e" / "scenarios"
 TRUNK_HOST = "127.0.0.2"
 _COUNTERS = {"TotalCallCreated": "created", "SuccessfulCall(C)": "successful", "FailedCall(C)": "failed"}
+
+
+class Script(Protocol):
+    """A scenario that is no file of tests/e2e/scenarios."""
+
+    @property
+    def xml(self) -> str: ...
 
 
 class Behaviour(IntEnum):
@@ -76,7 +84,7 @@ class Sipp:
 
     def __init__(
         self,
-        scenario: str,
+        scenario: str | Script,
         server: tuple[str, int],
         *,
         host: str = TRUNK_HOST,
@@ -90,9 +98,11 @@ class Sipp:
         users: Sequence[AgentPhone] = (),
         seconds: float = 30.0,
         media_host: str = "",
+        rtp_echo: bool = False,
     ) -> None:
+        self._rtp_echo = rtp_echo
         self._media_host = media_host or host
-        self.scenario = scenario
+        self._scenario = scenario
         self.server = server
         self.host = host
         self.port = port
@@ -121,6 +131,8 @@ class Sipp:
         """Start the process; a scenario that waits for calls is ready when this returns."""
         self._dir = Path(tempfile.mkdtemp(prefix="sipp-"))
         self.port = self.port or free_port(self._media_host)
+        if not isinstance(self._scenario, str):
+            (self._dir / "script.xml").write_text(self._scenario.xml)
         if self._users:
             lines = ["SEQUENTIAL", *(phone.line for phone in self._users)]
             (self._dir / "users.csv").write_text("\n".join(lines) + "\n")
@@ -136,8 +148,10 @@ class Sipp:
             await self._bound()
 
     def _command(self) -> list[str]:
+        scenario = self._scenario
+        file = SCENARIOS / f"{scenario}.xml" if isinstance(scenario, str) else self._dir / "script.xml"
         words = [
-            *("sipp", _at(self.server), "-sf", str(SCENARIOS / f"{self.scenario}.xml")),
+            *("sipp", _at(self.server), "-sf", str(file)),
             *("-i", self.host, "-bind_local", "-p", str(self.port), "-t", self._transport),
             *("-s", self._number, "-d", str(self._pause_ms), "-l", str(self._limit), "-mi", self._media_host),
             *("-mp", str(free_media_port(self._media_host)), "-nostdin", "-skip_rlimit"),
@@ -145,7 +159,9 @@ class Sipp:
             *("-timeout", f"{self.seconds:.0f}s", "-recv_timeout", f"{self.seconds * 1000:.0f}"),
         ]
         if os.environ.get("ACD_TEST_TRACE"):
-            words += ["-trace_msg", "-message_file", f"{os.environ['ACD_TEST_TRACE']}/{self.scenario}.msg"]
+            words += ["-trace_msg", "-message_file", f"{os.environ['ACD_TEST_TRACE']}/{file.stem}.msg"]
+        if self._rtp_echo:
+            words.append("-rtp_echo")
         if self._calls is not None:
             words += ["-m", str(self._calls), "-r", f"{self._rate:g}"]
         if self._users:
@@ -229,7 +245,9 @@ def _last_row(path: Path) -> dict[str, str]:
     return dict(zip(rows[0], rows[-1], strict=False))
 
 
-async def run(scenario: str, server: tuple[str, int], *, calls: int = 1, **more: object) -> SippResult:
+async def run(
+    scenario: str | Script, server: tuple[str, int], *, calls: int = 1, **more: object
+) -> SippResult:
     """Run a calling scenario to its end."""
     async with Sipp(scenario, server, calls=calls, **more) as sipp:  # type: ignore[arg-type]
         return await sipp.finished()
@@ -246,13 +264,14 @@ class Agents:
         host: str = "127.0.0.1",
         transport: str = "u1",
         seconds: float = 60.0,
+        scenario: str | Script = "agents",
     ) -> None:
         self.phones = phones
         self._server = server
         self._host = host
         self._unregister = True
         self._sipp = Sipp(
-            "agents",
+            scenario,
             server,
             host=host,
             port=free_port(host),
