@@ -17,9 +17,11 @@ import structlog
 from acd.clock import Clock
 from acd.config import SipSection
 from acd.sip.core.checks import Fault
+from acd.sip.core.credentials import Credentials
 from acd.sip.core.events import Flow, SipEvent
 from acd.sip.core.message import Request
 from acd.sip.core.refer import DialogId
+from acd.sip.core.registrant import Account
 from acd.sip.core.stack import SipCounters, SipStack, StackConfig
 from acd.sip.core.uri import NameAddr, Uri
 from acd.sip.core.wire import everything
@@ -155,6 +157,8 @@ class SipEndpoint:
         contact_user: str,
         sdp: bytes,
         headers: Sequence[tuple[str, str]] = (),
+        credentials: Credentials | None = None,
+        patience: float | None = None,
     ) -> None:
         """Call somebody."""
         now = self._clock.monotonic()
@@ -167,6 +171,8 @@ class SipEndpoint:
             contact_user=contact_user,
             sdp=sdp,
             headers=headers,
+            credentials=credentials,
+            patience=patience,
             now=now,
         )
         self._after_command()
@@ -249,6 +255,26 @@ class SipEndpoint:
         """Answer a request outside a dialog."""
         now = self._clock.monotonic()
         self._stack.respond(transaction, status, now=now, reason=reason, headers=headers)
+        self._after_command()
+
+    def enrol(self, name: str, account: Account) -> None:
+        """Know an account of ours with a provider."""
+        self._stack.outward.enrol(name, account, self._clock.monotonic())
+        self._after_command()
+
+    def withdraw(self, name: str) -> None:
+        """Be registered by this account no longer."""
+        self._stack.outward.withdraw(name, self._clock.monotonic())
+        self._after_command()
+
+    def register(self, name: str, flow: Flow) -> None:
+        """Register an account over this flow."""
+        self._stack.outward.register(name, flow, self._clock.monotonic())
+        self._after_command()
+
+    def probe(self, name: str, uri: Uri, flow: Flow, seconds: float) -> None:
+        """Ask a peer whether it is there."""
+        self._stack.outward.probe(name, uri, flow, seconds, self._clock.monotonic())
         self._after_command()
 
     def trust(self, flow: Flow) -> None:

@@ -266,6 +266,8 @@ class SipService:
                 self._renew_watcher(event)
             case SubscriptionOver():
                 self.lamps.over(event)
+            case RegistrationMade() | RegistrationFailed() | RegistrationDue() | PeerProbed():
+                self._on_outward(event)
             case _:
                 self._take_leg_event(event)
 

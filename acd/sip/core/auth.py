@@ -18,7 +18,8 @@ from acd.sip.core.grammar import unquote
 from acd.sip.core.message import Request
 
 _FIELD = re.compile(r'[ \t,]*+([A-Za-z0-9_\-]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^\s,"]++)[ \t]*+')
-_HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
+HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
+"""The algorithms that we speak, the stronger first."""
 _MD5_ONLY = ("baresip",)
 """User agents that refuse all challenges where one of them is not MD5 (libre before 2.1)."""
 _NO_SUCH_HA1 = "0" * 64
@@ -74,7 +75,7 @@ class DigestServer:
         """
         nonce = self._nonce(now)
         tail = f'nonce="{nonce}", qop="auth"' + (", stale=true" if stale else "")
-        names = ("MD5",) if md5_only or user_agent.lower().startswith(_MD5_ONLY) else tuple(_HASHES)
+        names = ("MD5",) if md5_only or user_agent.lower().startswith(_MD5_ONLY) else tuple(HASHES)
         return tuple(
             ("WWW-Authenticate", f'Digest realm="{self._realm}", algorithm={name}, {tail}') for name in names
         )
@@ -86,9 +87,11 @@ class DigestServer:
             return Checked(Verdict.MISSING)
         username = fields.get("username", "")
         algorithm = fields.get("algorithm", "MD5").upper()
-        if algorithm not in _HASHES or not self._is_complete(fields):
+        if algorithm not in HASHES or not self._is_complete(fields):
             return Checked(Verdict.WRONG, username)
-        expected = _response(algorithm, ha1_of(username, algorithm) or _NO_SUCH_HA1, request.method, fields)
+        expected = digest_response(
+            algorithm, ha1_of(username, algorithm) or _NO_SUCH_HA1, request.method, fields
+        )
         if not hmac.compare_digest(expected, fields["response"].lower().encode("ascii", "replace").decode()):
             return Checked(Verdict.WRONG, username)
         if not self._is_fresh(fields, now):
@@ -162,14 +165,14 @@ def parse_fields(text: str) -> dict[str, str]:
 
 def ha1(algorithm: str, username: str, realm: str, password: str) -> str:
     """H(user:realm:password) in hex: what is stored instead of a password."""
-    return _HASHES[algorithm](f"{username}:{realm}:{password}".encode()).hexdigest()
+    return HASHES[algorithm](f"{username}:{realm}:{password}".encode()).hexdigest()
 
 
-def _response(algorithm: str, first: str, method: str, fields: Mapping[str, str]) -> str:
+def digest_response(algorithm: str, first: str, method: str, fields: Mapping[str, str]) -> str:
     """The response that the right password gives (RFC 7616 section 3.4.1)."""
 
     def digest(text: str) -> str:
-        return _HASHES[algorithm](text.encode("utf-8", "surrogateescape")).hexdigest()
+        return HASHES[algorithm](text.encode("utf-8", "surrogateescape")).hexdigest()
 
     second = digest(f"{method}:{fields['uri']}")
     if "qop" not in fields:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from acd.sip.core.credentials import DigestClient
 from acd.sip.core.events import Flow
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header, Request, Response
@@ -57,6 +58,8 @@ class Dialog:
     routes: Routes = _NO_ROUTES
     local_cseq: int = 0
     remote_cseq: int = -1
+    proof: DigestClient | None = None
+    """Proves to the peer who we are; None where we have nothing to prove with."""
 
     @property
     def id(self) -> DialogId:

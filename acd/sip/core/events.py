@@ -152,6 +152,44 @@ class SubscriptionOver:
     why: Literal["timeout", "gone"]
 
 
+@dataclass(frozen=True, slots=True)
+class RegistrationMade:
+    """A provider has bound us for so many seconds; it is said again in time."""
+
+    registration: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed:
+    """A provider did not bind us; the next attempt falls due in so many seconds.
+
+    `status` is what it answered: 408 for nothing, 503 where it could not be reached; `why` a fixed word.
+    """
+
+    registration: str
+    status: int
+    why: Literal["refused", "credentials", "timeout", "transport"]
+    retry_seconds: float
+    realm: str = ""
+    """Of `credentials`: the realm that was asked for, where we have nothing for it; never trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationDue:
+    """It is time to register again; answer with `register`, over whichever flow leads there now."""
+
+    registration: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerProbed:
+    """What a peer said to our OPTIONS; 0 for nothing at all."""
+
+    probe: str
+    status: int
+
+
 LegEvent = (
     LegProgressed
     | LegAnswered
@@ -164,4 +202,6 @@ LegEvent = (
     | LegEnded
 )
 
-SipEvent = InviteReceived | RequestReceived | SubscriptionAsked | SubscriptionOver | LegEvent
+OutwardEvent = RegistrationMade | RegistrationFailed | RegistrationDue | PeerProbed
+
+SipEvent = InviteReceived | RequestReceived | SubscriptionAsked | SubscriptionOver | OutwardEvent | LegEvent

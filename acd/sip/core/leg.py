@@ -94,6 +94,7 @@ class Leg:
         self._acceptance: Acceptance | None = None
         self._referral: Referral | None = None
         self._ring_limit: Timer | None = None
+        self._patience: float | None = None
         self._is_told = False
         self._end_as: EndedBy = "local"
         self._cancel_reason: str | None = None
@@ -203,8 +204,12 @@ class Leg:
 
     # Ours: make it.
 
-    def start(self, uri: str, headers: Sequence[Header], sdp: bytes, now: float) -> None:
+    def start(
+        self, uri: str, headers: Sequence[Header], sdp: bytes, now: float, patience: float | None = None
+    ) -> None:
+        """`patience` is how long to wait for a first word, in seconds; None: 64*T1."""
         dialog = self.dialog
+        self._patience = patience
         self._sdp = sdp
         limit = now + self._hub.wire.config.max_ring_seconds
         self._ring_limit = self._hub.wire.timers.set(limit, self._on_rung_too_long)
@@ -213,9 +218,13 @@ class Leg:
 
     def _invite(self, uri: str, common: Sequence[Header], now: float) -> None:
         self.dialog.local_cseq += 1
-        headers = [*common, *self.timer.request_headers(), SDP]
+        proof = self.dialog.proof.headers("INVITE", uri) if self.dialog.proof else []
+        headers = [*common, *proof, *self.timer.request_headers(), SDP]
         flow, number = self.dialog.flow, self.dialog.local_cseq
+        self.stage = Stage.CALLING
         self._ours = self._hub.request("INVITE", uri, number, headers, self._sdp, flow, self, now)
+        if self._patience is not None:
+            self._ours.give_up_at(now + self._patience)  # a provisional response takes that back
         self._again = lambda then: self._invite(uri, common, then)
 
     def _on_rung_too_long(self, now: float) -> None:
@@ -230,10 +239,16 @@ class Leg:
         elif self.stage is Stage.CANCELLING:
             timed_out = self._end_as == "timeout"
             self._end(self._end_as, 408 if timed_out else response.status, _why(response), now)
-        elif self._again is not None and self.timer.is_too_small(response):
+        elif self._again is not None and self._is_worth_repeating(response):
             self._again(now)
         else:
             self._end("remote", response.status, _why(response), now)
+
+    def _is_worth_repeating(self, response: Response) -> bool:
+        """Whether it asks for a longer session (422), or for proof that we can give (401, 407)."""
+        if self.timer.is_too_small(response):
+            return True
+        return self.dialog.proof is not None and self.dialog.proof.accept(response)
 
     def _on_provisional(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if self.stage is Stage.CANCELLING:

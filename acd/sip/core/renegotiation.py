@@ -8,7 +8,7 @@ from acd.sip.core.body import session_description
 from acd.sip.core.dialog import Dialog
 from acd.sip.core.events import EndedBy, LegReofferAnswered, LegReoffered, LegReofferRefused, SipEvent
 from acd.sip.core.message import Response
-from acd.sip.core.requests import SDP, Hub, ack_of, send_within
+from acd.sip.core.requests import SDP, Hub, ack_of, prove, send_within
 from acd.sip.core.session_timer import SessionTimer
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ClientTransaction, Lost, ServerTransaction
@@ -126,7 +126,9 @@ class Renegotiation:
         if response.status < 200:
             return
         if transaction is self._ours:
-            self._ours = None
+            self._ours = prove(self._hub, self._leg.dialog, self, transaction, response, now)
+            if self._ours is not None:
+                return
         if response.status < 300:
             self._on_answer(transaction, response, now)
         elif self._leg.is_over:

@@ -14,6 +14,7 @@ from acd.sip.core.wire import Wire
 
 SDP: Header = ("Content-Type", "application/sdp")
 SUPPORTED: Header = ("Supported", "timer, 100rel, replaces, norefersub")
+_NEW_IN_A_REPETITION = frozenset(("Via", "CSeq", "Authorization", "Proxy-Authorization"))
 
 
 class Hub(Protocol):
@@ -41,15 +42,29 @@ class Hub(Protocol):
 
 
 class Farewell:
-    """Sends a request whose answer changes nothing (BYE, CANCEL); tells when it is through."""
+    """Sends a request whose answer changes nothing (BYE, CANCEL); tells when it is through.
 
-    __slots__ = ("_on_done",)
+    Where it is named the dialog, it proves who we are if that is asked for.
+    """
 
-    def __init__(self, on_done: Callable[[], None] | None = None) -> None:
+    __slots__ = ("_dialog", "_hub", "_on_done")
+
+    def __init__(
+        self,
+        on_done: Callable[[], None] | None = None,
+        *,
+        hub: Hub | None = None,
+        dialog: Dialog | None = None,
+    ) -> None:
         self._on_done = on_done
+        self._hub = hub
+        self._dialog = dialog
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        if response.status >= 200:
+        if response.status < 200:
+            return
+        hub, dialog = self._hub, self._dialog
+        if hub is None or dialog is None or prove(hub, dialog, self, transaction, response, now) is None:
             self._done()
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
@@ -73,22 +88,46 @@ def send_within(
     """Send the next request of a dialog."""
     dialog.local_cseq += 1
     uri, routes = dialog.request_line()
-    all_headers = [*routes, *dialog.headers(), *headers]
+    proof = dialog.proof.headers(method, uri) if dialog.proof else []
+    all_headers = [*routes, *dialog.headers(), *proof, *headers]
     return hub.request(method, uri, dialog.local_cseq, all_headers, body, dialog.flow, owner, now)
+
+
+def prove(
+    hub: Hub,
+    dialog: Dialog,
+    owner: ClientOwner,
+    transaction: ClientTransaction,
+    response: Response,
+    now: float,
+) -> ClientTransaction | None:
+    """Send a challenged request of a dialog again, with what it asks for; None where that cannot be."""
+    if dialog.proof is None or not dialog.proof.accept(response):
+        return None
+    dialog.local_cseq += 1
+    kept = [header for header in transaction.headers if header[0] not in _NEW_IN_A_REPETITION]
+    headers = [*kept, *dialog.proof.headers(transaction.method, transaction.uri)]
+    body, flow = transaction.body, transaction.dialog_flow
+    return hub.request(
+        transaction.method, transaction.uri, dialog.local_cseq, headers, body, flow, owner, now
+    )
 
 
 def send_bye(
     hub: Hub, dialog: Dialog, now: float, *, reason: str = "", on_done: Callable[[], None] | None = None
 ) -> None:
     """End a dialog; `on_done` is called when the peer has answered or will not."""
-    send_within(hub, dialog, "BYE", Farewell(on_done), now, headers=reason_header(reason))
+    farewell = Farewell(on_done, hub=hub, dialog=dialog)
+    send_within(hub, dialog, "BYE", farewell, now, headers=reason_header(reason))
 
 
 def ack_of(wire: Wire, dialog: Dialog, number: int) -> bytes:
     """The ACK to a 2xx: a request of its own, with a branch of its own (section 13.2.2.4)."""
     uri, routes = dialog.request_line()
     via = wire.via(dialog.flow, COOKIE + wire.token())
-    return write(f"ACK {uri} SIP/2.0", [via, *routes, *dialog.headers(), ("CSeq", f"{number} ACK")])
+    proof = dialog.proof.last if dialog.proof else []
+    headers = [via, *routes, *dialog.headers(), *proof, ("CSeq", f"{number} ACK")]
+    return write(f"ACK {uri} SIP/2.0", headers)
 
 
 def reason_header(reason: str) -> list[Header]:

@@ -7,7 +7,7 @@ from typing import Protocol
 from acd.sip.core.dialog import Dialog
 from acd.sip.core.events import EndedBy
 from acd.sip.core.message import Header, Request, Response
-from acd.sip.core.requests import SUPPORTED, Hub, send_within
+from acd.sip.core.requests import SUPPORTED, Hub, prove, send_within
 from acd.sip.core.session_expires import LEAST_SECONDS, has_timer, least_of, session_expires
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ClientTransaction, Lost
@@ -138,7 +138,7 @@ class SessionTimer:
             self._refresh(now)
         elif self.is_too_small(response):
             self._refresh(now)
-        else:
+        elif prove(self._hub, self._leg.dialog, self, transaction, response, now) is None:
             self._timer = self._hub.wire.timers.set(now + _RETRY_SECONDS, self._refresh)
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 from acd.sip.core.body import session_description
 from acd.sip.core.checks import Fault, check_response, fault_of
+from acd.sip.core.credentials import Credentials, DigestClient
 from acd.sip.core.dialog import Dialog
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, RequestReceived, SipEvent
 from acd.sip.core.flows import FlowUsers
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.leg import Leg
 from acd.sip.core.message import Header, Request, Response, parse
+from acd.sip.core.outward import Outward
 from acd.sip.core.refer import DialogId
 from acd.sip.core.requests import dialog_of_invite
 from acd.sip.core.subscription import Subscriptions
@@ -60,6 +62,8 @@ class SipStack:
         """Legs that a peer made, by its Call-ID and From tag."""
         self._events: list[SipEvent] = []
         self._watchers = Subscriptions(self)
+        self.outward = Outward(self)
+        """What we ask of others outside of calls: registrations of ours, and whether they are there."""
 
     @property
     def counters(self) -> SipCounters:
@@ -268,6 +272,7 @@ class SipStack:
         What is under way on the flow fails; an answered call goes on, for its audio may well be fine.
         """
         self._flows.fail(flow, now)
+        self.outward.flow_lost(flow, now)
 
     def flow_opened(self, wanted: Flow, opened: Flow) -> None:
         """An outgoing connection that was asked for is now open."""
@@ -286,9 +291,13 @@ class SipStack:
         contact_user: str,
         sdp: bytes,
         headers: Sequence[Header] = (),
+        credentials: Credentials | None = None,
+        patience: float | None = None,
         now: float,
     ) -> None:
         """Call somebody. Over the limit the leg ends at once, as 503 by us.
+
+        `credentials` answer the peer's challenges; `patience` is how many seconds to wait for its first word.
 
         Raises ValueError for the name of a leg that is not over.
         """
@@ -307,11 +316,12 @@ class SipStack:
             flow=flow,
             target=str(uri),
             contact=self.wire.contact(flow, contact_user, secure=uri.scheme == "sips"),
+            proof=DigestClient(credentials, self.wire.token) if credentials else None,
         )
         made = Leg(self, leg, dialog)
         self._legs[leg] = made
         agent = ("User-Agent", self.wire.config.user_agent)
-        made.start(str(uri), (agent, *headers), sdp, now)
+        made.start(str(uri), (agent, *headers), sdp, now, patience)
 
     def ring(self, leg: str, *, now: float, status: int = 180, sdp: bytes | None = None) -> None:
         if found := self._legs.get(leg):
