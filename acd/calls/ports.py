@@ -38,6 +38,23 @@ class SipPort(Protocol):
     def srtp_toward(self, agent_id: str) -> Srtp:
         """Whether the offer to this agent is to be encrypted."""
 
+    def invite_number(
+        self,
+        leg: str,
+        trunk: str,
+        number: str,
+        *,
+        offer: bytes,
+        caller: str,
+        caller_name: str,
+        headers: Sequence[tuple[str, str]] = (),
+        call_id: str,
+    ) -> None:
+        """Call a number over a trunk; `headers` go with it. Raises acd.sip.providers.TrunkUnavailable."""
+
+    def srtp_toward_trunk(self, trunk: str) -> Srtp:
+        """Whether the offer to this trunk is to be encrypted."""
+
     def accept(self, leg: str, sdp: bytes) -> None: ...
 
     def refuse(self, leg: str, status: int) -> None: ...

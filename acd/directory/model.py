@@ -12,6 +12,20 @@ Srtp = Literal["off", "offer", "require"]
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkHost:
+    """Where calls to a trunk go. The least priority is asked first; among equals by weight (RFC 2782)."""
+
+    host: str
+    """A name or an address."""
+    port: int = 0
+    """0: as DNS says, else the port of the transport."""
+    transport: Literal["", "udp", "tcp", "tls"] = ""
+    """Empty: as DNS says, else UDP."""
+    priority: int = 1
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
     name: str
     match: tuple[IPv4Network | IPv6Network, ...]
@@ -26,6 +40,20 @@ class Trunk:
     called_from: Literal["request-uri", "to"] = "request-uri"
     headers: Mapping[str, str] = field(default_factory=dict)
     """Header -> name of the attribute of the call that it becomes."""
+    hosts: tuple[TrunkHost, ...] = ()
+    """Without any, the trunk only brings calls."""
+    username: str = ""
+    """Of our account there; empty: we prove nothing."""
+    realm: str = ""
+    """The one realm whose challenges are answered."""
+    ha1_md5: str = ""
+    ha1_sha256: str = ""
+    register_seconds: int = 0
+    """How long we ask to be bound at the trunk; 0: we do not register."""
+    calls_per_second: float = 0.0
+    """New calls to the trunk; 0: as many as there are."""
+    probe_seconds: float = 30.0
+    """Between two OPTIONS to each host; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)

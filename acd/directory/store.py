@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,17 @@ from acd.clock import Clock
 from acd.database import reading, writing
 from acd.directory import tables
 from acd.directory.diff import Kind, compare
-from acd.directory.model import Agent, Directory, FeatureCode, FormField, Number, Queue, Relaxation, Trunk
+from acd.directory.model import (
+    Agent,
+    Directory,
+    FeatureCode,
+    FormField,
+    Number,
+    Queue,
+    Relaxation,
+    Trunk,
+    TrunkHost,
+)
 from acd.errors import ConfigError
 
 _TABLES: Mapping[Kind, Table] = {
@@ -122,8 +132,14 @@ async def _rows_of(connection: AsyncConnection, table: Table) -> Sequence[RowMap
 
 def _trunk(row: RowMapping) -> Trunk:
     networks = tuple(ip_network(network) for network in row["match"])
-    headers = MappingProxyType(row["headers"])
-    return Trunk(**{**row, "match": networks, "tls_names": tuple(row["tls_names"]), "headers": headers})
+    return Trunk(
+        **{
+            **_frozen(row, "headers"),
+            "match": networks,
+            "tls_names": tuple(row["tls_names"]),
+            "hosts": tuple(TrunkHost(**host) for host in row["hosts"]),
+        }
+    )
 
 
 def _code(row: RowMapping) -> FeatureCode:
@@ -165,6 +181,7 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                     **_columns(trunk, "headers"),
                     "match": [*map(str, trunk.match)],
                     "tls_names": [*trunk.tls_names],
+                    "hosts": [asdict(host) for host in trunk.hosts],
                 }
         case "number":
             yield from (_columns(number, "skills") for number in directory.numbers.values())

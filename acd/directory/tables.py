@@ -18,6 +18,14 @@ trunks = Table(
     Column("country", String(2), nullable=False, server_default=""),
     Column("called_from", String(16), nullable=False, server_default="request-uri"),
     Column("headers", JSON, nullable=False, server_default="{}"),
+    Column("hosts", JSON, nullable=False, server_default="[]"),
+    Column("username", String(128), nullable=False, server_default=""),
+    Column("realm", String(128), nullable=False, server_default=""),
+    Column("ha1_md5", String(32), nullable=False, server_default=""),
+    Column("ha1_sha256", String(64), nullable=False, server_default=""),
+    Column("register_seconds", Integer, nullable=False, server_default="0"),
+    Column("calls_per_second", Double, nullable=False, server_default="0"),
+    Column("probe_seconds", Double, nullable=False, server_default="30"),
 )
 
 numbers = Table(

@@ -45,6 +45,11 @@ def _nameless(flow: Flow) -> frozenset[str]:
     return frozenset()
 
 
+def _nowhere(address: str) -> str:
+    """Hosts of trunks, where there are none."""
+    return ""
+
+
 class Guard:
     """Identifies, limits and reports. Its answers never depend on whether a user exists."""
 
@@ -56,7 +61,9 @@ class Guard:
         clock: Clock,
         limits: SecuritySection,
         certified: Callable[[Flow], frozenset[str]] = _nameless,
+        trunk_at: Callable[[str], str] = _nowhere,
     ) -> None:
+        self._trunk_at = trunk_at
         self._certified = certified
         self._digest = digest
         self._directory = directory
@@ -74,7 +81,7 @@ class Guard:
     def trunk_of(self, flow: Flow) -> Trunk | None:
         """The trunk that this peer belongs to, by the directory of this moment.
 
-        What its certificate says counts before its address.
+        What its certificate says counts before its address. Hosts that we call may call us too.
         """
         trunks = self._directory().trunks
         if not self._trunks.is_of(trunks):
@@ -82,7 +89,7 @@ class Guard:
         named = None
         if flow.transport in _WITH_CERTIFICATE:
             named = self._trunks.named(self._certified(flow))
-        return named or self._trunks.find(flow.remote[0])
+        return named or self._trunks.find(flow.remote[0]) or trunks.get(self._trunk_at(flow.remote[0]))
 
     def is_known(self, flow: Flow) -> bool:
         """Whether the peer is a trunk, or at the address of a registered phone."""

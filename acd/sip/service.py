@@ -19,6 +19,10 @@ from acd.sip.core.events import (
     LegEnded,
     LegEvent,
     LegReferred,
+    PeerProbed,
+    RegistrationDue,
+    RegistrationFailed,
+    RegistrationMade,
     RequestReceived,
     SipEvent,
     SubscriptionAsked,
@@ -34,9 +38,12 @@ from acd.sip.identity import Identity, Party, called_number, identity_of
 from acd.sip.lamps import Lamps
 from acd.sip.overload import OverloadLimits
 from acd.sip.phones import AgentPhones
+from acd.sip.providers import Providers
 from acd.sip.registrar import ExpiryRules, Registrar
+from acd.sip.resolving import Dns, SystemDns
 from acd.sip.secrecy import srtp_over
 from acd.sip.trace import open_tracer
+from acd.sip.trunk_calls import TrunkCalls
 from acd.sip.trunks import LiveCalls
 from acd.sip.watching import ExpiryBounds
 
@@ -64,7 +71,12 @@ class SipService:
     """Registrar, guard and endpoint behind one door."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, directory: Callable[[], Directory], bindings: BindingStore
+        self,
+        settings: Settings,
+        clock: Clock,
+        directory: Callable[[], Directory],
+        bindings: BindingStore,
+        dns: Callable[[], Dns] = SystemDns,
     ) -> None:
         sip = settings.sip
         self._settings = settings
@@ -81,6 +93,7 @@ class SipService:
             clock,
             settings.security,
             certified=self._endpoint.network.peer_names,
+            trunk_at=lambda address: self.providers.trunk_at(address),
         )
         self._registrar = Registrar(
             bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
@@ -93,6 +106,16 @@ class SipService:
         """What went over the wire, of calls that somebody asked for."""
         self._endpoint.watch(self.tracer)
         self._calls = LiveCalls()
+        self.providers = Providers(self._endpoint, directory, clock, dns)
+        """Trunks as we reach them."""
+        self.outside = TrunkCalls(
+            self._endpoint,
+            self.providers,
+            self._calls,
+            clock,
+            srtp_without_tls=settings.media.srtp_without_tls,
+        )
+        """Calls to numbers over trunks."""
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
         )
@@ -120,6 +143,7 @@ class SipService:
         except BaseException:
             await self._bindings.stop()
             raise
+        self.providers.start()
 
     def _trunk_name(self, flow: Flow) -> str:
         trunk = self._guard.trunk_of(flow)
@@ -131,6 +155,7 @@ class SipService:
 
     async def stop(self) -> None:
         self.lamps.end_all("deactivated")
+        await self.providers.stop()
         await self._endpoint.stop()
         await self._bindings.stop()
         self.tracer.close()
@@ -220,6 +245,28 @@ class SipService:
             leg, agent_id, offer=offer, caller=caller, caller_name=caller_name, queue=queue, call_id=call_id
         )
 
+    def srtp_toward_trunk(self, trunk: str) -> Srtp:
+        """Whether an offer to the trunk names keys."""
+        return self.outside.srtp_toward(trunk)
+
+    def invite_number(
+        self,
+        leg: str,
+        trunk: str,
+        number: str,
+        *,
+        offer: bytes,
+        caller: str,
+        caller_name: str,
+        headers: Sequence[tuple[str, str]] = (),
+        call_id: str,
+    ) -> None:
+        """Call a number over a trunk. Raises TrunkUnavailable."""
+        named = (("X-ACD-Call-ID", call_id), *headers) if self._directory().trunks[trunk].trusted else headers
+        self.outside.call(
+            leg, trunk, number, offer=offer, caller=caller, caller_name=caller_name, headers=named
+        )
+
     def ring(self, leg: str) -> None:
         self._endpoint.ring(leg)
 
@@ -231,25 +278,30 @@ class SipService:
         self._endpoint.refuse(leg, status, headers=headers)
 
     def hangup(self, leg: str, reason: str = "") -> None:
-        for target in self.phones.targets(leg):
+        legs = (self.outside.hang_up(leg),) if self.outside.has(leg) else self.phones.targets(leg)
+        for target in legs:
             self._endpoint.hangup(target, reason=reason)
 
+    def _far_end(self, leg: str) -> str:
+        """The leg of the phone, or the host, that has the call."""
+        return self.outside.current(self.phones.talking(leg))
+
     def accept_reoffer(self, leg: str, sdp: bytes) -> None:
-        self._endpoint.accept_reoffer(self.phones.talking(leg), sdp)
+        self._endpoint.accept_reoffer(self._far_end(leg), sdp)
 
     def refuse_reoffer(self, leg: str, status: int) -> None:
-        self._endpoint.refuse_reoffer(self.phones.talking(leg), status)
+        self._endpoint.refuse_reoffer(self._far_end(leg), status)
 
     def answer_refer(self, leg: str, status: int) -> None:
-        self._endpoint.answer_refer(self.phones.talking(leg), status)
+        self._endpoint.answer_refer(self._far_end(leg), status)
 
     def report_refer(self, leg: str, status: int) -> None:
-        self._endpoint.report_refer(self.phones.talking(leg), status)
+        self._endpoint.report_refer(self._far_end(leg), status)
 
     def leg_of(self, dialog: DialogId) -> str | None:
         """The live leg that a Replaces names, as calls know it."""
         leg = self._endpoint.leg_of(dialog)
-        return self.phones.known_as(leg) if leg else None
+        return self.outside.known_as(self.phones.known_as(leg)) if leg else None
 
     # What comes in.
 
@@ -267,7 +319,7 @@ class SipService:
             case SubscriptionOver():
                 self.lamps.over(event)
             case RegistrationMade() | RegistrationFailed() | RegistrationDue() | PeerProbed():
-                self._on_outward(event)
+                self.providers.take_outward(event)
             case _:
                 self._take_leg_event(event)
 
@@ -292,6 +344,11 @@ class SipService:
     def _take_leg_event(self, event: LegEvent) -> None:
         if self.phones.has(event.leg):
             told = self.phones.take(event)
+            if told is not None:
+                self._on_leg(told)
+            return
+        if self.outside.has(event.leg):
+            told = self.outside.take(event)
             if told is not None:
                 self._on_leg(told)
             return

@@ -32,6 +32,14 @@ class FakeSip:
     def srtp_toward(self, agent_id: str) -> Srtp:
         return self.srtp
 
+    def invite_number(self, leg: str, trunk: str, number: str, **said: Any) -> None:
+        if self.unreachable:
+            raise self.unreachable
+        self.said.append(("call", leg, trunk, number, said["caller"]))
+
+    def srtp_toward_trunk(self, trunk: str) -> Srtp:
+        return self.srtp
+
     def accept(self, leg: str, sdp: bytes) -> None:
         self.said.append(("accept", leg, sdp))
 

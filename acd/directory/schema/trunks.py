@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from acd.directory.model import Number, Trunk
+from acd.directory.model import Number, Trunk, TrunkHost
 from acd.directory.schema.words import (
     Country,
     Dialled,
@@ -18,10 +19,40 @@ from acd.directory.schema.words import (
     Language,
     Name,
     Network,
+    Password,
+    SecondsOrNone,
     Skills,
     SrtpChoice,
     Text,
 )
+
+
+class HostEntry(Entry):
+    host: HostName
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    transport: Literal["", "udp", "tcp", "tls"] = ""
+    priority: Annotated[int, Field(ge=0, le=65535)] = 1
+    weight: Annotated[int, Field(ge=0, le=65535)] = 1
+
+    def build(self) -> TrunkHost:
+        return TrunkHost(self.host, self.port, self.transport, self.priority, self.weight)
+
+
+class AccountEntry(Entry):
+    """Who we are at a provider."""
+
+    username: Text
+    password: Password
+    realm: Text
+    register_seconds: Annotated[int, Field(ge=0, le=86_400)] = 3600
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> AccountEntry:
+        if not self.username or not self.realm:
+            raise ValueError("username and realm must not be empty; the realm is what the provider calls it")
+        if 0 < self.register_seconds < 60:
+            raise ValueError("register_seconds is 60 at least, or 0 not to register")
+        return self
 
 
 class TrunkEntry(Entry):
@@ -34,13 +65,20 @@ class TrunkEntry(Entry):
     country: Country = ""
     called_from: Literal["request-uri", "to"] = "request-uri"
     headers: Annotated[dict[HeaderName, Name], Field(max_length=20)] = {}
+    hosts: Annotated[list[HostEntry], Field(max_length=16)] = []
+    account: AccountEntry | None = None
+    calls_per_second: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0.0
+    probe_seconds: SecondsOrNone = Trunk("", ()).probe_seconds
 
     @model_validator(mode="after")
     def _can_be_known(self) -> TrunkEntry:
-        if not self.match and not self.tls_names:
+        if not self.match and not self.tls_names and not self.hosts:
             raise ValueError(
-                "nothing tells whose calls these are; give match (networks) or tls_names (of its certificate)"
+                "nothing tells whose calls these are; give match (networks), tls_names (of its certificate) "
+                "or hosts (where calls to it go)"
             )
+        if self.account is not None and not self.hosts:
+            raise ValueError("an account needs hosts: where to register and to call")
         return self
 
     @property
@@ -58,7 +96,25 @@ class TrunkEntry(Entry):
             country=self.country,
             called_from=self.called_from,
             headers=MappingProxyType(self.headers),
+            hosts=tuple(host.build() for host in self.hosts),
+            calls_per_second=self.calls_per_second,
+            probe_seconds=self.probe_seconds,
+            **self._account(),
         )
+
+    def _account(self) -> dict[str, Any]:
+        """The password as its hashes only, which hold for one realm (RFC 7616 section 3.4.2)."""
+        if self.account is None:
+            return {}
+        account = self.account
+        secret = f"{account.username}:{account.realm}:{account.password}".encode()
+        return {
+            "username": account.username,
+            "realm": account.realm,
+            "ha1_md5": hashlib.md5(secret, usedforsecurity=False).hexdigest(),
+            "ha1_sha256": hashlib.sha256(secret).hexdigest(),
+            "register_seconds": account.register_seconds,
+        }
 
 
 class NumberEntry(Entry):

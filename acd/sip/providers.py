@@ -1,0 +1,318 @@
+"""Trunks as we reach them: their hosts, looked up and probed, and our registrations with them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from acd import tasks
+from acd.clock import Clock
+from acd.directory.model import Directory, Trunk
+from acd.errors import AcdError
+from acd.sip.buckets import TokenBuckets
+from acd.sip.core.credentials import Credentials
+from acd.sip.core.events import (
+    Flow,
+    OutwardEvent,
+    PeerProbed,
+    RegistrationDue,
+    RegistrationFailed,
+    RegistrationMade,
+)
+from acd.sip.core.registrant import Account
+from acd.sip.core.uri import Uri
+from acd.sip.endpoint import SipEndpoint
+from acd.sip.hosts import DEFAULT_PORT, Peer, in_turn
+from acd.sip.resolving import Dns, NameNotFound, peers_of
+
+log = structlog.get_logger(__name__)
+
+_CARE_SECONDS = 1.0
+_LOOK_UP_SECONDS = 60.0
+_LOOK_UP_AGAIN_SECONDS = 10.0
+_PROBE_PATIENCE_SECONDS = 4.0
+
+
+class TrunkUnavailable(AcdError):
+    """No call can go out over the trunk now."""
+
+    sip_status = 503
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
+        self.why = why
+        """A fixed word."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """One address of a trunk, as it is shown."""
+
+    host: str
+    transport: str
+    address: tuple[str, int]
+    priority: int
+    weight: int
+    is_up: bool
+
+
+@dataclass(slots=True)
+class Provider:
+    """What is known now of one trunk that has hosts. Times are monotonic seconds."""
+
+    trunk: Trunk
+    rate: TokenBuckets | None
+    peers: tuple[Peer, ...] = ()
+    down: set[Peer] = field(default_factory=set)
+    looked_up_at: float | None = None
+    look_up_after: float = 0.0
+    probed_at: float = 0.0
+    is_looking: bool = False
+    is_bound: bool = False
+    registers_over: Peer | None = None
+
+
+class Providers:
+    """All trunks of the directory that have hosts. Owned by the SIP service, on its event loop."""
+
+    def __init__(
+        self,
+        endpoint: SipEndpoint,
+        directory: Callable[[], Directory],
+        clock: Clock,
+        dns: Callable[[], Dns],
+    ) -> None:
+        self._endpoint = endpoint
+        self._directory = directory
+        self._clock = clock
+        self._make_dns = dns
+        self._dns: Dns | None = None
+        self._known: Mapping[str, Trunk] = {}
+        self._providers: dict[str, Provider] = {}
+        self._by_address: dict[str, str] = {}
+        self._probes: dict[str, tuple[str, Peer]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Care.
+
+    def start(self) -> None:
+        self._dns = self._make_dns()
+        self._spawn(self._care_for_ever())
+
+    async def stop(self) -> None:
+        """Be bound nowhere any more, as far as the providers still hear of it."""
+        for name, provider in self._providers.items():
+            if provider.trunk.register_seconds:
+                self._endpoint.withdraw(name)
+        await tasks.end(*self._tasks)
+
+    def _spawn(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _care_for_ever(self) -> None:
+        while True:
+            try:
+                self._care(self._clock.monotonic())
+            except Exception:
+                log.exception("trunks-not-cared-for")
+            await asyncio.sleep(_CARE_SECONDS)
+
+    def _care(self, now: float) -> None:
+        if self._directory().trunks is not self._known:
+            self._follow(self._directory().trunks)
+        for provider in self._providers.values():
+            if now >= provider.look_up_after and not provider.is_looking:
+                provider.is_looking = True
+                self._spawn(self._look_up(provider))
+            every = provider.trunk.probe_seconds
+            if provider.peers and every and now >= provider.probed_at + every:
+                provider.probed_at = now
+                self._probe(provider)
+
+    def _follow(self, trunks: Mapping[str, Trunk]) -> None:
+        """Take up a new directory; what did not change goes on undisturbed."""
+        self._known = trunks
+        for name, provider in list(self._providers.items()):
+            if trunks.get(name) != provider.trunk:
+                del self._providers[name]
+                if provider.trunk.register_seconds:
+                    self._endpoint.withdraw(name)
+        for name, trunk in trunks.items():
+            if trunk.hosts and name not in self._providers:
+                rate = trunk.calls_per_second
+                limit = TokenBuckets(rate=rate, burst=max(1, round(rate))) if rate else None
+                self._providers[name] = Provider(trunk, limit)
+        self._index()
+
+    def _index(self) -> None:
+        self._by_address = {
+            peer.address[0]: name for name, provider in self._providers.items() for peer in provider.peers
+        }
+
+    async def _look_up(self, provider: Provider) -> None:
+        assert self._dns is not None
+        found: list[Peer] = []
+        for host in provider.trunk.hosts:
+            try:
+                found += await peers_of(host, self._dns)
+            except NameNotFound as error:
+                log.warning("trunk-host-unknown", trunk=provider.trunk.name, error=str(error))
+        now = self._clock.monotonic()
+        provider.is_looking = False
+        # Names that were known stay in use while the name servers are silent.
+        provider.look_up_after = now + (_LOOK_UP_SECONDS if found else _LOOK_UP_AGAIN_SECONDS)
+        if not found or self._providers.get(provider.trunk.name) is not provider:
+            return
+        provider.peers = tuple(dict.fromkeys(found))
+        provider.down &= set(provider.peers)
+        self._index()
+        for peer in provider.peers:
+            if peer.transport == "tls":
+                self._endpoint.network.expect_name(peer.address, peer.name)
+        if provider.looked_up_at is None and provider.trunk.register_seconds:
+            self._enrol(provider)
+        provider.looked_up_at = now
+
+    # Probes.
+
+    def _probe(self, provider: Provider) -> None:
+        for peer in provider.peers:
+            name = secrets.token_hex(8)
+            self._probes[name] = (provider.trunk.name, peer)
+            self._endpoint.probe(name, uri_of(peer), self.flow(peer), _PROBE_PATIENCE_SECONDS)
+
+    def _probed(self, event: PeerProbed) -> None:
+        name, peer = self._probes.pop(event.probe, ("", None))
+        if peer is not None:
+            # Any answer but "I am out of service" says that somebody is there (RFC 3261 section 11).
+            self.mark(name, peer, is_up=event.status not in (0, 408, 503))
+
+    def mark(self, trunk: str, peer: Peer, *, is_up: bool) -> None:
+        """A host answered, or was silent."""
+        provider = self._providers.get(trunk)
+        if provider is None or peer not in provider.peers or is_up == (peer not in provider.down):
+            return
+        (provider.down.discard if is_up else provider.down.add)(peer)
+        said = {"trunk": trunk, "host": peer.name, "address": peer.address[0]}
+        log.info("trunk-host-up", **said) if is_up else log.warning("trunk-host-down", **said)
+
+    # Registrations.
+
+    def _enrol(self, provider: Provider) -> None:
+        trunk = provider.trunk
+        account = Account(
+            Uri(host=trunk.realm, user=trunk.username),
+            trunk.username,
+            trunk.register_seconds,
+            credentials_for(trunk),
+        )
+        self._endpoint.enrol(trunk.name, account)
+        self._register(trunk.name)
+
+    def _register(self, name: str) -> None:
+        """Over the host that is first in turn; after a failure that is another one, where there is one."""
+        provider = self._providers.get(name)
+        if provider is None or not provider.peers:
+            return
+        peer = self.in_turn(provider)[0]
+        provider.registers_over = peer
+        self._endpoint.register(name, self.flow(peer))
+
+    def take_outward(self, event: OutwardEvent) -> None:
+        """Something came of a registration or a probe."""
+        match event:
+            case PeerProbed():
+                self._probed(event)
+            case RegistrationDue(registration=name):
+                self._register(name)
+            case RegistrationMade(registration=name):
+                if (provider := self._providers.get(name)) and not provider.is_bound:
+                    provider.is_bound = True
+                    log.info("trunk-registered", trunk=name, seconds=event.seconds)
+            case RegistrationFailed(registration=name):
+                self._not_registered(name, event)
+
+    def _not_registered(self, name: str, event: RegistrationFailed) -> None:
+        provider = self._providers.get(name)
+        if provider is None:
+            return
+        provider.is_bound = False
+        if event.why in ("timeout", "transport") and provider.registers_over is not None:
+            self.mark(name, provider.registers_over, is_up=False)
+        log.warning(
+            "trunk-not-registered",
+            trunk=name,
+            status=event.status,
+            why=event.why,
+            retry_seconds=round(event.retry_seconds),
+        )
+
+    # For calls.
+
+    def available(self, name: str) -> Provider:
+        """A trunk that has hosts. Raises TrunkUnavailable."""
+        provider = self._providers.get(name)
+        if provider is None or not provider.peers:
+            raise TrunkUnavailable(f"trunk {name!r} has no host that is known", "no-host")
+        return provider
+
+    def in_turn(self, provider: Provider) -> Sequence[Peer]:
+        """The hosts in the order in which they are to be asked now."""
+        return in_turn(provider.peers, lambda peer: peer not in provider.down, random.random)
+
+    def flow(self, peer: Peer) -> Flow:
+        """The way to a peer; a connection is opened when something is sent."""
+        is_v6 = ":" in peer.address[0]
+        ours = (
+            listen.local
+            for listen in self._endpoint.network.listening
+            if listen.transport == peer.transport and (":" in listen.local[0]) == is_v6
+        )
+        return Flow(peer.transport, next(ours, ("::" if is_v6 else "0.0.0.0", 0)), peer.address)
+
+    # What is shown.
+
+    def trunk_at(self, address: str) -> str:
+        """The trunk one of whose hosts this is; empty for none."""
+        return self._by_address.get(address, "")
+
+    def hosts_of(self, name: str) -> Sequence[HostStatus]:
+        provider = self._providers.get(name)
+        if provider is None:
+            return ()
+        return tuple(
+            HostStatus(
+                host=peer.name,
+                transport=peer.transport,
+                address=peer.address,
+                priority=peer.priority[0],
+                weight=peer.weight,
+                is_up=peer not in provider.down,
+            )
+            for peer in provider.peers
+        )
+
+    def is_registered(self, name: str) -> bool | None:
+        """Whether a trunk has bound us; None where we do not register there."""
+        provider = self._providers.get(name)
+        return provider.is_bound if provider and provider.trunk.register_seconds else None
+
+
+def credentials_for(trunk: Trunk) -> Credentials | None:
+    if not trunk.username:
+        return None
+    return Credentials(trunk.username, trunk.realm, trunk.ha1_md5, trunk.ha1_sha256)
+
+
+def uri_of(peer: Peer, user: str = "") -> Uri:
+    """The host by its name: what a proxy knows itself by, whatever address it has."""
+    port = peer.address[1] if peer.address[1] != DEFAULT_PORT[peer.transport] else None
+    params = (("transport", peer.transport),) if peer.transport != "udp" else ()
+    return Uri(host=peer.name, user=user, port=port, params=params)
