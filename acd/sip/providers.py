@@ -119,12 +119,13 @@ class Providers:
     async def _care_for_ever(self) -> None:
         while True:
             try:
-                self._care(self._clock.monotonic())
+                self.care(self._clock.monotonic())
             except Exception:
                 log.exception("trunks-not-cared-for")
             await asyncio.sleep(_CARE_SECONDS)
 
-    def _care(self, now: float) -> None:
+    def care(self, now: float) -> None:
+        """Take up a new directory, and begin what is due: look-ups and probes."""
         if self._directory().trunks is not self._known:
             self._follow(self._directory().trunks)
         for provider in self._providers.values():

@@ -1,0 +1,212 @@
+"""Calls over a trunk's hosts, with what keeps them in bounds; hosts that come and go; our registration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from acd.directory.model import Directory, Trunk, TrunkHost
+from acd.sip.core.events import (
+    Flow,
+    LegEnded,
+    PeerProbed,
+    RegistrationDue,
+    RegistrationFailed,
+    RegistrationMade,
+)
+from acd.sip.providers import Providers, TrunkUnavailable
+from acd.sip.resolving import Service
+from acd.sip.trunk_calls import TrunkCalls
+from acd.sip.trunks import LiveCalls
+from tests.support.clock import FakeClock
+
+FIRST, SECOND = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
+CARRIER = Trunk(
+    "carrier",
+    (),
+    max_calls=2,
+    hosts=(TrunkHost("192.0.2.1", priority=1), TrunkHost("192.0.2.2", priority=2)),
+    username="line1",
+    realm="carrier.example",
+    ha1_md5="m",
+    ha1_sha256="s",
+    register_seconds=600,
+)
+
+
+class NoDns:
+    async def naptr(self, name: str) -> Sequence[tuple[int, str, str]]:
+        return []
+
+    async def srv(self, name: str) -> Sequence[Service]:
+        return []
+
+    async def addresses(self, name: str) -> Sequence[str]:
+        return []
+
+
+class FakeEndpoint:
+    """Notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.invites: list[dict[str, Any]] = []
+        self.registered: list[tuple[str, tuple[str, int]]] = []
+        self.withdrawn: list[str] = []
+        self.probes: dict[tuple[str, int], str] = {}
+        self.network = SimpleNamespace(listening=(Flow("udp", ("127.0.0.1", 5060), ("", 0)),))
+
+    def invite(self, leg: str, **said: Any) -> None:
+        self.invites.append({"leg": leg, **said})
+
+    def enrol(self, name: str, account: Any) -> None:
+        pass
+
+    def withdraw(self, name: str) -> None:
+        self.withdrawn.append(name)
+
+    def register(self, name: str, flow: Flow) -> None:
+        self.registered.append((name, flow.remote))
+
+    def probe(self, name: str, uri: Any, flow: Flow, seconds: float) -> None:
+        self.probes[flow.remote] = name
+
+    def host_for(self, flow: Flow) -> str:
+        return "127.0.0.1"
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.endpoint: Any = FakeEndpoint()
+        self.clock = FakeClock()
+        self.directory = Directory(revision=1, trunks={"carrier": CARRIER})
+        self.live = LiveCalls()
+        self.providers = Providers(self.endpoint, lambda: self.directory, self.clock, NoDns)
+        self.calls = TrunkCalls(self.endpoint, self.providers, self.live, self.clock, srtp_without_tls=False)
+
+    async def until(self, reached: Any) -> None:
+        async with asyncio.timeout(5):
+            while not reached():
+                self.providers.care(self.clock.monotonic())
+                await asyncio.sleep(0)
+
+    def call(self, leg: str = "leg") -> None:
+        self.calls.call(
+            leg, "carrier", "+3725551234", offer=b"v=0", caller="+3726000100", caller_name="", headers=()
+        )
+
+    def change(self, **changes: Any) -> None:
+        self.directory = replace(self.directory, trunks={"carrier": replace(CARRIER, **changes)})
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    bench.providers.start()
+    await bench.until(lambda: len(bench.providers.hosts_of("carrier")) == 2)
+    yield bench
+    await bench.providers.stop()
+
+
+async def test_a_call_goes_to_the_first_host_with_our_account_and_the_caller_it_is_made_for(bench: Bench):
+    bench.call()
+    (invite,) = bench.endpoint.invites
+    assert (invite["leg"], invite["flow"].remote, str(invite["uri"])) == (
+        *("leg", FIRST),
+        "sip:+3725551234@192.0.2.1",
+    )
+    assert str(invite["from_"]) == "<sip:+3726000100@carrier.example>"
+    assert invite["headers"] == (("P-Asserted-Identity", "<sip:+3726000100@carrier.example>"),)
+    assert (invite["credentials"].username, invite["credentials"].realm) == ("line1", "carrier.example")
+    assert bench.live.on("carrier") == 1
+
+
+async def test_a_silent_host_is_passed_over_for_this_call_and_the_next(bench: Bench):
+    bench.call()
+    assert bench.calls.take(LegEnded("leg", "timeout", 408)) is None
+    assert [invite["flow"].remote for invite in bench.endpoint.invites] == [FIRST, SECOND]
+    assert bench.endpoint.invites[1]["leg"] == bench.calls.current("leg") == "leg.2"
+    assert bench.calls.known_as("leg.2") == "leg"
+    assert bench.calls.failovers["carrier"] == 1
+    bench.call("other")
+    assert bench.endpoint.invites[2]["flow"].remote == SECOND
+    assert bench.calls.take(LegEnded("leg.2", "remote", 486)) == LegEnded("leg", "remote", 486)
+    assert (bench.live.on("carrier"), bench.calls.has("leg"), bench.calls.has("leg.2")) == (1, False, False)
+
+
+async def test_a_caller_who_hangs_up_is_not_called_for_at_another_host(bench: Bench):
+    bench.call()
+    assert bench.calls.hang_up("leg") == "leg"
+    assert bench.calls.take(LegEnded("leg", "timeout", 408)) is not None
+    assert len(bench.endpoint.invites) == 1
+    assert len(bench.live) == 0
+
+
+async def test_the_trunks_limits_hold_for_calls_of_ours(bench: Bench):
+    bench.call("one")
+    bench.call("two")
+    with pytest.raises(TrunkUnavailable) as refused:
+        bench.call("three")
+    assert refused.value.why == "trunk-full"
+    bench.change(max_calls=50, calls_per_second=2.0)
+    bench.clock.advance(1)
+    await bench.until(lambda: bench.endpoint.withdrawn and bench.providers.hosts_of("carrier"))
+    bench.call("four")
+    bench.call("five")
+    with pytest.raises(TrunkUnavailable) as refused:
+        bench.call("six")
+    assert refused.value.why == "trunk-rate"
+    bench.clock.advance(0.5)
+    bench.call("seven")
+
+
+async def test_a_trunk_that_only_brings_calls_cannot_be_called(bench: Bench):
+    with pytest.raises(TrunkUnavailable) as refused:
+        bench.calls.call("l", "elsewhere", "1", offer=b"", caller="", caller_name="", headers=())
+    assert refused.value.why == "no-host"
+
+
+async def test_secret_audio_goes_to_no_host_that_cannot_be_told_in_secret(bench: Bench):
+    bench.change(srtp="require")
+    await bench.until(lambda: bench.endpoint.withdrawn and bench.providers.hosts_of("carrier"))
+    with pytest.raises(TrunkUnavailable):
+        bench.call()
+    assert bench.endpoint.invites == []
+
+
+@pytest.mark.parametrize(
+    ("status", "is_up"), [(0, False), (503, False), (200, True), (404, True), (405, True)]
+)
+async def test_a_probe_tells_whether_a_host_is_there(bench: Bench, status: int, is_up: bool):
+    await bench.until(lambda: FIRST in bench.endpoint.probes)
+    bench.providers.take_outward(PeerProbed(bench.endpoint.probes[FIRST], status))
+    assert [host.is_up for host in bench.providers.hosts_of("carrier")] == [is_up, True]
+    bench.call()
+    assert bench.endpoint.invites[0]["flow"].remote == (FIRST if is_up else SECOND)
+
+
+async def test_a_registration_goes_on_at_another_host_when_the_first_is_silent(bench: Bench):
+    await bench.until(lambda: bench.endpoint.registered)
+    assert bench.endpoint.registered == [("carrier", FIRST)]
+    assert bench.providers.is_registered("carrier") is False
+    bench.providers.take_outward(RegistrationFailed("carrier", 408, "timeout", 5.0))
+    bench.providers.take_outward(RegistrationDue("carrier"))
+    assert bench.endpoint.registered[-1] == ("carrier", SECOND)
+    bench.providers.take_outward(RegistrationMade("carrier", 600))
+    assert bench.providers.is_registered("carrier") is True
+
+
+async def test_the_hosts_of_a_trunk_may_call_us_too(bench: Bench):
+    assert bench.providers.trunk_at("192.0.2.2") == "carrier"
+    assert bench.providers.trunk_at("192.0.2.3") == ""
+
+
+async def test_a_trunk_that_is_taken_out_is_registered_no_longer(bench: Bench):
+    bench.directory = replace(bench.directory, trunks={})
+    await bench.until(lambda: bench.endpoint.withdrawn == ["carrier"])
+    assert bench.providers.hosts_of("carrier") == ()
+    assert bench.providers.trunk_at("192.0.2.1") == ""
