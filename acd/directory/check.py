@@ -27,6 +27,7 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_served(file),
         *_numbers(file, flows),
         *_codes(file),
+        *_devices(file),
         *_overlaps(file),
     ]
 
@@ -58,6 +59,7 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("agents", "id", [entry.id for entry in file.agents])
     yield from _repeated("agents", "extension", [entry.extension for entry in file.agents])
     yield from _repeated("codes", "code", [entry.code for entry in file.codes])
+    yield from _repeated("devices", "name", [entry.name for entry in file.devices])
     numbers = {entry.number for entry in file.numbers}
     for index, agent in enumerate(file.agents):
         if agent.extension in numbers:
@@ -145,6 +147,14 @@ def _codes(file: DirectoryFile) -> Iterator[Problem]:
         for digit in range(1, len(entry.reasons) + 1):
             if f"{entry.code}{digit % 10}" in codes:
                 yield Problem(path, f"{entry.code}{digit % 10} picks a reason here and is a code itself")
+
+
+def _devices(file: DirectoryFile) -> Iterator[Problem]:
+    known = {entry.name for entry in file.devices}
+    for index, agent in enumerate(file.agents):
+        if agent.device and agent.device not in known:
+            hint = suggestion(agent.device, known) or "; add it to devices"
+            yield Problem(("agents", index, "device"), f"there is no device {agent.device!r}{hint}")
 
 
 def _shared_names(file: DirectoryFile) -> Iterator[Problem]:

@@ -131,6 +131,25 @@ class Queue:
 
 
 AutoAnswer = Literal["off", "answer-after", "alert-info", "answer-mode"]
+Display = Literal["caller-queue", "queue-caller", "caller"]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a kind of phones understands, and how it is rung."""
+
+    name: str
+    user_agent: str = ""
+    """Pattern of what these phones call themselves, with * and ?; empty: only for agents that name it."""
+    auto_answer: AutoAnswer = "off"
+    """How they are asked to take calls by themselves."""
+    srtp: Srtp = "off"
+    display: Display = "caller-queue"
+    call_info: str = ""
+    """The page that they may open with a call; {number}, {queue} and {call} are filled in."""
+
+
+STANDARD_DEVICE = Device("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +166,8 @@ class Agent:
     """Queues that the agent serves, with the priority (1 is asked first); without any, by skills alone."""
     order: int = 0
     weight: int = 1
-    srtp: Srtp = "off"
-    """Of the agent's phones."""
-    auto_answer: AutoAnswer = "off"
-    """How the agent's phones are asked to take calls by themselves."""
+    device: str = ""
+    """The profile of the agent's phones; empty: of each phone the one that fits its User-Agent."""
 
 
 CodeAction = Literal[
@@ -191,3 +208,4 @@ class Directory:
     agents: Mapping[str, Agent] = field(default_factory=dict)
     agent_by_extension: Mapping[str, Agent] = field(default_factory=dict)
     codes: Mapping[str, FeatureCode] = field(default_factory=dict)
+    devices: Mapping[str, Device] = field(default_factory=dict)

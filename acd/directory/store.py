@@ -17,6 +17,7 @@ from acd.directory import tables
 from acd.directory.diff import Kind, compare
 from acd.directory.model import (
     Agent,
+    Device,
     Directory,
     FeatureCode,
     FormField,
@@ -35,6 +36,7 @@ _TABLES: Mapping[Kind, Table] = {
     "queue": tables.queues,
     "agent": tables.agents,
     "code": tables.codes,
+    "device": tables.devices,
 }
 
 
@@ -96,6 +98,7 @@ async def _load(connection: AsyncConnection) -> Directory:
     queues = [_queue(row) for row in await _rows_of(connection, tables.queues)]
     agents = [Agent(**_frozen(row, "skills", "queues")) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
+    devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -105,6 +108,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         agents=MappingProxyType({agent.id: agent for agent in agents}),
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
+        devices=MappingProxyType({device.name: device for device in devices}),
     )
 
 
@@ -194,9 +198,14 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
         case "code":
             for code in directory.codes.values():
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
+        case "device":
+            yield from (_columns(device) for device in directory.devices.values())
 
 
-def _columns(entry: Trunk | Number | Queue | Agent | Relaxation | FormField, *maps: str) -> dict[str, Any]:
+_Fact = Trunk | Number | Queue | Agent | Device | Relaxation | FormField
+
+
+def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, **{name: dict(columns[name]) for name in maps}}
 

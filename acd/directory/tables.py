@@ -81,8 +81,18 @@ agents = Table(
     Column("queues", JSON, nullable=False, server_default="{}"),
     Column("order", Integer, nullable=False, server_default="0"),
     Column("weight", Integer, nullable=False, server_default="1"),
-    Column("srtp", String(16), nullable=False, server_default="off"),
-    Column("auto_answer", String(16), nullable=False, server_default="off"),
+    Column("device", String(64), nullable=False, server_default=""),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("user_agent", String(128), nullable=False),
+    Column("auto_answer", String(16), nullable=False),
+    Column("srtp", String(16), nullable=False),
+    Column("display", String(16), nullable=False),
+    Column("call_info", String(500), nullable=False),
 )
 
 codes = Table(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from acd.directory.model import Agent, Directory, Srtp
+from acd.directory.devices import device_of
+from acd.directory.model import Agent, Device, Directory, Srtp
 from acd.errors import AcdError
 from acd.sip.bindings import BindingStore
 from acd.sip.contacts import Binding, one_flow_each
@@ -13,7 +14,8 @@ from acd.sip.core.grammar import plain
 from acd.sip.core.uri import NameAddr, Uri
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.identity import ANONYMOUS
-from acd.sip.ringing import RingGroup, auto_answer_headers
+from acd.sip.ringing import RingGroup
+from acd.sip.screen import device_headers, display_name
 from acd.sip.secrecy import srtp_over
 
 _MOST_PHONES = 8
@@ -54,16 +56,25 @@ class AgentPhones:
         agent = self._directory().agents.get(agent_id)
         if agent is None:
             return "off"
-        policies = {self._secrecy(agent, binding) for binding in self._contacts(agent)}
-        return agent.srtp if policies == {agent.srtp} else "off"
+        rules = {self._secrecy(agent, binding) for binding in self._contacts(agent)}
+        return (rules.pop() if len(rules) == 1 else None) or "off"
 
     def _contacts(self, agent: Agent) -> list[Binding]:
-        """The agent's contacts, newest first, that may be rung under the agent's rule of encryption."""
+        """The agent's contacts, newest first, that may be rung under their rules of encryption.
+
+        All phones that ring together get one offer: those that must be encrypted ring without the others.
+        """
         bound = one_flow_each(self._bindings.lookup(agent.id))
-        return [binding for binding in bound if self._secrecy(agent, binding) is not None]
+        ruled = [(binding, self._secrecy(agent, binding)) for binding in bound]
+        strict = [binding for binding, rule in ruled if rule == "require"]
+        return strict or [binding for binding, rule in ruled if rule is not None]
+
+    def _device(self, agent: Agent, binding: Binding) -> Device:
+        return device_of(self._directory(), agent, binding.user_agent)
 
     def _secrecy(self, agent: Agent, binding: Binding) -> Srtp | None:
-        return srtp_over(agent.srtp, binding.flow.transport, without_tls=self._srtp_without_tls)
+        rule = self._device(agent, binding).srtp
+        return srtp_over(rule, binding.flow.transport, without_tls=self._srtp_without_tls)
 
     def ring(
         self,
@@ -85,13 +96,15 @@ class AgentPhones:
         if not contacts or agent is None:
             raise AgentUnreachable(f"agent {agent_id!r} has no phone that can be rung")
         user = caller or ANONYMOUS.number
-        shown = plain(f"{caller_name or user} ({queue})" if queue else caller_name)
-        headers = (("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue), *auto_answer_headers(agent))
+        headers = (("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue))
         group = RingGroup(leg, agent)
         phones = [(group.add(), binding) for binding in contacts[:_MOST_PHONES]]
         for phone, binding in phones:
             self._groups[phone] = group
-            self._ring_phone(phone, binding, agent, (user, shown), offer, headers)
+            device = self._device(agent, binding)
+            shown = plain(display_name(device, caller_name, user, queue))
+            more = device_headers(device, number=caller, queue=queue, call_id=call_id)
+            self._ring_phone(phone, binding, agent, (user, shown), offer, (*headers, *more))
 
     def _ring_phone(
         self,

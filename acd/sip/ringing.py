@@ -14,19 +14,6 @@ ELSEWHERE = "Call completed elsewhere"
 _REFUSED_FOR_ALL = range(600, 700)
 _NOT_THERE = frozenset((404, 408, 410, 430, 480))
 
-_AUTO_ANSWER = {
-    "off": (),
-    "answer-after": (("Call-Info", "<sip:acd@invalid>;answer-after=0"),),
-    "alert-info": (("Alert-Info", "<http://acd.invalid>;info=alert-autoanswer;delay=0"),),
-    "answer-mode": (("Answer-Mode", "Auto"),),
-}
-"""What kinds of phones understand: Snom, Grandstream and Linphone; Polycom and Yealink; RFC 5373."""
-
-
-def auto_answer_headers(agent: Agent) -> tuple[tuple[str, str], ...]:
-    """What lets the agent's phones take the call by themselves."""
-    return _AUTO_ANSWER[agent.auto_answer]
-
 
 def _worth(ended: LegEnded) -> int:
     """What a person did outweighs what a phone says, and that what a network says."""

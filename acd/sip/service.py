@@ -10,6 +10,7 @@ import structlog
 
 from acd.clock import Clock
 from acd.config import Settings
+from acd.directory.devices import device_of
 from acd.directory.model import Agent, Directory, Srtp, Trunk
 from acd.sip.bindings import BindingStore
 from acd.sip.core.auth import DigestServer
@@ -364,7 +365,7 @@ class SipService:
         if isinstance(who, Refused):
             self._endpoint.refuse(event.leg, who.status, headers=who.headers)
             return
-        refusal = self._refusal_of(who, event.flow)
+        refusal = self._refusal_of(who, event)
         if refusal is not None:
             self._guard.refuse(refusal)
             self._endpoint.refuse(event.leg, refusal.status, headers=refusal.headers)
@@ -388,17 +389,21 @@ class SipService:
         else:
             self.tracer.belongs(call.sip_call_id, name)
 
-    def _refusal_of(self, who: Trunk | Agent, flow: Flow) -> Refused | None:
+    def _refusal_of(self, who: Trunk | Agent, event: InviteReceived) -> Refused | None:
         if self.draining:
             return Refused(503, "draining", _RETRY_AFTER)
         if isinstance(who, Trunk) and self._calls.on(who.name) >= who.max_calls:
             return Refused(503, "trunk-full", _RETRY_AFTER)
-        if self._srtp(who, flow) is None:
+        if self._srtp(who, event) is None:
             return Refused(488, "srtp-needs-tls")
         return None
 
-    def _srtp(self, who: Trunk | Agent, flow: Flow) -> Srtp | None:
-        return srtp_over(who.srtp, flow.transport, without_tls=self._settings.media.srtp_without_tls)
+    def _srtp(self, who: Trunk | Agent, event: InviteReceived) -> Srtp | None:
+        if isinstance(who, Agent):
+            rule = device_of(self._directory(), who, event.request.header("User-Agent") or "").srtp
+        else:
+            rule = who.srtp
+        return srtp_over(rule, event.flow.transport, without_tls=self._settings.media.srtp_without_tls)
 
     def _incoming(self, event: InviteReceived, who: Trunk | Agent) -> IncomingCall:
         """Raises SipSyntaxError."""
@@ -418,7 +423,7 @@ class SipService:
             sip_call_id=request.call_id,
             source=event.flow.remote[0],
             replaces=replaces_of(request),
-            srtp=self._srtp(who, event.flow) or "off",
+            srtp=self._srtp(who, event) or "off",
         )
 
     def _take_request(self, event: RequestReceived) -> None:

@@ -22,7 +22,8 @@ FIRST_HZ, SECOND_HZ = 700.0, 1100.0
 SERVICE = EveryTransport
 SETTINGS = {"sip": {"session_seconds": 90}}
 DIRECTORY = standard_directory(agents=4)
-DIRECTORY["agents"][2]["srtp"] = "require"
+DIRECTORY["devices"] = [{"name": "encrypted", "srtp": "require"}]
+DIRECTORY["agents"][2]["device"] = "encrypted"
 
 
 def pjsua(service: EveryTransport, n: int, *, transport: str = "udp", **more: object) -> Pjsua:

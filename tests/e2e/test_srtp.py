@@ -10,8 +10,9 @@ from tests.support.net import eventually
 from tests.support.service import RunningService, standard_directory
 
 DIRECTORY = standard_directory(agents=2)
-DIRECTORY["agents"][0]["srtp"] = "require"
-DIRECTORY["agents"][1]["srtp"] = "offer"
+DIRECTORY["devices"] = [{"name": "must", "srtp": "require"}, {"name": "may", "srtp": "offer"}]
+DIRECTORY["agents"][0]["device"] = "must"
+DIRECTORY["agents"][1]["device"] = "may"
 SETTINGS = {"media": {"srtp_without_tls": True}}
 
 

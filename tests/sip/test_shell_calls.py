@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from acd.directory.model import Device
 from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed
 from acd.sip.identity import Party
 from acd.sip.phones import AgentUnreachable
@@ -341,7 +342,44 @@ async def test_phone_on_plain_sip_is_not_rung_where_encryption_is_required(shell
     async with await shell.client() as phone:
         assert (await phone.register("1001", PASSWORD)).status == 200
         assert shell.service.srtp_toward("anna") == "off"
-        anna = replace(shell.directory.agents["anna"], srtp="require")
-        shell.change(agents={"anna": anna}, agent_by_extension={"1001": anna})
+        shell.change(devices={"desk": Device("desk", user_agent="*", srtp="require")})
         with pytest.raises(AgentUnreachable):
             ring_anna(shell)
+
+
+async def test_each_phone_is_rung_as_its_profile_says(shell: Shell) -> None:
+    shell.change(
+        devices={
+            "snom": Device(
+                "snom",
+                user_agent="snom*",
+                auto_answer="answer-after",
+                display="queue-caller",
+                call_info="https://crm.test/?n={number}&c={call}",
+            )
+        }
+    )
+    async with await shell.client() as snom, await shell.client() as other:
+        await snom.register("1001", PASSWORD, headers=("User-Agent: Snom D785/10.1",))
+        await other.register("1001", PASSWORD)
+        ring_anna(shell, caller_name="Bob")
+        shown, plain = await snom.next(), await other.next()
+        assert shown.get("from").startswith('"billing: Bob" <')
+        assert shown.headers["call-info"] == [
+            "<sip:acd@invalid>;answer-after=0",
+            "<https://crm.test/?n=%2B3725551&c=c-17>;purpose=info",
+        ]
+        assert plain.get("from").startswith('"Bob (billing)" <')
+        assert "call-info" not in plain.headers
+        shell.service.hangup("leg-1", "enough")
+
+
+async def test_phone_that_must_be_encrypted_and_is_not_leaves_the_call_to_the_others(shell: Shell) -> None:
+    shell.change(devices={"locked": Device("locked", user_agent="locked*", srtp="require")})
+    async with await shell.client() as plain, await shell.client() as locked:
+        await plain.register("1001", PASSWORD)
+        await locked.register("1001", PASSWORD, headers=("User-Agent: locked/1",))
+        ring_anna(shell)
+        assert (await plain.next()).method == "INVITE"
+        assert locked.received.empty()
+        shell.service.hangup("leg-1", "enough")

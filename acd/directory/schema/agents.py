@@ -10,14 +10,12 @@ from pydantic import Field
 
 from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode
 from acd.directory.schema.words import (
-    AutoAnswerChoice,
     Code,
     Entry,
     Extension,
     Name,
     Password,
     Skills,
-    SrtpChoice,
     Text,
 )
 
@@ -33,8 +31,7 @@ class AgentEntry(Entry):
     queues: dict[Name, Annotated[int, Field(ge=1, le=99)]] = {}
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
-    srtp: SrtpChoice = "off"
-    auto_answer: AutoAnswerChoice = "off"
+    device: Name | Literal[""] = ""
 
     def build(self, realm: str) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
@@ -51,8 +48,7 @@ class AgentEntry(Entry):
             queues=MappingProxyType(self.queues),
             order=self.order,
             weight=self.weight,
-            srtp=self.srtp,
-            auto_answer=self.auto_answer,
+            device=self.device,
         )
 
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from acd.directory.model import Directory
 from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
+from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
 from acd.directory.schema.words import Entry, Name
@@ -20,6 +21,7 @@ class DirectoryFile(Entry):
     queues: list[QueueEntry] = []
     agents: list[AgentEntry] = []
     codes: list[CodeEntry] = STANDARD_ENTRIES
+    devices: list[DeviceEntry] = []
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -32,4 +34,5 @@ class DirectoryFile(Entry):
             agents=MappingProxyType({agent.id: agent for agent in agents}),
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
+            devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
         )
