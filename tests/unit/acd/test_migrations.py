@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import acd.control.tokens
@@ -76,3 +78,29 @@ async def test_a_database_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be used: unable to open"):
         await migrate(engine)
     await engine.dispose()
+
+
+def upgrade_to(revision: str) -> Callable[[Connection], None]:
+    def upgrade(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option(
+            "script_location", str(Path(acd.history.tables.__file__).parent / "migrations")
+        )
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    return upgrade
+
+
+async def test_what_agents_had_of_their_phones_is_kept_as_profiles(engine: AsyncEngine) -> None:
+    columns = "id, extension, name, ha1_md5, ha1_sha256, skills, sign_in, team, srtp, auto_answer"
+    async with writing(engine) as connection:
+        await connection.run_sync(upgrade_to("0009"))
+        for name, srtp in (("anna", "require"), ("bela", "off"), ("cleo", "require")):
+            row = f"'{name}', '{name}', '', '', '', '{{}}', 'api', '', '{srtp}', 'off'"
+            await connection.execute(text(f"INSERT INTO agents ({columns}) VALUES ({row})"))
+        await connection.run_sync(upgrade_to("head"))
+        agents = await connection.execute(text("SELECT id, device FROM agents ORDER BY id"))
+        devices = await connection.execute(text("SELECT name, srtp, auto_answer FROM devices"))
+        assert agents.all() == [("anna", "srtp-require_off"), ("bela", ""), ("cleo", "srtp-require_off")]
+        assert devices.all() == [("srtp-require_off", "require", "off")]
