@@ -36,6 +36,10 @@ MESSAGES_KEPT: Final = 10_000
 """Messages kept for one node."""
 RING_MAX_MS: Final = 300_000
 TARGET_MAX_MS: Final = 86_400_000
+CALLBACKS_REMEMBERED: Final = 10_000
+"""Callbacks that ended which are known not to be noted anew."""
+CALLBACK_ATTEMPTS_MAX: Final = 100
+CALLBACK_DOCUMENT_MAX: Final = 16_000
 STEPS_MAX: Final = 16
 """Steps that relax what one call needs."""
 NAME_MAX: Final = 200
@@ -58,4 +62,5 @@ FOR_SCRIPTS: Final = (
     "HABITS_KEPT",
     "EVENTS_KEPT",
     "MESSAGES_KEPT",
+    "CALLBACKS_REMEMBERED",
 )

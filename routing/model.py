@@ -160,7 +160,15 @@ class WrapupTaken:
     """Rises, so that one that is read again is known."""
 
 
-NodeMessage = Offer | OfferWithdrawn | WrapupTaken
+@dataclass(frozen=True, slots=True)
+class CallbackOver:
+    """A callback that this node looks after was cancelled, or its time is over."""
+
+    callback_id: str
+    how: str
+
+
+NodeMessage = Offer | OfferWithdrawn | WrapupTaken | CallbackOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +216,8 @@ class QueueStatus:
     oldest_ms: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     """Equal to the fold of the events, never negative, never reset: `entered`, `offers`, `rejected`,
-    `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died), `relaxed` (steps taken),
-    `ended` (the last three together)."""
+    `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died), `released` (goes on in another
+    way, as a callback), `relaxed` (steps taken), `ended` (abandoned, completed, lost, released)."""
     talking: int = 0
+    callbacks: int = 0
+    """Callers who are to be called back, whether their place is in the line now or not."""

@@ -82,8 +82,9 @@ class QueueStore(Protocol):
         An agent who is to be available after REJECTED, BUSY or UNREACHABLE rests five seconds before the
         next offer, so that a phone that refuses at once is not sent call after call."""
 
-    async def cancel(self, call_id: str, now_ms: int) -> bool:
+    async def cancel(self, call_id: str, now_ms: int, *, released: bool = False) -> bool:
         """The caller is gone while waiting or offered; a reserved agent is free again. False if unknown.
+        `released`: it is no abandon, but the end of a wait that goes on in another way.
 
         Where the store thinks that the two are talking, this ends the conversation as `done` does."""
 

@@ -27,6 +27,7 @@ from routing.ports import StaleToken, StoreUnavailable
 from routing.requirement import PRIORITY_WIDTH, check_name, check_ticket, class_name, score
 from routing.store import replies
 from routing.store.batch import Batcher
+from routing.store.callbacks import RedisCallbackStore
 from routing.store.link import Link
 from routing.store.registry import Registry, profile_name
 from routing.store.scripts import STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
@@ -79,6 +80,7 @@ class RedisQueueStore:
         self._registry = Registry(self._run)
         self._surveyor = Surveyor(self._ask, self._prefix)
         self._watchers: list[Callable[[int], None]] = []
+        self.callbacks = RedisCallbackStore(self._run, self._tell)
 
     async def close(self) -> None:
         """Say what is still to be said and close the connections."""
@@ -112,9 +114,9 @@ class RedisQueueStore:
         _not_stale(await self._run("reject", now_ms, *arguments))
         self._tell(now_ms + REFUSAL_PAUSE_MS)
 
-    async def cancel(self, call_id: str, now_ms: int) -> bool:
+    async def cancel(self, call_id: str, now_ms: int, *, released: bool = False) -> bool:
         """The caller is gone. False if unknown."""
-        return bool(await self._run("cancel", now_ms, call_id))
+        return bool(await self._run("cancel", now_ms, call_id, "released" if released else "abandoned"))
 
     async def done(self, call_id: str, agent_id: str, token: int, now_ms: int) -> int | None:
         """The conversation is over. Returns the deadline of the wrap-up. Raises StaleToken."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from routing.model import (
     AgentState,
     AgentStatus,
+    CallbackOver,
     Candidate,
     Decision,
     NodeMessage,
@@ -28,6 +29,7 @@ _COUNTERS = (
     "abandoned",
     "completed",
     "lost",
+    "released",
     "relaxed",
 )
 
@@ -38,8 +40,11 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
 
 
 def node_message(fields: Sequence[str]) -> NodeMessage:
-    """One entry of a node's stream: an offer has a deadline, a wrap-up took time, a withdrawal neither."""
+    """One entry of a node's stream: an offer has a deadline, a wrap-up took time, a withdrawal neither; a
+    callback has an id of its own."""
     found = pairs(fields)
+    if "b" in found:
+        return CallbackOver(found["b"], found["how"])
     if "w" in found:
         return WrapupTaken(found["a"], found["q"], int(found["w"]), int(found["t"]))
     call_id, agent_id, token = found["c"], found["a"], int(found["t"])
@@ -82,7 +87,9 @@ def _wrapup(call_id: str | None, queue: str | None, until: str | None, limit: st
     return Wrapup(call_id, queue, int(until), int(limit))
 
 
-def queue_status(queue: str, waiting: int, oldest: str, flat_counters: Sequence[str]) -> QueueStatus:
+def queue_status(
+    queue: str, waiting: int, oldest: str, flat_counters: Sequence[str], callbacks: int
+) -> QueueStatus:
     """A queue's line and counters. Who is offered or talking follows from what was counted."""
     raw = {name: int(value) for name, value in pairs(flat_counters).items()}
     counters = {name: raw.get(name, 0) for name in _COUNTERS}
@@ -93,7 +100,7 @@ def queue_status(queue: str, waiting: int, oldest: str, flat_counters: Sequence[
         - counters["answered"]
         - _while(raw, "offered")
     )
-    counters["ended"] = counters["abandoned"] + counters["completed"] + counters["lost"]
+    counters["ended"] = sum(counters[name] for name in ("abandoned", "completed", "lost", "released"))
     return QueueStatus(
         queue=queue,
         waiting=waiting,
@@ -101,9 +108,10 @@ def queue_status(queue: str, waiting: int, oldest: str, flat_counters: Sequence[
         oldest_ms=int(oldest) if oldest else None,
         counters=counters,
         talking=counters["answered"] - counters["completed"] - raw.get("lost_talking", 0),
+        callbacks=callbacks,
     )
 
 
 def _while(raw: Mapping[str, int], state: str) -> int:
     """Calls that ended out of a state in which the end says so."""
-    return raw.get(f"abandoned_{state}", 0) + raw.get(f"lost_{state}", 0)
+    return sum(raw.get(f"{end}_{state}", 0) for end in ("abandoned", "released", "lost"))

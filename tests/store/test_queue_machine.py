@@ -20,10 +20,12 @@ from hypothesis.stateful import (
 )
 
 from routing import limits
+from routing.callbacks import Callback
 from routing.model import (
     AgentProfile,
     AgentState,
     AgentTerms,
+    CallbackOver,
     Offer,
     OfferWithdrawn,
     RejectReason,
@@ -94,6 +96,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.read_after = dict.fromkeys(NODES, "0-0")
         self.last_token = 0
         self.old_words: list[tuple[str, str, int]] = []
+        self.known_callbacks: list[str] = []
 
     def run(self, work: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(work)  # type: ignore[arg-type]
@@ -130,6 +133,7 @@ class QueueMachine(RuleBasedStateMachine):
         offers: list[Offer] = []
         withdrawn: list[OfferWithdrawn] = []
         wrapped = []
+        over = []
         for node in NODES:
             for entry, message in self.run(self.store.messages(node, self.read_after[node], 0)):
                 self.read_after[node] = entry
@@ -140,6 +144,10 @@ class QueueMachine(RuleBasedStateMachine):
                         withdrawn.append(message)
                     case WrapupTaken(agent, queue, taken):
                         wrapped.append((node, agent, queue, taken))
+                    case CallbackOver(callback, how):
+                        over.append((node, callback, how))
+        assert sorted(over) == sorted(self.model.callbacks.told)
+        self.model.callbacks.told = []
         assert sorted(wrapped) == sorted(self.model.wrapped)
         self.model.wrapped = []
         offers.sort(key=lambda offer: offer.token)
@@ -215,10 +223,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.both(lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now))
 
     @precondition(lambda self: self.model.calls)
-    @rule(pick=picks)
-    def caller_hangs_up(self, pick: int) -> None:
+    @rule(pick=picks, released=st.booleans())
+    def caller_waits_no_longer(self, pick: int, released: bool) -> None:
         call_id = list(self.model.calls)[pick % len(self.model.calls)]
-        self.both(lambda: self.store.cancel(call_id, self.now), lambda: self.model.cancel(call_id, self.now))
+        self.both(
+            lambda: self.store.cancel(call_id, self.now, released=released),
+            lambda: self.model.cancel(call_id, self.now, released=released),
+        )
 
     @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
     @rule(pick=picks)
@@ -253,6 +264,62 @@ class QueueMachine(RuleBasedStateMachine):
         self.both(
             lambda: getattr(self.store, what)(*word, *extra, self.now),
             lambda: getattr(self.model, what)(*word, *extra, self.now),
+        )
+
+    # Callbacks.
+
+    @rule(
+        queue=st.sampled_from(("billing", "support")),
+        number=st.sampled_from(("", "+1", "+2")),
+        node=st.sampled_from((*NODES, "")),
+        due_ms=st.sampled_from((0, 0, 8_000)),
+        lasts_ms=st.sampled_from((0, 30_000)),
+        attempts=st.sampled_from((1, 2)),
+    )
+    def callback_is_wanted(
+        self, queue: str, number: str, node: str, due_ms: int, lasts_ms: int, attempts: int
+    ) -> None:
+        self.calls += 1
+        callback = Callback(
+            f"b{self.calls}",
+            queue,
+            number,
+            self.now - 1_000,
+            "{}",
+            self.now + due_ms if due_ms else 0,
+            self.now + lasts_ms if lasts_ms else 0,
+            attempts,
+            5_000,
+        )
+        self.known_callbacks.append(callback.id)
+        self.both(
+            lambda: self.store.callbacks.add(callback, node, self.now),
+            lambda: self.model.callbacks.add(callback, node, self.now),
+        )
+
+    @rule(node=nodes, most=st.sampled_from((1, 10)))
+    def node_takes_up_callbacks(self, node: str, most: int) -> None:
+        found = dict(self.run(self.store.callbacks.claim(node, most, self.now)))
+        assert found == self.model.callbacks.claim(node, most)
+
+    @precondition(lambda self: self.known_callbacks)
+    @rule(pick=picks, node=nodes, what=st.sampled_from(("hold", "begin", "release", "done", "cancel")))
+    def something_is_said_of_a_callback(self, pick: int, node: str, what: str) -> None:
+        callback = self.known_callbacks[pick % len(self.known_callbacks)]
+        self.both(
+            lambda: getattr(self.store.callbacks, what)(callback, node, self.now),
+            lambda: getattr(self.model.callbacks, what)(callback, node),
+        )
+
+    @precondition(lambda self: any(b.state == "making" for b in self.model.callbacks.noted.values()))
+    @rule(pick=picks, stale=st.booleans())
+    def customer_is_not_reached(self, pick: int, stale: bool) -> None:
+        made = [(i, b) for i, b in self.model.callbacks.noted.items() if b.state == "making"]
+        callback, b = made[pick % len(made)]
+        word = (callback, b.node, b.attempts - stale)
+        self.both(
+            lambda: self.store.callbacks.unreached(*word, "busy", self.now),
+            lambda: self.model.callbacks.unreached(*word, self.now),
         )
 
     # Agents.
@@ -318,6 +385,8 @@ class QueueMachine(RuleBasedStateMachine):
     def queues_are_counted(self) -> None:
         names = sorted({requirement.queue for requirement in REQUIREMENTS})
         for status in self.run(self.store.queues(names)):
+            noted = [b for b in self.model.callbacks.noted.values() if b.callback.queue == status.queue]
+            assert status.callbacks == len(noted)
             calls = [c for c in self.model.calls.values() if c.ticket.requirement.queue == status.queue]
             states = [c.state for c in calls]
             waiting = [c.ticket.enqueued_ms for c in calls if c.state == "waiting"]
@@ -328,6 +397,18 @@ class QueueMachine(RuleBasedStateMachine):
             expected = {kind: n for kind, n in expected.items() if kind not in ("wrapped", "extended")}
             assert {k: v for k, v in status.counters.items() if v and k != "ended"} == expected
             assert status.counters["entered"] == len(calls) + status.counters["ended"]
+
+    @invariant()
+    def callbacks_are_listed(self) -> None:
+        for queue in ("billing", "support"):
+            found = self.run(self.store.callbacks.of(queue, 100))
+            noted = {i: b for i, b in self.model.callbacks.noted.items() if b.callback.queue == queue}
+            assert {b.id: (b.state.value, b.attempts) for b in found} == {
+                i: (b.state, b.attempts) for i, b in noted.items()
+            }
+            assert {b.id: b.due_ms for b in found if b.due_ms is not None} == {
+                i: b.due for i, b in noted.items() if b.state == "resting"
+            }
 
     def teardown(self) -> None:
         self.run(self._end_everything())
@@ -343,6 +424,8 @@ class QueueMachine(RuleBasedStateMachine):
         assert shown == raw, (shown, raw)
         for node in NODES:
             await self.store.reset_node(node, self.now)
+        for callback in self.known_callbacks:
+            await self.store.callbacks.cancel(callback, "", self.now)
         for agent in AGENTS:
             await self.store.agent_away(agent, AgentState.OFFLINE, "", self.now)
         for _ in range(3):

@@ -12,7 +12,7 @@ from routing import limits
 from routing.requirement import eligible, read_class, read_profile
 from routing.strategy import ORDERS, IdleAgent, rank
 
-CONSTANT = ("seq", "ev", "fence", "rv", "vt")
+CONSTANT = ("seq", "ev", "fence", "rv", "vt", "cbx")
 """Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
 
 
@@ -79,6 +79,7 @@ def audit(state: Snapshot) -> None:
     _fits_are_right(state)
     _no_call_waits_beside_a_free_agent(state, calls, agents)
     _counters_are_conserved(state, calls)
+    _callbacks_are_whole(state)
 
 
 def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
@@ -215,12 +216,50 @@ def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:
     for queue, raw in state.under("qs:").items():
         n = Counter({name: int(value) for name, value in raw.items()})
         assert all(value >= 0 for value in n.values())
-        ended = n["abandoned"] + n["completed"] + n["lost"]
+        ended = n["abandoned"] + n["completed"] + n["lost"] + n["released"]
         now = live.get(queue, Counter())
         assert n["entered"] == sum(now.values()) + ended
-        offered = n["rejected"] + n["withdrawn"] + n["answered"] + n["abandoned_offered"] + n["lost_offered"]
+        left = n["abandoned_offered"] + n["released_offered"] + n["lost_offered"]
+        offered = n["rejected"] + n["withdrawn"] + n["answered"] + left
         assert n["offers"] - offered == now["offered"]
         assert n["answered"] - n["completed"] - n["lost_talking"] == now["talking"]
+
+
+def _callbacks_are_whole(state: Snapshot) -> None:
+    found = state.under("cb:")
+    by_queue: dict[str, dict[str, int]] = {}
+    numbers: dict[str, dict[str, str]] = {}
+    owned: dict[str, set[str]] = {}
+    free: dict[str, int] = {}
+    for i, b in found.items():
+        by_queue.setdefault(b["q"], {})[i] = int(b["e"])
+        if b["num"]:
+            assert b["num"] not in numbers.setdefault(b["q"], {})
+            numbers[b["q"]][b["num"]] = i
+        if b["n"]:
+            owned.setdefault(b["n"], set()).add(i)
+        elif b["st"] == "waiting":
+            free[i] = int(b["e"])
+        assert b["n"] or b["st"] != "making"
+        assert not b["n"] or b["st"] != "resting"
+        assert int(b["at"]) <= int(b["max"])
+    assert state.under("cbq:") == by_queue
+    assert state.under("cbn:") == numbers
+    assert state.under("nb:") == owned
+    assert state.get("cbf") == free
+    due = state.get("due")
+    assert {w for w in due if w[0] == "b"} == {f"b:{i}" for i, b in found.items() if b["st"] == "resting"}
+    ending = {f"e:{i}" for i, b in found.items() if b["x"] != "0"}
+    assert {w for w in due if w[0] == "e"} <= ending
+    assert {w for w in ending if found[w[2:]]["st"] == "waiting"} <= set(due)
+    assert not set(found) & set(state.get("cbx"))
+    for raw in state.under("qs:").values():
+        n = Counter({name: int(value) for name, value in raw.items()})
+        over = sum(n[f"callback-{how}"] for how in ("done", "failed", "cancelled", "expired"))
+        assert n["callback-attempts"] >= n["callback-done"] + n["callback-unreached"]
+        assert n["callback-added"] >= over
+    added = sum(int(raw.get("callback-added", 0)) for raw in state.under("qs:").values())
+    assert added == len(found) + len(state.get("cbx"))
 
 
 async def fold_events(redis: Redis, site: str) -> dict[str, Counter[str]]:
@@ -234,6 +273,6 @@ async def fold_events(redis: Redis, site: str) -> dict[str, Counter[str]]:
         if event["q"]:
             counts = folded.setdefault(event["q"], Counter())
             counts[event["k"]] += 1
-            if event["k"] in ("abandoned", "lost") and event["from"] != "waiting":
+            if event["k"] in ("abandoned", "released", "lost") and event["from"] != "waiting":
                 counts[f"{event['k']}_{event['from']}"] += 1
     return folded

@@ -11,6 +11,7 @@ from routing.ports import StaleToken
 from routing.requirement import class_name, eligible, score
 from routing.store.registry import profile_name
 from routing.strategy import ORDERS, STRATEGIES, IdleAgent, rank
+from tests.support.callback_model import CallbackModel
 
 SIGNED_IN = {AgentState.AVAILABLE, AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP}
 
@@ -82,6 +83,7 @@ class QueueModel:
         self.withdrawn: list[tuple[str, str]] = []
         self.wrapped: list[tuple[str, str, str, int]] = []
         """Node, agent, queue and length of each wrap-up that ended and that a living node is told of."""
+        self.callbacks = CallbackModel()
         self._arrivals = 0
         self._clock = 0
 
@@ -189,7 +191,7 @@ class QueueModel:
         else:
             self._set_free(agent, now, now)
 
-    def cancel(self, call_id: str, now: int) -> bool:
+    def cancel(self, call_id: str, now: int, *, released: bool = False) -> bool:
         call = self.calls.get(call_id)
         if call is None:
             return False
@@ -197,7 +199,7 @@ class QueueModel:
             self._part(call, now)
             return True
         self._forget(call)
-        self._count(call, "abandoned")
+        self._count(call, "released" if released else "abandoned")
         if call.state == "offered" and call.agent:
             agent = self.agents[call.agent]
             self._set_free(agent, agent.idle_since, now)
@@ -242,6 +244,7 @@ class QueueModel:
 
     def reset_node(self, node: str, now: int) -> set[str]:
         self.due.pop(f"n:{node}", None)
+        self.callbacks.drop(node, now)
         return self._drop(node, now)
 
     def tick(self, now: int) -> None:
@@ -252,6 +255,7 @@ class QueueModel:
             del self.due[what]
             kind, _, name = what.partition(":")
             getattr(self, f"_due_{kind}")(name, now)
+        self.callbacks.tick(now)
 
     # What falls due.
 
@@ -304,6 +308,7 @@ class QueueModel:
 
     def _due_n(self, node: str, now: int) -> None:
         self._drop(node, now)
+        self.callbacks.drop(node, now)
 
     # Who gets whom: everything is looked at, the best is taken.
 

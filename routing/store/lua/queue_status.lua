@@ -1,7 +1,7 @@
 -- include: base lines
 -- KEYS[1]  prefix of the site
 -- ARGV     1 queue, 2 width of one priority in the score
--- Returns  {waiting, enqueue time of the longest waiting or '', counters as name, value, ...}
+-- Returns  {waiting, enqueue time of the longest waiting or '', counters as name, value, ..., callbacks}
 local line, width = K .. 'qw:' .. ARGV[1], tonumber(ARGV[2])
 local oldest, from = nil, '-inf'
 while true do
@@ -14,4 +14,5 @@ while true do
   oldest = math.min(oldest or width, tonumber(rc('HGET', K .. 'c:' .. call_of(first[1]), 'e')))
   from = int((priority + 1) * width)
 end
-return { rc('ZCARD', line), oldest and int(oldest) or '', rc('HGETALL', K .. 'qs:' .. ARGV[1]) }
+return { rc('ZCARD', line), oldest and int(oldest) or '', rc('HGETALL', K .. 'qs:' .. ARGV[1]),
+  rc('ZCARD', K .. 'cbq:' .. ARGV[1]) }

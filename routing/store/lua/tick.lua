@@ -1,6 +1,7 @@
--- include: base agents calls exclusions drop sweep wrapup
+-- include: base agents calls exclusions drop sweep wrapup callbacks
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
--- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, n:NODE end of a lease, s: unused classes and profiles.
+-- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, n:NODE end of a lease,
+-- b:ID a callback that rests, e:ID the end of one, s: unused classes and profiles.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now
 -- Returns  when the next thing falls due (ms), or -1 where nothing will
@@ -51,11 +52,24 @@ end
 
 function on.n(node)
   local _, all = drop_calls(now, node)
-  if all then
+  if drop_callbacks(now, node) and all then
     rc('DEL', K .. 'off:' .. node)
     emit(now, 'node-died', '', 'n', node)
   else
     due_at(now, 'n:' .. node)
+  end
+end
+
+function on.b(id)
+  callback_waits(load_callback(id), '')
+end
+
+-- One that is being made is judged when that is over.
+function on.e(id)
+  local b = load_callback(id)
+  if b.state ~= 'making' then
+    tell_callback_over(b, 'expired')
+    end_callback(now, b, 'expired')
   end
 end
 
