@@ -248,13 +248,13 @@ class QueueModel:
         return self._drop(node, now)
 
     def tick(self, now: int) -> None:
-        batch = sorted((at, what) for what, at in self.due.items() if at <= now)
-        for _, what in batch:
-            if self.due.get(what, now + 1) > now:
-                continue
-            del self.due[what]
-            kind, _, name = what.partition(":")
-            getattr(self, f"_due_{kind}")(name, now)
+        while batch := sorted((at, what) for what, at in self.due.items() if at <= now):
+            for _, what in batch:
+                if self.due.get(what, now + 1) > now:
+                    continue
+                del self.due[what]
+                kind, _, name = what.partition(":")
+                getattr(self, f"_due_{kind}")(name, now)
         self.callbacks.tick(now)
 
     # What falls due.
