@@ -58,6 +58,19 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Callback:
+    """Note that the caller is to be called back, who then hangs up without losing the place.
+
+    The caller confirms the number or enters another. `queue` is empty for the one that the caller waits in.
+    `otherwise` is the node to go on with where no callback is noted; None goes on waiting, or ends the call."""
+
+    queue: str = ""
+    otherwise: str | None = None
+    timeout_seconds: float = 5.0
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the call after these prompts."""
 
@@ -78,7 +91,7 @@ class Music:
     seconds: float = 300.0
 
 
-Node = Play | Menu | Set | Queue | Transfer | HangUp | Echo | Music
+Node = Play | Menu | Set | Queue | Transfer | Callback | HangUp | Echo | Music
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from ivr.flow import Echo, HangUp, Menu, Music, Node, Play, Queue, Set, Transfer
+from ivr.flow import Callback, Echo, HangUp, Menu, Music, Node, Play, Queue, Set, Transfer
 from ivr.prompts import PromptLibrary
 from ivr.reader import NAME, Fields, Reader, is_empty, shown
 
@@ -19,6 +19,11 @@ _MOST_RETRIES = 10
 _LONGEST_PLAY_SECONDS = 4 * 3600.0
 _HIGHEST_PRIORITY = 99
 _HIGHEST_LEVEL = 10
+CALLBACK_PROMPTS = (
+    *("callback-number", "callback-confirm", "callback-other", "callback-leave", "callback-enter"),
+    *("callback-noted", "callback-known", "goodbye", "not-possible", "invalid-choice", "no-input"),
+    *(f"digit-{digit}" for digit in range(10)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class NodeReader:
             "set": self._set,
             "queue": self._queue,
             "transfer": self._transfer,
+            "callback": self._callback,
             "hangup": self._hang_up,
             "echo": lambda at, fields: Echo(self._duration(fields["echo"], "echo", Echo().seconds)),
             "music": lambda at, fields: Music(self._duration(fields["music"], "music", Music().seconds)),
@@ -127,6 +133,18 @@ class NodeReader:
             )
         return Transfer(to, self._next(fields, "otherwise") if "otherwise" in fields else None)
 
+    def _callback(self, at: yaml.Node, fields: Fields) -> Callback:
+        queue = fields["callback"]
+        usual = Callback()
+        for prompt in CALLBACK_PROMPTS:
+            self._check_prompt(at, prompt, " (said by a callback node)")
+        return Callback(
+            queue="" if is_empty(queue) else self._reader.name(queue, "callback"),
+            otherwise=self._next(fields, "otherwise") if "otherwise" in fields else None,
+            timeout_seconds=self._timeout(fields, usual.timeout_seconds),
+            retries=self._whole(fields, "retries", 0, _MOST_RETRIES, usual.retries),
+        )
+
     def _hang_up(self, at: yaml.Node, fields: Fields) -> HangUp:
         prompts = fields["hangup"]
         return HangUp(() if is_empty(prompts) else self._prompts(prompts, "hangup", 0))
@@ -182,11 +200,12 @@ _KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "set": (("next",), ()),
     "queue": ((), ()),
     "transfer": ((), ("otherwise",)),
+    "callback": ((), ("otherwise", "timeout_seconds", "retries")),
     "hangup": ((), ()),
     "echo": ((), ()),
     "music": ((), ()),
 }
 """Kind to the keys that it must and may have beside its own."""
 
-TERMINAL_KINDS = frozenset({"queue", "transfer", "hangup", "echo", "music"})
+TERMINAL_KINDS = frozenset({"queue", "transfer", "callback", "hangup", "echo", "music"})
 """Where a flow may end."""

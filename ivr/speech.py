@@ -15,3 +15,8 @@ def position_prompts(position: int) -> tuple[str, ...]:
     if position <= LAST_NUMBERED_POSITION:
         return (f"position-{position}",)
     return ("position-many",)
+
+
+def digit_prompts(number: str) -> tuple[str, ...]:
+    """The prompts that read a number out digit by digit; its plus sign is not said."""
+    return tuple(f"digit-{digit}" for digit in number if digit.isdecimal() and digit.isascii())

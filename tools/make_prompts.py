@@ -68,6 +68,8 @@ def _kept(described: Mapping[str, Any], voice: Voice, file: Path, text: str) -> 
 def _texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each prompt of one language and what it says."""
     yield from entry["texts"].items()
+    for digit, word in enumerate(entry["digits"]):
+        yield f"digit-{digit}", f"{word}."
     position = entry["position"]
     yield "position-1", position["next"]
     for number, place in enumerate(position["places"], start=2):

@@ -46,12 +46,12 @@ def test_a_recording_sounds_as_a_telephone_needs_it(file: Path) -> None:
     assert decibels(max(map(abs, samples))) <= -2
     assert -26 < loudness < -12
     assert longest_silence(samples) < 0.8
-    assert 1 < len(samples) / 8000 < 90
+    assert (0.5 if file.stem.startswith("digit-") else 1) < len(samples) / 8000 < 90
 
 
 def test_every_language_has_every_prompt_of_english() -> None:
     recorded = {lang: {file.stem for file in (SHIPPED_PROMPTS / lang).glob("*.wav")} for lang in LANGUAGES}
-    assert len(recorded["en"]) == 40
+    assert len(recorded["en"]) == 58
     for language in LANGUAGES:
         assert recorded[language] == recorded["en"], language
 
