@@ -10,7 +10,7 @@ from typing import Any
 
 from acd.calls import model as m
 from acd.calls.model import Call, Event, Side, State, Timer
-from acd.calls.steps import coding, ending, guiding, offering, talking, transferring
+from acd.calls.steps import calling_back, coding, ending, guiding, offering, talking, transferring, treating
 from acd.calls.steps.context import Context, Step
 
 Key = type[Any] | tuple[type[Any], Any]
@@ -32,7 +32,8 @@ _ANY_TIME: Mapping[Key, Handler] = {
 
 _WAITING: Mapping[Key, Handler] = {
     (m.TimerFired, Timer.ANNOUNCE): guiding.on_announcement_due,
-    m.PlaybackOver: guiding.on_announcement_over,
+    m.PlaybackOver: treating.on_waiting_playback_over,
+    m.CallbackGone: calling_back.on_callback_gone,
     (m.LegOver, Side.TRANSFEROR): transferring.on_transferor_gone,
     (m.MediaLost, Side.TRANSFEROR): transferring.on_transferor_gone,
 }
@@ -46,6 +47,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
     State.NEW: {
         **_ANY_TIME,
         m.CallArrived: guiding.on_arrival,
+        m.CallbackDue: calling_back.on_due,
         m.CallerMediaOpened: guiding.on_media_opened,
         m.CallerMediaRefused: guiding.on_media_refused,
     },
@@ -58,12 +60,16 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.PlaybackOver: guiding.on_flow_playback_over,
         (m.DigitPressed, Side.CALLER): guiding.on_flow_digit,
         (m.TimerFired, Timer.IVR): guiding.on_flow_timer,
+        m.CallbackAnswered: guiding.on_flow_callback,
         m.TransferAsked: transferring.on_move_asked,
     },
     State.QUEUED: {
         **_ANY_TIME,
         **_WAITING,
         m.OfferMade: offering.on_offer,
+        (m.DigitPressed, Side.CALLER): treating.on_waiting_digit,
+        (m.TimerFired, Timer.IVR): treating.on_waiting_timer,
+        m.CallbackAnswered: treating.on_waiting_callback,
         m.PositionKnown: guiding.on_position,
         (m.TimerFired, Timer.LONGEST_WAIT): transferring.on_longest_wait,
         m.TransferAsked: transferring.on_move_asked,
@@ -77,6 +83,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.AgentUnavailable: offering.on_agent_unavailable,
         m.OfferTakenBack: offering.on_offer_taken_back,
         (m.TimerFired, Timer.RING): offering.on_ring_timeout,
+        m.CallbackAnswered: treating.on_needless_callback,
     },
     State.CONNECTING: {
         **_ANY_TIME,
@@ -87,6 +94,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.OfferConfirmed: offering.on_offer_confirmed,
         m.OfferStale: offering.on_offer_stale,
         m.OfferTakenBack: offering.on_offer_taken_back,
+        m.CallbackAnswered: treating.on_needless_callback,
     },
     State.TALKING: {
         **_ANY_TIME,
@@ -97,11 +105,25 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.HandOverRefused: transferring.on_hand_over_refused,
         m.TargetJoined: transferring.on_target_joined,
         m.PhoneMoved: transferring.on_phone_moved,
+        m.CallbackAnswered: treating.on_needless_callback,
     },
     State.CODE: {
         **_ANY_TIME,
         m.DeskAnswered: coding.on_desk_answered,
         m.PlaybackOver: coding.on_confirmation_over,
+    },
+    State.DIALLING: {
+        **_ANY_TIME,
+        **_REFER_TOO_EARLY,
+        m.AttemptAllowed: calling_back.on_attempt,
+        m.CustomerAnswered: calling_back.on_customer_answered,
+        m.CustomerUnreachable: calling_back.on_customer_unreachable,
+        m.CallbackGone: calling_back.on_callback_gone,
+        m.OfferTakenBack: calling_back.on_offer_withdrawn,
+        (m.LegOver, Side.CALLER): calling_back.on_customer_gone,
+        (m.LegOver, Side.AGENT): calling_back.on_agent_gone,
+        (m.MediaLost, Side.AGENT): ending.on_media_lost,
+        (m.TimerFired, Timer.RING): calling_back.on_customer_silent,
     },
     State.ENDED: {},
 }
@@ -118,10 +140,10 @@ _LATE_OF_TRANSFEROR: frozenset[Key] = frozenset(
     {(m.LegOver, Side.TRANSFEROR), (m.MediaLost, Side.TRANSFEROR), (m.DigitPressed, Side.TRANSFEROR)}
 )
 _LATE_OF_TRANSFER: frozenset[Key] = frozenset({m.JoinAsked, m.HandOverRefused})
-_ON_THE_LINE: frozenset[Key] = frozenset(
-    # A repeated ACK, and keys pressed where nobody listens for them.
-    {m.CallerConfirmed, (m.DigitPressed, Side.CALLER), (m.DigitPressed, Side.AGENT)}
-)
+_WAITING_FOR_ACK: frozenset[Key] = frozenset({m.CallerConfirmed, (m.DigitPressed, Side.AGENT)})
+_ON_THE_LINE: frozenset[Key] = _WAITING_FOR_ACK | {(m.DigitPressed, Side.CALLER)}
+"""A repeated ACK, and keys pressed where nobody listens for them."""
+_LATE_OF_CUSTOMER: frozenset[Key] = frozenset({m.CustomerAnswered, m.CustomerUnreachable, m.AttemptAllowed})
 _WHILE_IN_FLOW: frozenset[Key] = frozenset(
     {m.CallerConfirmed, (m.DigitPressed, Side.AGENT), (m.TimerFired, Timer.ANNOUNCE)}
 )
@@ -139,27 +161,38 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _LATE_OF_OFFER
     | _LATE_OF_AGENT
     | _AFTER_TRANSFER,
-    State.QUEUED: _AFTER_IVR
+    State.QUEUED: _WAITING_FOR_ACK
+    | _LATE_OF_CUSTOMER
     | _LATE_OF_RING
     | _LATE_OF_AGENT
     | _LATE_OF_TRANSFER
     | _TRANSFEROR_DIGIT
     | {m.OfferStale},
     State.OFFERED: _AFTER_IVR
+    | _LATE_OF_CUSTOMER
     | _LATE_OF_WAIT
     | _LATE_OF_OFFER
     | _TRANSFEROR_DIGIT
     | {(m.MediaLost, Side.AGENT), m.HandOverRefused},
     State.CONNECTING: _AFTER_IVR
+    | _LATE_OF_CUSTOMER
     | _LATE_OF_WAIT
     | _TRANSFEROR_DIGIT
     | {m.OfferMade, m.AgentAnswered, m.AgentUnavailable, m.HandOverRefused, (m.TimerFired, Timer.RING)},
     State.TALKING: _AFTER_IVR
+    | _LATE_OF_CUSTOMER
+    | {m.CallbackGone}
     | _ANNOUNCEMENTS
     | _LATE_OF_WAIT
     | _LATE_OF_RING
     | _LATE_OF_OFFER
     | _LATE_OF_TRANSFEROR,
+    State.DIALLING: _AFTER_IVR
+    | _ANNOUNCEMENTS
+    | _LATE_OF_WAIT
+    | _LATE_OF_OFFER
+    | _LATE_OF_TRANSFER
+    | {m.AgentAnswered, m.AgentUnavailable, m.OfferConfirmed},
     State.CODE: frozenset({m.CallerConfirmed, m.TransferAsked, (m.DigitPressed, Side.CALLER)}),
 }
 """Words that come late in the ordinary course of things, and change nothing."""

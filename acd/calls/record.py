@@ -8,9 +8,12 @@ import msgspec
 
 from routing.model import Decision, RejectReason
 
-Outcome = Literal["answered", "abandoned", "rejected", "failed", "completed", "timed-out", "cleared"]
+Outcome = Literal[
+    "answered", "abandoned", "rejected", "failed", "completed", "timed-out", "cleared", "callback"
+]
 """answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
+callback: the caller is to be called back and keeps the place.
 timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
 failed: broken by us, the network or a crash."""
 
@@ -80,3 +83,5 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     verstat: str = ""
     attributes: dict[str, str] = {}
     attempts: tuple[Attempt, ...] = ()
+    callback: str = ""
+    """The callback that the caller was given, or that this call was made for."""

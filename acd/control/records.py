@@ -104,6 +104,9 @@ class Record(BaseModel):
     diverted_from: str | None = Field(description="The number dialled first, where the call was diverted.")
     verstat: str | None = Field(description="What the network found of the caller's number.")
     attributes: dict[str, str] = Field(description="From headers of the trunk, as the directory names them.")
+    callback: str | None = Field(
+        description="The callback that the caller was given, or that the call was made for."
+    )
     segments: list[Segment]
     refusals: list[Refusal] = Field(description="Offers that were not taken; of the newest two hundred.")
     notes: list[Note] = Field(description="One an agent, the earliest first.")
@@ -139,6 +142,7 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         verstat=record.verstat or None,
         attributes=record.attributes,
         jitter_seconds=record.jitter_seconds,
+        callback=record.callback or None,
         segments=[_segment_of(segment) for segment in record.segments],
         refusals=[_refusal_of(attempt) for attempt in record.attempts if attempt.result in NOT_TAKEN],
         notes=[note_of(note) for note in notes],

@@ -96,6 +96,25 @@ class FormField:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackRules:
+    """How callers of a queue are called back."""
+
+    digit: str = ""
+    """What a waiting caller presses to ask for it; empty: only flows offer it."""
+    flow: str = "callback"
+    """What who pressed it hears; it has a callback node."""
+    first: Literal["agent", "customer"] = "agent"
+    """Who is rung first when the place is due."""
+    ring_seconds: float = 30.0
+    """Of the customer's phone."""
+    attempts: int = 3
+    interval_seconds: float = 300.0
+    expire_seconds: float = 28_800.0
+    numbers: tuple[str, ...] = ()
+    """What other numbers than the one that is called from begin with; none: no others may be entered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     name: str
     requires: Mapping[str, int] = field(default_factory=dict)
@@ -118,6 +137,8 @@ class Queue:
     """What a conversation was about or came to; one may be given with its note."""
     wrapup_code_required: bool = False
     wrapup_form: tuple[FormField, ...] = ()
+    callback: CallbackRules | None = None
+    """None: callers are not called back."""
     service_level_seconds: float = 20.0
     max_wait_seconds: float | None = None
     """None: as long as the caller likes."""

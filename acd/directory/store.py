@@ -17,6 +17,7 @@ from acd.directory import tables
 from acd.directory.diff import Kind, compare
 from acd.directory.model import (
     Agent,
+    CallbackRules,
     Device,
     Directory,
     FeatureCode,
@@ -160,6 +161,7 @@ def _queue(row: RowMapping) -> Queue:
             "relax": tuple(_relaxation(step) for step in row["relax"]),
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
+            "callback": _callback_rules(row["callback"]) if row["callback"] else None,
         }
     )
 
@@ -167,6 +169,10 @@ def _queue(row: RowMapping) -> Queue:
 def _relaxation(step: Mapping[str, Any]) -> Relaxation:
     requires, teams = MappingProxyType(step["requires"]), tuple(step["teams"])
     return Relaxation(step["after_seconds"], requires, teams, step["any_language"])
+
+
+def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
+    return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
 
 
 def _form_field(field: Mapping[str, Any]) -> FormField:
@@ -202,7 +208,7 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
             yield from (_columns(device) for device in directory.devices.values())
 
 
-_Fact = Trunk | Number | Queue | Agent | Device | Relaxation | FormField
+_Fact = Trunk | Number | Queue | Agent | Device | Relaxation | FormField | CallbackRules
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
@@ -211,6 +217,7 @@ def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
 
 
 def _queue_columns(queue: Queue) -> dict[str, Any]:
+    callback = queue.callback
     return {
         **_columns(queue, "requires"),
         "any_of": [dict(group) for group in queue.any_of],
@@ -219,4 +226,5 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "relax": [{**_columns(step, "requires"), "teams": [*step.teams]} for step in queue.relax],
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
+        "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
     }

@@ -65,6 +65,7 @@ queues = Table(
     Column("wrapup_codes", JSON, nullable=False, server_default="[]"),
     Column("wrapup_code_required", Boolean, nullable=False, server_default=false()),
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
+    Column("callback", JSON(none_as_null=True)),
 )
 
 agents = Table(

@@ -34,6 +34,7 @@ records = Table(
     Column("verstat", String(64), nullable=False, server_default=""),
     Column("attributes", JSON, nullable=False, server_default="{}"),
     Column("attempts", JSON, nullable=False, server_default="[]"),
+    Column("callback", String(64), nullable=False, server_default=""),
 )
 """One row a call. The columns are the fields of acd.calls.record.CallRecord."""
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from acd.calls.callbacks import CallbackOrder
 from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
 from routing.model import Offer
@@ -29,6 +30,8 @@ class State(StrEnum):
     TALKING = "talking"
     CODE = "code"
     """An agent dialled a feature code; it is carried out and confirmed."""
+    DIALLING = "dialling"
+    """The customer of a callback is rung; an agent is reserved, or on the line already."""
     ENDED = "ended"
 
 
@@ -98,6 +101,14 @@ class Call(msgspec.Struct, frozen=True):
     priority: int = 0
     run: Run | None = None
     """Where the caller is in a flow."""
+    menu: Run | None = None
+    """What the caller is in who waits and asked for something, say to be called back."""
+    called_back: bool = False
+    """The caller is to be called back: a hang-up is no abandon."""
+    callback: CallbackOrder | None = None
+    """What this call is made for; `caller` is who is called."""
+    reached: bool = False
+    """The customer of the callback is on the line."""
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
     place: Place | None = None
@@ -138,6 +149,23 @@ class Call(msgspec.Struct, frozen=True):
     def entry(self) -> str:
         """The id of this call's entry in the store."""
         return self.ticket or self.id
+
+    @property
+    def awaits_customer(self) -> bool:
+        """A callback whose customer is not on the line yet."""
+        return self.callback is not None and not self.reached
+
+    @property
+    def agent_first(self) -> bool:
+        """The customer is called when the agent is on the line."""
+        return self.callback is not None and self.callback.first == "agent"
+
+    @property
+    def has_agent_leg(self) -> bool:
+        """An agent's phone rings or is on the line."""
+        if self.state is State.DIALLING:
+            return self.agent_first
+        return self.state in (State.OFFERED, State.CONNECTING, State.TALKING)
 
     @property
     def agent(self) -> str:

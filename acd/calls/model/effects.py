@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallFact
 from acd.calls.model.call import Place, Side, Timer
 from acd.calls.record import Outcome
@@ -114,6 +115,8 @@ class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
     ticket: str
+    released: bool = False
+    """It is no abandon: the wait goes on in another way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,49 @@ class FinishConversation:
     """The reserved agent is done with this call: wrap-up begins."""
 
     offer: Offer
+    wrapup: bool = True
+    """False where there was nobody to talk to."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteCallback:
+    """The caller is to be called back; CallbackAnswered says whether."""
+
+    order: CallbackOrder
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropCallback:
+    """The callback that was just noted is not needed any more."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAttempt:
+    """Ask for the right to call the customer now; AttemptAllowed answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialCustomer:
+    """Open a media leg and call the customer over a trunk."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackMade:
+    """Customer and agent talk: the callback is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettleCallback:
+    """The call ends before the two have talked: another attempt, another node, or the end of it."""
+
+    why: str
+    cancel: bool = False
+    """Nobody is to try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +301,12 @@ Effect = (
     | ConfirmOffer
     | RejectOffer
     | FinishConversation
+    | NoteCallback
+    | DropCallback
+    | BeginAttempt
+    | DialCustomer
+    | CallbackMade
+    | SettleCallback
     | AskDesk
     | AskPosition
     | AnswerRefer

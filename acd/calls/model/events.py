@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from acd.calls.model.call import Place, Side, Timer
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
+from ivr.interpreter import Noted
 from routing.model import Offer
 
 
@@ -193,8 +194,54 @@ class DeskAnswered:
     prompt: str
 
 
+@dataclass(frozen=True, slots=True)
+class CallbackDue:
+    """The first event of a call that is made for a callback."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswered:
+    """Whether the caller of this call will be called back; `step` is of the flow that asked."""
+
+    id: str
+    step: int
+    result: Noted
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAllowed:
+    """`attempt` counts from 1; 0: the callback is not ours to make any more."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerAnswered:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerUnreachable:
+    """The customer's phone could not be called at all, or its answer cannot be used."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackGone:
+    """The callback was cancelled, has expired, or another node makes it (`how`)."""
+
+    how: str
+
+
 Event = (
     CallArrived
+    | CallbackDue
+    | CallbackAnswered
+    | AttemptAllowed
+    | CustomerAnswered
+    | CustomerUnreachable
+    | CallbackGone
     | CallerMediaOpened
     | CallerMediaRefused
     | CallerConfirmed

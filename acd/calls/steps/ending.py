@@ -18,6 +18,7 @@ from acd.calls.model import (
     MediaLost,
     ReleaseAgentLeg,
     ReleaseTransferor,
+    SettleCallback,
     Side,
     State,
 )
@@ -28,8 +29,11 @@ from acd.calls.steps.times import settle, talked, waited
 
 HangupSide = Literal["caller", "agent", "system"]
 
+_NEVER = frozenset({"operator", "unknown-queue"})
+"""Nobody is to try again."""
 _UNANSWERED = frozenset({State.OFFERED, State.CONNECTING})
-_WITH_AGENT_LEG = frozenset({State.OFFERED, State.CONNECTING, State.TALKING})
+_SETTLED_ELSEWHERE = frozenset({"callback-gone", "callback-taken", "callback-cancelled", "callback-expired"})
+"""Causes of a call whose callback has ended already, or is another node's."""
 
 
 def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcome | None = None) -> Step:
@@ -37,9 +41,11 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
     if call.state is State.ENDED:
         return call, ()
     effects: list[Effect] = [HangUp(Side.CALLER, cause)]
-    if call.state in _WITH_AGENT_LEG:
+    if call.has_agent_leg:
         effects.append(ReleaseAgentLeg(cause))
     effects += _leave_routing(call)
+    if call.callback is not None and call.answered_at is None and cause not in _SETTLED_ELSEWHERE:
+        effects.append(SettleCallback(cause, cancel=cause in _NEVER))
     if call.transferor is not None:
         effects.append(ReleaseTransferor(cause))
         if call.transferor.offer:
@@ -57,14 +63,20 @@ def _leave_routing(call: Call) -> list[Effect]:
         return [FinishConversation(call.offer)]
     if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
         # While connecting, our accept is under way: leaving ends whichever of the two it became.
-        return [LeaveQueue(call.entry)]
+        return [LeaveQueue(call.entry, released=call.callback is not None)]
+    if call.state is State.DIALLING and call.agent_first and call.offer:
+        return [FinishConversation(call.offer, wrapup=False)]
+    if call.state is State.DIALLING:
+        return [LeaveQueue(call.entry, released=True)]
     return []
 
 
 def _outcome(call: Call, cause: str) -> Outcome:
     if call.answered_at is not None:
         return "answered"
-    if cause not in ("normal", "cancelled"):
+    if call.called_back:
+        return "callback"
+    if cause not in ("normal", "cancelled") or call.callback is not None:
         return "failed"
     return "completed" if call.served else "abandoned"
 
@@ -112,6 +124,7 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         verstat=call.verstat,
         attributes=dict(call.attributes),
         attempts=call.attempts,
+        callback=call.callback.id if call.callback else call.id if call.called_back else "",
     )
 
 

@@ -13,12 +13,14 @@ from acd.calls.model import (
     AskPosition,
     Call,
     CallArrived,
+    CallbackAnswered,
     CallerConfirmed,
     CallerMediaOpened,
     CallerMediaRefused,
     DigitPressed,
     Effect,
     EnterQueue,
+    NoteCallback,
     OpenCallerMedia,
     Place,
     PlaybackOver,
@@ -36,13 +38,15 @@ from acd.calls.model import (
     Timer,
     TimerFired,
 )
+from acd.calls.record import Outcome
 from acd.calls.steps.coding import carry_out, flow_of, is_code
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
+from acd.calls.steps.noting import callback_order
 from acd.directory.model import Number
 from ivr import interpreter as ivr
-from ivr.speech import position_prompts
+from ivr.speech import digit_prompts, position_prompts
 from routing.model import Requirement, Ticket
 
 ANNOUNCEMENT = -1
@@ -107,7 +111,11 @@ def go_to_number(context: Context, call: Call, number: Number, now: float) -> St
     flow = context.flows.get(number.flow or "")
     if flow is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
-    run, commands = ivr.start(flow, call.language, call.skills, call.priority)
+    rules = context.directory.queues.values()
+    open_to = [queue.name for queue in rules if queue.callback and queue.callback.numbers]
+    run, commands = ivr.start(
+        flow, call.language, call.skills, call.priority, number=call.caller, enter_for=open_to
+    )
     return _obey(context, enter(call, State.IVR, now), run, commands, now)
 
 
@@ -120,6 +128,12 @@ def on_flow_playback_over(context: Context, call: Call, event: PlaybackOver, now
 
 def on_flow_digit(context: Context, call: Call, event: DigitPressed, now: float) -> Step:
     return _feed(context, call, ivr.DigitPressed(event.digit), now)
+
+
+def on_flow_callback(context: Context, call: Call, event: CallbackAnswered, now: float) -> Step:
+    """Whether the caller will be called back, who is in a flow."""
+    call = replace(call, called_back=call.called_back or event.result is not ivr.Noted.REFUSED)
+    return _feed(context, call, ivr.CallbackNoted(event.step, event.result), now)
 
 
 def on_flow_timer(context: Context, call: Call, event: TimerFired, now: float) -> Step:
@@ -146,6 +160,12 @@ def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Com
                 effects.append(PlaySilence(Side.CALLER))
             case ivr.StartTimer(step, seconds):
                 effects.append(StartTimer(Timer.IVR, seconds, step))
+            case ivr.NoteCallback(step, queue, number):
+                order = callback_order(context, call, queue, number, now)
+                if order is None:
+                    call, more = _feed(context, call, ivr.CallbackNoted(step, ivr.Noted.REFUSED), now)
+                    return call, (*effects, *more)
+                effects.append(NoteCallback(order, step))
             case ivr.PlayEcho():
                 call = replace(call, served=True)
                 effects.append(PlayEcho())
@@ -167,7 +187,8 @@ def _leave_flow(
         case ivr.TransferCall(step, to):
             return _transfer(context, call, step, to, now)
         case ivr.EndCall():
-            return end(call, now, side="system", cause="normal", outcome="completed")
+            outcome: Outcome = "callback" if call.called_back else "completed"
+            return end(call, now, side="system", cause="normal", outcome=outcome)
 
 
 def _transfer(context: Context, call: Call, step: int, to: str, now: float) -> Step:
@@ -194,6 +215,8 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     if rules is None:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
     call = enter(replace(call, place=place, enqueued_at=now, announced=False), State.QUEUED, now)
+    if call.awaits_customer:
+        return call, (EnterQueue(ticket_of(context, call)),)
     effects: list[Effect] = [
         PlayMusic(Side.CALLER, rules.music),
         EnterQueue(ticket_of(context, call)),
@@ -218,6 +241,10 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
     if call.place.agent:
         requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
+    ring_seconds = rules.ring_seconds
+    if call.awaits_customer and call.callback is not None and not call.agent_first:
+        # The agent is held while the customer is called, and only then rung.
+        ring_seconds += call.callback.ring_seconds
     by_target = rules.order_by == "target"
     # Until the agent ends it, and at most to its limit.
     ended = rules.wrapup_mode == "until-ended"
@@ -228,7 +255,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         requirement=requirement,
         enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
         priority=call.priority,
-        ring_ms=round(rules.ring_seconds * 1000),
+        ring_ms=round(ring_seconds * 1000),
         wrapup_ms=round(first_wrapup * 1000),
         wrapup_limit_ms=round(rules.wrapup_limit_seconds * 1000) if rules.wrapup_mode != "fixed" else 0,
         target_ms=round(rules.service_level_seconds * 1000) if by_target else 0,
@@ -242,13 +269,19 @@ def on_announcement_due(context: Context, call: Call, event: TimerFired, now: fl
         return call, ()
     again = StartTimer(Timer.ANNOUNCE, rules.announce_position_seconds)
     # While an agent rings, the music goes on: the next word the caller hears should be the agent's.
-    return call, (AskPosition(), again) if call.state is State.QUEUED else (again,)
+    told = call.state is State.QUEUED and call.menu is None
+    return call, (AskPosition(), again) if told else (again,)
 
 
 def on_position(context: Context, call: Call, event: PositionKnown, now: float) -> Step:
+    if call.menu is not None:
+        return call, ()
     prompts = position_prompts(event.position)
     if not call.announced:
         prompts = ("please-wait", *prompts)
+    rules = context.queue(call.queue)
+    if rules and rules.callback and rules.callback.digit:
+        prompts = (*prompts, "callback-offer", *digit_prompts(rules.callback.digit))
     return replace(call, announced=True), (PlayToCaller(ANNOUNCEMENT, prompts, call.language),)
 
 

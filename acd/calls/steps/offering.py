@@ -9,6 +9,7 @@ from acd.calls.model import (
     AgentAnswered,
     AgentUnavailable,
     Call,
+    CallbackMade,
     ConfirmOffer,
     Effect,
     EnterQueue,
@@ -33,11 +34,13 @@ from acd.calls.model import (
     Transferor,
 )
 from acd.calls.steps.attempts import attempted
+from acd.calls.steps.calling_back import dial
 from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
 from acd.calls.steps.transferring import give_up
+from acd.calls.steps.treating import leave_menu
 from routing.model import Offer, RejectReason
 from routing.requirement import class_name, in_words
 
@@ -45,7 +48,6 @@ _BUSY = frozenset({486, 600})
 _NO_ANSWER = frozenset({408, 487})
 _TOLD = {RejectReason.BUSY.value: 486, RejectReason.REJECTED.value: 603}
 """What a transferring phone is told of a target that does not take the call; 480 of any other reason."""
-"""Kept beside the newest; a call that nobody takes for hours must not grow without end."""
 _NOT_THERE = frozenset({404, 410, 430, 502, 503, 504})
 
 
@@ -54,8 +56,12 @@ def on_offer(context: Context, call: Call, event: OfferMade, now: float) -> Step
     ring_seconds = rules.ring_seconds if rules else 15.0
     needs = _needs(context, call, event.offer)
     call = replace(call, offer=event.offer, offer_needs=needs, offers=call.offers + 1, offered_at=now)
+    if call.awaits_customer and not call.agent_first:
+        return dial(context, call, now)
+    call, quiet = leave_menu(context, call)
     ringing = (ReportRefer(Side.TRANSFEROR, 180),) if call.transferor else ()
     return enter(call, State.OFFERED, now), (
+        *quiet,
         *ringing,
         RingAgent(event.offer),
         StartTimer(Timer.RING, ring_seconds),
@@ -128,6 +134,8 @@ def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effec
 def _has_waited_too_long(context: Context, call: Call, now: float) -> bool:
     rules = context.queue(call.queue)
     limit = rules.max_wait_seconds if rules else None
+    if call.awaits_customer:
+        return False
     return limit is not None and call.enqueued_at is not None and now - call.enqueued_at >= limit
 
 
@@ -144,14 +152,18 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
     wait, rang = now - (call.enqueued_at or now), now - (call.offered_at or now)
     answered_at = now if call.answered_at is None else call.answered_at
     transferor, call = call.transferor, attempted(settle(call, now), "answered", now)
+    if call.awaits_customer:
+        return dial(context, call, now)
     call = replace(call, answered_at=answered_at, transferor=None)
     call = resume_talk(enter(call, State.TALKING, now), now)
+    # A callback counts by itself: its wait is no wait on the line.
+    answered = Tell(CallAnswered(call.id, call.queue, call.agent, wait, rang))
     return call, (
         *(_let_go(transferor) if transferor else ()),
         *audio_effects(context, call),
         StopTimer(Timer.ANNOUNCE),
         StopTimer(Timer.LONGEST_WAIT),
-        Tell(CallAnswered(call.id, call.queue, call.agent, wait, rang)),
+        answered if call.callback is None else CallbackMade(),
     )
 
 

@@ -21,7 +21,9 @@ def phones_of(call: Call) -> tuple[PhoneState, ...]:
     if call.from_agent:
         state: LampState = "trying" if call.state in _UNANSWERED else "confirmed"
         found.append(PhoneState(call.from_agent, state, is_caller=True))
-    if call.agent and (ringing := _OF_AGENT.get(call.state)):
+    if call.state is State.DIALLING and call.agent_first:
+        found.append(PhoneState(call.agent, "confirmed", is_caller=False))
+    elif call.agent and (ringing := _OF_AGENT.get(call.state)):
         found.append(PhoneState(call.agent, ringing, is_caller=False))
     if call.transferor is not None:
         found.append(PhoneState(call.transferor.agent, "confirmed", is_caller=False))

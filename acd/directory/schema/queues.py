@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from acd.directory.model import FormField, Queue, Relaxation, WrapupMode
+from acd.directory.model import CallbackRules, FormField, Queue, Relaxation, WrapupMode
 from acd.directory.schema.words import (
+    DAY_SECONDS,
     Entry,
     Language,
     Name,
@@ -19,7 +21,23 @@ from acd.directory.schema.words import (
     StrategyName,
     Text,
 )
-from routing.limits import STEPS_MAX
+from routing.limits import CALLBACK_ATTEMPTS_MAX, STEPS_MAX
+
+_DIGIT = re.compile(r"[0-9]?", re.ASCII)
+_PREFIX = re.compile(r"\+?[0-9]{1,15}", re.ASCII)
+
+
+def _digit(value: str) -> str:
+    if not _DIGIT.fullmatch(value):
+        raise ValueError(f"{value!r} is not a digit: one of 0-9, in quotes")
+    return value
+
+
+def _prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value):
+        raise ValueError(f"{value!r} is not the beginning of a number like '+3725' or '5'")
+    return value
+
 
 Choice = Annotated[Text, Field(min_length=1)]
 
@@ -53,6 +71,20 @@ class FormFieldEntry(Entry):
         return FormField(self.name, self.kind, self.label, self.required, tuple(self.choices))
 
 
+class CallbackEntry(Entry):
+    digit: Annotated[str, AfterValidator(_digit)] = ""
+    flow: Text = "callback"
+    first: Literal["agent", "customer"] = "agent"
+    ring_seconds: Annotated[float, Field(gt=0, le=120, allow_inf_nan=False)] = 30.0
+    attempts: Annotated[int, Field(ge=1, le=CALLBACK_ATTEMPTS_MAX)] = 3
+    interval_seconds: Seconds = 300.0
+    expire_seconds: Annotated[float, Field(gt=0, le=30 * DAY_SECONDS, allow_inf_nan=False)] = 28_800.0
+    numbers: Annotated[list[Annotated[str, AfterValidator(_prefix)]], Field(max_length=100)] = []
+
+    def build(self) -> CallbackRules:
+        return CallbackRules(**{**dict(self), "numbers": tuple(self.numbers)})
+
+
 class QueueEntry(Entry):
     name: Name
     requires: Skills = {}
@@ -69,6 +101,7 @@ class QueueEntry(Entry):
     wrapup_codes: Annotated[list[Choice], Field(max_length=200)] = []
     wrapup_code_required: bool = False
     wrapup_form: Annotated[list[FormFieldEntry], Field(max_length=30)] = []
+    callback: CallbackEntry | None = None
     service_level_seconds: Seconds = 20.0
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
@@ -106,5 +139,6 @@ class QueueEntry(Entry):
                 "relax": tuple(step.build() for step in self.relax),
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
+                "callback": self.callback.build() if self.callback else None,
             }
         )
