@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd import log as logs
 from acd.agents.desk import AgentDesk
+from acd.calls.keeper import CallbackKeeper
 from acd.calls.ports import Services
 from acd.calls.steps.context import Context
 from acd.calls.supervisor import CallSupervisor
@@ -136,6 +137,13 @@ class Node:
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
         self._media.subscribe(self._calls.on_media)
+        self._keeper = CallbackKeeper(
+            node.id,
+            self._store.callbacks,
+            self._clock,
+            self._calls.make_callback,
+            lambda: not self._sip.draining,
+        )
         await self._recover()
         await self._routing.start()
         self._running.push_async_callback(self._routing.stop)
@@ -150,6 +158,8 @@ class Node:
         await self._sip.start()
         self._running.push_async_callback(self._sip.stop)
         await self._desk.settle()
+        self._keeper.start()
+        self._running.push_async_callback(self._keeper.stop)
         self._forecast.start()
         self._running.push_async_callback(self._forecast.stop)
 
@@ -184,6 +194,7 @@ class Node:
             agents=self._desk,
             records=RecordReader(self._engine),
             notes=NoteStore(self._engine),
+            callbacks=self._store.callbacks,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,

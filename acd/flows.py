@@ -8,7 +8,7 @@ from acd.config import Settings
 from acd.directory.check import suggestion
 from acd.directory.model import Directory
 from acd.errors import ConfigError
-from ivr.flow import FlowDefinition, Queue, Transfer
+from ivr.flow import Callback, FlowDefinition, Queue, Transfer
 from ivr.loader import SHIPPED_FLOWS, FlowError, read_flows
 from ivr.prompts import SHIPPED_PROMPTS, PromptError, PromptLibrary
 
@@ -40,11 +40,14 @@ def find_loose_ends(directory: Directory, flows: Mapping[str, FlowDefinition]) -
 
     One line each, with file, line and node where it stands in a flow, and what to do.
     """
-    wanted = {number.flow: number.number for number in directory.numbers.values() if number.flow}
+    wanted = {number.flow: f"number {number.number}" for number in directory.numbers.values() if number.flow}
+    for queue in directory.queues.values():
+        if queue.callback is not None and queue.callback.digit:
+            wanted.setdefault(queue.callback.flow, f"callback.digit of queue {queue.name}")
     absent = [
-        f"number {number} leads to the flow {name!r}, which is not there"
+        f"{user} leads to the flow {name!r}, which is not there"
         f"{suggestion(name, flows) or '; put its file into the flow folder, or give the number another'}"
-        for name, number in sorted(wanted.items())
+        for name, user in sorted(wanted.items())
         if name not in flows
     ]
     used = [flows[name] for name in sorted(wanted) if name in flows]
@@ -59,6 +62,11 @@ def _ends_of(flow: FlowDefinition, directory: Directory) -> Iterator[str]:
             case Queue(queue) if queue not in directory.queues:
                 hint = suggestion(queue, directory.queues) or "; add it to the queues of the directory"
                 yield f"{where}: there is no queue {queue!r}{hint}"
+            case Callback(queue) if queue and queue not in directory.queues:
+                hint = suggestion(queue, directory.queues) or "; add it to the queues of the directory"
+                yield f"{where}: there is no queue {queue!r}{hint}"
+            case Callback(queue) if queue and directory.queues[queue].callback is None:
+                yield f"{where}: queue {queue!r} calls nobody back; give it `callback` in the directory"
             case Transfer(to) if not _is_there(to, directory):
                 kind, _, target = to.partition(":")
                 known = extensions if kind == "extension" else directory.numbers

@@ -62,7 +62,8 @@ class Callback:
     """Note that the caller is to be called back, who then hangs up without losing the place.
 
     The caller confirms the number or enters another. `queue` is empty for the one that the caller waits in.
-    `otherwise` is the node to go on with where no callback is noted; None goes on waiting, or ends the call."""
+    `otherwise` is the node to go on with where no callback is noted; None goes on waiting,
+    or ends the call."""
 
     queue: str = ""
     otherwise: str | None = None

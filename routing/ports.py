@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from routing.callbacks import CallbackStore
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -32,6 +33,10 @@ class QueueStore(Protocol):
     Every operation raises StoreUnavailable where the store does not answer, and ValueError for facts
     that cannot be kept (a priority outside 0-99, an unknown strategy, a name of unreasonable length).
     """
+
+    @property
+    def callbacks(self) -> CallbackStore:
+        """Callers who are to be called back."""
 
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free.
@@ -88,7 +93,9 @@ class QueueStore(Protocol):
 
         Where the store thinks that the two are talking, this ends the conversation as `done` does."""
 
-    async def done(self, call_id: str, agent_id: str, token: int, now_ms: int) -> int | None:
+    async def done(
+        self, call_id: str, agent_id: str, token: int, now_ms: int, *, wrapup: bool = True
+    ) -> int | None:
         """The conversation is over: wrap-up begins (or the agent is free). Returns the wrap-up deadline
         in ms, None without one. Raises StaleToken. Repeating changes nothing."""
 

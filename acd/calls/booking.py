@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from acd.agents.terms import profile_of
 from acd.calls import model as m
+from acd.calls.callbacks import CallbackOrder
+from acd.calls.errand import Errand
 from acd.calls.lane import Operation, StoreLane
 from acd.calls.model import Call, State
 from acd.calls.steps.context import Context
@@ -26,14 +28,17 @@ class Booking:
     def __init__(
         self,
         store: QueueStore,
+        node: str,
         clock: Clock,
         spawn: Callable[[Awaitable[None]], object],
         post: Callable[[m.Event], None],
+        make: Callable[[CallbackOrder], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._post = post
         self._lane = StoreLane(spawn)
+        self._errand = Errand(store, node, self._now_ms, self._lane, post, make)
 
     def _now_ms(self) -> int:
         return round(self._clock.time() * 1000)
@@ -43,7 +48,7 @@ class Booking:
 
     def leave(self, effect: m.LeaveQueue) -> None:
         async def leave() -> None:
-            await self._store.cancel(effect.ticket, self._now_ms())
+            await self._store.cancel(effect.ticket, self._now_ms(), released=effect.released)
 
         self._lane.put(leave)
 
@@ -82,11 +87,18 @@ class Booking:
 
         async def finish() -> None:
             try:
-                await self._store.done(offer.call_id, offer.agent_id, offer.token, self._now_ms())
+                await self._store.done(
+                    offer.call_id, offer.agent_id, offer.token, self._now_ms(), wrapup=effect.wrapup
+                )
             except StaleToken:
                 log.debug("offer-already-gone", agent=offer.agent_id)
 
         self._lane.put(finish)
+
+    @property
+    def errand(self) -> Errand:
+        """What is said about callbacks, in the same order."""
+        return self._errand
 
     def ask_position(self, entry: str) -> None:
         async def ask() -> None:
@@ -102,9 +114,12 @@ class Booking:
             former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
             ticket = ticket_of(context, former)
             self._lane.put(self._restore(context, call, ticket, call.transferor.offer))
-        if call.state is State.QUEUED:
+        talks = call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+        if call.state is State.QUEUED and call.callback is not None and not call.reached:
+            self._errand.say_again(call.callback, ticket_of(context, call))
+        elif call.state is State.QUEUED:
             self.enter(m.EnterQueue(ticket_of(context, call)))
-        elif call.state is State.TALKING and call.offer:
+        elif talks and call.offer:
             self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
 
     def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:

@@ -191,8 +191,7 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _ANNOUNCEMENTS
     | _LATE_OF_WAIT
     | _LATE_OF_OFFER
-    | _LATE_OF_TRANSFER
-    | {m.AgentAnswered, m.AgentUnavailable, m.OfferConfirmed},
+    | {m.AgentAnswered, m.AgentUnavailable, m.OfferConfirmed, m.HandOverRefused},
     State.CODE: frozenset({m.CallerConfirmed, m.TransferAsked, (m.DigitPressed, Side.CALLER)}),
 }
 """Words that come late in the ordinary course of things, and change nothing."""

@@ -13,6 +13,7 @@ import structlog
 from acd.agents.codes import obey
 from acd.calls import model as m
 from acd.calls.booking import Booking
+from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallEnded, CallFact, LegClosed
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
@@ -43,6 +44,8 @@ class LegRegistry:
     spawn: Callable[[Awaitable[None]], object]
     find: Callable[[str], CallSession | None]
     """A live call by its id."""
+    make: Callable[[CallbackOrder], None]
+    """Put somebody in line who is to be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class CallSession:
         self._joining: Joining | None = None
         self._phones: tuple[PhoneState, ...] = ()
         self._legs = legs
-        self._booking = Booking(services.store, services.clock, legs.spawn, self.post)
+        self._booking = Booking(services.store, call.node, services.clock, legs.spawn, self.post, legs.make)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_LIMIT)
         self._timers: dict[Timer, tuple[asyncio.TimerHandle, m.TimerFired]] = {}
         legs.add(leg, self)
@@ -224,6 +227,42 @@ class CallSession:
         self._services.sip.hangup(leg, reason)
         statistics = await self._services.media.close(leg)
         self._tell(LegClosed(self.call.id, side.value, statistics))
+
+    # The customer of a callback.
+
+    async def _dial_customer(self, effect: m.DialCustomer) -> None:
+        leg, call = self._caller_leg, self.call
+        try:
+            sdp = await self._services.media.offer(leg, near=self.leg_of(Side.AGENT))
+            self._services.sip.invite_number(
+                leg, effect.number, offer=sdp, caller=call.called, call_id=call.id, trunk=call.trunk
+            )
+        except AcdError as error:
+            log.info("customer-unreachable", cause=error.cause)
+            self.post(m.CustomerUnreachable(error.cause))
+
+    def customer_answered(self, sdp: bytes | None) -> None:
+        """The customer's phone sent 200."""
+        if self.call.state is not State.DIALLING:
+            return
+        try:
+            self._services.media.apply_answer(self._caller_leg, sdp or b"")
+        except AcdError as error:
+            self.post(m.CustomerUnreachable(error.cause))
+        else:
+            self.post(m.CustomerAnswered())
+
+    def _about_callback(self, effect: m.BeginAttempt | m.CallbackMade | m.SettleCallback) -> None:
+        order, errand = self.call.callback, self._booking.errand
+        if order is None:
+            return
+        match effect:
+            case m.BeginAttempt():
+                errand.begin(order.id)
+            case m.CallbackMade():
+                errand.made(order.id)
+            case m.SettleCallback():
+                errand.settle(order.id, effect)
 
     # What they hear.
 
@@ -462,6 +501,13 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ConfirmOffer: lambda session, effect: session._booking.confirm(effect),
     m.RejectOffer: lambda session, effect: session._booking.reject(effect),
     m.FinishConversation: lambda session, effect: session._booking.finish(effect),
+    m.NoteCallback: lambda session, effect: session._booking.errand.note(effect),
+    m.MakeCallback: lambda session, effect: session._booking.errand.make(),
+    m.DropCallback: lambda session, effect: session._booking.errand.drop(effect),
+    m.DialCustomer: CallSession._dial_customer,
+    m.BeginAttempt: CallSession._about_callback,
+    m.CallbackMade: CallSession._about_callback,
+    m.SettleCallback: CallSession._about_callback,
     m.AskDesk: CallSession._ask_desk,
     m.AskPosition: CallSession._ask_position,
     m.AnswerRefer: CallSession._answer_refer,

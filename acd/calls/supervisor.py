@@ -11,9 +11,10 @@ import msgspec
 import structlog
 
 from acd.calls import model as m
+from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
 from acd.calls.ports import Services
-from acd.calls.record import CallRecord
+from acd.calls.record import CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
@@ -24,7 +25,7 @@ from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedO
 from acd.sip.core import events as sip
 from acd.sip.core.refer import ReferTo, Replaces
 from acd.sip.identity import Identity, clean_number
-from routing.model import NodeMessage, Offer, WrapupTaken
+from routing.model import CallbackOver, NodeMessage, Offer, WrapupTaken
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +56,15 @@ class CallSupervisor:
         self._node = node
         self._services = services
         self._sessions: dict[str, CallSession] = {}
+        self._callbacks: dict[str, CallSession] = {}
         self._by_leg: dict[str, CallSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._legs = LegRegistry(
-            add=self._add_leg, remove=self._remove_leg, spawn=self._spawn, find=self._find
+            add=self._add_leg,
+            remove=self._remove_leg,
+            spawn=self._spawn,
+            find=self._find,
+            make=self.make_callback,
         )
 
     # What happens.
@@ -70,7 +76,7 @@ class CallSupervisor:
             return ""
         now, identity = self._services.clock.time(), arrival.identity
         call = m.Call(
-            id=f"{round(now * 1000):x}-{secrets.token_hex(6)}",
+            id=_new_id(now),
             node=self._node,
             caller=identity.caller.number,
             caller_name=identity.caller.name,
@@ -90,6 +96,39 @@ class CallSupervisor:
         session.post(m.CallArrived(arrival.offer))
         self._spawn(self._live(call.id, session))
         return call.id
+
+    def make_callback(self, order: CallbackOrder) -> None:
+        """Put somebody in line who is to be called; nothing where this node is at it already."""
+        if order.id in self._callbacks:
+            return
+        now = self._services.clock.time()
+        call = m.Call(
+            id=_new_id(now),
+            node=self._node,
+            caller=order.number,
+            caller_name=order.caller_name,
+            called=order.called,
+            trunk=order.trunk,
+            from_agent="",
+            started_at=now,
+            language=order.language,
+            skills=order.skills,
+            priority=order.priority,
+            ranked_at=order.enqueued_at,
+            callback=order,
+        )
+        session = CallSession(
+            self._services, self._services.context(), call, f"{call.id}-customer", self._legs
+        )
+        self._sessions[call.id] = self._callbacks[order.id] = session
+        session.post(m.CallbackDue())
+        self._spawn(self._live_callback(call.id, order.id, session))
+
+    async def _live_callback(self, call_id: str, callback_id: str, session: CallSession) -> None:
+        try:
+            await self._live(call_id, session)
+        finally:
+            self._callbacks.pop(callback_id, None)
 
     async def _live(self, call_id: str, session: CallSession) -> None:
         try:
@@ -125,6 +164,8 @@ class CallSupervisor:
         match event:
             case sip.LegAnswered(sdp=sdp) if side is m.Side.AGENT:
                 session.agent_answered(sdp)
+            case sip.LegAnswered(sdp=sdp) if side is m.Side.CALLER:
+                session.customer_answered(sdp)
             case sip.LegConfirmed(sdp=sdp) if side is m.Side.CALLER:
                 session.post(m.CallerConfirmed(sdp))
             case sip.LegReoffered(offer=offer):
@@ -181,6 +222,10 @@ class CallSupervisor:
             fact = WrapupEnded(message.queue, message.agent_id, message.taken_ms / 1000)
             for observer in self._services.observers:
                 observer(fact)
+            return
+        if isinstance(message, CallbackOver):
+            if session := self._callbacks.get(message.callback_id):
+                session.post(m.CallbackGone(message.how))
             return
         # A call that was transferred has further entries in the store: its id, "~", and a number.
         session = self._sessions.get(message.call_id.partition("~")[0])
@@ -261,6 +306,10 @@ class CallSupervisor:
 
     async def drain(self, seconds: float) -> None:
         """Let live calls end by themselves for so long, then end those that are left."""
+        for session in self._callbacks.values():
+            # Nobody is on the line: another node may take it up, or we when we are back.
+            if session.call.state is m.State.QUEUED and session.call.awaits_customer:
+                session.post(m.ClearRequested("shutdown"))
         tasks = self._live_tasks()
         if tasks and seconds > 0:
             log.info("draining", calls=len(self._sessions), seconds=seconds)
@@ -295,6 +344,10 @@ class CallSupervisor:
 
     def _remove_leg(self, leg: str) -> None:
         self._by_leg.pop(leg, None)
+
+
+def _new_id(now: float) -> str:
+    return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
 
 
 _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
@@ -338,7 +391,10 @@ def _view(call: m.Call, now: float) -> CallView:
 
 
 def _record_of_lost(call: m.Call, died_at: float) -> CallRecord:
-    verdict = m.Close(outcome="failed", hangup_side="system", cause="node-died")
+    # A callback that waited goes on elsewhere: nobody was cut off.
+    waited = call.awaits_customer and call.state is m.State.QUEUED
+    outcome: Outcome = "cleared" if waited else "failed"
+    verdict = m.Close(outcome=outcome, hangup_side="system", cause="node-died")
     return ending.record_of(call, verdict, died_at)
 
 

@@ -15,6 +15,7 @@ from acd.control.tokens import Role
 from acd.directory.model import Directory
 from acd.history.reader import RecordPage
 from acd.sip.trace.tracer import Tracer
+from routing.callbacks import CallbackStore
 from routing.model import AgentState, AgentStatus
 
 
@@ -114,6 +115,7 @@ class ControlContext:
     agents: Agents
     records: Records
     notes: Notes
+    callbacks: CallbackStore
     tokens: Tokens
     metrics: MetricsText
     ready: Callable[[], Mapping[str, bool]]

@@ -31,6 +31,7 @@ class Queue(BaseModel):
     name: str
     waiting: int
     ringing: int = Field(description="Callers for whom an agent is rung.")
+    callbacks: int = Field(description="Callers who hung up and are to be called; one that is due waits too.")
     longest_wait_seconds: Seconds
     expected_wait_seconds: Seconds | None = Field(
         description="Until an agent would answer somebody who came now; null where nobody is there to."
@@ -54,6 +55,7 @@ def queue_of(name: str, live: Live, context: ControlContext) -> Queue:
         name=name,
         waiting=status.waiting,
         ringing=status.offered,
+        callbacks=status.callbacks,
         longest_wait_seconds=0.0 if oldest is None else max(context.clock.time() - oldest / 1000, 0.0),
         expected_wait_seconds=context.forecast.of_queue(name),
         agents=AgentCounts(**{_field(state): count for state, count in counts.items()}),

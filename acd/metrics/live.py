@@ -165,8 +165,24 @@ def _queues(live: Live, now: float) -> Iterator[Metric]:
     targets = ((name, queue.service_level_seconds) for name, queue in live.directory.queues.items())
     yield _gauge("acd_queue_waiting", "Callers waiting.", "queue", waiting)
     yield _gauge("acd_queue_ringing", "Callers for whom an agent is rung.", "queue", ringing)
+    callbacks = ((name, status.callbacks) for name, status in statuses)
+    yield _gauge("acd_queue_callbacks", "Callers who are to be called back.", "queue", callbacks)
+    yield _callback_events(live)
     yield _gauge("acd_queue_longest_wait_seconds", "Age of the oldest waiting call.", "queue", oldest)
     yield _gauge("acd_queue_service_level_target_seconds", "The queue's service level.", "queue", targets)
+
+
+_CALLBACK_EVENTS = ("added", "attempts", "done", "failed", "cancelled", "expired")
+
+
+def _callback_events(live: Live) -> CounterMetricFamily:
+    family = CounterMetricFamily(
+        "acd_queue_callback_events", "What became of callbacks, on all nodes.", labels=["queue", "event"]
+    )
+    for name, status in live.queues.items():
+        for event in _CALLBACK_EVENTS:
+            family.add_metric([name, event], status.counters.get(f"callback-{event}", 0))
+    return family
 
 
 def _agents(live: Live, staffing: Staffing) -> Iterator[Metric]:

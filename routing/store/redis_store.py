@@ -118,9 +118,11 @@ class RedisQueueStore:
         """The caller is gone. False if unknown."""
         return bool(await self._run("cancel", now_ms, call_id, "released" if released else "abandoned"))
 
-    async def done(self, call_id: str, agent_id: str, token: int, now_ms: int) -> int | None:
+    async def done(
+        self, call_id: str, agent_id: str, token: int, now_ms: int, *, wrapup: bool = True
+    ) -> int | None:
         """The conversation is over. Returns the deadline of the wrap-up. Raises StaleToken."""
-        deadline = _not_stale(await self._run("done", now_ms, call_id, agent_id, token))
+        deadline = _not_stale(await self._run("done", now_ms, call_id, agent_id, token, int(wrapup)))
         if not deadline:
             return None
         self._tell(deadline)

@@ -31,6 +31,7 @@ _COUNTERS = (
     "lost",
     "released",
     "relaxed",
+    *(f"callback-{what}" for what in ("added", "attempts", "done", "failed", "cancelled", "expired")),
 )
 
 

@@ -11,6 +11,7 @@ from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import Direction, LegStatistics, MediaEvent
 from acd.sip.core.refer import DialogId
+from routing.callbacks import Callback
 from routing.model import AgentState, AgentStatus, Position
 from routing.ports import StoreUnavailable
 
@@ -28,6 +29,11 @@ class FakeSip:
         if self.unreachable:
             raise self.unreachable
         self.said.append(("invite", leg, agent_id))
+
+    def invite_number(self, leg: str, number: str, **_: Any) -> None:
+        if self.unreachable:
+            raise self.unreachable
+        self.said.append(("invite-number", leg, number))
 
     def srtp_toward(self, agent_id: str) -> Srtp:
         return self.srtp
@@ -147,6 +153,30 @@ class FakeJournal:
         self.records.append(record)
 
 
+class FakeCallbacks:
+    """Notes (verb, id, ...) in order; answers as `answers` says."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        self.answers: dict[str, Any] = {"begin": 1, "done": True, "cancel": True, "hold": True}
+        self.documents: dict[str, str] = {}
+
+    async def add(self, callback: Callback, node: str, now_ms: int) -> str:
+        self.said.append(("add", callback.id, callback.number))
+        self.documents[callback.id] = callback.document
+        return self.answers.get("add", callback.id)
+
+    async def claim(self, node: str, most: int, now_ms: int) -> list[tuple[str, str]]:
+        return list(self.documents.items())
+
+    def __getattr__(self, verb: str) -> Any:
+        async def operation(callback_id: str, *arguments: Any) -> Any:
+            self.said.append((verb, callback_id, *arguments[1:-1]))
+            return self.answers.get(verb)
+
+        return operation
+
+
 class FakeStore:
     """Notes (verb, ...) in order; away while `away`; what `raises` names is raised once by that verb."""
 
@@ -154,12 +184,17 @@ class FakeStore:
         self.said: list[tuple[Any, ...]] = []
         self.away = False
         self.raises: dict[str, Exception] = {}
+        self.noted = FakeCallbacks()
+
+    @property
+    def callbacks(self) -> FakeCallbacks:
+        return self.noted
 
     def __getattr__(self, verb: str) -> Any:
-        async def operation(*arguments: Any) -> Any:
+        async def operation(*arguments: Any, **words: Any) -> Any:
             if self.away:
                 raise StoreUnavailable("away")
-            self.said.append((verb, *arguments))
+            self.said.append((verb, *arguments, *(name for name, value in words.items() if value)))
             if error := self.raises.pop(verb, None):
                 raise error
             return Position(2, 5) if verb == "position" else None

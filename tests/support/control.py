@@ -21,6 +21,7 @@ from acd.directory.model import Agent, Directory, Queue, Trunk
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
 from acd.sip.trace.tracer import Rules, Tracer
+from routing.callbacks import Callback, CallbackState, CallbackStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 
 NOW = 1_800_000_000.0
@@ -153,6 +154,26 @@ class FakeRecords:
 
 
 @dataclass
+class FakeCallbacks:
+    kept: dict[str, Callback] = field(default_factory=dict)
+    making: set[str] = field(default_factory=set)
+
+    async def of(self, queue: str, most: int) -> list[CallbackStatus]:
+        return [
+            CallbackStatus(c.id, CallbackState.WAITING, 0, c.due_ms or None, c.document)
+            for c in list(self.kept.values())[:most]
+            if c.queue == queue
+        ]
+
+    async def add(self, callback: Callback, node: str, now_ms: int) -> str:
+        self.kept[callback.id] = callback
+        return callback.id
+
+    async def cancel(self, callback_id: str, node: str, now_ms: int) -> bool | None:
+        return None if callback_id in self.making else bool(self.kept.pop(callback_id, None))
+
+
+@dataclass
 class FakeNotes:
     kept: list[Note] = field(default_factory=list)
 
@@ -244,6 +265,7 @@ class Centre:
     records: FakeRecords = field(default_factory=FakeRecords)
     forecast: FakeForecast = field(default_factory=FakeForecast)
     notes: FakeNotes = field(default_factory=FakeNotes)
+    callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
     clock: FixedClock = field(default_factory=FixedClock)
@@ -257,6 +279,7 @@ class Centre:
             agents=self.agents,
             records=self.records,
             notes=self.notes,
+            callbacks=self.callbacks,  # type: ignore[arg-type]
             tokens=FakeTokens(),
             metrics=FakeMetrics(),
             ready=lambda: self.ready,

@@ -205,7 +205,7 @@ class QueueModel:
             self._set_free(agent, agent.idle_since, now)
         return True
 
-    def done(self, call_id: str, agent_id: str, token: int, now: int) -> int | None:
+    def done(self, call_id: str, agent_id: str, token: int, now: int, *, wrapup: bool = True) -> int | None:
         call = self._reserved(call_id, agent_id, token)
         if call is None:
             agent = self.agents.get(agent_id)
@@ -214,7 +214,7 @@ class QueueModel:
             raise StaleToken
         if call.state == "offered":
             self._begin_talk(call, now)
-        return self._part(call, now) or None
+        return self._part(call, now, wrapup) or None
 
     def end_wrapup(self, agent_id: str, now: int) -> AgentState:
         agent = self.agents.get(agent_id)
@@ -404,9 +404,9 @@ class QueueModel:
         self.due.pop(f"x:{call.ticket.call_id}", None)
         self._count(call, "answered")
 
-    def _part(self, call: Call, now: int) -> int:
+    def _part(self, call: Call, now: int, wrapup: bool = True) -> int:
         agent = self.agents[call.agent or ""]
-        until = now + call.ticket.wrapup_ms if call.ticket.wrapup_ms else 0
+        until = now + call.ticket.wrapup_ms if wrapup and call.ticket.wrapup_ms else 0
         self._forget(call)
         self._count(call, "completed")
         if until:

@@ -149,6 +149,11 @@ class NoteCallback:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeCallback:
+    """Put the callback that was noted in line."""
+
+
+@dataclass(frozen=True, slots=True)
 class DropCallback:
     """The callback that was just noted is not needed any more."""
 
@@ -302,6 +307,7 @@ Effect = (
     | RejectOffer
     | FinishConversation
     | NoteCallback
+    | MakeCallback
     | DropCallback
     | BeginAttempt
     | DialCustomer

@@ -34,7 +34,6 @@ from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
 from acd.calls.steps.guiding import ANNOUNCEMENT, wait_at
 from acd.calls.steps.talking import audio_effects, resume_talk
-from acd.calls.steps.times import settle
 
 _WHY = {486: "busy", 600: "busy", 404: "no-such-number", 408: "no-answer", 480: "no-answer", 487: "no-answer"}
 
@@ -71,7 +70,7 @@ def on_customer_answered(context: Context, call: Call, event: CustomerAnswered, 
     if call.agent_first:
         call = resume_talk(enter(replace(call, answered_at=now), State.TALKING, now), now)
         return call, (StopTimer(Timer.RING), CallbackMade(), *audio_effects(context, call))
-    greeting = PlayToCaller(ANNOUNCEMENT, ("connecting",), call.language)
+    greeting = PlayToCaller(ANNOUNCEMENT, ("connecting",), call.language or context.default_language)
     if call.offer is None:
         return enter(call, State.QUEUED, now), (StopTimer(Timer.RING), greeting)
     rules = context.queue(call.queue)
@@ -103,6 +102,8 @@ def _unreached(call: Call, why: str, now: float) -> Step:
 
 def on_agent_gone(context: Context, call: Call, event: LegOver, now: float) -> Step:
     """The agent did not wait for the customer."""
+    if not call.agent_first:
+        return call, ()
     return end(call, now, side="agent", cause="callback-agent-gone", outcome="failed")
 
 
@@ -117,4 +118,4 @@ def on_callback_gone(context: Context, call: Call, event: CallbackGone, now: flo
     """Cancelled, expired, or another node's: nothing that this call should do any more."""
     if call.callback is None or not call.awaits_customer:
         return call, ()
-    return end(settle(call, now), now, side="system", cause=f"callback-{event.how}", outcome="cleared")
+    return end(call, now, side="system", cause=f"callback-{event.how}", outcome="cleared")

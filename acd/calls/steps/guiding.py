@@ -20,6 +20,7 @@ from acd.calls.model import (
     DigitPressed,
     Effect,
     EnterQueue,
+    MakeCallback,
     NoteCallback,
     OpenCallerMedia,
     Place,
@@ -133,7 +134,8 @@ def on_flow_digit(context: Context, call: Call, event: DigitPressed, now: float)
 def on_flow_callback(context: Context, call: Call, event: CallbackAnswered, now: float) -> Step:
     """Whether the caller will be called back, who is in a flow."""
     call = replace(call, called_back=call.called_back or event.result is not ivr.Noted.REFUSED)
-    return _feed(context, call, ivr.CallbackNoted(event.step, event.result), now)
+    call, effects = _feed(context, call, ivr.CallbackNoted(event.step, event.result), now)
+    return call, (MakeCallback(), *effects) if event.result is ivr.Noted.NOTED else effects
 
 
 def on_flow_timer(context: Context, call: Call, event: TimerFired, now: float) -> Step:

@@ -1,13 +1,16 @@
 -- include: base calls agents ending talk
 -- The conversation is over. Where the word that it began was lost, it began and is over.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2 call, 3 agent, 4 token
+-- ARGV     1 now, 2 call, 3 agent, 4 token, 5 whether there is something to wrap up (1 or 0)
 -- Returns  when the wrap-up ends (ms), 0 without one, or -3 where that reservation is not in force
 local now = tonumber(ARGV[1])
 local c = load_call(ARGV[2])
 if c and c.agent == ARGV[3] and c.token == ARGV[4] then
   if c.state == 'offered' then
     begin_talk(now, c)
+  end
+  if ARGV[5] == '0' then
+    c.wrapup = 0
   end
   return part(now, c)
 end

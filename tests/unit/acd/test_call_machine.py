@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acd.calls import model as m
+from acd.calls.callbacks import CallbackOrder
 from acd.calls.machine import IGNORED, STEPS, UnexpectedEvent, key_of, step
 from acd.calls.model import Call, Place, Side, State, Timer
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
@@ -20,6 +21,7 @@ from acd.calls.steps.guiding import ANNOUNCEMENT, ticket_of
 from acd.directory.model import STANDARD_CODES, Agent, Directory, Number, Queue
 from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
+from ivr.interpreter import Noted
 from routing.model import Candidate, Decision, Offer, RejectReason, Requirement
 from routing.requirement import class_name
 
@@ -63,6 +65,7 @@ CONTEXT = Context(
 OFFER = Offer("c1", "anna", "billing", token=7, deadline_ms=30_000)
 BERTS_OFFER = Offer("c1~1", "bert", EXTENSION_QUEUE, token=8, deadline_ms=30_000)
 NOW = 1000.0
+ORDER = CallbackOrder(id="cb1", queue="billing", number="+37255", created_at=NOW, enqueued_at=NOW)
 
 
 def fresh(called: str = "+2", from_agent: str = "") -> Call:
@@ -93,6 +96,10 @@ CALLS: dict[State, Call] = {
     State.CONNECTING: drive(fresh(), *TO_CONNECTING)[0],
     State.TALKING: drive(fresh(), *TO_TALKING)[0],
     State.CODE: drive(fresh("*14", from_agent="anna"), *TO_LINE)[0],
+    State.DIALLING: drive(
+        msgspec.structs.replace(fresh(), callback=ORDER),
+        *(m.CallbackDue(), m.OfferMade(OFFER), m.AgentAnswered(b"a"), m.OfferConfirmed(7)),
+    )[0],
     State.ENDED: drive(fresh(), *TO_TALKING, m.LegOver(Side.CALLER, "remote", 0))[0],
 }
 
@@ -135,50 +142,63 @@ EVENTS: dict[str, m.Event] = {
     "transferor-silent": m.MediaLost(Side.TRANSFEROR, "rtp-timeout"),
     "transferor-digit": m.DigitPressed(Side.TRANSFEROR, "9"),
     "desk-answered": m.DeskAnswered("paused"),
+    "callback-due": m.CallbackDue(),
+    "callback-answered": m.CallbackAnswered("c1", 3, Noted.NOTED),
+    "attempt-allowed": m.AttemptAllowed(1),
+    "customer-answered": m.CustomerAnswered(),
+    "customer-unreachable": m.CustomerUnreachable("unreachable"),
+    "callback-gone": m.CallbackGone("cancelled"),
 }
 
-N, A, I, Q, O, C, T, F, E = (state.value for state in State)  # noqa: E741
+N, A, I, Q, O, C, T, F, D, E = (state.value for state in State)  # noqa: E741
 X = "unexpected"
-# Rows: events. Columns: NEW, ANSWERING, IVR, QUEUED, OFFERED, CONNECTING, TALKING, CODE, ENDED.
+# Rows: events. Columns: NEW, ANSWERING, IVR, QUEUED, OFFERED, CONNECTING, TALKING, CODE,
+# DIALLING, ENDED.
 NEXT: dict[str, tuple[str, ...]] = {
-    "arrived": (N, X, X, X, X, X, X, X, E),
-    "media-opened": (A, X, X, X, X, X, X, X, E),
-    "media-refused": (E, X, X, X, X, X, X, X, E),
-    "confirmed": (X, Q, I, Q, O, C, T, F, E),
-    "caller-gone": (E, E, E, E, E, E, E, E, E),
-    "agent-gone": (X, X, I, Q, Q, E, E, X, E),
-    "caller-reoffer": (N, A, I, Q, O, C, T, F, E),
-    "agent-reoffer": (N, A, I, Q, O, C, T, F, E),
-    "reoffer-answered": (N, A, I, Q, O, C, T, F, E),
-    "bad-reoffer": (N, A, I, Q, O, C, T, F, E),
-    "caller-digit": (X, A, I, Q, O, C, T, F, E),
-    "agent-digit": (X, X, I, Q, O, C, T, X, E),
-    "playback-over": (X, X, I, Q, O, C, T, E, E),
-    "caller-silent": (E, E, E, E, E, E, E, E, E),
-    "agent-silent": (X, X, I, Q, O, E, E, X, E),
-    "ivr-timer": (X, X, I, Q, O, C, T, X, E),
-    "announce-timer": (X, X, I, Q, O, C, T, X, E),
-    "longest-wait": (X, X, I, E, O, C, T, X, E),
-    "ring-timer": (X, X, I, Q, Q, C, T, X, E),
-    "offer": (X, X, I, O, O, C, T, X, E),
-    "offer-taken-back": (X, X, I, Q, Q, Q, T, X, E),
-    "offer-confirmed": (X, X, X, X, X, T, X, X, E),
-    "offer-stale": (X, X, I, Q, O, Q, T, X, E),
-    "agent-answered": (X, X, I, Q, C, C, T, X, E),
-    "agent-unavailable": (X, X, I, Q, Q, C, T, X, E),
-    "position": (X, X, I, Q, O, C, T, X, E),
-    "clear": (E, E, E, E, E, E, E, E, E),
-    "refer": (N, A, I, Q, O, C, Q, F, E),
-    "move": (N, A, Q, Q, O, C, Q, F, E),
-    "join": (X, X, I, Q, O, C, T, X, E),
-    "hand-over": (E, E, E, E, E, E, E, E, E),
-    "hand-over-refused": (X, X, I, Q, O, C, T, X, E),
-    "target-joined": (N, A, I, Q, O, C, T, F, E),
-    "phone-moved": (N, A, I, Q, O, C, T, F, E),
-    "transferor-gone": (X, X, I, Q, O, C, T, X, E),
-    "transferor-silent": (X, X, I, Q, O, C, T, X, E),
-    "transferor-digit": (X, X, I, Q, O, C, T, X, E),
-    "desk-answered": (X, X, X, X, X, X, X, F, E),
+    "arrived": (N, X, X, X, X, X, X, X, X, E),
+    "media-opened": (A, X, X, X, X, X, X, X, X, E),
+    "media-refused": (E, X, X, X, X, X, X, X, X, E),
+    "confirmed": (X, Q, I, Q, O, C, T, F, D, E),
+    "caller-gone": (E, E, E, E, E, E, E, E, E, E),
+    "agent-gone": (X, X, I, Q, Q, E, E, X, E, E),
+    "caller-reoffer": (N, A, I, Q, O, C, T, F, D, E),
+    "agent-reoffer": (N, A, I, Q, O, C, T, F, D, E),
+    "reoffer-answered": (N, A, I, Q, O, C, T, F, D, E),
+    "bad-reoffer": (N, A, I, Q, O, C, T, F, D, E),
+    "caller-digit": (X, A, I, Q, O, C, T, F, D, E),
+    "agent-digit": (X, X, I, Q, O, C, T, X, D, E),
+    "playback-over": (X, X, I, Q, O, C, T, E, D, E),
+    "caller-silent": (E, E, E, E, E, E, E, E, E, E),
+    "agent-silent": (X, X, I, Q, O, E, E, X, E, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, X, D, E),
+    "announce-timer": (X, X, I, Q, O, C, T, X, D, E),
+    "longest-wait": (X, X, I, E, O, C, T, X, D, E),
+    "ring-timer": (X, X, I, Q, Q, C, T, X, E, E),
+    "offer": (X, X, I, O, O, C, T, X, D, E),
+    "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, E),
+    "offer-confirmed": (X, X, X, X, X, T, X, X, D, E),
+    "offer-stale": (X, X, I, Q, O, Q, T, X, D, E),
+    "agent-answered": (X, X, I, Q, C, C, T, X, D, E),
+    "agent-unavailable": (X, X, I, Q, Q, C, T, X, D, E),
+    "position": (X, X, I, Q, O, C, T, X, D, E),
+    "clear": (E, E, E, E, E, E, E, E, E, E),
+    "refer": (N, A, I, Q, O, C, Q, F, D, E),
+    "move": (N, A, Q, Q, O, C, Q, F, D, E),
+    "join": (X, X, I, Q, O, C, T, X, D, E),
+    "hand-over": (E, E, E, E, E, E, E, E, E, E),
+    "hand-over-refused": (X, X, I, Q, O, C, T, X, D, E),
+    "target-joined": (N, A, I, Q, O, C, T, F, D, E),
+    "phone-moved": (N, A, I, Q, O, C, T, F, D, E),
+    "transferor-gone": (X, X, I, Q, O, C, T, X, X, E),
+    "transferor-silent": (X, X, I, Q, O, C, T, X, X, E),
+    "transferor-digit": (X, X, I, Q, O, C, T, X, X, E),
+    "desk-answered": (X, X, X, X, X, X, X, F, X, E),
+    "callback-due": (N, X, X, X, X, X, X, X, X, E),
+    "callback-answered": (X, X, I, Q, O, C, T, X, X, E),
+    "attempt-allowed": (X, X, X, Q, O, C, T, X, D, E),
+    "customer-answered": (X, X, X, Q, O, C, T, X, T, E),
+    "customer-unreachable": (X, X, X, Q, O, C, T, X, E, E),
+    "callback-gone": (X, X, X, Q, O, C, T, X, E, E),
 }
 
 
@@ -211,10 +231,10 @@ def assert_leaves_nothing_behind(state: State, effects: list[m.Effect]) -> None:
     assert kinds[m.HangUp] == 1
     assert isinstance(effects[-1], m.Close)
     given = kinds[m.HandOver]
-    with_agent = state in (State.OFFERED, State.CONNECTING, State.TALKING)
+    with_agent = state in (State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING)
     assert (kinds[m.ReleaseAgentLeg] + given == 1) == with_agent
     assert (kinds[m.LeaveQueue] == 1) == (state in (State.QUEUED, State.OFFERED, State.CONNECTING))
-    assert (kinds[m.FinishConversation] + given == 1) == (state is State.TALKING)
+    assert (kinds[m.FinishConversation] + given == 1) == (state in (State.TALKING, State.DIALLING))
 
 
 def test_no_pair_is_both_a_step_and_ignored() -> None:

@@ -7,6 +7,7 @@ import structlog
 
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
+from routing.callbacks import Callback
 from tests.support.control import Centre, a_call, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
@@ -34,6 +35,9 @@ LEAST = {
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/metrics"): "viewer",
+    ("GET", "/v1/callbacks"): "viewer",
+    ("POST", "/v1/callbacks"): "supervisor",
+    ("DELETE", "/v1/callbacks/{id}"): "supervisor",
     ("GET", "/v1/openapi.json"): None,
     ("GET", "/v1/docs"): None,
 }
@@ -51,11 +55,14 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     centre = Centre()
     centre.calls.views["c1"] = a_call()
     trace_one(centre, "c1")
+    centre.callbacks.kept["c1"] = Callback("c1", "billing", "", 0, "{}")
     queue_or_id = "billing" if "queues" in path else "anna" if "agents" in path else "c1"
     url = path.replace("{name}", queue_or_id).replace("{id}", queue_or_id)
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
+    elif path == "/v1/callbacks":
+        wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
     elif "wrap-up" in path:
         wanted = {"end": True}
     elif path == "/v1/trace":

@@ -251,6 +251,7 @@ def test_each_state_of_a_call_shows_the_phones_that_it_uses() -> None:
         "connecting": ["confirmed"],
         "talking": ["confirmed"],
         "code": ["confirmed"],
+        "dialling": ["confirmed"],
     }
     assert [(phone.agent, phone.state) for phone in phones_of(RINGING)] == [
         ("bert", "early"),

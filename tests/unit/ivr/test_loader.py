@@ -155,7 +155,10 @@ def test_all_problems_of_all_files_are_told_at_once_with_file_node_and_line(desk
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ("{}", "needs exactly one of play, menu, set, queue, transfer, hangup, echo, music; none is there"),
+        (
+            "{}",
+            "needs exactly one of play, menu, set, queue, transfer, callback, hangup, echo, music; none is there",
+        ),
         ("{play: [welcome], queue: billing}", "not play and queue together"),
         ("welcome", "a node must be a mapping (key: value), not 'welcome'"),
         ("", "a node must be a mapping (key: value), not nothing"),
@@ -340,7 +343,7 @@ def test_a_flow_of_the_site_replaces_one_that_ships(desk: Desk, tmp_path: Path) 
 
 def test_the_flows_that_ship_have_all_their_recordings() -> None:
     flows = read_flows([SHIPPED_FLOWS], PromptLibrary([SHIPPED_PROMPTS]))
-    assert set(flows) == {"main", "echo", "music"}
+    assert set(flows) == {"main", "echo", "music", "callback"}
 
 
 def test_examples_of_the_guide_are_right(tmp_path: Path) -> None:
