@@ -218,7 +218,8 @@ class QueueStatus:
     """Equal to the fold of the events, never negative, never reset: `entered`, `offers`, `rejected`,
     `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died), `released` (goes on in another
     way, as a callback), `relaxed` (steps taken), `callback-added`, `callback-attempts`,
-    `callback-done`, `callback-failed`, `callback-cancelled`, `callback-expired`, `ended` (abandoned, completed, lost, released)."""
+    `callback-done`, `callback-failed`, `callback-cancelled`, `callback-expired`,
+    `ended` (abandoned, completed, lost, released)."""
     talking: int = 0
     callbacks: int = 0
     """Callers who are to be called back, whether their place is in the line now or not."""

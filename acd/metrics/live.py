@@ -165,24 +165,29 @@ def _queues(live: Live, now: float) -> Iterator[Metric]:
     targets = ((name, queue.service_level_seconds) for name, queue in live.directory.queues.items())
     yield _gauge("acd_queue_waiting", "Callers waiting.", "queue", waiting)
     yield _gauge("acd_queue_ringing", "Callers for whom an agent is rung.", "queue", ringing)
-    callbacks = ((name, status.callbacks) for name, status in statuses)
-    yield _gauge("acd_queue_callbacks", "Callers who are to be called back.", "queue", callbacks)
-    yield _callback_events(live)
+    yield from _callbacks(live)
     yield _gauge("acd_queue_longest_wait_seconds", "Age of the oldest waiting call.", "queue", oldest)
     yield _gauge("acd_queue_service_level_target_seconds", "The queue's service level.", "queue", targets)
 
 
-_CALLBACK_EVENTS = ("added", "attempts", "done", "failed", "cancelled", "expired")
+_CALLBACK_ENDS = ("done", "failed", "cancelled", "expired")
 
 
-def _callback_events(live: Live) -> CounterMetricFamily:
-    family = CounterMetricFamily(
-        "acd_queue_callback_events", "What became of callbacks, on all nodes.", labels=["queue", "event"]
+def _callbacks(live: Live) -> Iterator[Metric]:
+    """Counted by the store, so the same on every node."""
+    noted = CounterMetricFamily("acd_queue_callbacks_noted", "Callbacks noted.", labels=["queue"])
+    attempts = CounterMetricFamily("acd_queue_callback_attempts", "Customers called.", labels=["queue"])
+    ended = CounterMetricFamily(
+        "acd_queue_callbacks_ended", "Callbacks that ended, each once.", labels=["queue", "outcome"]
     )
     for name, status in live.queues.items():
-        for event in _CALLBACK_EVENTS:
-            family.add_metric([name, event], status.counters.get(f"callback-{event}", 0))
-    return family
+        noted.add_metric([name], status.counters.get("callback-added", 0))
+        attempts.add_metric([name], status.counters.get("callback-attempts", 0))
+        for outcome in _CALLBACK_ENDS:
+            ended.add_metric([name, outcome], status.counters.get(f"callback-{outcome}", 0))
+    waiting = ((name, status.callbacks) for name, status in live.queues.items())
+    yield _gauge("acd_queue_callbacks", "Callers who are to be called back.", "queue", waiting)
+    yield from (noted, attempts, ended)
 
 
 def _agents(live: Live, staffing: Staffing) -> Iterator[Metric]:

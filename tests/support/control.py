@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from typing import Any
 
+import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.agents.notes import Note
+from acd.calls.callbacks import CallbackOrder, entry_of
 from acd.calls.record import CallRecord, Segment
 from acd.calls.targets import TransferImpossible, UnknownTarget
 from acd.calls.view import CallView, Reasons
@@ -220,6 +223,13 @@ def a_call(call_id: str = "c1") -> CallView:
         node="a",
         entry=call_id,
     )
+
+
+def a_callback(callback_id: str, **changes: Any) -> Callback:
+    order = CallbackOrder(
+        id=callback_id, queue="billing", number="+37255512345", created_at=NOW - 60, enqueued_at=NOW - 90
+    )
+    return entry_of(msgspec.structs.replace(order, **changes))
 
 
 def trace_one(centre: Centre, call_id: str) -> None:

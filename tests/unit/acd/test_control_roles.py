@@ -7,8 +7,7 @@ import structlog
 
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
-from routing.callbacks import Callback
-from tests.support.control import Centre, a_call, bearer, serving, trace_one
+from tests.support.control import Centre, a_call, a_callback, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
 LEAST = {
@@ -55,7 +54,7 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     centre = Centre()
     centre.calls.views["c1"] = a_call()
     trace_one(centre, "c1")
-    centre.callbacks.kept["c1"] = Callback("c1", "billing", "", 0, "{}")
+    centre.callbacks.kept["c1"] = a_callback("c1")
     queue_or_id = "billing" if "queues" in path else "anna" if "agents" in path else "c1"
     url = path.replace("{name}", queue_or_id).replace("{id}", queue_or_id)
     wanted = {"state": "paused", "reason": "lunch"}

@@ -14,11 +14,13 @@ from ivr import interpreter
 from ivr.flow import FlowDefinition
 from ivr.interpreter import (
     MAX_VISITS,
+    CallbackNoted,
     Command,
     DigitPressed,
     EndCall,
     EnterQueue,
     Event,
+    Noted,
     PromptsEnded,
     Run,
     TimerFired,
@@ -51,6 +53,7 @@ _nodes = st.one_of(
     ),
     st.fixed_dictionaries({"set": st.fixed_dictionaries({"priority": st.integers(0, 99)}), "next": _names}),
     st.fixed_dictionaries({"transfer": st.just("extension:1001"), "otherwise": _names}),
+    st.fixed_dictionaries({"callback": st.sampled_from([None, "q"]), "otherwise": _names}),
     st.sampled_from([{"queue": "q"}, {"hangup": ["goodbye"]}, {"hangup": []}, {"echo": 9}, {"music": None}]),
 )
 _events = st.one_of(
@@ -58,6 +61,7 @@ _events = st.one_of(
     st.builds(PromptsEnded, st.integers(-1, 30)),
     st.builds(TimerFired, st.integers(-1, 30)),
     st.builds(TransferFailed, st.integers(-1, 30)),
+    st.builds(CallbackNoted, st.integers(-1, 30), st.sampled_from(Noted)),
 )
 
 
@@ -102,8 +106,15 @@ def awaited(run: Run, digit: str | None) -> Event:
             return PromptsEnded(run.step)
         case Waiting.TIMER:
             return TimerFired(run.step)
+        case Waiting.CALLBACK:
+            return CallbackNoted(run.step, Noted.REFUSED)
         case _:
             return TransferFailed(run.step)
+
+
+def begun(flow: FlowDefinition) -> tuple[Run, tuple[Command, ...]]:
+    """A caller with a number, who may enter another."""
+    return interpreter.start(flow, "en", {}, 0, number="+3725550001", enter_for=("", "q"))
 
 
 def is_last(commands: tuple[Command, ...]) -> bool:
@@ -118,7 +129,7 @@ _settings = settings(max_examples=150, deadline=None, suppress_health_check=list
 def test_no_event_raises_and_a_run_ends_with_exactly_one_last_command(
     flow: FlowDefinition, events: list[Event]
 ) -> None:
-    run, commands = interpreter.start(flow, "en", {}, 0)
+    run, commands = begun(flow)
     for event in events:
         assert run.over == is_last(commands) or not commands
         before = run
@@ -131,7 +142,7 @@ def test_no_event_raises_and_a_run_ends_with_exactly_one_last_command(
 @_settings
 @given(flows(), st.lists(st.none() | DIGITS, min_size=1, max_size=20))
 def test_every_run_ends_within_the_bound(flow: FlowDefinition, habit: list[str | None]) -> None:
-    run, commands = interpreter.start(flow, "en", {}, 0)
+    run, commands = begun(flow)
     fed = 0
     while not run.over:
         # a habit that presses ignored digits for ever must let time pass as well
