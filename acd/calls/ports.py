@@ -35,12 +35,6 @@ class SipPort(Protocol):
     ) -> None:
         """Ring the agent's phone. Raises AgentUnreachable where none is registered."""
 
-    def invite_number(
-        self, leg: str, number: str, *, offer: bytes, caller: str, call_id: str, trunk: str
-    ) -> None:
-        """Call an outside number, showing `caller`; over `trunk` where that calls out. Raises AcdError
-        where no trunk can."""
-
     def srtp_toward(self, agent_id: str) -> Srtp:
         """Whether the offer to this agent is to be encrypted."""
 

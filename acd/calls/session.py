@@ -17,6 +17,7 @@ from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallEnded, CallFact, LegClosed
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
+from acd.calls.outward import shown_number, ways_out
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
@@ -231,15 +232,26 @@ class CallSession:
     # The customer of a callback.
 
     async def _dial_customer(self, effect: m.DialCustomer) -> None:
-        leg, call = self._caller_leg, self.call
-        try:
-            sdp = await self._services.media.offer(leg, near=self.leg_of(Side.AGENT))
-            self._services.sip.invite_number(
-                leg, effect.number, offer=sdp, caller=call.called, call_id=call.id, trunk=call.trunk
-            )
-        except AcdError as error:
-            log.info("customer-unreachable", cause=error.cause)
-            self.post(m.CustomerUnreachable(error.cause))
+        """Over the trunk that the caller came by, or else the first other that takes the call."""
+        leg, directory = self._caller_leg, self._context.directory
+        for trunk in ways_out(directory, self.call.trunk):
+            try:
+                srtp = self._services.sip.srtp_toward_trunk(trunk)
+                offer = await self._services.media.offer(leg, near=self.leg_of(Side.AGENT), srtp=srtp)
+                self._services.sip.invite_number(
+                    leg,
+                    trunk,
+                    effect.number,
+                    offer=offer,
+                    caller=shown_number(directory, self.call),
+                    caller_name="",
+                    call_id=self.call.id,
+                )
+                return
+            except AcdError as error:
+                log.info("trunk-did-not-take-the-call", trunk=trunk, cause=error.cause)
+                await self._services.media.close(leg)
+        self.post(m.CustomerUnreachable("no-trunk"))
 
     def customer_answered(self, sdp: bytes | None) -> None:
         """The customer's phone sent 200."""

@@ -30,11 +30,6 @@ class FakeSip:
             raise self.unreachable
         self.said.append(("invite", leg, agent_id))
 
-    def invite_number(self, leg: str, number: str, **_: Any) -> None:
-        if self.unreachable:
-            raise self.unreachable
-        self.said.append(("invite-number", leg, number))
-
     def srtp_toward(self, agent_id: str) -> Srtp:
         return self.srtp
 

@@ -79,6 +79,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
+    context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class Bench:
             journal=self.journal,
             prompts=FakePrompts(),
             clock=self.clock,
-            context=lambda: CONTEXT,
+            context=lambda: self.context,
             observers=(self.told.append,),
             desk=self.desk,
             phones=lambda call_id, phones: self.lamps.append(phones),

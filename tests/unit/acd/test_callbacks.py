@@ -14,11 +14,12 @@ from acd.calls.callbacks import CallbackOrder, entry_of, read_order
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State, Timer
+from acd.calls.outward import shown_number, ways_out
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ticket_of
-from acd.directory.model import Agent, CallbackRules, Directory, Number, Queue, Trunk
+from acd.directory.model import Agent, CallbackRules, Directory, Number, Queue, Trunk, TrunkHost
 from acd.errors import AcdError
 from acd.sip.core import events as sip
 from ivr.flow import Callback, FlowDefinition
@@ -34,7 +35,11 @@ RULES = CallbackRules(digit="1", numbers=("+3725",), ring_seconds=20)
 ANNA = Agent(id="anna", extension="1001")
 CONTEXT = Context(
     directory=Directory(
-        trunks={"carrier": Trunk("carrier", (), country="EE")},
+        trunks={
+            "inward": Trunk("inward", ()),
+            "spare": Trunk("spare", (), hosts=(TrunkHost("192.0.2.9"),)),
+            "carrier": Trunk("carrier", (), country="EE", hosts=(TrunkHost("192.0.2.7"),)),
+        },
         numbers={"+2": Number("+2", queue="billing", priority=7), "+3": Number("+3", flow="later")},
         queues={
             "billing": Queue(
@@ -52,7 +57,14 @@ CONTEXT = Context(
     },
 )
 ORDER = CallbackOrder(
-    id="cb1", queue="billing", number="+3725550001", created_at=NOW, enqueued_at=NOW - 300, ring_seconds=20
+    id="cb1",
+    queue="billing",
+    number="+3725550001",
+    called="+2",
+    trunk="carrier",
+    created_at=NOW,
+    enqueued_at=NOW - 300,
+    ring_seconds=20,
 )
 OFFER = Offer("c2", "anna", "billing", token=7, deadline_ms=30_000)
 TO_DIALLING = (m.CallbackDue(), m.OfferMade(OFFER), m.AgentAnswered(b"a"), m.OfferConfirmed(7))
@@ -343,7 +355,7 @@ def test_what_is_noted_can_be_read_again() -> None:
 
 @pytest.fixture
 def bench() -> Bench:
-    return Bench()
+    return Bench(context=CONTEXT)
 
 
 async def ringing_customer(bench: Bench) -> str:
@@ -355,8 +367,8 @@ async def ringing_customer(bench: Bench) -> str:
     bench.calls.on_routing(replace(OFFER, call_id=view.id))
     await bench.settle(lambda: bench.sip.said[-1:] == [("invite", f"{view.id}-1", "anna")])
     bench.calls.on_leg(sip.LegAnswered(f"{view.id}-1", b"sdp"))
-    await bench.settle(lambda: bench.sip.said[-1][0] == "invite-number")
-    assert bench.sip.said[-1] == ("invite-number", f"{view.id}-customer", "+3725550001")
+    await bench.settle(lambda: bench.sip.said[-1][0] == "call")
+    assert bench.sip.said[-1] == ("call", f"{view.id}-customer", "carrier", "+3725550001", "+2")
     return view.id
 
 
@@ -398,6 +410,18 @@ async def test_a_number_that_no_trunk_reaches_is_an_attempt_that_failed(bench: B
     bench.calls.on_leg(sip.LegAnswered(f"{view.id}-1", b"sdp"))
     await bench.settle(lambda: len(bench.store.noted.said) == 2)
     assert bench.store.noted.said[-1] == ("unreached", "cb1", 1, "callback-unreachable")
+
+
+def test_the_customer_is_called_over_the_trunk_that_they_came_by_else_another() -> None:
+    assert ways_out(CONTEXT.directory, "carrier") == ["carrier", "spare"]
+    assert ways_out(CONTEXT.directory, "inward") == ["spare", "carrier"]
+
+
+def test_the_customer_sees_the_number_that_they_dialled_else_one_of_the_queue() -> None:
+    assert shown_number(CONTEXT.directory, errand()) == "+2"
+    follow_up = msgspec.structs.replace(errand(), called="", place=m.Place("billing"))
+    assert shown_number(CONTEXT.directory, follow_up) == "+2"
+    assert shown_number(Directory(), follow_up) == ""
 
 
 async def test_one_that_is_cancelled_leaves_the_line(bench: Bench) -> None:
