@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ivr import interpreter
 from ivr.flow import FlowDefinition
 from ivr.interpreter import (
+    LONGEST_NUMBER,
     MAX_VISITS,
     CallbackNoted,
     Command,
@@ -152,7 +153,8 @@ def test_every_run_ends_within_the_bound(flow: FlowDefinition, habit: list[str |
             after, told = interpreter.feed(flow, run, awaited(run, None))
         assert told, (run, event)
         run, commands, fed = after, told, fed + 1
-        assert fed <= 2 * MAX_VISITS + 1
+        # Each time that a number is asked for, so many digits may be entered.
+        assert fed <= (LONGEST_NUMBER + 2) * MAX_VISITS + 1
     assert is_last(commands)
     assert run.visits <= MAX_VISITS
 
