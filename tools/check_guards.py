@@ -67,7 +67,13 @@ def _fails(tests: Sequence[str], folder: Path) -> bool:
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return True
@@ -99,7 +105,9 @@ def main(words: Sequence[str]) -> int:
             missed = is_missed(guard, folder)
             unmissed += not missed
             line = guard.without.strip().splitlines()[0]
-            print(f"{'missed' if missed else 'NOT MISSED':10}  {guard.kind}: {guard.file}: {line}", flush=True)
+            print(
+                f"{'missed' if missed else 'NOT MISSED':10}  {guard.kind}: {guard.file}: {line}", flush=True
+            )
     print(f"{len(chosen) - unmissed} of {len(chosen)} guards are missed by their tests")
     return 1 if unmissed else 0
 

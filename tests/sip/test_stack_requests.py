@@ -17,7 +17,8 @@ from acd.sip.core.events import (
     LegReofferRefused,
     RequestReceived,
 )
-from acd.sip.core.message import Request, Response
+from acd.sip.core.framing import StreamFramer
+from acd.sip.core.message import ParseError, Request, Response
 from acd.sip.core.stack import StackConfig
 from acd.sip.core.uri import NameAddr, Uri
 from tests.support.stack_calls import called, confirmed, settle
@@ -149,6 +150,23 @@ def test_smuggled_and_broken_framing_is_dropped_and_counted(change: tuple[bytes,
     assert peer.send(peer.request("OPTIONS").replace(*change)) == []
     assert sum(peer.stack.counters.parse_errors.values()) == 1
     assert not peer.events
+
+
+@pytest.mark.parametrize("number", [2**31, 2**32, 10**10])
+def test_a_number_out_of_range_is_refused(number: int) -> None:
+    peer = StackPeer()
+    request = peer.request("OPTIONS")
+    (line,) = [line for line in request.split(b"\r\n") if line.startswith(b"CSeq")]
+    (answer,) = peer.send(request.replace(line, b"CSeq: %d OPTIONS" % number))
+    assert answer.status == 400
+    assert not peer.events
+
+
+def test_a_header_without_end_on_a_stream_is_not_kept() -> None:
+    framer = StreamFramer(max_message_bytes=1000)
+    assert framer.feed(b"OPTIONS sip:acd.test SIP/2.0\r\n") == []
+    with pytest.raises(ParseError, match="too-large"):
+        framer.feed(b"X: y\r\n" * 200)
 
 
 def test_too_much_is_dropped_unread() -> None:
