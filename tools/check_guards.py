@@ -34,6 +34,10 @@ class Guard:
     replaced: str
     tests: tuple[str, ...]
 
+    @property
+    def first_line(self) -> str:
+        return self.without.strip().splitlines()[0]
+
     def taken_out(self, source: str) -> str:
         """The file without the guard. Raises ValueError where the code is not there exactly once."""
         if source.count(self.without) != 1:
@@ -104,10 +108,8 @@ def main(words: Sequence[str]) -> int:
         for guard in chosen:
             missed = is_missed(guard, folder)
             unmissed += not missed
-            line = guard.without.strip().splitlines()[0]
-            print(
-                f"{'missed' if missed else 'NOT MISSED':10}  {guard.kind}: {guard.file}: {line}", flush=True
-            )
+            verdict = "missed" if missed else "NOT MISSED"
+            print(f"{verdict:10}  {guard.kind}: {guard.file}: {guard.first_line}", flush=True)
     print(f"{len(chosen) - unmissed} of {len(chosen)} guards are missed by their tests")
     return 1 if unmissed else 0
 
