@@ -133,6 +133,7 @@ class Node:
             round(node.lease_seconds * 1000),
             on_message=self._calls.on_routing,
             on_store_back=self._say_everything_again,
+            is_live=self._calls.is_live,
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from routing.limits import RING_GRACE_MS
 from routing.model import NodeMessage, Offer, WrapupTaken
@@ -19,12 +19,38 @@ _LONGEST_PAUSE_SECONDS = 1.0
 _BEGINNING = "0-0"
 
 
+def sort_out(
+    stored: Iterable[str], suspects: frozenset[str], is_live: Callable[[str], bool]
+) -> tuple[Sequence[str], frozenset[str]]:
+    """Of the calls that the store has for a node, those that are ghosts and those that may prove to be."""
+    unknown = [call_id for call_id in stored if not is_live(call_id)]
+    return [call_id for call_id in unknown if call_id in suspects], frozenset(unknown) - suspects
+
+
+class Ear:
+    """Knows what was heard before, where a stream is read again. Offers and wrap-ups are numbered each."""
+
+    def __init__(self) -> None:
+        self._last: dict[type[NodeMessage], int] = {}
+
+    def is_news(self, message: NodeMessage) -> bool:
+        """False for an offer or a wrap-up that was heard; a withdrawal may be heard again."""
+        if not isinstance(message, Offer | WrapupTaken):
+            return True
+        if message.token <= self._last.get(type(message), 0):
+            return False
+        self._last[type(message)] = message.token
+        return True
+
+
 class RoutingEngine:
     """The loops of one node. It survives the store being away, and says so when the store is back.
 
     `now_ms` is the time in milliseconds since the epoch. `on_message` hears each offer and each wrap-up once,
     and each withdrawal at least once. `on_store_back` is awaited after the store was away or this node's
     lease ran out: the owner says its calls and agents again (every operation of the store may be repeated).
+    `is_live` says whether the owner has, or still speaks of, a call of this id: one that it does not know at
+    two looks in a row was put in line by a word that came late, and is taken out.
     """
 
     def __init__(
@@ -36,6 +62,7 @@ class RoutingEngine:
         *,
         on_message: Callable[[NodeMessage], None],
         on_store_back: Callable[[], Awaitable[None]],
+        is_live: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._node = node
@@ -44,8 +71,9 @@ class RoutingEngine:
         self._on_message = on_message
         self._on_store_back = on_store_back
         self._read_after = _BEGINNING
-        self._last_token = 0
-        self._last_wrapup = 0
+        self._ear = Ear()
+        self._is_live = is_live
+        self._suspects: frozenset[str] = frozenset()
         self._wake_at = 0
         self._woken = asyncio.Event()
         self._away = False
@@ -64,7 +92,7 @@ class RoutingEngine:
         """
         given_up = await self._store.reset_node(self._node, self._now_ms())
         await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
-        loops = (self._read, self._tick, self._beat)
+        loops = (self._read, self._tick, self._beat, self._look_for_ghosts)
         self._tasks = [asyncio.create_task(self._forever(step), name=step.__name__) for step in loops]
         return given_up
 
@@ -115,15 +143,10 @@ class RoutingEngine:
             self._hear(message)
 
     def _hear(self, message: NodeMessage) -> None:
+        if not self._ear.is_news(message):
+            return
         if isinstance(message, Offer):
-            if message.token <= self._last_token:
-                return
-            self._last_token = message.token
             self.note_deadline(message.deadline_ms + RING_GRACE_MS)
-        elif isinstance(message, WrapupTaken):
-            if message.token <= self._last_wrapup:
-                return
-            self._last_wrapup = message.token
         try:
             self._on_message(message)
         except Exception:
@@ -160,3 +183,14 @@ class RoutingEngine:
             self._away = False
             await self._on_store_back()
         await asyncio.sleep(self._lease_ms / 3000)
+
+    # Calls that nobody has.
+
+    async def _look_for_ghosts(self) -> None:
+        await asyncio.sleep(self._lease_ms / 1000)
+        ghosts, self._suspects = sort_out(
+            await self._store.calls_of(self._node), self._suspects, self._is_live
+        )
+        for call_id in ghosts:
+            log.warning("routing: a call that nobody has is taken out of its line")
+            await self._store.cancel(call_id, self._now_ms(), released=True)

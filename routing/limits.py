@@ -21,6 +21,8 @@ PROBE_HEADS: Final = 32
 """How many of the best heads are looked at before all of them are compared."""
 TICK_BATCH: Final = 100
 """Things due that one tick carries out before it lets others in."""
+UNLEASED_MS: Final = 60_000
+"""A node that puts a call in line without holding a lease must have one by then, or its calls go."""
 DROP_BATCH: Final = 500
 """Calls of a dead node that one script gives up before it lets others in."""
 SWEEP_EVERY_MS: Final = 60_000
@@ -54,6 +56,7 @@ FOR_SCRIPTS: Final = (
     "RUNNERS_UP",
     "PROBE_HEADS",
     "TICK_BATCH",
+    "UNLEASED_MS",
     "DROP_BATCH",
     "SWEEP_EVERY_MS",
     "UNUSED_AFTER_MS",

@@ -121,6 +121,9 @@ class QueueStore(Protocol):
 
         Who is signed in, or paused, stays so. Returns the ids of the calls given up."""
 
+    async def calls_of(self, node: str) -> Sequence[str]:
+        """The ids of this node's calls in the store."""
+
     async def restore_talk(
         self, ticket: Ticket, agent_id: str, node: str, profile: AgentProfile, token: int, now_ms: int
     ) -> None:

@@ -78,7 +78,7 @@ class Booking:
                     offer.call_id, offer.agent_id, offer.token, reason, then, self._now_ms()
                 )
             except StaleToken:
-                log.debug("offer-already-gone", agent=offer.agent_id)
+                self._post(m.OfferStale(offer.token))
 
         self._lane.put(reject)
 

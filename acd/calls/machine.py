@@ -73,6 +73,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.PositionKnown: guiding.on_position,
         (m.TimerFired, Timer.LONGEST_WAIT): transferring.on_longest_wait,
         m.TransferAsked: transferring.on_move_asked,
+        m.OfferStale: offering.on_rejection_stale,
     },
     State.OFFERED: {
         **_ANY_TIME,
@@ -166,8 +167,7 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _LATE_OF_RING
     | _LATE_OF_AGENT
     | _LATE_OF_TRANSFER
-    | _TRANSFEROR_DIGIT
-    | {m.OfferStale},
+    | _TRANSFEROR_DIGIT,
     State.OFFERED: _AFTER_IVR
     | _LATE_OF_CUSTOMER
     | _LATE_OF_WAIT

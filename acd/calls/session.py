@@ -509,6 +509,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.RingAgent: CallSession._ring_agent,
     m.ReleaseAgentLeg: CallSession._release_agent_leg,
     m.EnterQueue: lambda session, effect: session._booking.enter(effect),
+    m.SayPlaceAgain: lambda session, effect: session.reassert(),
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
     m.ConfirmOffer: lambda session, effect: session._booking.confirm(effect),
     m.RejectOffer: lambda session, effect: session._booking.reject(effect),

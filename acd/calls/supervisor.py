@@ -227,8 +227,7 @@ class CallSupervisor:
             if session := self._callbacks.get(message.callback_id):
                 session.post(m.CallbackGone(message.how))
             return
-        # A call that was transferred has further entries in the store: its id, "~", and a number.
-        session = self._sessions.get(message.call_id.partition("~")[0])
+        session = self._sessions.get(_call_of(message.call_id))
         if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self._spawn(self._let_go(message))
@@ -241,6 +240,10 @@ class CallSupervisor:
     async def _let_go(self, offer: Offer) -> None:
         """An offer for a call that is gone must not hold its agent."""
         await self._services.store.cancel(offer.call_id, round(self._services.clock.time() * 1000))
+
+    def is_live(self, entry: str) -> bool:
+        """Whether this entry of the store is one of a call that is here."""
+        return _call_of(entry) in self._sessions
 
     def reassert(self) -> None:
         """Say every waiting caller's place again, to a store that may have lost it."""
@@ -344,6 +347,11 @@ class CallSupervisor:
 
     def _remove_leg(self, leg: str) -> None:
         self._by_leg.pop(leg, None)
+
+
+def _call_of(entry: str) -> str:
+    """A call that was transferred has further entries in the store: its id, "~", and a number."""
+    return entry.partition("~")[0]
 
 
 def _new_id(now: float) -> str:

@@ -209,6 +209,11 @@ class RedisQueueStore:
             if all_done:
                 return given_up
 
+    async def calls_of(self, node: str) -> Sequence[str]:
+        """The ids of this node's calls in the store."""
+        found: list[str] = await self._ask("SMEMBERS", f"{self._prefix}nc:{node}")
+        return sorted(found)
+
     def watch_deadlines(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with each deadline (ms) that an operation on this object makes."""
         self._watchers.append(tell)

@@ -93,6 +93,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model = QueueModel()
         self.now = START_MS
         self.calls = 0
+        self.tickets: dict[str, Ticket] = {}
         self.read_after = dict.fromkeys(NODES, "0-0")
         self.last_token = 0
         self.old_words: list[tuple[str, str, int]] = []
@@ -152,7 +153,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.wrapped = []
         offers.sort(key=lambda offer: offer.token)
         assert [(o.call_id, o.agent_id) for o in offers] == self.model.made
-        assert sorted((w.call_id, w.agent_id) for w in withdrawn) == sorted(self.model.withdrawn)
+        expected = sorted(word[:2] for word in self.model.withdrawn)
+        assert sorted((w.call_id, w.agent_id) for w in withdrawn) == expected
         self.model.made, self.model.withdrawn = [], []
         for offer in offers:
             assert offer.token > self.last_token
@@ -220,6 +222,7 @@ class QueueMachine(RuleBasedStateMachine):
             target_ms,
             STEPS.get(requirement, ()),
         )
+        self.tickets[ticket.call_id] = ticket
         self.both(lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now))
 
     @precondition(lambda self: self.model.calls)
@@ -267,6 +270,16 @@ class QueueMachine(RuleBasedStateMachine):
         self.both(
             lambda: getattr(self.store, what)(*word, *extra, self.now),
             lambda: getattr(self.model, what)(*word, *extra, self.now),
+        )
+
+    @precondition(lambda self: self.old_words)
+    @rule(pick=picks, profile=st.sampled_from(PROFILES))
+    def conversation_is_put_back(self, pick: int, profile: AgentProfile) -> None:
+        call_id, agent, token = self.old_words[pick % len(self.old_words)]
+        ticket = self.tickets[call_id]
+        self.both(
+            lambda: self.store.restore_talk(ticket, agent, "n1", profile, token, self.now),
+            lambda: self.model.restore_talk(ticket, agent, profile, token, self.now),
         )
 
     # Callbacks.

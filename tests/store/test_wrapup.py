@@ -6,11 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from routing.engine import RoutingEngine
 from routing.model import (
     AgentProfile,
     AgentState,
-    NodeMessage,
     Offer,
     Requirement,
     Ticket,
@@ -71,21 +69,6 @@ async def test_a_node_that_is_gone_is_told_nothing(store: RedisQueueStore) -> No
     await store.tick(NOW + 1_000)
     await store.tick(NOW + 5_000)
     assert await told(store) == []
-
-
-async def test_what_is_read_again_is_heard_once() -> None:
-    heard: list[NodeMessage] = []
-
-    class Quiet:
-        def watch_deadlines(self, tell: object) -> None: ...
-
-    async def never() -> None: ...
-
-    engine = RoutingEngine(Quiet(), "n1", lambda: NOW, 1_000, on_message=heard.append, on_store_back=never)  # type: ignore[arg-type]
-    first, second = WrapupTaken("anna", "billing", 5, 1), WrapupTaken("anna", "billing", 5, 2)
-    for message in (first, first, second, first):
-        engine._hear(message)
-    assert heard == [first, second]
 
 
 async def state(store: RedisQueueStore) -> AgentState:

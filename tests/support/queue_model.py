@@ -3,72 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from routing import limits
-from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Requirement, Step, Ticket
+from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Ticket
 from routing.ports import StaleToken
-from routing.requirement import class_name, eligible, score
-from routing.store.registry import profile_name
-from routing.strategy import ORDERS, STRATEGIES, IdleAgent, rank
 from tests.support.callback_model import CallbackModel
-
-SIGNED_IN = {AgentState.AVAILABLE, AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP}
-
-
-@dataclass
-class Call:
-    ticket: Ticket
-    arrival: int
-    requirement: Requirement
-    state: str = "waiting"
-    agent: str | None = None
-    token: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
-
-    @property
-    def score(self) -> int:
-        return score(self.ticket.priority, self.ticket.enqueued_ms + self.ticket.target_ms)
-
-
-@dataclass
-class Agent:
-    id: str
-    profile: AgentProfile
-    state: AgentState = AgentState.OFFLINE
-    since: int = 0
-    why: str = ""
-    call: str | None = None
-    next: tuple[AgentState, str] | None = None
-    idle: bool = False
-    idle_since: int = 0
-    terms: AgentTerms = field(default_factory=AgentTerms)
-    last_rung: int = 0
-    calls: int = 0
-    busy: int = 0
-    busy_from: int | None = None
-    signed_in: int | None = None
-    clock: int = 0
-    unanswered: int = 0
-    last: tuple[str, int, int] | None = None
-    wraps: tuple[str, str] = ("", "")
-    """Queue and node of the call that the wrap-up is of."""
-    wrapup_limit: int = 0
-
-    def score(self, order: str) -> int:
-        facts = IdleAgent(
-            agent_id=self.id,
-            idle_since_ms=self.idle_since,
-            last_rung_ms=self.last_rung,
-            calls=self.calls,
-            busy_ms=self.busy,
-            signed_in_ms=self.signed_in or 0,
-            order=self.terms.order,
-            weight=self.terms.weight,
-            clock=self.clock,
-        )
-        return ORDERS[order](facts)
+from tests.support.queue_entries import SIGNED_IN, Agent, Call
+from tests.support.queue_matching import Matching, position
 
 
 class QueueModel:
@@ -80,10 +21,12 @@ class QueueModel:
         self.due: dict[str, int] = {}
         self.counters: dict[str, Counter[str]] = {}
         self.made: list[tuple[str, str]] = []
-        self.withdrawn: list[tuple[str, str]] = []
+        self.withdrawn: list[tuple[str, str, str, int]] = []
+        """Call, agent, node and token of each offer that was taken back."""
         self.wrapped: list[tuple[str, str, str, int]] = []
         """Node, agent, queue and length of each wrap-up that ended and that a living node is told of."""
         self.callbacks = CallbackModel()
+        self.matching = Matching()
         self._arrivals = 0
         self._clock = 0
 
@@ -92,22 +35,28 @@ class QueueModel:
     def enqueue(self, ticket: Ticket, now: int) -> None:
         if ticket.call_id in self.calls:
             return
+        self._place(self._admit(ticket, now), now)
+
+    def _admit(self, ticket: Ticket, now: int) -> Call:
         self._arrivals += 1
         call = self.calls[ticket.call_id] = Call(
             ticket, self._arrivals, requirement=ticket.requirement, steps=list(ticket.steps)
         )
         self._count(call, "entered")
+        if f"n:{ticket.node}" not in self.due:
+            self.due[f"o:{ticket.node}"] = now + limits.UNLEASED_MS
         self._await_step(call)
         while call.steps and ticket.enqueued_ms + call.steps[0].after_ms <= now:
             self._take_step(call)
-        self._place(call, now)
+        return call
 
     def agent_available(
         self, agent_id: str, profile: AgentProfile, now: int, terms: AgentTerms
     ) -> AgentState:
         agent = self.agents.setdefault(agent_id, Agent(agent_id, profile))
         changed = (agent.profile, agent.terms) != (profile, terms)
-        agent.profile, agent.terms = profile, terms
+        agent.learns(profile)
+        agent.terms = terms
         if agent.state in (AgentState.OFFERED, AgentState.TALKING):
             agent.next = None
         elif agent.state is AgentState.AVAILABLE:
@@ -127,7 +76,8 @@ class QueueModel:
         if agent is None or agent.state is AgentState.OFFLINE:
             return AgentState.OFFLINE
         changed = (agent.profile, agent.terms) != (profile, terms)
-        agent.profile, agent.terms = profile, terms
+        agent.learns(profile)
+        agent.terms = terms
         if changed and agent.idle:
             self._seek(agent, agent.idle_since, now)
         return agent.state
@@ -237,6 +187,9 @@ class QueueModel:
             self.counters.setdefault(agent.wraps[0], Counter())["extended"] += 1
         return before, after
 
+    def calls_of(self, node: str) -> list[str]:
+        return sorted(call_id for call_id, call in self.calls.items() if call.ticket.node == node)
+
     def heartbeat(self, node: str, lease_ms: int, now: int) -> bool:
         lapsed = f"n:{node}" not in self.due
         self.due[f"n:{node}"] = now + lease_ms
@@ -256,6 +209,54 @@ class QueueModel:
                 kind, _, name = what.partition(":")
                 getattr(self, f"_due_{kind}")(name, now)
         self.callbacks.tick(now)
+
+    def position(self, call_id: str) -> tuple[int, int] | None:
+        call = self.calls.get(call_id)
+        return position(call, self.calls.values()) if call else None
+
+    # A conversation that is put back.
+
+    def restore_talk(
+        self, ticket: Ticket, agent_id: str, profile: AgentProfile, token: int, now: int
+    ) -> None:
+        call, agent = self.calls.get(ticket.call_id), self.agents.get(agent_id)
+        if call and call.state == "talking":
+            if (call.agent, call.token) != (agent_id, token):
+                raise StaleToken
+            return
+        if agent and agent.state is AgentState.TALKING:
+            raise StaleToken
+        if call and self._reserved(ticket.call_id, agent_id, token):
+            self._begin_talk(call, now)
+            return
+        agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
+        self._put_back(call, ticket, agent, profile, token, now)
+
+    def _put_back(
+        self, call: Call | None, ticket: Ticket, agent: Agent, profile: AgentProfile, token: int, now: int
+    ) -> None:
+        """What the two do otherwise is undone first, and found anew for the others last."""
+        left_call = self.calls[agent.call] if agent.call and agent.call != ticket.call_id else None
+        left_agent = None
+        if left_call:
+            self._withdraw(left_call)
+        if call is None:
+            call = self._admit(ticket, now)
+        elif call.state == "offered":
+            left_agent = self.agents[call.agent or ""] if call.agent != agent.id else None
+            self._withdraw(call)
+        agent.learns(profile)
+        agent.call, agent.next, agent.idle, agent.why = ticket.call_id, None, False, ""
+        agent.idle_since = agent.last_rung = now
+        agent.busy_from = now if agent.busy_from is None else agent.busy_from
+        self.due.pop(f"a:{agent.id}", None)
+        call.agent, call.token = agent.id, token
+        self._count(call, "offers")
+        self._begin_talk(call, now)
+        if left_call:
+            self._requeue(left_call, now)
+        if left_agent:
+            self._set_free(left_agent, left_agent.idle_since, now)
 
     # What falls due.
 
@@ -297,7 +298,7 @@ class QueueModel:
             self._place(call, now)
 
     def _take_step(self, call: Call) -> None:
-        call.requirement = call.steps.pop(0).requirement
+        call.asks(call.steps.pop(0).requirement)
         self._count(call, "relaxed")
         self._await_step(call)
 
@@ -306,61 +307,13 @@ class QueueModel:
         if call.steps:
             self.due[f"l:{call.ticket.call_id}"] = call.ticket.enqueued_ms + call.steps[0].after_ms
 
+    def _due_o(self, node: str, now: int) -> None:
+        if f"n:{node}" not in self.due:
+            self._due_n(node, now)
+
     def _due_n(self, node: str, now: int) -> None:
         self._drop(node, now)
         self.callbacks.drop(node, now)
-
-    # Who gets whom: everything is looked at, the best is taken.
-
-    def fits(self, call: Call, agent: Agent) -> bool:
-        requirement = call.requirement
-        if agent.id in call.refused:
-            return False
-        return requirement.agent == agent.id if requirement.agent else eligible(requirement, agent.profile)
-
-    def best_agent(self, call: Call) -> Agent | None:
-        requirement = call.requirement
-        scored_by = STRATEGIES[requirement.strategy].order
-        idle = [agent for agent in self.agents.values() if agent.idle]
-        heads: dict[str, int] = {}
-        for agent in idle:
-            name, score = profile_name(agent.profile), agent.score(scored_by)
-            heads[name] = min(score, heads.get(name, score))
-
-        def order(agent: Agent) -> tuple[int, int, int, str, str]:
-            name = profile_name(agent.profile)
-            least = rank(requirement, agent.profile) if requirement.agent is None else 0
-            return least, agent.score(scored_by), heads[name], name, agent.id
-
-        return min((agent for agent in idle if self.fits(call, agent)), key=order, default=None)
-
-    def best_call(self, agent: Agent) -> Call | None:
-        waiting = [call for call in self.calls.values() if call.state == "waiting"]
-        heads: dict[str, int] = {}
-        for call in waiting:
-            name = class_name(call.requirement)
-            heads[name] = min(call.score, heads.get(name, call.score))
-
-        def order(call: Call) -> tuple[int, bool, int, str, int]:
-            name = class_name(call.requirement)
-            return call.score, call.requirement.agent is None, heads[name], name, call.arrival
-
-        return min((call for call in waiting if self.fits(call, agent)), key=order, default=None)
-
-    def position(self, call_id: str) -> tuple[int, int] | None:
-        call = self.calls.get(call_id)
-        if call is None or call.state == "talking":
-            return None
-        line = [
-            c
-            for c in self.calls.values()
-            if c.state == "waiting" and _queue(c) == _queue(call) and c is not call
-        ]
-        if call.state == "waiting":
-            ahead = sum((c.score, c.arrival) < (call.score, call.arrival) for c in line)
-        else:
-            ahead = sum(c.score < call.score for c in line)
-        return ahead + 1, len(line) + 1
 
     # The moves.
 
@@ -369,7 +322,7 @@ class QueueModel:
             named = self.agents.get(call.requirement.agent)
             if named is None or named.state not in SIGNED_IN or named.id in call.refused:
                 self._take_step(call)
-        agent = self.best_agent(call)
+        agent = self.matching.best_agent(call, self.agents.values())
         if agent:
             if call.requirement.agent is None and call.requirement.strategy == "weighted-random":
                 self._clock = max(self._clock, agent.score("weighted-random"))
@@ -377,7 +330,7 @@ class QueueModel:
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
         agent.idle_since, agent.clock = idle_since, self._clock
-        call = self.best_call(agent)
+        call = self.matching.best_call(agent, self.calls.values())
         agent.idle = call is None
         if call:
             self._reserve(call, agent, now)
@@ -411,7 +364,7 @@ class QueueModel:
         self._count(call, "completed")
         if until:
             agent.state, agent.since, agent.call = AgentState.WRAPUP, now, None
-            agent.wraps = (_queue(call), call.ticket.node)
+            agent.wraps = (call.queue, call.ticket.node)
             agent.wrapup_limit = now + max(call.ticket.wrapup_ms, call.ticket.wrapup_limit_ms)
             self.due[f"a:{agent.id}"] = until
         else:
@@ -456,7 +409,7 @@ class QueueModel:
         self._place(call, now)
 
     def _withdraw(self, call: Call) -> None:
-        self.withdrawn.append((call.ticket.call_id, call.agent or ""))
+        self.withdrawn.append((call.ticket.call_id, call.agent or "", call.ticket.node, call.token))
         self._count(call, "withdrawn")
 
     def _exclude(self, call: Call, agent: Agent, now: int) -> None:
@@ -465,7 +418,7 @@ class QueueModel:
 
     def _others_could(self, call: Call) -> bool:
         return call.requirement.agent is None and any(
-            agent.state in SIGNED_IN and self.fits(call, agent) for agent in self.agents.values()
+            agent.state in SIGNED_IN and self.matching.fits(call, agent) for agent in self.agents.values()
         )
 
     def _drop(self, node: str, now: int) -> set[str]:
@@ -499,8 +452,4 @@ class QueueModel:
         return None
 
     def _count(self, call: Call, what: str) -> None:
-        self.counters.setdefault(_queue(call), Counter())[what] += 1
-
-
-def _queue(call: Call) -> str:
-    return call.ticket.requirement.queue
+        self.counters.setdefault(call.queue, Counter())[what] += 1

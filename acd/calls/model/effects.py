@@ -111,6 +111,11 @@ class EnterQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class SayPlaceAgain:
+    """The store may have forgotten where the call waits."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
@@ -302,6 +307,7 @@ Effect = (
     | RingAgent
     | ReleaseAgentLeg
     | EnterQueue
+    | SayPlaceAgain
     | LeaveQueue
     | ConfirmOffer
     | RejectOffer

@@ -24,6 +24,7 @@ from acd.calls.model import (
     ReleaseTransferor,
     ReportRefer,
     RingAgent,
+    SayPlaceAgain,
     Side,
     StartTimer,
     State,
@@ -116,6 +117,12 @@ def on_offer_stale(context: Context, call: Call, event: OfferStale, now: float) 
     if call.offer is None or call.offer.token != event.token:
         return call, ()
     return _back_to_queue(context, call, "withdrawn", now, EnterQueue(ticket_of(context, call)))
+
+
+def on_rejection_stale(context: Context, call: Call, event: OfferStale, now: float) -> Step:
+    """The reservation that was given back had ended. Perhaps the store has given up the call with it, as it
+    does where this node's lease ran out: say the place again, which changes nothing where it is known."""
+    return call, (SayPlaceAgain(),)
 
 
 def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effects: Effect) -> Step:

@@ -1,6 +1,7 @@
 -- include: base agents calls exclusions drop sweep wrapup callbacks
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
 -- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, n:NODE end of a lease,
+-- o:NODE time to have one for a node that put a call in line without,
 -- b:ID a callback that rests, e:ID the end of one, s: unused classes and profiles.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now
@@ -50,13 +51,23 @@ function on.l(id)
   end
 end
 
-function on.n(node)
+local function give_up_node(what, node)
   local _, all = drop_calls(now, node)
   if drop_callbacks(now, node) and all then
     rc('DEL', K .. 'off:' .. node)
     emit(now, 'node-died', '', 'n', node)
   else
-    due_at(now, 'n:' .. node)
+    due_at(now, what .. node)
+  end
+end
+
+function on.n(node)
+  give_up_node('n:', node)
+end
+
+function on.o(node)
+  if not rc('ZSCORE', K .. 'due', 'n:' .. node) then
+    give_up_node('o:', node)
   end
 end
 

@@ -248,6 +248,16 @@ async def test_a_stale_accept_puts_the_caller_back(bench: Bench) -> None:
     assert ("hangup", agent_leg) in bench.sip.said
 
 
+async def test_a_refusal_that_comes_too_late_says_the_callers_place_again(bench: Bench) -> None:
+    """The node's lease may have run out while the phone rang: then the store has given up the call."""
+    bench.store.raises["reject"] = StaleToken()
+    agent_leg = await bench.to_offered()
+    bench.store.said.clear()
+    bench.calls.on_leg(sip.LegEnded(agent_leg, "remote", 486))
+    await bench.told_store("enqueue")
+    assert [word[0] for word in bench.store.said] == ["reject", "enqueue"]
+
+
 async def test_an_offer_for_a_call_that_is_gone_frees_its_agent(bench: Bench) -> None:
     bench.calls.on_routing(Offer("gone", "anna", "billing", 9, 0))
     await bench.settle(lambda: bool(bench.store.said))

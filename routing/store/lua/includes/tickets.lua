@@ -18,5 +18,9 @@ local function admit(now, c)
     'm', c.member, 's', c.score, 'r', c.ring, 'w', c.wrapup, 'o', c.order, 'l', c.steps,
     'e', c.enqueued, 'wx', c.wrapup_limit)
   rc('SADD', K .. 'nc:' .. c.node, c.id)
+  -- A word that was long on its way may come from a node that is no more.
+  if not rc('ZSCORE', K .. 'due', 'n:' .. c.node) then
+    due_at(now + UNLEASED_MS, 'o:' .. c.node)
+  end
   await_steps(now, c)
 end

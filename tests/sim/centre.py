@@ -1,0 +1,116 @@
+"""The centre that is simulated: queues of every strategy, skills, languages, relaxation, and its agents."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from acd.calls.steps.context import Context
+from acd.directory.model import Agent, Directory, Number, Queue, Relaxation
+from ivr.flow import FlowDefinition, HangUp, Transfer
+from routing.strategy import STRATEGIES
+
+AGENTS = 40
+_LANGUAGES = ("et", "en", "ru")
+_TRADES = ("billing", "support", "sales")
+
+
+def _queues() -> dict[str, Queue]:
+    billing = Queue(
+        "billing",
+        requires={"billing": 3},
+        languages=_LANGUAGES,
+        relax=(Relaxation(6, requires={"billing": 1}), Relaxation(15, any_language=True)),
+        wrapup_seconds=3,
+        announce_position_seconds=20,
+        max_wait_seconds=120,
+    )
+    support = Queue(
+        "support",
+        requires={"support": 5},
+        languages=_LANGUAGES,
+        relax=(Relaxation(8, requires={"support": 0}, any_language=True),),
+        strategy="most-skilled",
+        order_by="target",
+        service_level_seconds=5,
+        ring_seconds=6,
+        wrapup_mode="extendable",
+        wrapup_seconds=2,
+        wrapup_limit_seconds=15,
+        announce_position_seconds=0,
+    )
+    either = Queue(
+        "either",
+        any_of=({"billing": 4, "support": 4},),
+        strategy="least-skilled",
+        ring_seconds=45,
+        wrapup_mode="until-ended",
+        wrapup_limit_seconds=10,
+        announce_position_seconds=0,
+        not_answering_after=2,
+    )
+    by_strategy = [
+        Queue(
+            f"sales-{name}",
+            requires={"sales": 1},
+            strategy=name,
+            ring_seconds=5,
+            announce_position_seconds=0,
+            not_answering_after=0,
+        )
+        for name in sorted(STRATEGIES)
+    ]
+    return {queue.name: queue for queue in (billing, support, either, *by_strategy)}
+
+
+def _numbers(queues: dict[str, Queue]) -> dict[str, Number]:
+    found = [
+        Number(f"{name}-{priority}-{language}", queue=name, priority=priority, language=language)
+        for name in queues
+        for priority in (0, 0, 7, 99)
+        for language in _LANGUAGES
+    ]
+    found.append(Number("vip", queue="billing", priority=20, skills={"vip": 1}, language="en"))
+    found.append(Number("desk", flow="desk", language="en"))
+    return {number.number: number for number in found}
+
+
+class Centre:
+    """The directory, made with the seed's draws."""
+
+    def __init__(self, source: random.Random) -> None:
+        self.agents = [self._agent(n, source) for n in range(AGENTS)]
+        queues = _queues()
+        numbers = _numbers(queues)
+        named = self.agents[0]
+        self.numbers: Sequence[str] = list(numbers)
+        flow = FlowDefinition(
+            "desk", "to", {"to": Transfer(f"extension:{named.extension}", otherwise="bye"), "bye": HangUp()}
+        )
+        self.context = Context(
+            directory=Directory(
+                numbers=numbers,
+                skills=frozenset({*_TRADES, "vip", *(f"lang-{language}" for language in _LANGUAGES)}),
+                queues=queues,
+                agents={agent.id: agent for agent in self.agents},
+                agent_by_extension={agent.extension: agent for agent in self.agents},
+            ),
+            flows={"desk": flow},
+        )
+
+    def _agent(self, n: int, source: random.Random) -> Agent:
+        agent = Agent(id=f"a{n}", extension=str(1000 + n), order=n, weight=1 + n % 3)
+        return replace(agent, skills=self._skills(n, source))
+
+    def _skills(self, n: int, source: random.Random) -> dict[str, int]:
+        """Those of every eighth agent reach for anything, so that no caller waits for nobody."""
+        if n % 8 == 0:
+            able = (*_TRADES, "vip", *(f"lang-{language}" for language in _LANGUAGES))
+            return dict.fromkeys(able, 5 + n % 5)
+        trades = {trade: source.randint(1, 3) * 3 for trade in source.sample(_TRADES, 2)}
+        return {**trades, f"lang-{source.choice(_LANGUAGES)}": 1}
+
+    def retrained(self, agent: Agent, source: random.Random) -> Agent:
+        """The same person with other skills."""
+        return replace(agent, skills=self._skills(int(agent.id[1:]), source))

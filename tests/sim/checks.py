@@ -1,0 +1,172 @@
+"""The invariants: after each word those of whom it was about, now and then all of everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from acd.calls.model import State
+from routing.model import AgentState
+from tests.sim.node import LEASE_MS
+from tests.sim.stores import Stale, subject_of
+from tests.support.queue_entries import Agent, Call
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+CHECK_EVERY = 400
+"""Words to the store between two looks at everything."""
+SLACK_MS = 5_000
+"""T of the invariants: a few ticks of any node."""
+FENCED = ("accept", "reject", "done", "restore_talk")
+_RESERVED = {"offered": AgentState.OFFERED, "talking": AgentState.TALKING}
+
+
+class Checks:
+    """Raises AssertionError where one does not hold. The numbers are those of docs/simulation.md."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._model = world.store.model
+        self._words = 0
+        self._ghosts: dict[str, int] = {}
+
+    # After each word.
+
+    def watch(
+        self, node: str, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], sent_at: int
+    ) -> Any:
+        """Let the store carry out one word, and see that it did what it may."""
+        world, model = self._world, self._model
+        before = self._written() if verb in FENCED else None
+        leases = [name for name in world.nodes if f"n:{name}" in model.due]
+        answer = world.store.perform(verb, arguments, words, sent_at)
+        world.log(node, verb, subject_of(arguments), answer)
+        if answer is Stale:
+            world.counts["stale"] += 1
+            assert self._written() == before, f"7: a stale {verb} changed something: {arguments}"
+        for name in leases:
+            # What was in the stream of a node whose lease is over goes with it.
+            if f"n:{name}" not in model.due:
+                world.nodes[name].stream.clear()
+        for call_id, agent_id in model.made:
+            self._offer_is_right(verb, call_id, agent_id)
+        self._words += 1
+        if self._words % CHECK_EVERY == 0:
+            self.look_at_everything()
+        return answer
+
+    def _written(self) -> int:
+        """How much has been counted: no change of a call or a reservation goes without."""
+        return sum(sum(counts.values()) for counts in self._model.counters.values())
+
+    def _offer_is_right(self, verb: str, call_id: str, agent_id: str) -> None:
+        call, agent = self._model.calls[call_id], self._model.agents[agent_id]
+        if call.state == "offered" and call.agent == agent_id:
+            assert (agent.state, agent.call) == (AgentState.OFFERED, call_id), (
+                f"3: {agent_id} has another call"
+            )
+        if verb == "tick":
+            return
+        for other in self._model.calls.values():
+            if other.state == "waiting" and other.class_name == call.class_name:
+                first = (call.score, call.arrival) <= (other.score, other.arrival)
+                assert first or agent_id in other.refused, f"5: {call_id} goes before {other.ticket.call_id}"
+
+    # Everything.
+
+    def look_at_everything(self) -> None:
+        model = self._model
+        self._calls_are_counted()
+        for call_id, call in model.calls.items():
+            self._is_a_pair(call_id, call)
+            self._lives(call_id, call)
+        for agent in model.agents.values():
+            self._follows_from_its_call(agent)
+        self._nobody_waits_beside_a_free_agent()
+        self._no_caller_is_forgotten()
+        self._world.store.audit()
+
+    def _calls_are_counted(self) -> None:
+        states = Counter((call.queue, call.state) for call in self._model.calls.values())
+        for queue, n in self._model.counters.items():
+            assert all(value >= 0 for value in n.values()), f"12: {queue} {n}"
+            ended = n["abandoned"] + n["released"] + n["completed"] + n["lost"]
+            live = sum(states[queue, state] for state in ("waiting", "offered", "talking"))
+            assert n["entered"] == live + ended, f"1: {queue} {n} with {live} live"
+
+    def _is_a_pair(self, call_id: str, call: Call) -> None:
+        if call.state == "waiting":
+            assert call.agent is None, f"4: {call_id} waits and has an agent"
+            return
+        agent = self._model.agents[call.agent or ""]
+        assert (agent.call, agent.state) == (call_id, _RESERVED[call.state]), f"3, 4: {call} {agent}"
+
+    def _follows_from_its_call(self, agent: Agent) -> None:
+        now = self._world.schedule.now
+        has_call = agent.state in (AgentState.OFFERED, AgentState.TALKING)
+        assert (agent.call is not None) == has_call, f"11: {agent}"
+        if agent.call:
+            assert self._model.calls[agent.call].agent == agent.id, f"3: {agent}"
+        if agent.state is AgentState.WRAPUP:
+            assert self._model.due[f"a:{agent.id}"] + SLACK_MS > now or self._nobody_ticks(), f"11: {agent}"
+        if agent.state is AgentState.AVAILABLE:
+            assert agent.idle or f"a:{agent.id}" in self._model.due, f"11: {agent} rests for ever"
+
+    def _lives(self, call_id: str, call: Call) -> None:
+        """Of each call its node is alive, or its lease has not run out for long, or the word of its end is on
+        the way."""
+        node = self._world.nodes[call.ticket.node]
+        now, due = self._world.schedule.now, self._model.due
+        if node.down:
+            ends = max(due.get(f"{kind}:{node.name}", 0) for kind in "no")
+            assert now < ends + SLACK_MS or self._nobody_ticks(), f"8: {call_id} of a dead node"
+            return
+        if node.is_live(call_id) or not node.is_open or node.link.is_cut:
+            self._ghosts.pop(call_id, None)
+            return
+        since = self._ghosts.setdefault(call_id, now)
+        assert now < since + 3 * LEASE_MS + SLACK_MS, f"10: {call_id} has ended and stays in the queue"
+
+    def _nobody_waits_beside_a_free_agent(self) -> None:
+        idle = [agent for agent in self._model.agents.values() if agent.idle]
+        for call in self._model.calls.values():
+            if call.state == "waiting":
+                fitting = [agent.id for agent in idle if self._model.matching.fits(call, agent)]
+                assert not fitting, f"6: {call} waits beside {fitting}"
+
+    def _no_caller_is_forgotten(self) -> None:
+        """Who waits in a node waits in the store, or is put back soon."""
+        now = self._world.schedule.now
+        for node in self._world.nodes.values():
+            for session in node.sessions.values():
+                known = session.call.state is not State.QUEUED or session.call.entry in self._model.calls
+                if known or node.link.is_cut or node.away or not session.lane.is_empty:
+                    session.forgotten_since = None
+                elif session.forgotten_since is None:
+                    session.forgotten_since = now
+                else:
+                    since = now - session.forgotten_since
+                    assert since < LEASE_MS, f"6: the store has forgotten {session.call.id}"
+
+    def _nobody_ticks(self) -> bool:
+        return all(node.down or node.link.is_cut for node in self._world.nodes.values())
+
+    # The end.
+
+    def all_is_over(self) -> bool:
+        """No call anywhere, nothing left to be said, and nobody is held by what is past."""
+        if self._model.calls:
+            return False
+        return not self.what_is_left()
+
+    def what_is_left(self) -> list[str]:
+        left = [repr(call) for call in self._model.calls.values()]
+        for node in self._world.nodes.values():
+            left += [f"{node.name} is down"] if not node.is_open else []
+            left += [repr(session.call) for session in node.sessions.values()]
+        busy = (AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP)
+        left += [repr(agent) for agent in self._model.agents.values() if agent.state in busy]
+        left += [f"the phone of {phone.agent_id}" for phone in self._world.phones.values() if phone.leg]
+        return left

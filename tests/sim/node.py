@@ -1,0 +1,177 @@
+"""One node: its calls, and what keeps it in touch with the store."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from acd.calls import model as m
+from acd.calls.model import Call
+from routing.engine import Ear, sort_out
+from routing.model import NodeMessage, Offer, OfferWithdrawn
+from tests.sim.link import Lane, Link
+from tests.sim.session import Session
+
+if TYPE_CHECKING:
+    from tests.sim.people import Caller
+    from tests.sim.world import World
+
+LEASE_MS = 30_000
+TICK_MS = 1_000
+_MESSAGES_KEPT = 500
+
+
+class Node:
+    """As acd.calls.supervisor and routing.engine. `life` counts how often it began; what was planned before
+    a crash does not happen after it."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.life = 0
+        self.is_open = False
+        self.sessions: dict[str, Session] = {}
+        self.stream: deque[NodeMessage] = deque(maxlen=_MESSAGES_KEPT)
+        self._entries = 0
+        self.begin()
+
+    def later(self, ms: int, work: Callable[..., None], *arguments: Any) -> None:
+        """Do this unless the node has died by then."""
+        self.world.schedule.after(ms, self._if_alive, self.life, work, arguments)
+
+    def _if_alive(self, life: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        if life == self.life:
+            work(*arguments)
+
+    # Life and death.
+
+    def begin(self) -> None:
+        """Begin anew: what a predecessor left in the store goes, its calls are written down as lost."""
+        self.link = Link(self)
+        self.away = False
+        self.down = False
+        self._ear, self._read_after, self._reading = Ear(), 0, False
+        self._suspects: frozenset[str] = frozenset()
+        for session in self.sessions.values():
+            lost = m.Close(outcome="failed", hangup_side="system", cause="node-died")
+            self.world.recorded(session.call, lost)
+        self.sessions = {}
+        self._plan_cut()
+        if (ms := self.world.weather.until_crash_ms()) is not None:
+            self.later(ms, self.crash)
+        Lane(self, may_be_late=False).put("reset_node", self.name, heard=self._opened)
+
+    def _opened(self, answer: Any) -> None:
+        self.is_open = True
+        self._beat()
+        self._tick()
+        self.later(LEASE_MS, self._look_for_ghosts)
+
+    def crash(self) -> None:
+        """As kill -9 does it. The phones notice some time later that nobody is there."""
+        self.world.log("fault", self.name, "crash")
+        self.world.counts["crash"] += 1
+        self.life += 1
+        self.is_open, self.down = False, True
+        for session in self.sessions.values():
+            self.world.cut_off(session)
+        self.world.schedule.after(self.world.weather.down_ms(), self.begin)
+
+    def _plan_cut(self) -> None:
+        if (ms := self.world.weather.until_cut_ms()) is not None:
+            self.later(ms, self._cut)
+
+    def _cut(self) -> None:
+        ms = self.world.weather.cut_ms()
+        self.world.log("fault", self.name, "cut", ms)
+        self.world.counts["cut"] += 1
+        self.link.is_cut = True
+        self.later(ms, self._mended)
+        self._plan_cut()
+
+    def _mended(self) -> None:
+        self.link.is_cut = False
+        self.away = True
+        self._read_after = 0
+        self.hear_of_news()
+
+    # The loops of the engine.
+
+    def _beat(self) -> None:
+        self.link.say("heartbeat", (self.name, LEASE_MS), {}, self._beaten, self._not_beaten)
+
+    def _beaten(self, lapsed: bool) -> None:
+        if lapsed or self.away:
+            self.away = False
+            for session in list(self.sessions.values()):
+                session.say_again()
+        self.later(LEASE_MS // 3, self._beat)
+
+    def _not_beaten(self) -> None:
+        self.away = True
+        self.later(1_000, self._beat)
+
+    def _tick(self) -> None:
+        self.link.say("tick", (), {}, lambda answer: None, lambda: None)
+        self.later(TICK_MS, self._tick)
+
+    def _look_for_ghosts(self) -> None:
+        self.later(LEASE_MS, self._look_for_ghosts)
+        self.link.say("calls_of", (self.name,), {}, self._looked, lambda: None)
+
+    def _looked(self, stored: list[str]) -> None:
+        ghosts, self._suspects = sort_out(stored, self._suspects, self.is_live)
+        for call_id in ghosts:
+            self.world.counts["ghosts"] += 1
+            self.link.say("cancel", (call_id,), {"released": True}, lambda answer: None, lambda: None)
+
+    # Messages.
+
+    def told(self, message: NodeMessage) -> None:
+        """The store adds to this node's stream."""
+        self._entries += 1
+        self.stream.append(message)
+        self.hear_of_news()
+
+    def hear_of_news(self) -> None:
+        if not (self._reading or self.down or self.link.is_cut):
+            self._reading = True
+            self.later(self.world.weather.delay_ms(), self._read)
+
+    def _read(self) -> None:
+        self._reading = False
+        if self.link.is_cut:
+            return
+        unread, self._read_after = self._entries - self._read_after, self._entries
+        first = max(0, len(self.stream) - unread)
+        for message in list(islice(self.stream, first, None)):
+            if self._ear.is_news(message):
+                self._hear(message)
+
+    def _hear(self, message: NodeMessage) -> None:
+        if not isinstance(message, Offer | OfferWithdrawn):
+            return
+        session = self.sessions.get(message.call_id)
+        if session is None or session.call.entry != message.call_id:
+            if isinstance(message, Offer):
+                self.link.say("cancel", (message.call_id,), {}, lambda answer: None, lambda: None)
+        elif isinstance(message, Offer):
+            session.post(m.OfferMade(message))
+        else:
+            session.post(m.OfferTakenBack(message.token))
+
+    # Calls.
+
+    def take(self, call: Call, caller: Caller) -> Session:
+        session = self.sessions[call.id] = Session(self, call, caller)
+        session.post(m.CallArrived(b"offer"))
+        return session
+
+    def over(self, call_id: str) -> None:
+        """The call has ended; its lane says what is still to be said."""
+        del self.sessions[call_id]
+
+    def is_live(self, call_id: str) -> bool:
+        return call_id in self.sessions

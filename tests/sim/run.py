@@ -1,0 +1,36 @@
+"""One run of the simulation, and what is said of one that fails."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from tests.sim.stores import ModelStore, RedisStore
+from tests.sim.weather import STORM, Faults
+from tests.sim.world import NODES, Outcome, World
+
+CALLS_A_ROUND = 2_500
+
+
+def simulate_apart(seed: int, calls: int) -> Outcome:
+    """In a process of its own: there is nothing to collect, since whatever lives stays to the end."""
+    gc.disable()
+    return simulate(seed, calls)
+
+
+class SimulationFailed(AssertionError):
+    """An invariant does not hold, or something broke. Says how to see it again, and what went before."""
+
+
+def simulate(seed: int, calls: int, *, faults: Faults = STORM, redis_url: str | None = None) -> Outcome:
+    """Run it on the model, or on a real Redis beside the model. Raises SimulationFailed."""
+    store = RedisStore(redis_url, f"sim{os.getpid()}-{seed}", NODES) if redis_url else ModelStore()
+    world = World(seed, store, faults)
+    try:
+        return world.run(calls, max(1, calls // CALLS_A_ROUND))
+    except Exception as error:
+        story = "\n".join(" ".join(map(str, entry)) for entry in world.last)
+        again = f"make sim SEED={seed} CALLS={calls}"
+        raise SimulationFailed(f"{error!r}\n{story}\nseed {seed}; again: {again}") from error
+    finally:
+        store.close()

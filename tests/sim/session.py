@@ -1,0 +1,198 @@
+"""One call of a node: the real call machine, with phones, audio and store that are simulated."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from acd.agents.terms import profile_of
+from acd.calls import model as m
+from acd.calls.machine import step
+from acd.calls.model import Call, Side, State
+from acd.calls.steps.guiding import ticket_of
+from routing.model import AgentState, RejectReason
+from tests.sim.link import Lane
+from tests.sim.stores import Stale
+
+if TYPE_CHECKING:
+    from tests.sim.node import Node
+    from tests.sim.people import Caller
+
+_ABSENT = (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
+
+
+class Session:
+    """As acd.calls.session and acd.calls.booking: events in, effects carried out, one after the other."""
+
+    __slots__ = (
+        "_busy",
+        "_inbox",
+        "_life",
+        "_node",
+        "_timers",
+        "_world",
+        "agent_leg",
+        "call",
+        "caller",
+        "forgotten_since",
+        "lane",
+    )
+
+    def __init__(self, node: Node, call: Call, caller: Caller) -> None:
+        self.call = call
+        self.caller = caller
+        self.lane = Lane(node, may_be_late=True)
+        self.agent_leg = ""
+        self.forgotten_since: int | None = None
+        self._node = node
+        self._life = node.life
+        self._world = node.world
+        self._inbox: deque[m.Event] = deque()
+        self._timers: dict[m.Timer, object] = {}
+        self._busy = False
+
+    def post(self, event: m.Event) -> None:
+        """Nothing where its node has died since."""
+        if self._life != self._node.life:
+            return
+        self._inbox.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        while self._inbox and self.call.state is not State.ENDED:
+            self._take(self._inbox.popleft())
+        self._busy = False
+
+    def _take(self, event: m.Event) -> None:
+        before = self.call.state
+        self.call, effects = step(self._world.context, self.call, event, self._world.schedule.now / 1000)
+        if self.call.state is not before:
+            self._world.log(self.call.id, self.call.state)
+        for effect in effects:
+            if carry_out := EFFECTS[type(effect)]:
+                carry_out(self, effect)
+
+    # The caller's leg.
+
+    def _open_caller_media(self, effect: m.OpenCallerMedia) -> None:
+        self.post(m.CallerMediaOpened(b"answer"))
+
+    def _answer_caller(self, effect: m.AnswerCaller) -> None:
+        self.caller.is_answered()
+
+    def _hang_up(self, effect: m.HangUp) -> None:
+        self.caller.is_let_go()
+
+    def _play_to_caller(self, effect: m.PlayToCaller) -> None:
+        self._node.later(1_500, self.post, m.PlaybackOver(effect.playback))
+
+    # The agent's leg.
+
+    def _ring_agent(self, effect: m.RingAgent) -> None:
+        self.agent_leg = f"{self.call.id}-{self.call.offers}"
+        self._world.phones[effect.offer.agent_id].ring(self._node, self, self.agent_leg)
+
+    def agent_answered(self, leg: str) -> None:
+        if leg == self.agent_leg:
+            self.post(m.AgentAnswered(b"answer"))
+
+    def agent_leg_over(self, leg: str, by: Any, status: int) -> None:
+        if leg == self.agent_leg:
+            self.post(m.LegOver(Side.AGENT, by, status))
+
+    def _release_agent_leg(self, effect: m.ReleaseAgentLeg) -> None:
+        leg, self.agent_leg = self.agent_leg, ""
+        self._world.release(leg)
+
+    def _bridge(self, effect: m.BridgeLegs) -> None:
+        self._world.bridged(self, self.call.agent, self.agent_leg)
+
+    # The store.
+
+    def _enter(self, effect: m.EnterQueue) -> None:
+        self.lane.put("enqueue", effect.ticket)
+
+    def _leave(self, effect: m.LeaveQueue) -> None:
+        self.lane.put("cancel", effect.ticket, released=effect.released)
+
+    def _confirm(self, effect: m.ConfirmOffer) -> None:
+        offer = effect.offer
+
+        def heard(answer: Any) -> None:
+            self.post(m.OfferStale(offer.token) if answer is Stale else m.OfferConfirmed(offer.token))
+
+        self.lane.put("accept", offer.call_id, offer.agent_id, offer.token, heard=heard)
+
+    def _reject(self, effect: m.RejectOffer) -> None:
+        offer, reason = effect.offer, effect.reason
+        tired = reason in _ABSENT and 0 < effect.not_answering_after <= offer.unanswered + 1
+        then = AgentState.NOT_ANSWERING if tired else AgentState.AVAILABLE
+
+        def heard(answer: Any) -> None:
+            if answer is Stale:
+                self.post(m.OfferStale(offer.token))
+
+        self.lane.put("reject", offer.call_id, offer.agent_id, offer.token, reason, then, heard=heard)
+
+    def _finish(self, effect: m.FinishConversation) -> None:
+        offer = effect.offer
+        self.lane.put("done", offer.call_id, offer.agent_id, offer.token, wrapup=effect.wrapup)
+
+    def _ask_position(self, effect: m.AskPosition) -> None:
+        def heard(answer: Any) -> None:
+            if answer is not None:
+                self.post(m.PositionKnown(answer[0]))
+
+        self.lane.put("position", self.call.entry, heard=heard)
+
+    def say_again(self) -> None:
+        """The store was away, and may have forgotten what this call does."""
+        if self.call.state is State.QUEUED:
+            self.lane.put("enqueue", ticket_of(self._world.context, self.call))
+        elif self.call.state is State.TALKING and self.call.offer:
+            offer, ticket = self.call.offer, ticket_of(self._world.context, self.call)
+            profile = profile_of(self._world.context.directory.agents[offer.agent_id])
+            self.lane.put("restore_talk", ticket, offer.agent_id, self.call.node, profile, offer.token)
+
+    # Timers.
+
+    def _start_timer(self, effect: m.StartTimer) -> None:
+        running = self._timers[effect.timer] = object()
+        self._node.later(round(effect.seconds * 1000), self._fire, effect, running)
+
+    def _fire(self, effect: m.StartTimer, running: object) -> None:
+        if self._timers.get(effect.timer) is running:
+            del self._timers[effect.timer]
+            self.post(m.TimerFired(effect.timer, effect.serial))
+
+    def _stop_timer(self, effect: m.StopTimer) -> None:
+        self._timers.pop(effect.timer, None)
+
+    def _close(self, effect: m.Close) -> None:
+        self._world.recorded(self.call, effect)
+        self._node.over(self.call.id)
+
+
+EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
+    m.OpenCallerMedia: Session._open_caller_media,
+    m.AnswerCaller: Session._answer_caller,
+    m.HangUp: Session._hang_up,
+    m.PlayToCaller: Session._play_to_caller,
+    m.RingAgent: Session._ring_agent,
+    m.ReleaseAgentLeg: Session._release_agent_leg,
+    m.BridgeLegs: Session._bridge,
+    m.EnterQueue: Session._enter,
+    m.SayPlaceAgain: lambda session, effect: session.say_again(),
+    m.LeaveQueue: Session._leave,
+    m.ConfirmOffer: Session._confirm,
+    m.RejectOffer: Session._reject,
+    m.FinishConversation: Session._finish,
+    m.AskPosition: Session._ask_position,
+    m.StartTimer: Session._start_timer,
+    m.StopTimer: Session._stop_timer,
+    m.Close: Session._close,
+    m.PlayMusic: None,
+    m.PlaySilence: None,
+    m.Tell: None,
+}

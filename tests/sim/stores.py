@@ -1,0 +1,174 @@
+"""The stores that a simulation runs on: the obvious model, or a real Redis and the model side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from routing.limits import RING_GRACE_MS
+from routing.model import NodeMessage, Offer, OfferWithdrawn, Ticket, WrapupTaken
+from routing.ports import StaleToken
+from routing.store import replies
+from routing.store.redis_store import RedisQueueStore, connect
+from tests.sim.direct import DirectBatcher, DirectLink, result_of
+from tests.support.queue_audit import audit, snapshot
+from tests.support.queue_model import QueueModel
+
+Told = tuple[str, NodeMessage]
+"""A node and what it is told."""
+
+
+TIMELESS = ("position", "calls_of")
+
+
+class Stale:
+    """The answer to a word whose token is not in force."""
+
+
+def subject_of(arguments: tuple[Any, ...]) -> str:
+    """The call, agent or node that a word is about."""
+    first = arguments[0] if arguments else ""
+    return first.call_id if isinstance(first, Ticket) else first
+
+
+class SimulatedStore(Protocol):
+    """Carries out one word at a time; `model` says what is so, for whoever checks it."""
+
+    model: QueueModel
+
+    def perform(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], now: int) -> Any:
+        """The answer, Stale for StaleToken."""
+
+    def messages(self) -> Sequence[Told]:
+        """What the last word made for the nodes: what is withdrawn, then offers, then wrap-ups."""
+
+    def audit(self) -> None:
+        """Look at everything that the model does not show."""
+
+    def close(self) -> None: ...
+
+
+class ModelStore:
+    """The slow obvious program, with tokens."""
+
+    def __init__(self) -> None:
+        self.model = QueueModel()
+        self._tokens = 0
+
+    def perform(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], now: int) -> Any:
+        # Where agents are is nothing that the model decides by.
+        known = (arguments[0], *arguments[2:]) if verb == "agent_available" else arguments
+        known = (*known[:2], *known[3:]) if verb == "restore_talk" else known
+        if verb in TIMELESS:
+            return getattr(self.model, verb)(*known)
+        try:
+            return getattr(self.model, verb)(*known, now, **words)
+        except StaleToken:
+            return Stale
+
+    def messages(self) -> Sequence[Told]:
+        model = self.model
+        found: list[Told] = [
+            (node, OfferWithdrawn(call_id, agent_id, token))
+            for call_id, agent_id, node, token in model.withdrawn
+        ]
+        for call_id, agent_id in model.made:
+            call, agent = model.calls[call_id], model.agents[agent_id]
+            token = self._mint(call_id)
+            if call.agent == agent_id:
+                call.token = token
+            deadline = model.due[f"r:{call_id}"] - RING_GRACE_MS
+            offer = Offer(call_id, agent_id, call.queue, token, deadline, agent.unanswered)
+            found.append((call.ticket.node, offer))
+        for node, agent_id, queue, taken in model.wrapped:
+            found.append((node, WrapupTaken(agent_id, queue, taken, self._mint(agent_id))))
+        model.made, model.withdrawn, model.wrapped = [], [], []
+        return found
+
+    def _mint(self, subject: str) -> int:
+        self._tokens += 1
+        return self._tokens
+
+    def audit(self) -> None:
+        """The checks look at the model themselves."""
+
+    def close(self) -> None: ...
+
+
+class RedisStore(ModelStore):
+    """The real scripts on a real server. What they answer, and tell nodes, must be what the model says."""
+
+    def __init__(self, url: str, site: str, nodes: Sequence[str]) -> None:
+        super().__init__()
+        self.site = site
+        self._link = DirectLink(url.removeprefix("unix://"))
+        self._loop = asyncio.new_event_loop()
+        self.redis = connect(url)
+        self._store = RedisQueueStore(self.redis, site)
+        self._store._batcher = DirectBatcher(self._link, self._store.scripts.values())
+        self._read_after = dict.fromkeys(nodes, "0-0")
+        self._minted: Iterator[int] = iter(())
+
+    def perform(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], now: int) -> Any:
+        expected = super().perform(verb, arguments, words, now)
+        times = () if verb in TIMELESS else (now,)
+        try:
+            answer = result_of(getattr(self._store, verb)(*arguments, *times, **words))
+        except StaleToken:
+            answer = Stale
+        if verb in ("tick", "enqueue"):
+            return expected
+        if verb == "reset_node":
+            answer = set(answer)
+        elif verb == "position" and answer:
+            answer = (answer.position, answer.waiting)
+        assert answer == expected, (
+            f"the store answers {answer!r} to {verb} {arguments!r}, the model {expected!r}"
+        )
+        return answer
+
+    def messages(self) -> Sequence[Told]:
+        found = self._read()
+        offers = sorted((o for _, o in found if isinstance(o, Offer)), key=lambda offer: offer.token)
+        wrapped = {
+            (node, w.agent_id, w.queue, w.taken_ms): w.token
+            for node, w in found
+            if isinstance(w, WrapupTaken)
+        }
+        assert [(o.call_id, o.agent_id) for o in offers] == self.model.made
+        ended = [wrapped.get(word, 0) for word in self.model.wrapped]
+        self._minted = iter([offer.token for offer in offers] + ended)
+        told = super().messages()
+        assert _sorted(told) == _sorted(found), (told, found)
+        return told
+
+    def _mint(self, subject: str) -> int:
+        return next(self._minted)
+
+    def _read(self) -> list[Told]:
+        names = list(self._read_after)
+        keys = [f"acd:{{{self.site}}}:off:{name}" for name in names]
+        (reply,) = self._link.exchange([("XREAD", "STREAMS", *keys, *self._read_after.values())])
+        found: list[Told] = []
+        for key, entries in reply or ():
+            node = names[keys.index(key)]
+            for entry, fields in entries:
+                self._read_after[node] = entry
+                found.append((node, replies.node_message(fields)))
+        return found
+
+    def audit(self) -> None:
+        audit(self._loop.run_until_complete(snapshot(self.redis, self.site)))
+
+    def close(self) -> None:
+        self._link.close()
+        self._loop.run_until_complete(self.redis.aclose())
+        self._loop.close()
+
+
+def _sorted(told: Sequence[Told]) -> list[tuple[str, ...]]:
+    """What does not depend on who decided: offers without their reasons."""
+    return sorted(
+        (node, type(m).__name__, getattr(m, "call_id", ""), m.agent_id, str(m.token)) for node, m in told
+    )

@@ -1,0 +1,75 @@
+"""Centres that live through faults in virtual time: safe at every step, whole again when the faults end."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import get_args
+
+import pytest
+
+from acd.calls.record import Outcome
+from tests.sim.run import SimulationFailed, simulate, simulate_apart
+from tests.sim.weather import CALM
+from tests.support.queue_matching import Matching
+from tests.support.redis_server import redis_url
+
+__all__ = ["redis_url"]
+
+SEEDS = (1, 2, 3, 4)
+CALLS_A_SEED = 25_000
+OUTCOMES = get_args(Outcome)
+
+
+def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() -> None:
+    with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=get_context("fork")) as pool:
+        found = list(pool.map(simulate_apart, SEEDS, [CALLS_A_SEED] * len(SEEDS)))
+    assert sum(outcome.calls for outcome in found) == 100_000
+    for outcome in found:
+        assert sum(outcome.counts[how] for how in OUTCOMES) == outcome.calls
+        assert outcome.counts["answered"] > 0.6 * outcome.calls
+        assert min(outcome.counts[what] for what in ("stale", "crash", "cut", "late", "node-died")) > 0
+
+
+@pytest.mark.store
+def test_the_real_store_tells_the_same_story_as_the_model(redis_url: str) -> None:
+    assert simulate(5, 1_200, redis_url=redis_url) == simulate(5, 1_200)
+
+
+def test_a_seed_replays_a_run_in_any_process() -> None:
+    once = simulate(6, 400)
+    again = subprocess.run(
+        [sys.executable, "-m", "tests.sim", "--seed", "6", "--calls", "400", "--store", "model"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
+    assert once.digest in again.stdout
+    assert simulate(7, 400).digest != once.digest
+
+
+def test_without_faults_nothing_is_said_in_vain() -> None:
+    outcome = simulate(8, 1_500, faults=CALM)
+    # The only ones to give up are those who called for one agent by name, who was busy.
+    assert outcome.counts["answered"] + outcome.counts["completed"] == outcome.calls
+    assert outcome.counts["completed"] < 0.02 * outcome.calls
+    assert outcome.counts["stale"] == outcome.counts["busy"] == 0
+
+
+def test_a_run_that_fails_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that lets a call go before one that came earlier is found out, and the story of it told."""
+    first = Matching.best_call
+    monkeypatch.setattr(
+        Matching, "best_call", lambda self, agent, calls: first(self, agent, reversed([*calls][2:]))
+    )
+    with pytest.raises(
+        SimulationFailed, match=re.compile(r"make sim SEED=9 CALLS=500", re.DOTALL)
+    ) as failure:
+        simulate(9, 500)
+    assert "waits beside" in str(failure.value) or "goes before" in str(failure.value)
+    assert len(str(failure.value).splitlines()) > 20

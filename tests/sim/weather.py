@@ -1,0 +1,94 @@
+"""What goes wrong, drawn from one seeded source."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import Enum
+
+ANSWER_LIMIT_MS = 5_000
+"""How long a node waits for the store's answer before it says the word again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Chances (0-1), and mean times between failures of one node (ms, 0 never)."""
+
+    lost: float = 0.0
+    """Of a word to the store."""
+    unanswered: float = 0.0
+    """Of a word that the store carries out without its answer coming back: it is said twice."""
+    late: float = 0.0
+    """Of a word that is given up, said again, and arrives then after all, after later ones."""
+    slow: float = 0.0
+    """Of a word, or a message of the store, that takes up to three seconds: others overtake it."""
+    cut_every_ms: int = 0
+    """The store is out of reach for 2-90 s, which may be longer than the lease."""
+    crash_every_ms: int = 0
+    """The node dies with its calls, and begins anew after 1-60 s."""
+
+
+CALM = Faults()
+STORM = Faults(
+    lost=0.004,
+    unanswered=0.006,
+    late=0.004,
+    slow=0.03,
+    cut_every_ms=900_000,
+    crash_every_ms=1_200_000,
+)
+
+
+class Fate(Enum):
+    """What becomes of one word to the store."""
+
+    HEARD = 0
+    LOST = 1
+    UNANSWERED = 2
+    LATE = 3
+
+
+class Weather:
+    """Draws the fate of each word. Faults may change at any time."""
+
+    def __init__(self, source: random.Random, faults: Faults) -> None:
+        self.faults = faults
+        self._source = source
+
+    def fate(self) -> Fate:
+        faults, drawn = self.faults, self._source.random()
+        for fate, chance in (
+            (Fate.LOST, faults.lost),
+            (Fate.UNANSWERED, faults.unanswered),
+            (Fate.LATE, faults.late),
+        ):
+            if drawn < chance:
+                return fate
+            drawn -= chance
+        return Fate.HEARD
+
+    def delay_ms(self) -> int:
+        """Of a word, an answer or a message on its way."""
+        source = self._source
+        if self.faults.slow and source.random() < self.faults.slow:
+            return source.randrange(100, 3_000)
+        return 1 + int(source.random() * 8)
+
+    def lateness_ms(self) -> int:
+        """Of a word that was given up."""
+        return self._source.randrange(ANSWER_LIMIT_MS, 25_000)
+
+    def until_cut_ms(self) -> int | None:
+        return self._until(self.faults.cut_every_ms)
+
+    def until_crash_ms(self) -> int | None:
+        return self._until(self.faults.crash_every_ms)
+
+    def cut_ms(self) -> int:
+        return int(self._source.choice((2_000, 8_000, 20_000, 45_000, 90_000)) * self._source.random())
+
+    def down_ms(self) -> int:
+        return self._source.randrange(1_000, 60_000)
+
+    def _until(self, mean_ms: int) -> int | None:
+        return int(self._source.expovariate(1 / mean_ms)) if mean_ms else None

@@ -1,0 +1,162 @@
+"""A centre of several nodes over one store, in virtual time, out of one seed."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from acd.calls import model as m
+from acd.calls.model import Call
+from routing.model import NodeMessage, Offer
+from tests.sim.centre import Centre
+from tests.sim.checks import Checks
+from tests.sim.node import Node
+from tests.sim.people import Caller, Phone, Worker
+from tests.sim.schedule import Schedule
+from tests.sim.session import Session
+from tests.sim.stores import SimulatedStore
+from tests.sim.weather import CALM, Faults, Weather
+
+NODES = ("n1", "n2", "n3")
+LAST_EVENTS = 60
+BETWEEN_CALLS_MS = 260
+HEALS_WITHIN_MS = 900_000
+"""From the end of all faults until the last call has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to. Equal seeds, calls and faults give equal digests."""
+
+    calls: int
+    events: int
+    digest: str
+    counts: Mapping[str, int]
+
+
+class World:
+    """Everything of one run; `log` is the story of it."""
+
+    def __init__(self, seed: int, store: SimulatedStore, faults: Faults) -> None:
+        self.source = random.Random(seed)
+        self.schedule = Schedule()
+        self.weather = Weather(self.source, faults)
+        self.store = store
+        self.centre = Centre(self.source)
+        self.context = self.centre.context
+        self.records: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.last: deque[tuple[Any, ...]] = deque(maxlen=LAST_EVENTS)
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._faults = faults
+        self._arrived = self._to_arrive = self._events = 0
+        self.nodes = {name: Node(self, name) for name in NODES}
+        self.phones = {agent.id: Phone(self, agent.id) for agent in self.centre.agents}
+        self.checks = Checks(self)
+        self.workers = [Worker(self, agent) for agent in self.centre.agents]
+
+    def log(self, *words: Any) -> None:
+        entry = (self.schedule.now, *words)
+        self._events += 1
+        self.last.append(entry)
+        self._digest.update(repr(entry).encode())
+
+    @property
+    def is_calm(self) -> bool:
+        return self.weather.faults == CALM
+
+    # The run.
+
+    def run(self, calls: int, rounds: int) -> Outcome:
+        """So many calls, in rounds: first with faults, safe at every step, then without until all is over."""
+        for n in range(rounds):
+            self.weather.faults = self._faults
+            self._to_arrive += calls // rounds + (n < calls % rounds)
+            self.schedule.after(0, self._call_comes)
+            while self._arrived < self._to_arrive:
+                self.schedule.go_on()
+            self._heal()
+        return Outcome(self._arrived, self._events, self._digest.hexdigest(), self.counts)
+
+    def _heal(self) -> None:
+        self.log("calm")
+        self.weather.faults = CALM
+        limit = self.schedule.now + HEALS_WITHIN_MS
+        while not self.checks.all_is_over():
+            assert self.schedule.now < limit, f"not over: {self.checks.what_is_left()}"
+            self.schedule.go_on()
+        self.checks.look_at_everything()
+        self.counts["healed"] += 1
+
+    def _call_comes(self) -> None:
+        if self._arrived == self._to_arrive:
+            return
+        self.schedule.after(int(self.source.expovariate(1 / BETWEEN_CALLS_MS)), self._call_comes)
+        node = self.open_node()
+        if node is None:
+            return
+        self._arrived += 1
+        call_id, number = f"c{self._arrived}", self.source.choice(self.centre.numbers)
+        self.log(call_id, "arrives", number, node.name)
+        Caller(self, node, call_id, number)
+
+    def open_node(self) -> Node | None:
+        """One that takes calls."""
+        able = [node for node in self.nodes.values() if node.is_open]
+        return self.source.choice(able) if able else None
+
+    def patience_ms(self) -> int:
+        if self.is_calm:
+            return HEALS_WITHIN_MS
+        return 1_000 + int(self.source.expovariate(1 / 45_000))
+
+    # What nodes and people do to the rest of it.
+
+    def perform(
+        self, node: str, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], sent_at: int
+    ) -> Any:
+        """A word reaches the store. It carries the time at which it was said."""
+        answer = self.checks.watch(node, verb, arguments, words, sent_at)
+        for name, message in self.store.messages():
+            self.log(name, type(message).__name__, *_facts(message))
+            self.nodes[name].told(message)
+        return answer
+
+    def bridged(self, session: Session, agent_id: str, leg: str) -> None:
+        """The two hear each other, for a while."""
+        self.counts["talks"] += 1
+        ms = 500 + int(self.source.expovariate(1 / 6_000))
+        if self.source.random() < 0.6:
+            self.schedule.after(ms, session.caller.hangs_up)
+        else:
+            self.schedule.after(ms, self.phones[agent_id].hangs_up, session, leg)
+
+    def release(self, leg: str) -> None:
+        """A node lets a phone go."""
+        for phone in self.phones.values():
+            if leg and phone.leg == leg:
+                self.schedule.after(30, phone.let_go, leg)
+
+    def cut_off(self, session: Session) -> None:
+        """The node of a call died: the phone finds out."""
+        if session.agent_leg:
+            for phone in self.phones.values():
+                self.schedule.after(2_000, phone.let_go, session.agent_leg)
+
+    def recorded(self, call: Call, verdict: m.Close) -> None:
+        """Invariant 2: one terminal outcome, written once."""
+        assert call.id not in self.records, f"{call.id} ends twice"
+        self.records[call.id] = verdict.outcome
+        self.counts[verdict.outcome] += 1
+        self.counts[verdict.cause] += verdict.cause == "node-died"
+        self.log(call.id, "ends", verdict.outcome, verdict.cause)
+
+
+def _facts(message: NodeMessage) -> tuple[Any, ...]:
+    if isinstance(message, Offer):
+        return message.call_id, message.agent_id, message.deadline_ms, message.unanswered
+    return getattr(message, "call_id", ""), getattr(message, "agent_id", ""), getattr(message, "taken_ms", "")

@@ -1,0 +1,82 @@
+"""The entries of the obvious queue: a call and an agent, with what is known of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from routing.model import AgentProfile, AgentState, AgentTerms, Requirement, Step, Ticket
+from routing.requirement import class_name, score
+from routing.store.registry import profile_name
+from routing.strategy import ORDERS, IdleAgent
+
+SIGNED_IN = {AgentState.AVAILABLE, AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP}
+
+
+@dataclass
+class Call:
+    ticket: Ticket
+    arrival: int
+    requirement: Requirement
+    state: str = "waiting"
+    agent: str | None = None
+    token: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + self.ticket.target_ms)
+        self.asks(self.requirement)
+
+    def asks(self, requirement: Requirement) -> None:
+        """This is what it needs from now on."""
+        self.requirement, self.class_name = requirement, class_name(requirement)
+
+    @property
+    def queue(self) -> str:
+        return self.ticket.requirement.queue
+
+
+@dataclass
+class Agent:
+    id: str
+    profile: AgentProfile
+    state: AgentState = AgentState.OFFLINE
+    since: int = 0
+    why: str = ""
+    call: str | None = None
+    next: tuple[AgentState, str] | None = None
+    idle: bool = False
+    idle_since: int = 0
+    terms: AgentTerms = field(default_factory=AgentTerms)
+    last_rung: int = 0
+    calls: int = 0
+    busy: int = 0
+    busy_from: int | None = None
+    signed_in: int | None = None
+    clock: int = 0
+    unanswered: int = 0
+    last: tuple[str, int, int] | None = None
+    wraps: tuple[str, str] = ("", "")
+    """Queue and node of the call that the wrap-up is of."""
+    wrapup_limit: int = 0
+
+    def __post_init__(self) -> None:
+        self.learns(self.profile)
+
+    def learns(self, profile: AgentProfile) -> None:
+        """The skills are these from now on."""
+        self.profile, self.profile_name = profile, profile_name(profile)
+
+    def score(self, order: str) -> int:
+        facts = IdleAgent(
+            agent_id=self.id,
+            idle_since_ms=self.idle_since,
+            last_rung_ms=self.last_rung,
+            calls=self.calls,
+            busy_ms=self.busy,
+            signed_in_ms=self.signed_in or 0,
+            order=self.terms.order,
+            weight=self.terms.weight,
+            clock=self.clock,
+        )
+        return ORDERS[order](facts)
