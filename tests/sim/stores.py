@@ -12,6 +12,7 @@ from routing.ports import StaleToken
 from routing.store import replies
 from routing.store.redis_store import RedisQueueStore, connect
 from tests.sim.direct import DirectBatcher, DirectLink, result_of
+from tests.support.event_fold import Fold, assert_equal
 from tests.support.queue_audit import audit, snapshot
 from tests.support.queue_model import QueueModel
 
@@ -109,6 +110,8 @@ class RedisStore(ModelStore):
         self._store._batcher = DirectBatcher(self._link, self._store.scripts.values())
         self._read_after = dict.fromkeys(nodes, "0-0")
         self._minted: Iterator[int] = iter(())
+        self._fold = Fold()
+        self._event = ""
 
     def perform(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], now: int) -> Any:
         expected = super().perform(verb, arguments, words, now)
@@ -159,7 +162,19 @@ class RedisStore(ModelStore):
         return found
 
     def audit(self) -> None:
-        audit(self._loop.run_until_complete(snapshot(self.redis, self.site)))
+        """All keys agree with each other, and with the fold of all events."""
+        state = self._loop.run_until_complete(snapshot(self.redis, self.site))
+        audit(state)
+        self._fold.hear(self._new_events())
+        assert_equal(self._fold, state.under("qs:"), state.under("a:"))
+
+    def _new_events(self) -> list[dict[str, str]]:
+        (entries,) = self._link.exchange(
+            [("XRANGE", f"acd:{{{self.site}}}:ev", f"({self._event}" if self._event else "-", "+")]
+        )
+        if entries:
+            self._event = entries[-1][0]
+        return [replies.pairs(fields) for _, fields in entries]
 
     def close(self) -> None:
         self._link.close()

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from routing import limits
 from routing.requirement import eligible, read_class, read_profile
 from routing.strategy import ORDERS, IdleAgent, rank
+from tests.support.event_fold import Fold, events_of
 
 CONSTANT = ("seq", "ev", "fence", "rv", "vt", "cbx")
 """Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
@@ -262,17 +263,6 @@ def _callbacks_are_whole(state: Snapshot) -> None:
     assert added == len(found) + len(state.get("cbx"))
 
 
-async def fold_events(redis: Redis, site: str) -> dict[str, Counter[str]]:
-    """The counters of each queue, computed from the event stream alone; asserts that no number is missing."""
-    folded: dict[str, Counter[str]] = {}
-    last = 0
-    for _, fields in await redis.xrange(f"acd:{{{site}}}:ev"):
-        event = {k.decode(): v.decode() for k, v in fields.items()}
-        assert int(event["s"]) == last + 1
-        last = int(event["s"])
-        if event["q"]:
-            counts = folded.setdefault(event["q"], Counter())
-            counts[event["k"]] += 1
-            if event["k"] in ("abandoned", "released", "lost") and event["from"] != "waiting":
-                counts[f"{event['k']}_{event['from']}"] += 1
-    return folded
+async def hear_events(redis: Redis, site: str, fold: Fold) -> None:
+    """Let the fold hear the site's events."""
+    fold.hear(events_of(await redis.xrange(f"acd:{{{site}}}:ev")))

@@ -11,11 +11,15 @@ local agent = load_agent(ARGV[2])
 local key = K .. 'a:' .. agent.id
 if agent.node ~= ARGV[3] then
   rc('HSET', key, 'n', ARGV[3])
+  emit(now, 'agent-node', '', 'a', agent.id, 'n', ARGV[3])
 end
 local was = agent.state
 take_profile(now, agent, profile, ARGV[5], ARGV[6])
 if was == 'offered' or was == 'talking' then
-  rc('HDEL', key, 'nx', 'nw')
+  if agent.next then
+    rc('HDEL', key, 'nx', 'nw')
+    emit(now, 'asked', '', 'a', agent.id, 'st', 'available', 'why', '')
+  end
   return was
 end
 if was == 'available' then

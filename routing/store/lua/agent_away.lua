@@ -16,7 +16,10 @@ if agent.state == 'offline' then
   rc('HDEL', K .. 'a:' .. agent.id, 'si')
 end
 if agent.state == 'talking' then
-  rc('HSET', K .. 'a:' .. agent.id, 'nx', state, 'nw', why)
+  if agent.next ~= state or agent.next_why ~= why then
+    rc('HSET', K .. 'a:' .. agent.id, 'nx', state, 'nw', why)
+    emit(now, 'asked', '', 'a', agent.id, 'st', state, 'why', why)
+  end
   return 'talking'
 end
 if agent.state == 'available' then

@@ -1,5 +1,10 @@
--- include: base
+-- include: base events
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 node, 3 lease (ms)
 -- Returns  1 where the node held no lease, else 0
-return due_at(tonumber(ARGV[1]) + tonumber(ARGV[3]), 'n:' .. ARGV[2])
+local now, node = tonumber(ARGV[1]), ARGV[2]
+local lapsed = due_at(now + tonumber(ARGV[3]), 'n:' .. node)
+if lapsed == 1 then
+  emit(now, 'node-lives', '', 'n', node)
+end
+return lapsed

@@ -26,7 +26,7 @@ if state ~= 'available' then
   put_away(now, agent, state, ARGV[5])
 elseif rest > 0 then
   set_state(now, agent, 'available', '')
-  emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
+  emit(now, 'agent', '', 'a', agent.id, 'st', 'available', 'rest', int(rest))
   due_at(now + rest, 'a:' .. agent.id)
 else
   set_free(now, agent, now)

@@ -41,6 +41,12 @@ if agent.profile and agent.profile ~= ARGV[17] then
   sign_out_of(now, agent.id, agent.profile)
 end
 sign_in_to(now, agent.id, ARGV[17])
+if agent.profile ~= ARGV[17] then
+  emit(now, 'agent-skills', '', 'a', agent.id, 'p', ARGV[17])
+end
+if agent.node ~= ARGV[16] then
+  emit(now, 'agent-node', '', 'a', agent.id, 'n', ARGV[16])
+end
 rc('HSET', K .. 'a:' .. agent.id, 'p', ARGV[17], 'n', ARGV[16], 'c', c.id, 'tk', token, 'is', now, 'why', '',
   'lr', now, 'bs', agent.busy_from or now)
 rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn', 'wc', 'wu', 'wx')

@@ -9,7 +9,7 @@ local function part(now, c)
   local agent = load_agent(c.agent)
   local wrapup_until = 0
   forget_call(c)
-  emit(now, 'completed', c.queue, 'c', c.id, 'a', c.agent, 'tk', c.token, 'w', c.wrapup)
+  emit(now, 'completed', c.queue, 'c', c.id, 'a', c.agent, 'tk', c.token, 'w', c.wrapup, 'wx', c.wrapup_limit)
   if c.wrapup > 0 then
     wrapup_until = now + c.wrapup
     local key = K .. 'a:' .. agent.id

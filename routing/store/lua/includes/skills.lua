@@ -9,6 +9,7 @@ local function take_profile(now, agent, profile, order, weight)
     return
   end
   rc('HSET', K .. 'a:' .. agent.id, 'p', profile, 'od', order, 'wt', weight)
+  emit(now, 'agent-skills', '', 'a', agent.id, 'p', profile, 'od', order, 'wt', weight)
   agent.profile = profile
   if not SIGNED_IN[agent.state] then
     return
