@@ -23,7 +23,7 @@ from acd import log as logs
 from acd.agents.desk import AgentDesk
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.ports import Services
-from acd.calls.steps.context import Context
+from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.supervisor import CallSupervisor
 from acd.clock import SystemClock
 from acd.config import Settings
@@ -134,6 +134,7 @@ class Node:
             on_message=self._calls.on_routing,
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
+            queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
@@ -158,6 +159,7 @@ class Node:
         )
         await self._sip.start()
         self._running.push_async_callback(self._sip.stop)
+        await self._desk.sign_out_removed()
         await self._desk.settle()
         self._keeper.start()
         self._running.push_async_callback(self._keeper.stop)
@@ -215,7 +217,7 @@ class Node:
     def _directory_changed(self, before: Directory, after: Directory) -> None:
         self._context = self._make_context(after)
         self._tell_loose_ends()
-        self._desk.directory_changed(before, after)
+        self._desk.directory_changed()
 
     async def _say_everything_again(self) -> None:
         """The store was away, or took us for dead: it is an index, and we are the truth."""

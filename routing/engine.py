@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from routing.limits import RING_GRACE_MS
 from routing.model import NodeMessage, Offer, WrapupTaken
@@ -50,7 +50,8 @@ class RoutingEngine:
     and each withdrawal at least once. `on_store_back` is awaited after the store was away or this node's
     lease ran out: the owner says its calls and agents again (every operation of the store may be repeated).
     `is_live` says whether the owner has, or still speaks of, a call of this id: one that it does not know at
-    two looks in a row was put in line by a word that came late, and is taken out.
+    two looks in a row was put in line by a word that came late, and is taken out. `queues` are those in use;
+    what the store remembers of others is forgotten a day after their last call.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class RoutingEngine:
         on_message: Callable[[NodeMessage], None],
         on_store_back: Callable[[], Awaitable[None]],
         is_live: Callable[[str], bool],
+        queues: Callable[[], Collection[str]],
     ) -> None:
         self._store = store
         self._node = node
@@ -73,6 +75,7 @@ class RoutingEngine:
         self._read_after = _BEGINNING
         self._ear = Ear()
         self._is_live = is_live
+        self._queues = queues
         self._suspects: frozenset[str] = frozenset()
         self._wake_at = 0
         self._woken = asyncio.Event()
@@ -92,7 +95,7 @@ class RoutingEngine:
         """
         given_up = await self._store.reset_node(self._node, self._now_ms())
         await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
-        loops = (self._read, self._tick, self._beat, self._look_for_ghosts)
+        loops = (self._read, self._tick, self._beat, self._keep_house)
         self._tasks = [asyncio.create_task(self._forever(step), name=step.__name__) for step in loops]
         return given_up
 
@@ -184,9 +187,9 @@ class RoutingEngine:
             await self._on_store_back()
         await asyncio.sleep(self._lease_ms / 3000)
 
-    # Calls that nobody has.
+    # What nobody has or uses any more.
 
-    async def _look_for_ghosts(self) -> None:
+    async def _keep_house(self) -> None:
         await asyncio.sleep(self._lease_ms / 1000)
         ghosts, self._suspects = sort_out(
             await self._store.calls_of(self._node), self._suspects, self._is_live
@@ -194,3 +197,4 @@ class RoutingEngine:
         for call_id in ghosts:
             log.warning("routing: a call that nobody has is taken out of its line")
             await self._store.cancel(call_id, self._now_ms(), released=True)
+        await self._store.forget_queues(self._queues(), self._now_ms())

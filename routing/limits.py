@@ -31,6 +31,8 @@ UNUSED_AFTER_MS: Final = 600_000
 SWEEP_BATCH: Final = 20
 FORGET_AGENT_MS: Final = 86_400_000
 """How long an agent who signed out is remembered, with the time and the reason."""
+FORGET_QUEUE_MS: Final = 86_400_000
+"""How long a queue that is no longer configured is remembered after its last call."""
 HABITS_KEPT: Final = 1_000
 """Conversations of a queue after which what was learnt of it weighs half."""
 EVENTS_KEPT: Final = 100_000
@@ -62,6 +64,7 @@ FOR_SCRIPTS: Final = (
     "UNUSED_AFTER_MS",
     "SWEEP_BATCH",
     "FORGET_AGENT_MS",
+    "FORGET_QUEUE_MS",
     "HABITS_KEPT",
     "EVENTS_KEPT",
     "MESSAGES_KEPT",

@@ -215,10 +215,10 @@ class QueueStatus:
     offered: int = 0
     oldest_ms: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
-    """Equal to the fold of the events, never negative, never reset: `entered`, `offers`, `rejected`,
-    `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died), `released` (goes on in another
-    way, as a callback), `relaxed` (steps taken), `callback-added`, `callback-attempts`,
-    `callback-done`, `callback-failed`, `callback-cancelled`, `callback-expired`,
+    """Equal to the fold of the events, never negative, never reset while the queue is in use: `entered`,
+    `offers`, `rejected`, `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died),
+    `released` (goes on in another way, as a callback), `relaxed` (steps taken), `callback-added`,
+    `callback-attempts`, `callback-done`, `callback-failed`, `callback-cancelled`, `callback-expired`,
     `ended` (abandoned, completed, lost, released)."""
     talking: int = 0
     callbacks: int = 0

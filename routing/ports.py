@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from routing.callbacks import CallbackStore
@@ -123,6 +123,13 @@ class QueueStore(Protocol):
 
     async def calls_of(self, node: str) -> Sequence[str]:
         """The ids of this node's calls in the store."""
+
+    async def known_agents(self) -> Sequence[str]:
+        """The ids of all agents who are remembered, whatever their state."""
+
+    async def forget_queues(self, in_use: Collection[str], now_ms: int) -> Sequence[str]:
+        """Forget the counters and habits of queues that are not among these: a day after their last call,
+        and not while a call of theirs is there. Returns the names of those forgotten."""
 
     async def restore_talk(
         self, ticket: Ticket, agent_id: str, node: str, profile: AgentProfile, token: int, now_ms: int

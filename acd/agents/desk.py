@@ -85,10 +85,9 @@ class AgentDesk:
         elif registered and agent.sign_in == "on-register" and status.state is AgentState.OFFLINE:
             await self._sign_in(agent)
 
-    def directory_changed(self, before: Directory, after: Directory) -> None:
+    def directory_changed(self) -> None:
         """Agents may be new, gone, or skilled otherwise."""
-        removed = [agent_id for agent_id in before.agents if agent_id not in after.agents]
-        self._duties.put_nowait(lambda: self._sign_out_removed(removed))
+        self._duties.put_nowait(self.sign_out_removed)
         self._duties.put_nowait(self.settle)
 
     async def set_state(self, agent_id: str, state: AgentState, reason: str = "") -> AgentStatus:
@@ -163,8 +162,10 @@ class AgentDesk:
             elif agent.sign_in == "on-register":
                 await self._sign_in(agent)
 
-    async def _sign_out_removed(self, agent_ids: list[str]) -> None:
-        for agent_id in agent_ids:
+    async def sign_out_removed(self) -> None:
+        """Agents whom the store remembers and the directory, which was just read, has no longer."""
+        removed = set(await self._store.known_agents()) - set(self._directory().agents)
+        for agent_id in sorted(removed):
             await self._store.agent_away(agent_id, AgentState.OFFLINE, "removed", self._now_ms())
 
     async def _sign_in(self, agent: Agent) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from routing.estimate import Agent, Waiter
-from routing.limits import REFUSAL_PAUSE_MS
+from routing.limits import FORGET_QUEUE_MS, REFUSAL_PAUSE_MS
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -213,6 +213,21 @@ class RedisQueueStore:
         """The ids of this node's calls in the store."""
         found: list[str] = await self._ask("SMEMBERS", f"{self._prefix}nc:{node}")
         return sorted(found)
+
+    async def known_agents(self) -> Sequence[str]:
+        """The ids of all agents who are remembered, whatever their state."""
+        found: list[str] = await self._ask("SMEMBERS", f"{self._prefix}ag")
+        return sorted(found)
+
+    async def forget_queues(self, in_use: Collection[str], now_ms: int) -> Sequence[str]:
+        """Forget queues that are not in use any more. Returns their names."""
+        before = now_ms - FORGET_QUEUE_MS
+        found: list[str] = await self._ask("ZRANGE", f"{self._prefix}qk", "-inf", before, "BYSCORE")
+        forgotten = []
+        for queue in found:
+            if queue not in in_use and await self._run("forget_queue", now_ms, queue):
+                forgotten.append(queue)
+        return forgotten
 
     def watch_deadlines(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with each deadline (ms) that an operation on this object makes."""

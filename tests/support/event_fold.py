@@ -61,6 +61,8 @@ class Fold:
             counts[kind] += 1
             if kind in ("abandoned", "released", "lost") and event["from"] != "waiting":
                 counts[f"{kind}_{event['from']}"] += 1
+        if kind == "queue-forgotten":
+            del self.queues[event["name"]]
         about = getattr(self, f"_on_{kind.replace('-', '_')}", None)
         if about and "a" in event:
             about(self.agents.setdefault(event["a"], AgentStory()), event, int(event["t"]))

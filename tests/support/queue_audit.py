@@ -13,7 +13,7 @@ from routing.requirement import eligible, read_class, read_profile
 from routing.strategy import ORDERS, IdleAgent, rank
 from tests.support.event_fold import Fold, events_of
 
-CONSTANT = ("seq", "ev", "fence", "rv", "vt", "cbx")
+CONSTANT = ("seq", "ev", "fence", "rv", "vt", "cbx", "qk")
 """Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
 
 
@@ -73,6 +73,7 @@ def audit(state: Snapshot) -> None:
     calls, agents = state.under("c:"), state.under("a:")
     _lines_are_whole(state, calls)
     _idle_sets_are_whole(state, agents)
+    _agents_are_listed(state, agents)
     _reservations_are_pairs(calls, agents)
     _owners_know_their_calls(state, calls)
     _exclusions_agree(state, calls)
@@ -140,6 +141,10 @@ def _idle_facts(agent_id: str, v: dict[str, str]) -> IdleAgent:
         weight=int(v["wt"]),
         clock=int(v["ck"]),
     )
+
+
+def _agents_are_listed(state: Snapshot, agents: dict[str, Any]) -> None:
+    assert state.keys.get("ag", set()) == set(agents)
 
 
 def _reservations_are_pairs(calls: dict[str, Any], agents: dict[str, Any]) -> None:
@@ -261,6 +266,17 @@ def _callbacks_are_whole(state: Snapshot) -> None:
         assert n["callback-added"] >= over
     added = sum(int(raw.get("callback-added", 0)) for raw in state.under("qs:").values())
     assert added == len(found) + len(state.get("cbx"))
+
+
+async def sizes(redis: Redis, site: str) -> dict[str, int]:
+    """Bytes of memory that each key of a site takes, by its name without the prefix."""
+    prefix = f"acd:{{{site}}}:"
+    names = [key async for key in redis.scan_iter(prefix.replace("{", "\\{") + "*", count=1000)]
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.memory_usage(name, samples=0)
+    taken = await pipe.execute()
+    return {n.decode().removeprefix(prefix): size for n, size in zip(names, taken, strict=True)}
 
 
 async def hear_events(redis: Redis, site: str, fold: Fold) -> None:

@@ -9,6 +9,7 @@ if rc('HEXISTS', K .. 'pf', profile) == 0 then
 end
 local agent = load_agent(ARGV[2])
 local key = K .. 'a:' .. agent.id
+know(agent)
 if agent.node ~= ARGV[3] then
   rc('HSET', key, 'n', ARGV[3])
   emit(now, 'agent-node', '', 'a', agent.id, 'n', ARGV[3])

@@ -12,6 +12,7 @@ end
 if agent.state == state and agent.why == why then
   return state
 end
+know(agent)
 if agent.state == 'offline' then
   rc('HDEL', K .. 'a:' .. agent.id, 'si')
 end

@@ -27,5 +27,6 @@ if tonumber(ARGV[6]) > now then
 else
   callback_waits(b, ARGV[11])
 end
+rc('ZADD', K .. 'qk', 'GT', now, queue)
 emit(now, 'callback-added', queue, 'b', id)
 return id

@@ -37,6 +37,7 @@ elseif c.state == 'waiting' then
 else
   tell_withdrawn(now, c, 'restored')
 end
+know(agent)
 if agent.profile and agent.profile ~= ARGV[17] then
   sign_out_of(now, agent.id, agent.profile)
 end

@@ -29,6 +29,7 @@ function on.a(id)
     seek_call(now, agent, now)
   elseif agent.state == 'offline' then
     rc('DEL', K .. 'a:' .. id)
+    rc('SREM', K .. 'ag', id)
     emit(now, 'agent-forgotten', '', 'a', id)
   end
 end

@@ -30,6 +30,9 @@ class Store:
             raise StoreUnavailable("away")
         return {i: AgentStatus(i, self.states[i], 0) for i in ids if i in self.states}
 
+    async def known_agents(self) -> list[str]:
+        return sorted(self.states)
+
     async def agent_available(
         self, agent: str, node: str, profile: AgentProfile, now_ms: int, terms: AgentTerms
     ) -> AgentState:
@@ -126,18 +129,23 @@ async def test_changed_skills_reach_the_store_at_once_whatever_the_agent_does(
 ) -> None:
     bench.store.states["bert"] = state
     bench.store.states["anna"] = AgentState.PAUSED
-    before, bench.directory = bench.directory, _directory({"support": 2})
-    bench.desk.directory_changed(before, bench.directory)
+    bench.directory = _directory({"support": 2})
+    bench.desk.directory_changed()
     await bench.carried_out(("skills", "anna", {"support": 2}), ("skills", "bert", {"support": 2}))
     assert bench.store.states["bert"] is state
 
 
 async def test_an_agent_who_is_removed_is_signed_out(bench: Bench) -> None:
     bench.store.states |= {"anna": AgentState.AVAILABLE, "bert": AgentState.OFFLINE}
-    before = bench.directory
-    bench.directory = Directory(agents={"bert": before.agents["bert"]})
-    bench.desk.directory_changed(before, bench.directory)
+    bench.directory = Directory(agents={"bert": bench.directory.agents["bert"]})
+    bench.desk.directory_changed()
     await bench.carried_out(("offline", "anna", "removed"))
+
+
+async def test_an_agent_who_was_removed_while_no_node_ran_is_signed_out_at_the_start(bench: Bench) -> None:
+    bench.store.states |= {"carl": AgentState.PAUSED, "anna": AgentState.PAUSED}
+    await bench.desk.sign_out_removed()
+    assert bench.store.said == [("offline", "carl", "removed")]
 
 
 async def test_who_has_no_phone_is_signed_out_when_all_is_said_again(bench: Bench) -> None:

@@ -9,6 +9,13 @@ local function load_agent(id)
   }
 end
 
+-- `ag` holds every agent who has a hash.
+local function know(agent)
+  if not agent.known then
+    rc('SADD', K .. 'ag', agent.id)
+  end
+end
+
 -- The one way for an agent's state to change but for reserve and accept: a state without a call.
 local function set_state(now, agent, state, why)
   local key = K .. 'a:' .. agent.id

@@ -1,6 +1,6 @@
 -- include: base
 -- One fact: counted for its queue, and appended to the numbered event stream (`s`).
--- Returns the number.
+-- Returns the number. `qk` holds when each queue was last used.
 local function emit(now, kind, queue, ...)
   if queue ~= '' then
     rc('HINCRBY', K .. 'qs:' .. queue, kind, 1)

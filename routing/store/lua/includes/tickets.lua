@@ -12,6 +12,7 @@ end
 
 -- A call that was unknown; in no line yet.
 local function admit(now, c)
+  rc('ZADD', K .. 'qk', 'GT', now, c.queue)
   local seq = emit(now, 'entered', c.queue, 'c', c.id, 'n', c.node, 'p', c.priority, 'at', c.enqueued)
   c.state, c.member = 'waiting', line_member(seq, c.id)
   rc('HSET', K .. 'c:' .. c.id, 'st', c.state, 'n', c.node, 'k', c.class, 'g', c.named, 'q', c.queue,

@@ -1,0 +1,165 @@
+"""What nobody uses any more is collected: a week in which everything comes and goes leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import pytest
+from redis.asyncio import Redis
+
+from routing import limits
+from routing.callbacks import Callback
+from routing.model import AgentProfile, AgentState, Offer, RejectReason, Requirement, Step, Ticket
+from routing.ports import StaleToken
+from routing.store.redis_store import RedisQueueStore
+from routing.strategy import STRATEGIES
+from tests.support.queue_audit import sizes, snapshot
+
+pytestmark = pytest.mark.store
+
+START = 1_790_000_000_000
+HOUR = 3_600_000
+DAY = 24 * HOUR
+LEASE = 4 * HOUR
+BURSTS, CALLS = 11, 6
+
+
+class Churn:
+    """Each day has its own queues, skills, agents and node; each two hours other classes and profiles."""
+
+    def __init__(self, store: RedisQueueStore) -> None:
+        self.store = store
+        self.source = random.Random(20_260_101)
+        self.now = START
+        self.read_after: dict[str, str] = {}
+        self.made = 0
+
+    @property
+    def day(self) -> int:
+        return (self.now - START) // DAY
+
+    @property
+    def node(self) -> str:
+        return f"n{self.day}"
+
+    @property
+    def queues(self) -> list[str]:
+        """What the directory has now."""
+        return ["always", f"day{self.day}-a", f"day{self.day}-b"]
+
+    async def live(self) -> None:
+        """One day, in bursts of two hours: who was here leaves, others come, calls of every fate."""
+        today = self.day
+        for _ in range(BURSTS):
+            await self._burst([f"agent{today}-{n}" for n in range(4)])
+        # The node is taken away; the directory of tomorrow has other agents and queues.
+        await self.store.reset_node(self.node, self.now)
+        for agent in await self.store.known_agents():
+            await self.store.agent_away(agent, AgentState.OFFLINE, "removed", self.now)
+        self.now = START + (today + 1) * DAY
+        await self.store.tick(self.now)
+        await self.store.forget_queues(self.queues, self.now)
+
+    async def _burst(self, agents: list[str]) -> None:
+        await self.store.heartbeat(self.node, LEASE, self.now)
+        for agent in agents:
+            skills = {f"skill{self.day}-{n}": self.source.randint(1, 9) for n in range(3)}
+            await self.store.agent_available(agent, self.node, AgentProfile.of(skills), self.now)
+        for _ in range(CALLS):
+            await self._call()
+        await self._callback()
+        for agent in agents:
+            away = self.source.choice((AgentState.OFFLINE, AgentState.OFFLINE, AgentState.PAUSED))
+            await self.store.agent_away(agent, away, "", self.now + 600_000)
+        self.now += 2 * HOUR
+        await self.store.tick(self.now)
+
+    async def _call(self) -> None:
+        self.made += 1
+        queue = self.source.choice(self.queues)
+        skill = f"skill{self.day}-{self.source.randrange(3)}"
+        strategy = self.source.choice(sorted(STRATEGIES))
+        hard = Requirement(queue, ((skill, self.source.randint(1, 9)),), strategy)
+        steps = (Step(30_000, Requirement(queue, ((skill, 1),), strategy)),)
+        ticket = Ticket(f"call{self.made}", self.node, hard, self.now, wrapup_ms=5_000, steps=steps)
+        await self.store.enqueue(ticket, self.now)
+        await self.store.learn(queue, {f"talk:{self.source.randrange(40)}": 1, "waited": 3})
+        fate = self.source.choice(("answered", "refused", "gives up", "is lost"))
+        for offer in await self._offers():
+            with contextlib.suppress(StaleToken):
+                await self._take(offer, fate)
+        if fate in ("refused", "gives up"):
+            await self.store.cancel(ticket.call_id, self.now)
+
+    async def _take(self, offer: Offer, fate: str) -> None:
+        if fate == "refused":
+            word = (offer.call_id, offer.agent_id, offer.token, RejectReason.BUSY, AgentState.AVAILABLE)
+            await self.store.reject(*word, self.now)
+        elif fate == "answered":
+            await self.store.accept(offer.call_id, offer.agent_id, offer.token, self.now)
+            await self.store.done(offer.call_id, offer.agent_id, offer.token, self.now + 60_000)
+
+    async def _offers(self) -> list[Offer]:
+        after = self.read_after.get(self.node, "0-0")
+        found = await self.store.messages(self.node, after, 0)
+        if found:
+            self.read_after[self.node] = found[-1][0]
+        return [message for _, message in found if isinstance(message, Offer)]
+
+    async def _callback(self) -> None:
+        callback = Callback(
+            f"back{self.made}", self.queues[1], f"+{self.made}", self.now, "{}", 0, self.now + HOUR
+        )
+        await self.store.callbacks.add(callback, self.node, self.now)
+        await self.store.callbacks.begin(callback.id, self.node, self.now)
+        await self.store.callbacks.done(callback.id, self.node, self.now)
+
+
+async def test_a_week_of_churn_leaves_as_much_as_two_days(
+    redis: Redis, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Bounds that a week of this small centre reaches too.
+    monkeypatch.setattr(limits, "EVENTS_KEPT", 500)
+    monkeypatch.setattr(limits, "MESSAGES_KEPT", 20)
+    monkeypatch.setattr(limits, "CALLBACKS_REMEMBERED", 20)
+    store = RedisQueueStore(redis, site)
+    churn = Churn(store)
+    keys, taken = [], []
+    while churn.day < 7:
+        await churn.live()
+        found = await sizes(redis, site)
+        keys.append(len(found))
+        taken.append(sum(found.values()))
+    state = await snapshot(redis, site)
+    await store.close()
+    assert churn.made == 7 * BURSTS * CALLS
+    assert max(keys[2:]) <= keys[1], keys
+    assert max(taken[2:]) <= 1.1 * taken[1], taken
+    assert {queue[:4] for queue in state.under("qs:")} == {"alwa", "day6"}
+    assert set(state.under("hb:")) <= set(state.under("qs:"))
+
+
+async def test_a_queue_is_not_forgotten_while_it_is_in_use(store: RedisQueueStore) -> None:
+    late = START + limits.FORGET_QUEUE_MS
+    for queue in ("configured", "waited-in", "young", "gone"):
+        await store.enqueue(Ticket(queue, "n1", Requirement(queue), START), START)
+    await store.heartbeat("n1", 10 * DAY, START)
+    for queue in ("configured", "young", "gone"):
+        await store.cancel(queue, START)
+    await store.enqueue(Ticket("again", "n1", Requirement("young"), START), START + 1)
+    await store.cancel("again", START + 1)
+    assert await store.forget_queues({"configured"}, late - 1) == []
+    assert await store.forget_queues({"configured"}, late) == ["gone"]
+    counters = [
+        status.counters["entered"] for status in await store.queues(["configured", "waited-in", "gone"])
+    ]
+    assert counters == [1, 1, 0]
+
+
+async def test_habits_of_a_queue_go_with_it(store: RedisQueueStore) -> None:
+    await store.enqueue(Ticket("c1", "n1", Requirement("gone"), START), START)
+    await store.cancel("c1", START)
+    await store.learn("gone", {"talk:3": 2})
+    await store.forget_queues((), START + limits.FORGET_QUEUE_MS)
+    assert await store.learn("gone", {}) == {}
