@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from routing.estimate import Agent, Busy, Durations, Habits, Waiter, duration_bucket, expected_waits
 from routing.model import AgentProfile, Requirement
-from tests.support.centre_day import DAY, KINDS, RING, WRAPUP, Caller, Day
+from tests.support.centre_day import Day
+from tests.support.wait_formulas import errors_of, habits_of
 
 BILLING = Requirement("billing", (("billing", 1),))
 ABLE = AgentProfile.of({"billing": 1})
@@ -114,66 +115,6 @@ def test_a_line_too_long_to_play_through_goes_on_at_its_pace() -> None:
     waits = expected_waits([Agent(ABLE)] * 10, line(4_000), HABITS)
     assert len(waits) == 4_000
     assert waits["c3999"] == pytest.approx(4_000 / 10 * CYCLE, rel=0.15)
-
-
-class Formulas:
-    """The expected waits that are in use elsewhere, each fed with the same day."""
-
-    def __init__(self) -> None:
-        self._asterisk: dict[str, float] = defaultdict(float)
-        self._handled: dict[str, list[float]] = defaultdict(list)
-
-    def told(self, caller: Caller) -> dict[str, float]:
-        queue, queued = caller.kind.queue, caller.ahead + 1
-        handling = fmean(self._handled[queue])
-        share = caller.kind.calls_per_hour / sum(kind.calls_per_hour for kind in KINDS)
-        return {
-            "moving average of waits": self._asterisk[queue],
-            "handling x queued / agents": handling * queued / caller.serving,
-            "handling x queued / (agents x share)": handling * queued / (caller.serving * share),
-        }
-
-    def answered(self, caller: Caller) -> None:
-        assert caller.answered is not None
-        old, new = self._asterisk[caller.kind.queue], caller.answered - caller.came
-        self._asterisk[caller.kind.queue] = (3 * old + new) / 4
-        self._handled[caller.kind.queue].append(RING + caller.talk + WRAPUP)
-
-
-def habits_of(day: Day) -> dict[str, Habits]:
-    """As another day taught them."""
-    found = {}
-    for kind in KINDS:
-        mine = [caller for caller in day.callers if caller.kind == kind]
-        served = [caller for caller in mine if caller.answered is not None]
-        waited = sum((caller.answered or caller.gives_up) - caller.came for caller in mine)
-        stages = {
-            "ring": Durations.of(RING),
-            "talk": Durations.of(*(caller.talk for caller in served)),
-            "wrapup": Durations.of(WRAPUP),
-        }
-        found[kind.queue] = Habits(stages, (len(mine) - len(served)) / max(waited, 1.0))  # type: ignore[arg-type]
-    return found
-
-
-def errors_of(day: Day, habits: dict[str, Habits]) -> dict[str, list[float]]:
-    """Absolute errors in seconds of each way to tell the wait, of callers who waited and were answered."""
-    formulas, errors = Formulas(), defaultdict(list)
-    done = sorted((c for c in day.callers if c.answered is not None), key=lambda c: c.answered or 0.0)
-    heard = 0
-    for caller in day.callers:
-        while heard < len(done) and (done[heard].answered or 0.0) + done[heard].talk < caller.came:
-            formulas.answered(done[heard])
-            heard += 1
-        if caller.seen is None or caller.answered is None or caller.came < DAY / 8:
-            continue
-        actual = caller.answered - caller.came
-        agents, waiters = caller.seen
-        guess = Waiter("me", caller.kind.requirement, round(caller.came * 1000), is_guess=True)
-        errors["expected wait"].append(abs(expected_waits(agents, [*waiters, guess], habits)["me"] - actual))
-        for name, told in formulas.told(caller).items():
-            errors[name].append(abs(told - actual))
-    return errors
 
 
 def test_over_three_days_the_expected_wait_is_nearer_than_any_usual_formula() -> None:
