@@ -44,10 +44,10 @@ from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
 from acd.metrics import Metrics, NodeCounts
 from acd.redis_server import EmbeddedRedis
-from acd.sip.bindings import BindingStore
 from acd.sip.core.events import Flow
 from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
+from acd.sip.site import Site
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
 from routing.store.redis_store import RedisQueueStore, connect
@@ -120,11 +120,10 @@ class Node:
             expected_waits=lambda: self._forecast.of_queues(),
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
-        bindings = BindingStore(self._redis, site=node.site, node=node.id, clock=self._clock)
-        self._sip = SipService(settings, self._clock, self._directory.current, bindings)
-        self._desk = AgentDesk(
-            node.id, self._store, self._clock, self._directory.current, self._sip.phones.registered
-        )
+        site = Site(self._redis, node, self._clock)
+        self._sip = SipService(settings, self._clock, self._directory.current, site)
+        self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
+        site.subscribe(self._desk.nodes_gone)
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
             self._store,

@@ -31,10 +31,19 @@ class NodeSection(_Section):
     """Where the embedded Redis, the database and uploaded audio lie."""
     site: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "main"
     """Name of the centre; nodes of one site share queues and agents through one Redis."""
+    address: str = ""
+    """The IP address at which the other nodes reach our SIP; empty: the one that we listen on."""
     lease_seconds: Annotated[float, Field(ge=1, le=60)] = 5.0
     """A node that has not been heard of for so long is taken for dead."""
     drain_seconds: Annotated[float, Field(ge=0)] = 60.0
     """How long SIGTERM lets live calls go on before it ends them."""
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        if value:
+            ipaddress.ip_address(value)
+        return value
 
 
 class Listen(_Section):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol
 
 import structlog
 
@@ -32,6 +33,22 @@ class StateNotAllowed(AcdError):
     cause = "state-not-allowed"
 
 
+class Phones(Protocol):
+    """Agents' phones at all nodes."""
+
+    def registered(self, agent_id: str) -> bool:
+        """Whether some phone of the agent can be rung, whichever node it is registered with."""
+
+    def registered_here(self, agent_id: str) -> bool:
+        """Whether some phone of the agent is registered with this node."""
+
+    def is_up(self, node: str) -> bool:
+        """Whether this is another node, and it lives: it looks after its agents itself."""
+
+    async def written(self) -> None:
+        """Return once the other nodes can know what phones have said to this one."""
+
+
 class AgentDesk:
     """What agents, their phones and their supervisors ask for, told to the store."""
 
@@ -41,13 +58,13 @@ class AgentDesk:
         store: QueueStore,
         clock: Clock,
         directory: Callable[[], Directory],
-        registered: Callable[[str], bool],
+        phones: Phones,
     ) -> None:
         self._node = node
         self._store = store
         self._clock = clock
         self._directory = directory
-        self._registered = registered
+        self._phones = phones
         self._duties: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
 
@@ -78,12 +95,20 @@ class AgentDesk:
         agent = self._directory().agents.get(agent_id)
         if agent is None:
             return
+        await self._phones.written()  # or another node would be offered an agent whom it cannot ring
         status = await self.status(agent_id)
         if not registered and status.state is not AgentState.OFFLINE:
+            if self._phones.registered(agent_id):
+                return  # and is back meanwhile, here or at another node
             await self._store.agent_away(agent_id, AgentState.OFFLINE, "phone-gone", self._now_ms())
             log.info("agent-signed-out", agent=agent_id, why="phone-gone")
         elif registered and agent.sign_in == "on-register" and status.state is AgentState.OFFLINE:
             await self._sign_in(agent)
+
+    def nodes_gone(self, nodes: Collection[str]) -> None:
+        """Nodes died: whoever looked after agents there, all that are left do now."""
+        log.warning("nodes-gone", nodes=sorted(nodes))
+        self._duties.put_nowait(self.settle)
 
     def directory_changed(self) -> None:
         """Agents may be new, gone, or skilled otherwise."""
@@ -99,7 +124,7 @@ class AgentDesk:
         if agent is None:
             raise UnknownAgent(f"no agent {agent_id!r} in the directory")
         if state is AgentState.AVAILABLE:
-            if not self._registered(agent_id):
+            if not self._phones.registered(agent_id):
                 raise StateNotAllowed(f"agent {agent_id!r} has no registered phone; register it first")
             await self._sign_in(agent)
         elif state in (AgentState.PAUSED, AgentState.OFFLINE):
@@ -148,18 +173,21 @@ class AgentDesk:
 
         Whoever is signed in without a phone is signed out; whoever signs in by registering and has a
         phone is signed in; changed skills are made known, whatever the agent does. A pause is left as it is.
+        Agents whom another living node signed in are its own business.
         """
         directory = self._directory()
         known = await self._store.agents(list(directory.agents))
         for agent in directory.agents.values():
             status = known.get(agent.id)
             state = status.state if status else AgentState.OFFLINE
-            if not self._registered(agent.id):
+            if status and state is not AgentState.OFFLINE and self._phones.is_up(status.node):
+                continue
+            if not self._phones.registered(agent.id):
                 if state is not AgentState.OFFLINE:
                     await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
             elif state is not AgentState.OFFLINE:
                 await self._store.agent_skills(agent.id, profile_of(agent), self._now_ms(), terms_of(agent))
-            elif agent.sign_in == "on-register":
+            elif agent.sign_in == "on-register" and self._phones.registered_here(agent.id):
                 await self._sign_in(agent)
 
     async def sign_out_removed(self) -> None:

@@ -35,6 +35,9 @@ class SipPort(Protocol):
     ) -> None:
         """Ring the agent's phone. Raises AgentUnreachable where none is registered."""
 
+    async def look_up(self, agent_id: str) -> None:
+        """Ask the other nodes for an agent of whom no phone is known here."""
+
     def srtp_toward(self, agent_id: str) -> Srtp:
         """Whether the offer to this agent is to be encrypted."""
 

@@ -191,6 +191,7 @@ class CallSession:
         self._side_legs[Side.AGENT] = leg
         self._legs.add(leg, self)
         try:
+            await self._services.sip.look_up(effect.offer.agent_id)
             srtp = self._services.sip.srtp_toward(effect.offer.agent_id)
             offer = await self._services.media.offer(leg, near=self._caller_leg, srtp=srtp)
             self._services.sip.invite_agent(

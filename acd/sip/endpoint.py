@@ -18,6 +18,7 @@ from acd.clock import Clock
 from acd.config import SipSection
 from acd.sip.core.checks import Fault
 from acd.sip.core.credentials import Credentials
+from acd.sip.core.edge import Edge, EdgeOwner
 from acd.sip.core.events import Flow, SipEvent
 from acd.sip.core.message import Request
 from acd.sip.core.refer import DialogId
@@ -159,6 +160,7 @@ class SipEndpoint:
         headers: Sequence[tuple[str, str]] = (),
         credentials: Credentials | None = None,
         patience: float | None = None,
+        named: tuple[str, str] | None = None,
     ) -> None:
         """Call somebody."""
         now = self._clock.monotonic()
@@ -173,6 +175,7 @@ class SipEndpoint:
             headers=headers,
             credentials=credentials,
             patience=patience,
+            named=named,
             now=now,
         )
         self._after_command()
@@ -276,6 +279,10 @@ class SipEndpoint:
         """Ask a peer whether it is there."""
         self._stack.outward.probe(name, uri, flow, seconds, self._clock.monotonic())
         self._after_command()
+
+    def be_edge(self, owner: EdgeOwner) -> None:
+        """Pass messages on between phones of this node and the other nodes."""
+        self._stack.edge = Edge(self._stack.wire, owner)
 
     def trust(self, flow: Flow) -> None:
         """The peer on this connection has proven who it is."""

@@ -12,7 +12,7 @@ import structlog
 
 from acd.clock import Clock
 from acd.config import ConnectionsSection, Listen, SipSection
-from acd.sip.core.events import Flow
+from acd.sip.core.events import Flow, FlowKind
 from acd.sip.core.uri import format_host
 from acd.sip.stream import StreamLimits, StreamTransport
 from acd.sip.tls import TlsContexts
@@ -150,6 +150,22 @@ class Network:
                 self._routes.clear()
             self._routes[remote] = _source_address(remote) or host
         return self._routes[remote]
+
+    def way_to(self, transport: FlowKind, remote: tuple[str, int]) -> Flow:
+        """The flow to an address; a connection is opened when something is sent."""
+        is_v6 = ":" in remote[0]
+        ours = (
+            listen.local
+            for listen in self.listening
+            if listen.transport == transport and (":" in listen.local[0]) == is_v6
+        )
+        return Flow(transport, next(ours, ("::" if is_v6 else "0.0.0.0", 0)), remote)
+
+    def own_host(self, host: str) -> str:
+        """An address of ours that others can use; for a wildcard, the one of our way out."""
+        if host not in _WILDCARDS:
+            return host
+        return _source_address("2001:db8::1" if ":" in host else "192.0.2.1") or host
 
     # What goes out.
 

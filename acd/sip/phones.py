@@ -1,4 +1,4 @@
-"""Agents' phones: which can be rung, and what happens to those that are."""
+"""Agents' phones, at whichever node: which can be rung, and what happens to those that are."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from acd.sip.identity import ANONYMOUS
 from acd.sip.ringing import RingGroup
 from acd.sip.screen import device_headers, display_name
 from acd.sip.secrecy import srtp_over
+from acd.sip.ways import Way, Ways
 
 _MOST_PHONES = 8
 """Of one agent that are rung together."""
@@ -30,19 +31,21 @@ class AgentUnreachable(AcdError):
 
 
 class AgentPhones:
-    """The phones of this node's agents. Calls know a ringing agent by one leg, whichever phone answers."""
+    """The phones of agents. Calls know a ringing agent by one leg, whichever phone answers."""
 
     def __init__(
         self,
         endpoint: SipEndpoint,
         directory: Callable[[], Directory],
         bindings: BindingStore,
+        ways: Ways,
         *,
         srtp_without_tls: bool,
     ) -> None:
         self._endpoint = endpoint
         self._directory = directory
         self._bindings = bindings
+        self._ways = ways
         self._srtp_without_tls = srtp_without_tls
         self._groups: dict[str, RingGroup] = {}
         """By the leg that calls know, and by the leg of each phone."""
@@ -50,6 +53,18 @@ class AgentPhones:
     def registered(self, agent_id: str) -> bool:
         """Whether some phone of the agent can be rung."""
         return agent_id in self._directory().agents and bool(self._bindings.lookup(agent_id))
+
+    def registered_here(self, agent_id: str) -> bool:
+        """Whether some phone of the agent is registered with this node."""
+        return any(not self._bindings.owner(binding) for binding in self._bindings.lookup(agent_id))
+
+    def is_up(self, node: str) -> bool:
+        """Whether this is another node, and it lives."""
+        return self._ways.is_up(node)
+
+    async def written(self) -> None:
+        """Return once the other nodes can know what phones have said to this one."""
+        await self._bindings.written()
 
     def srtp_toward(self, agent_id: str) -> Srtp:
         """Whether an offer to the agent's phones names keys; only if each of them can be told in secret."""
@@ -73,8 +88,9 @@ class AgentPhones:
         return device_of(self._directory(), agent, binding.user_agent)
 
     def _secrecy(self, agent: Agent, binding: Binding) -> Srtp | None:
-        rule = self._device(agent, binding).srtp
-        return srtp_over(rule, binding.flow.transport, without_tls=self._srtp_without_tls)
+        """None where the phone cannot be rung: not as secretly as it must be, or there is no way to it."""
+        rule, transport = self._device(agent, binding).srtp, self._ways.transport(binding)
+        return srtp_over(rule, transport, without_tls=self._srtp_without_tls) if transport else None
 
     def ring(
         self,
@@ -93,40 +109,42 @@ class AgentPhones:
         """
         agent = self._directory().agents.get(agent_id)
         contacts = self._contacts(agent) if agent is not None else []
-        if not contacts or agent is None:
+        ways = [(binding, way) for binding in contacts if (way := self._ways.to(binding)) is not None]
+        if not ways or agent is None:
             raise AgentUnreachable(f"agent {agent_id!r} has no phone that can be rung")
         user = caller or ANONYMOUS.number
         headers = (("X-ACD-Call-ID", call_id), ("X-ACD-Queue", queue))
         group = RingGroup(leg, agent)
-        phones = [(group.add(), binding) for binding in contacts[:_MOST_PHONES]]
-        for phone, binding in phones:
+        phones = [(group.add(), binding, way) for binding, way in ways[:_MOST_PHONES]]
+        for phone, binding, way in phones:
             self._groups[phone] = group
             device = self._device(agent, binding)
             shown = plain(display_name(device, caller_name, user, queue))
             more = device_headers(device, number=caller, queue=queue, call_id=call_id)
-            self._ring_phone(phone, binding, agent, (user, shown), offer, (*headers, *more))
+            self._ring_phone(phone, binding, way, agent, (user, shown), offer, (*headers, *more))
 
     def _ring_phone(
         self,
         leg: str,
         binding: Binding,
+        way: Way,
         agent: Agent,
         caller: tuple[str, str],
         offer: bytes,
         headers: tuple[tuple[str, str], ...],
     ) -> None:
-        host = self._endpoint.host_for(binding.flow)
-        routes = tuple(("Route", route) for route in binding.path)
+        host = self._endpoint.host_for(way.flow)
         user, shown = caller
         self._endpoint.invite(
             leg,
             uri=Uri.parse(binding.target),
-            flow=binding.flow,
+            flow=way.flow,
             from_=NameAddr(Uri(host=host, user=user), shown),
             to=NameAddr(Uri(host=host, user=agent.extension), plain(agent.name)),
             contact_user="acd",
             sdp=offer,
-            headers=(*routes, *headers),
+            headers=(*way.route, *headers),
+            named=way.named,
         )
 
     # What becomes of them.

@@ -270,13 +270,7 @@ class Providers:
 
     def flow(self, peer: Peer) -> Flow:
         """The way to a peer; a connection is opened when something is sent."""
-        is_v6 = ":" in peer.address[0]
-        ours = (
-            listen.local
-            for listen in self._endpoint.network.listening
-            if listen.transport == peer.transport and (":" in listen.local[0]) == is_v6
-        )
-        return Flow(peer.transport, next(ours, ("::" if is_v6 else "0.0.0.0", 0)), peer.address)
+        return self._endpoint.network.way_to(peer.transport, peer.address)
 
     # What is shown.
 

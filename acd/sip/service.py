@@ -12,10 +12,10 @@ from acd.clock import Clock
 from acd.config import Settings
 from acd.directory.devices import device_of
 from acd.directory.model import Agent, Directory, Srtp, Trunk
-from acd.sip.bindings import BindingStore
 from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import (
     Flow,
+    FlowKind,
     InviteReceived,
     LegEnded,
     LegEvent,
@@ -37,16 +37,19 @@ from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
 from acd.sip.identity import Identity, Party, called_number, identity_of
 from acd.sip.lamps import Lamps
+from acd.sip.nodes import BETWEEN_NODES
 from acd.sip.overload import OverloadLimits
 from acd.sip.phones import AgentPhones
 from acd.sip.providers import Providers
 from acd.sip.registrar import ExpiryRules, Registrar
 from acd.sip.resolving import Dns, SystemDns
 from acd.sip.secrecy import srtp_over
+from acd.sip.site import Site
 from acd.sip.trace import open_tracer
 from acd.sip.trunk_calls import TrunkCalls
 from acd.sip.trunks import LiveCalls
 from acd.sip.watching import ExpiryBounds
+from acd.sip.ways import Ways
 
 log = structlog.get_logger(__name__)
 
@@ -76,21 +79,25 @@ class SipService:
         settings: Settings,
         clock: Clock,
         directory: Callable[[], Directory],
-        bindings: BindingStore,
+        site: Site,
         dns: Callable[[], Dns] = SystemDns,
     ) -> None:
         sip = settings.sip
         self._settings = settings
         self._directory = directory
-        self._bindings = bindings
+        self._site = site
+        self._bindings = bindings = site.bindings
+        self._nodes = nodes = site.nodes
         self._endpoint = SipEndpoint(sip, clock)
+        ways = Ways(self._endpoint.network, bindings, nodes)
+        self._endpoint.be_edge(ways.as_edge(self._endpoint.trust))
         digest = DigestServer(
             sip.realm, secrets.token_bytes(32), accept_without_qop=sip.accept_digest_without_qop
         )
         self._guard = Guard(
             digest,
             directory,
-            bindings.has_host,
+            lambda host: bindings.has_host(host) or nodes.has_host(host),
             clock,
             settings.security,
             certified=self._endpoint.network.peer_names,
@@ -121,7 +128,7 @@ class SipService:
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
         )
         self.phones = AgentPhones(
-            self._endpoint, directory, bindings, srtp_without_tls=settings.media.srtp_without_tls
+            self._endpoint, directory, bindings, ways, srtp_without_tls=settings.media.srtp_without_tls
         )
         self._callers: dict[str, str] = {}
         """Leg of a call that an agent makes -> the agent."""
@@ -135,7 +142,7 @@ class SipService:
             self._on_event,
             on_opened=self._bindings.move_flow,
             on_closed=self._bindings.drop_flow,
-            admit=self._guard.admits,
+            admit=self._admits,
             screen=self._gate.screen,
         )
         await self._bindings.start()
@@ -144,7 +151,28 @@ class SipService:
         except BaseException:
             await self._bindings.stop()
             raise
+        try:
+            await self._site.start(self._settings.sip.advertise, self._between_nodes())
+        except BaseException:
+            await self._endpoint.stop()
+            await self._bindings.stop()
+            raise
         self.providers.start()
+
+    def _between_nodes(self) -> Sequence[tuple[FlowKind, str, int]]:
+        """Where other nodes reach us: a wildcard stands for the address of our way out."""
+        network, address = self._endpoint.network, self._settings.node.address
+        return [
+            (listen.transport, address or network.own_host(listen.local[0]), listen.local[1])
+            for listen in network.listening
+            if listen.transport in BETWEEN_NODES
+        ]
+
+    def _admits(self, flow: Flow) -> bool:
+        """A connection of another node may be idle: it is there for the next call."""
+        if flow.connection and self._nodes.has_host(flow.remote[0]):
+            self._endpoint.trust(flow)
+        return self._guard.admits(flow)
 
     def _trunk_name(self, flow: Flow) -> str:
         trunk = self._guard.trunk_of(flow)
@@ -157,6 +185,7 @@ class SipService:
     async def stop(self) -> None:
         self.lamps.end_all("deactivated")
         await self.providers.stop()
+        await self._site.stop()
         await self._endpoint.stop()
         await self._bindings.stop()
         self.tracer.close()
@@ -229,6 +258,10 @@ class SipService:
     def srtp_toward(self, agent_id: str) -> Srtp:
         """Whether an offer to the agent's phones names keys."""
         return self.phones.srtp_toward(agent_id)
+
+    async def look_up(self, agent_id: str) -> None:
+        """Ask the other nodes for an agent of whom no phone is known here."""
+        await self._site.look_up(agent_id)
 
     def invite_agent(
         self,

@@ -91,6 +91,7 @@ async def test_keys_of_redis_carry_the_site_and_end_by_themselves(redis: Redis, 
     assert {key async for key in redis.scan_iter(f"acd:{{{site}}}:*")} == {
         name.encode(),
         f"acd:{{{site}}}:reg:a".encode(),
+        f"acd:{{{site}}}:regs".encode(),
     }
     assert await redis.pexpiretime(name) == 4_000_000_090_000
     await store.stop()

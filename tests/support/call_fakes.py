@@ -30,6 +30,9 @@ class FakeSip:
             raise self.unreachable
         self.said.append(("invite", leg, agent_id))
 
+    async def look_up(self, agent_id: str) -> None:
+        return
+
     def srtp_toward(self, agent_id: str) -> Srtp:
         return self.srtp
 

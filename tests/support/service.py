@@ -69,7 +69,10 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
 
 
 class RunningService:
-    """`acd serve` as a process. Times in seconds; requests raise AssertionError on an unexpected status."""
+    """`acd serve` as a process. Times in seconds; requests raise AssertionError on an unexpected status.
+
+    An empty directory is one that another node has applied.
+    """
 
     def __init__(self, folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self.data_dir = folder / "data"
@@ -82,7 +85,8 @@ class RunningService:
         self._tokens: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._config.write_text(self._toml(settings))
-        self.apply(directory)
+        if directory:
+            self.apply(directory)
 
     def _toml(self, overrides: Mapping[str, Any]) -> str:
         listen = [f"{transport}:{HOST}:{self.sip_address[1]}" for transport in ("udp", "tcp")]
@@ -201,6 +205,10 @@ class RunningService:
             printed = self.command("token", "create", "--role", role, "--name", f"test-{role}")
             self._tokens[role] = printed.split()[-1]
         return self._tokens[role]
+
+    def share_tokens(self, other: RunningService) -> None:
+        """Use the tokens of another node, on the same database."""
+        self._tokens = other._tokens
 
     # its API
 

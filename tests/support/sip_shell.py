@@ -10,12 +10,12 @@ from ipaddress import ip_network
 from redis.asyncio import Redis
 
 from acd.clock import Clock
-from acd.config import Listen, Settings, SipSection
+from acd.config import Listen, NodeSection, Settings, SipSection
 from acd.directory.model import Agent, Directory, Number, Trunk
-from acd.sip.bindings import BindingStore
 from acd.sip.core.auth import ha1
 from acd.sip.core.events import LegEnded, SipEvent
 from acd.sip.service import IncomingCall, SipService
+from acd.sip.site import Site
 from tests.support.clock import FakeClock
 from tests.support.sip_client import SipClient
 
@@ -47,7 +47,9 @@ def directory(*agents: Agent, max_calls: int = 2) -> Directory:
 class Shell:
     """The service under test. `clock` is a fake one where a test moves time itself."""
 
-    def __init__(self, redis: Redis, site: str, *, clock: Clock | None = None, **sip: object) -> None:
+    def __init__(
+        self, redis: Redis, site: str, *, node: str = "a", clock: Clock | None = None, **sip: object
+    ) -> None:
         self.directory = directory()
         self._redis, self._site = redis, site
         self.clock = clock or FakeClock(1_800_000_000.0)
@@ -56,8 +58,9 @@ class Shell:
             Listen(transport="tcp", host="127.0.0.1", port=0),
         )
         self.settings = Settings(sip=SipSection(listen=listen, realm=REALM).model_copy(update=sip))
-        self.bindings = BindingStore(redis, site=site, node="a", clock=self.clock)
-        self.service = SipService(self.settings, self.clock, lambda: self.directory, self.bindings)
+        self.site = Site(redis, NodeSection(id=node, site=site), self.clock)
+        self.bindings = self.site.bindings
+        self.service = SipService(self.settings, self.clock, lambda: self.directory, self.site)
         self.calls: asyncio.Queue[IncomingCall] = asyncio.Queue()
         self.events: asyncio.Queue[SipEvent] = asyncio.Queue()
         self.registrations: list[tuple[str, bool]] = []

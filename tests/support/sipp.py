@@ -267,7 +267,8 @@ class Agents:
         scenario: str | Script = "agents",
     ) -> None:
         self.phones = phones
-        self._server = server
+        self.server = server
+        """Where they register, and unregister in the end."""
         self._host = host
         self._unregister = True
         self._sipp = Sipp(
@@ -299,7 +300,7 @@ class Agents:
     async def _register(self, *, expires: int) -> None:
         accounts = [(phone.user, phone.password) for phone in self.phones]
         statuses = await register_all(
-            self._server, accounts, host=self._host, port=self.port, algorithm="MD5", expires=expires
+            self.server, accounts, host=self._host, port=self.port, algorithm="MD5", expires=expires
         )
         assert set(statuses) == {200}, f"registration: {statuses}"
 

@@ -8,6 +8,7 @@ from acd.sip.core.body import session_description
 from acd.sip.core.checks import Fault, check_response, fault_of
 from acd.sip.core.credentials import Credentials, DigestClient
 from acd.sip.core.dialog import Dialog
+from acd.sip.core.edge import Edge
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, RequestReceived, SipEvent
 from acd.sip.core.flows import FlowUsers
 from acd.sip.core.grammar import SipSyntaxError
@@ -64,6 +65,8 @@ class SipStack:
         self._watchers = Subscriptions(self)
         self.outward = Outward(self)
         """What we ask of others outside of calls: registrations of ours, and whether they are there."""
+        self.edge: Edge | None = None
+        """The way of other nodes to phones of ours; None where there are no other nodes."""
 
     @property
     def counters(self) -> SipCounters:
@@ -119,6 +122,8 @@ class SipStack:
         method = response.cseq.method
         transaction = self._clients.get((branch, method))
         if transaction is None or len(response.raw("Via")) != 1:
+            if transaction is None and self.edge is not None:
+                self.edge.take_response(response)
             return
         self.wire.count_response(response, method)
         check_response(response, method)
@@ -132,13 +137,18 @@ class SipStack:
             self._answer_once(request, flow, Fault(505))
             return
         try:
-            fault = fault_of(request, self.wire.config.supported)
+            passed = self.edge.take_request(request, flow) if self.edge is not None else False
+            if passed is True:
+                return
+            fault = passed or fault_of(request, self.wire.config.supported)
             key = server_key(request)
         except SipSyntaxError as error:
             self._count_error(error.part)
             self._answer_once(request, flow, Fault(400, f"Bad {error.part}"))
             return
-        if method == "ACK":
+        if isinstance(passed, Fault):
+            self._answer_once(request, flow, passed)
+        elif method == "ACK":
             self._on_ack(request, key, now)
         elif fault is not None and fault.status == 400:
             self._answer_once(request, flow, fault)
@@ -293,10 +303,12 @@ class SipStack:
         headers: Sequence[Header] = (),
         credentials: Credentials | None = None,
         patience: float | None = None,
+        named: tuple[str, str] | None = None,
         now: float,
     ) -> None:
         """Call somebody. Over the limit the leg ends at once, as 503 by us.
 
+        `named` are the Call-ID and our tag, where they had to be known before; unguessable, and never used.
         `credentials` answer the peer's challenges; `patience` is how many seconds to wait for its first word.
 
         Raises ValueError for the name of a leg that is not over.
@@ -306,9 +318,9 @@ class SipStack:
         if len(self._legs) >= self.wire.config.max_legs:
             self._events.append(LegEnded(leg, "local", 503))
             return
-        tag = self.wire.token()
+        call_id, tag = named or (self.wire.token(), self.wire.token())
         dialog = Dialog(
-            call_id=self.wire.token(),
+            call_id=call_id,
             local=str(from_.with_tag(tag)),
             remote=str(to),
             local_tag=tag,

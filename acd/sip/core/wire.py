@@ -37,6 +37,7 @@ REASONS = {
     420: "Bad Extension",
     422: "Session Interval Too Small",
     423: "Interval Too Brief",
+    430: "Flow Failed",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
@@ -242,7 +243,7 @@ def response_headers(request: Request, flow: Flow, to_tag: str = "") -> list[Hea
         to = f"{to};tag={to_tag}"
     headers: list[Header] = [("Via", via) for via in vias]
     if vias:
-        headers[0] = ("Via", _stamped(vias[0], flow))
+        headers[0] = ("Via", stamped(vias[0], flow))
     headers += (
         ("From", request.header("From") or ""),
         ("To", to),
@@ -259,7 +260,7 @@ def _has_tag(request: Request) -> bool:
         return True
 
 
-def _stamped(line: str, flow: Flow) -> str:
+def stamped(line: str, flow: Flow) -> str:
     """The topmost Via with where the request really came from (section 18.2.1, RFC 3581 section 4)."""
     top, comma, rest = line.partition(",")
     host, port = flow.remote

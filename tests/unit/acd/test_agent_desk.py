@@ -23,12 +23,15 @@ class Store:
 
     states: dict[str, AgentState] = field(default_factory=dict)
     said: list[tuple[object, ...]] = field(default_factory=list)
+    nodes: dict[str, str] = field(default_factory=dict)
     away: bool = False
 
     async def agents(self, ids: list[str]) -> dict[str, AgentStatus]:
         if self.away:
             raise StoreUnavailable("away")
-        return {i: AgentStatus(i, self.states[i], 0) for i in ids if i in self.states}
+        return {
+            i: AgentStatus(i, self.states[i], 0, node=self.nodes.get(i, "")) for i in ids if i in self.states
+        }
 
     async def known_agents(self) -> list[str]:
         return sorted(self.states)
@@ -59,14 +62,29 @@ class Bench:
     def __init__(self) -> None:
         self.store = Store()
         self.phones = {"anna", "bert"}
+        self.elsewhere: set[str] = set()
+        """Of those, who is registered with another node."""
+        self.up: set[str] = set()
         self.directory = _directory(ABLE)
         self.desk = AgentDesk(
             "a",
             self.store,  # type: ignore[arg-type]
             FakeClock(1_000_000.0),
             lambda: self.directory,
-            lambda agent: agent in self.phones,
+            self,
         )
+
+    def registered(self, agent_id: str) -> bool:
+        return agent_id in self.phones
+
+    def registered_here(self, agent_id: str) -> bool:
+        return agent_id in self.phones - self.elsewhere
+
+    def is_up(self, node: str) -> bool:
+        return node in self.up
+
+    async def written(self) -> None:
+        return
 
     async def carried_out(self, *said: tuple[object, ...]) -> None:
         """Let the desk work until the store has been told just this."""
@@ -108,6 +126,7 @@ async def test_a_phone_that_comes_back_ends_no_pause(bench: Bench) -> None:
 
 async def test_a_phone_that_goes_signs_its_agent_out(bench: Bench) -> None:
     bench.store.states |= {"anna": AgentState.AVAILABLE, "bert": AgentState.PAUSED}
+    bench.phones.clear()
     bench.desk.phone_changed("anna", False)
     bench.desk.phone_changed("bert", False)
     await bench.carried_out(("offline", "anna", "phone-gone"), ("offline", "bert", "phone-gone"))
@@ -158,6 +177,29 @@ async def test_who_has_no_phone_is_signed_out_when_all_is_said_again(bench: Benc
 async def test_after_a_start_those_who_sign_in_by_registering_are_signed_in(bench: Bench) -> None:
     await bench.desk.settle()
     assert bench.store.said == [("available", "anna", ABLE)]
+
+
+async def test_agents_of_another_node_are_left_to_it_while_it_lives(bench: Bench) -> None:
+    bench.store.states |= {"anna": AgentState.AVAILABLE, "bert": AgentState.PAUSED}
+    bench.store.nodes |= {"anna": "b", "bert": "b"}
+    bench.phones, bench.up = set(), {"b"}
+    await bench.desk.settle()
+    assert bench.store.said == []
+    bench.up = set()
+    await bench.desk.settle()
+    assert bench.store.said == [("offline", "anna", "phone-gone"), ("offline", "bert", "phone-gone")]
+
+
+async def test_who_is_registered_with_another_node_is_signed_in_by_it(bench: Bench) -> None:
+    bench.elsewhere = {"anna"}
+    await bench.desk.settle()
+    assert bench.store.said == []
+
+
+async def test_a_phone_that_has_moved_to_another_node_signs_nobody_out(bench: Bench) -> None:
+    bench.store.states["anna"] = AgentState.AVAILABLE
+    bench.desk.phone_changed("anna", False)
+    await bench.carried_out()
 
 
 async def test_a_store_that_is_away_ends_no_work(bench: Bench) -> None:

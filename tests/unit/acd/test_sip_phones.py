@@ -8,6 +8,7 @@ from acd.directory.model import Agent, Device, Directory
 from acd.sip.contacts import Binding
 from acd.sip.core.events import Flow
 from acd.sip.phones import AgentPhones
+from acd.sip.ways import Ways
 
 DIRECTORY = Directory(
     agents={"anna": Agent("anna", "1001")},
@@ -20,6 +21,9 @@ class Bound:
 
     def __init__(self, *phones: tuple[str, str]) -> None:
         self._phones = phones
+
+    def owner(self, binding: Binding) -> str:
+        return ""
 
     def lookup(self, agent: str) -> list[Binding]:
         return [
@@ -54,5 +58,7 @@ class Bound:
     ],
 )
 def test_one_offer_suits_all_phones_that_ring(phones: list[tuple[str, str]], rule: str) -> None:
-    known = AgentPhones(None, lambda: DIRECTORY, Bound(*phones), srtp_without_tls=False)  # type: ignore[arg-type]
+    bound = Bound(*phones)
+    ways = Ways(None, bound, None)  # type: ignore[arg-type]
+    known = AgentPhones(None, lambda: DIRECTORY, bound, ways, srtp_without_tls=False)  # type: ignore[arg-type]
     assert known.srtp_toward("anna") == rule

@@ -58,7 +58,9 @@ class FakeEndpoint:
         self.registered: list[tuple[str, tuple[str, int]]] = []
         self.withdrawn: list[str] = []
         self.probes: dict[tuple[str, int], str] = {}
-        self.network = SimpleNamespace(listening=(Flow("udp", ("127.0.0.1", 5060), ("", 0)),))
+        self.network = SimpleNamespace(
+            way_to=lambda transport, remote: Flow(transport, ("127.0.0.1", 5060), remote)
+        )
 
     def invite(self, leg: str, **said: Any) -> None:
         self.invites.append({"leg": leg, **said})

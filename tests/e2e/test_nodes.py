@@ -1,0 +1,169 @@
+"""Two nodes of one site: a caller on one, the agent's phone on the other; and one of them dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.support.audio import seconds_of
+from tests.support.baresip import Baresip
+from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, SUPPORT, agents, caller, dial, phone
+from tests.support.net import eventually
+from tests.support.service import PASSWORD, standard_directory
+from tests.support.two_nodes import LEASE, Node, two_nodes
+
+Pair = tuple[Node, Node]
+
+
+@pytest.fixture(scope="module")
+def running_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with two_nodes(tmp_path_factory.mktemp("nodes"), standard_directory()) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+async def nodes(running_nodes: Pair, request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
+    """Both run, nobody calls and nobody is signed in, before and after."""
+    for node in running_nodes:
+        if not node.running:
+            node.start()
+        await node.quiet([f"a{n}" for n in range(1, 5)])
+    yield running_nodes
+    for node in running_nodes:
+        if node.running:
+            await node.quiet([f"a{n}" for n in range(1, 5)])
+
+
+def at(node: Node, n: int) -> Baresip:
+    """A softphone with audio, connected to this node by TCP: nobody else can call it."""
+    return Baresip(node.sip_address, str(1000 + n), PASSWORD, says=AGENT_HZ, transport="tcp")
+
+
+async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes: Pair) -> None:
+    a, b = nodes
+    async with at(a, 1) as agent, caller(b, "+37255509001") as someone:
+        await agent.registered()
+        await b.signed_in("a1")
+        call = await dial(someone, BILLING)
+        await agent.until("CALL_ESTABLISHED")
+        assert [one["caller"] for one in await b.calls()] == [someone.user]
+        assert await a.calls() == []
+
+        async def both_hear() -> bool:
+            caller_hears = seconds_of(AGENT_HZ, bytes(call.rtp.heard.pcm)) >= 0.3
+            return caller_hears and seconds_of(CALLER_HZ, agent.heard()) >= 0.3
+
+        await eventually(both_hear, within=6, what="each other's tone")
+        await agent.hang_up()
+        assert await call.ended() == "far"
+        await a.signed_in("a1")
+
+        someone.user = "+37255509002"
+        call = await dial(someone, BILLING)
+        await b.call_reaches(someone.user, "talking")
+        await call.hang_up()
+        await agent.until("CALL_CLOSED")
+        assert (await b.record_of(someone.user))["hangup_side"] == "caller"
+
+
+async def test_node_that_hangs_for_two_leases_changes_nothing_any_more(nodes: Pair) -> None:
+    a, b = nodes
+    async with (
+        caller(b, "+37255509021") as his,
+        caller(a, "+37255509024") as hers,
+        agents(a, phone(1, ring_ms=50)),
+    ):
+        await b.signed_in("a1")
+        talks = await dial(his, BILLING)
+        await b.call_reaches(his.user, "talking")
+        his.user = "+37255509022"
+        waits = await dial(his, BILLING)
+        await a.waiting("billing", 1)
+
+        b.pause()
+        await a.signed_in("a1", within=4 * LEASE)
+        await a.waiting("billing", 0)
+        call = await dial(hers, BILLING)
+        await a.call_reaches(hers.user, "talking")
+        await asyncio.sleep(LEASE)
+        b.resume()
+
+        # It finds its lease gone and says its calls again: who waited has the place back, but the agent
+        # is another's now, and the end of the old conversation does not touch that.
+        await b.logs("the lease had run out")
+        await a.waiting("billing", 1)
+        await b.logs("conversation-unknown-to-store")
+        await talks.hang_up()
+        await b.record_of("+37255509021")
+        assert (await a.agent("a1"))["state"] == "talking"
+        await call.hang_up()
+        await b.call_reaches(his.user, "talking")
+        await waits.hang_up()
+
+
+async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) -> None:
+    a, b = nodes
+    async with (
+        caller(a, "+37255509031") as hers,
+        caller(b, "+37255509032") as his,
+        agents(a, phone(1, ring_ms=50)),
+    ):
+        await b.signed_in("a1")
+        await dial(his, BILLING)
+        await b.call_reaches(his.user, "talking")
+        async with agents(a, phone(3, ring_ms=50)):
+            await a.signed_in("a3")
+            mine = await dial(hers, BILLING)
+            await a.call_reaches(hers.user, "talking")
+            async with agents(a, phone(2, ring_ms=9000)):
+                await b.signed_in("a2")
+                his.user = "+37255509033"
+                await dial(his, SUPPORT)
+                await b.agent_reaches("a2", "offered")
+
+                b.kill9()
+
+                await a.signed_in("a1", within=4 * LEASE)
+                await a.signed_in("a2", within=4 * LEASE)
+                assert (await a.call_of(hers.user) or {})["state"] == "talking"
+                assert (await a.queue("support"))["waiting"] == 0
+                await mine.hang_up()
+                assert (await a.record_of(hers.user))["outcome"] == "answered"
+
+
+async def test_node_that_is_killed_takes_neither_calls_nor_agents_of_the_other_along(nodes: Pair) -> None:
+    a, b = nodes
+    async with (
+        caller(a, "+37255509011") as hers,
+        caller(b, "+37255509012") as his,
+        at(a, 1) as connected,
+        agents(a, phone(2, ring_ms=50)) as killed_with,
+        agents(b, phone(3, ring_ms=50)),
+    ):
+        await connected.registered()
+        for name in ("a1", "a2", "a3"):
+            await b.signed_in(name)
+        await a.post("/v1/agents/a1/state", {"state": "paused"})
+        await dial(his, BILLING)
+        his_agent = (await b.call_reaches(his.user, "talking"))["agent"]
+        await dial(hers, BILLING)
+        her_agent = (await a.call_reaches(hers.user, "talking"))["agent"]
+        assert {his_agent, her_agent} == {"a2", "a3"}
+        hers.user = "+37255509013"
+        await dial(hers, BILLING)
+        await b.waiting("billing", 1)
+
+        a.kill9()
+        killed_with.server = b.sip_address
+
+        # Who waited on the dead node is out of the line, who talked to its caller is free again, and whose
+        # connection broke is away; the call of the other node goes on.
+        await b.waiting("billing", 0, within=4 * LEASE)
+        await b.signed_in(her_agent, within=4 * LEASE)
+        await b.agent_reaches("a1", "offline", within=4 * LEASE)
+        assert (await b.call_of(his.user) or {})["state"] == "talking"
+        async with at(b, 1) as again:
+            await again.registered()
+            await b.signed_in("a1")

@@ -1,0 +1,82 @@
+"""Two nodes of one site: two services on one Redis and one database, killed and stopped one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.net import eventually
+from tests.support.redis_server import running_redis
+from tests.support.service import RunningService
+
+LEASE = 1.0
+_FIRST_MEDIA_PORT = 50_000
+
+
+class Node(RunningService):
+    """One of several."""
+
+    def pause(self) -> None:
+        """Stop the process as a hanging machine would: it neither answers nor ends."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def signed_in(self, name: str, within: float = 5.0) -> None:
+        await self.agent_reaches(name, "available", within=within)
+
+    async def waiting(self, queue: str, count: int, within: float = 5.0) -> None:
+        """So many wait in a queue of the site."""
+
+        async def there() -> bool:
+            return bool((await self.queue(queue))["waiting"] == count)
+
+        await eventually(there, within=within, what=f"{count} in {queue}")
+
+    async def logs(self, words: str, within: float = 5.0) -> None:
+        """The log holds these words."""
+
+        async def there() -> bool:
+            return words in await asyncio.to_thread(self.log_file.read_text)
+
+        await eventually(there, within=within, what=f"{words!r} in the log")
+
+
+@contextmanager
+def two_nodes(
+    folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[tuple[Node, Node]]:
+    """Nodes a and b, started, with tokens; they must stop in order where they still run."""
+    with running_redis() as redis:
+        nodes = []
+        for number, name in enumerate("ab"):
+            place = folder / name
+            place.mkdir()
+            first = _FIRST_MEDIA_PORT + number * 2000
+            own: dict[str, dict[str, Any]] = {
+                "node": {"id": name, "lease_seconds": LEASE},
+                "redis": {"url": redis.url},
+                "database": {"url": f"sqlite+aiosqlite:///{folder / 'site.db'}"},
+                "media": {"ports": f"{first}-{first + 1999}"},
+            }
+            for section, values in (settings or {}).items():
+                own.setdefault(section, {}).update(values)
+            nodes.append(Node(place, {} if nodes else directory, own))
+        try:
+            for node in nodes:
+                node.start()
+            nodes[0].token()
+            nodes[1].share_tokens(nodes[0])
+            yield nodes[0], nodes[1]
+            for node in nodes:
+                node.stop()
+        finally:
+            for node in nodes:
+                if node.running:
+                    node.kill9()
