@@ -17,8 +17,12 @@ CANDIDATES_NOTED: Final = 8
 """Agents or calls that the reason of one decision names at most."""
 RUNNERS_UP: Final = 3
 """Of them, those that were not compared any more once the best was found."""
+PROBE_FIRST: Final = 8
+"""How many of the best heads are looked at first: mostly one of them fits."""
+FEW_FITS: Final = 100
+"""Where no more classes fit a profile, or profiles a class, all of those are compared next."""
 PROBE_HEADS: Final = 32
-"""How many of the best heads are looked at before all of them are compared."""
+"""How many of the best heads are looked at where more fit, before all of them are compared."""
 TICK_BATCH: Final = 100
 """Things due that one tick carries out before it lets others in."""
 UNLEASED_MS: Final = 60_000
@@ -56,6 +60,8 @@ FOR_SCRIPTS: Final = (
     "EXCLUSIONS_PER_AGENT",
     "CANDIDATES_NOTED",
     "RUNNERS_UP",
+    "PROBE_FIRST",
+    "FEW_FITS",
     "PROBE_HEADS",
     "TICK_BATCH",
     "UNLEASED_MS",

@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 
 from acd.calls.record import Outcome
+from routing import limits
 from tests.sim.run import SimulationFailed, simulate, simulate_apart
 from tests.sim.weather import CALM
 from tests.support.queue_matching import Matching
@@ -38,6 +39,17 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
 @pytest.mark.store
 def test_the_real_store_tells_the_same_story_as_the_model(redis_url: str) -> None:
     assert simulate(5, 1_200, redis_url=redis_url) == simulate(5, 1_200)
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_however_few_heads_are_probed_the_choice_is_that_of_the_model(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(limits, "PROBE_FIRST", 1)
+    monkeypatch.setattr(limits, "PROBE_HEADS", 2)
+    monkeypatch.setattr(limits, "FEW_FITS", few)
+    assert simulate(10, 300, redis_url=redis_url).calls == 300
 
 
 def test_a_seed_replays_a_run_in_any_process() -> None:

@@ -25,31 +25,53 @@ local function tell_runners_up(from, names, fits, rank, tell)
   end
 end
 
--- Calls try(name, score) for the names of `set` that have a head, best first, until it returns true.
--- The best few of all heads are probed first: mostly one of them fits, and comparing all costs more.
--- Then calls next_best(name) for a few more of those that were probed.
-local function search(heads, set, try, next_best)
-  local top = rc('ZRANGE', heads, 0, PROBE_HEADS - 1, 'WITHSCORES')
-  if #top == 0 then
-    return
-  end
-  local names = {}
+-- The heads from one place to another, best first: their names, their scores, and what `set` says of each.
+local function probe(heads, set, from, to)
+  local top = rc('ZRANGE', heads, from, to - 1, 'WITHSCORES')
+  local names, scores = {}, {}
   for i = 1, #top, 2 do
     names[#names + 1] = top[i]
+    scores[#scores + 1] = tonumber(top[i + 1])
   end
-  local fits = rc('ZMSCORE', set, unpack(names))
-  for i = 1, #names do
-    if fits[i] and try(names[i], tonumber(top[2 * i])) then
-      tell_runners_up(i + 1, names, fits, nil, next_best)
+  return names, scores, #names > 0 and rc('ZMSCORE', set, unpack(names))
+end
+
+-- How far the best heads are probed: to compare all that fit costs by their number.
+local function probes(set)
+  if rc('ZCARD', set) <= FEW_FITS then
+    return { PROBE_FIRST }
+  end
+  return { PROBE_FIRST, PROBE_HEADS }
+end
+
+-- Calls try(name, score) for the names of `set` that have a head, best first, until it returns true.
+-- The best few of all heads are probed first: mostly one of them fits, and comparing all costs more.
+-- Then calls next_best(name) for a few more of those that were seen.
+local function search(heads, set, try, next_best)
+  local from, tried = 0, 0
+  for _, to in ipairs(probes(set)) do
+    local names, scores, fits = probe(heads, set, from, to)
+    for i = 1, #names do
+      if fits[i] then
+        if try(names[i], scores[i]) then
+          tell_runners_up(i + 1, names, fits, nil, next_best)
+          return
+        end
+        tried = tried + 1
+      end
+    end
+    if #names < to - from then
       return
     end
-  end
-  if #names < PROBE_HEADS then
-    return
+    from = to
   end
   local all = rc('ZINTER', 2, heads, set, 'WEIGHTS', 1, 0, 'WITHSCORES')
-  for i = 1, #all, 2 do
+  -- Those that were tried are the first of them.
+  for i = 2 * tried + 1, #all, 2 do
     if try(all[i], tonumber(all[i + 1])) then
+      for next = i + 2, math.min(#all, i + 2 * RUNNERS_UP), 2 do
+        next_best(all[next])
+      end
       return
     end
   end
@@ -96,19 +118,17 @@ local function best_call(agent, profile)
 end
 
 -- The idle profiles that fit a class, as {profile, rank, best score}, the least rank first, then the score.
-local function ranked_profiles(heads, fits, top)
-  local found = {}
-  if #top < 2 * PROBE_HEADS then
-    for i = 1, #top, 2 do
-      local rank = rc('ZSCORE', fits, top[i])
-      if rank then
-        found[#found + 1] = { top[i], tonumber(rank), tonumber(top[i + 1]) }
-      end
-    end
-  else
-    local ranks = rc('ZINTER', 2, heads, fits, 'WEIGHTS', 0, 1, 'WITHSCORES')
-    for i = 1, #ranks, 2 do
-      found[#found + 1] = { ranks[i], tonumber(ranks[i + 1]), tonumber(rc('ZSCORE', heads, ranks[i])) }
+local function ranked_profiles(heads, fits)
+  local ranks = rc('ZINTER', 2, heads, fits, 'WEIGHTS', 0, 1, 'WITHSCORES')
+  local found, names = {}, {}
+  for i = 1, #ranks, 2 do
+    names[#names + 1] = ranks[i]
+  end
+  for from = 1, #names, PROBE_HEADS do
+    local to = math.min(#names, from + PROBE_HEADS - 1)
+    for i, score in ipairs(rc('ZMSCORE', heads, unpack(names, from, to))) do
+      local at = from + i - 1
+      found[at] = { names[at], tonumber(ranks[2 * at]), tonumber(score) }
     end
   end
   table.sort(found, function(a, b)
@@ -123,38 +143,46 @@ local function ranked_profiles(heads, fits, top)
   return found
 end
 
--- Calls try(profile, score) for the idle profiles of the least rank that fit, best first, until it returns
--- true. Those with the best scores are probed first; only if none of them does are the others compared.
--- Then calls next_best(profile) for a few more of those that were probed and have that rank.
+-- Calls try(profile, rank, score) for the idle profiles that fit, by rank and then best first, until it returns
+-- true. Those with the best scores are probed first for one of the least rank; only if none has it all are compared.
+-- Then calls next_best(profile, rank) for a few more of those that were seen and have that rank.
 local function search_ranked(heads, fits, try, next_best)
-  local top = rc('ZRANGE', heads, 0, PROBE_HEADS - 1, 'WITHSCORES')
-  local least = #top > 0 and rc('ZRANGE', fits, 0, 0, 'WITHSCORES')[2]
+  local least = rc('ZRANGE', fits, 0, 0, 'WITHSCORES')[2]
   if not least then
     return
   end
-  local names = {}
-  for i = 1, #top, 2 do
-    names[#names + 1] = top[i]
-  end
-  local ranks = rc('ZMSCORE', fits, unpack(names))
-  local others = #names == PROBE_HEADS
-  for i = 1, #names do
-    if ranks[i] == least then
-      if try(names[i], least, tonumber(top[2 * i])) then
-        tell_runners_up(i + 1, names, ranks, least, function(profile)
-          next_best(profile, least)
-        end)
-        return
+  local from, others, tried = 0, false, {}
+  for _, to in ipairs(probes(fits)) do
+    local names, scores, ranks = probe(heads, fits, from, to)
+    for i = 1, #names do
+      if ranks[i] == least then
+        if try(names[i], least, scores[i]) then
+          tell_runners_up(i + 1, names, ranks, least, function(profile)
+            next_best(profile, least)
+          end)
+          return
+        end
+        tried[names[i]] = true
       end
-    elseif ranks[i] then
-      others = true
+      others = others or (ranks[i] and ranks[i] ~= least)
     end
-  end
-  if others then
-    for _, profile in ipairs(ranked_profiles(heads, fits, top)) do
-      if try(profile[1], profile[2], profile[3]) then
+    if #names < to - from then
+      if not others then
         return
       end
+      break
+    end
+    from = to
+  end
+  local found = ranked_profiles(heads, fits)
+  for i, profile in ipairs(found) do
+    if not tried[profile[1]] and try(profile[1], profile[2], profile[3]) then
+      for next = i + 1, math.min(#found, i + RUNNERS_UP) do
+        if found[next][2] == profile[2] then
+          next_best(found[next][1], profile[2])
+        end
+      end
+      return
     end
   end
 end
