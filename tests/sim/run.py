@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+from itertools import count
 
 from tests.sim.stores import ModelStore, RedisStore
 from tests.sim.weather import STORM, Faults
 from tests.sim.world import NODES, Outcome, World
 
 CALLS_A_ROUND = 2_500
+_SITES = count(1)
 
 
 def simulate_apart(seed: int, calls: int) -> Outcome:
@@ -24,7 +26,7 @@ class SimulationFailed(AssertionError):
 
 def simulate(seed: int, calls: int, *, faults: Faults = STORM, redis_url: str | None = None) -> Outcome:
     """Run it on the model, or on a real Redis beside the model. Raises SimulationFailed."""
-    store = RedisStore(redis_url, f"sim{os.getpid()}-{seed}", NODES) if redis_url else ModelStore()
+    store = RedisStore(redis_url, f"sim{os.getpid()}-{next(_SITES)}", NODES) if redis_url else ModelStore()
     world = World(seed, store, faults)
     try:
         return world.run(calls, max(1, calls // CALLS_A_ROUND))
