@@ -1,7 +1,8 @@
 """How long after an agent hangs up the next caller's INVITE reaches the agent's phone, while hundreds wait.
 
 One agent, no wrap-up, and WAITING callers who hear music (SIPp). The agent's phone answers at once, says BYE,
-and takes the time until the next INVITE arrives at its socket.
+and takes the time until the next INVITE arrives at its socket. With two nodes (on one core), all callers are
+on one and the phone has a TCP connection with the other: each message of its calls goes through that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tests.support.net import eventually
 from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sip_client import SipClient, new_branch
 from tests.support.sipp import Sipp
+from tests.support.two_nodes import two_nodes
 
 ROUNDS = 100
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
@@ -41,15 +44,17 @@ async def _next_of(phone: SipClient, method: str) -> None:
 
 def _bye(phone: SipClient, invite: Message) -> str:
     uri = invite.get("contact").strip("<>").split(">")[0]
+    host, port = phone.local
     return "\r\n".join(
         [
             f"BYE {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {phone.local[0]}:{phone.local[1]};rport;branch={new_branch()}",
+            f"Via: SIP/2.0/{phone.transport.upper()} {host}:{port};rport;branch={new_branch()}",
             "Max-Forwards: 70",
             f"From: {invite.get('to')};tag=far",
             f"To: {invite.get('from')}",
             f"Call-ID: {invite.get('call-id')}",
             "CSeq: 1 BYE",
+            *(f"Route: {route}" for route in invite.headers.get("record-route", ())),
             "Content-Length: 0",
             "",
             "",
@@ -57,7 +62,10 @@ def _bye(phone: SipClient, invite: Message) -> str:
     )
 
 
-async def _measure(service: RunningService, waiting: int) -> dict[str, float]:
+async def _measure(
+    service: RunningService, waiting: int, phone_at: tuple[str, int], transport: str
+) -> dict[str, float]:
+    """`service` has the callers."""
     memory = resident_bytes(service.pid)
     callers = Sipp(
         "caller",
@@ -69,7 +77,7 @@ async def _measure(service: RunningService, waiting: int) -> dict[str, float]:
         pause_ms=600_000,
         seconds=60,
     )
-    async with await SipClient.open(service.sip_address) as phone, callers:
+    async with await SipClient.open(phone_at, transport) as phone, callers:
 
         async def all_wait() -> bool:
             return (await service.queue("billing"))["waiting"] == waiting + ROUNDS
@@ -98,22 +106,42 @@ async def _measure(service: RunningService, waiting: int) -> dict[str, float]:
     }
 
 
+DIRECTORY = {
+    **standard_directory(agents=1),
+    "trunks": [{"name": "carrier", "match": ["127.0.0.2/32"], "max_calls": 5000}],
+}
+
+
+def _pin_this_process() -> None:
+    os.sched_setaffinity(0, {1} if (os.cpu_count() or 1) > 1 else {0})
+
+
 @pytest.mark.parametrize("waiting", [100, 1000])
 def test_bench_hand_out(benchmark: BenchmarkFixture, tmp_path: Path, waiting: int) -> None:
     service = RunningService(
         tmp_path,
-        {
-            **standard_directory(agents=1),
-            "trunks": [{"name": "carrier", "match": ["127.0.0.2/32"], "max_calls": 5000}],
-        },
+        DIRECTORY,
         {"log": {"level": "warning"}, "media": {"ports": "20000-29999", "rtp_timeout_seconds": 600}},
     )
-    os.sched_setaffinity(0, {1} if (os.cpu_count() or 1) > 1 else {0})
+    _pin_this_process()
     service.start()
     pin(service.pid, 0)
     try:
-        found = benchmark.pedantic(lambda: asyncio.run(_measure(service, waiting)), rounds=1, iterations=1)
+        measure = partial(_measure, service, waiting, service.sip_address, "udp")
+        found = benchmark.pedantic(lambda: asyncio.run(measure()), rounds=1, iterations=1)
     finally:
         service.stop()
+    benchmark.extra_info.update(found)
+    print(found)
+
+
+def test_bench_hand_out_to_a_phone_of_another_node(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    settings = {"log": {"level": "warning"}, "media": {"rtp_timeout_seconds": 600}}
+    _pin_this_process()
+    with two_nodes(tmp_path, DIRECTORY, settings) as (edge, service):
+        for node in (edge, service):
+            pin(node.pid, 0)
+        measure = partial(_measure, service, 100, edge.sip_address, "tcp")
+        found = benchmark.pedantic(lambda: asyncio.run(measure()), rounds=1, iterations=1)
     benchmark.extra_info.update(found)
     print(found)

@@ -108,7 +108,7 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
     async with (
         caller(a, "+37255509031") as hers,
         caller(b, "+37255509032") as his,
-        agents(a, phone(1, ring_ms=50)),
+        agents(a, phone(1, ring_ms=50)) as first,
     ):
         await b.signed_in("a1")
         await dial(his, BILLING)
@@ -117,7 +117,7 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
             await a.signed_in("a3")
             mine = await dial(hers, BILLING)
             await a.call_reaches(hers.user, "talking")
-            async with agents(a, phone(2, ring_ms=9000)):
+            async with agents(a, phone(2, ring_ms=9000)) as third:
                 await b.signed_in("a2")
                 his.user = "+37255509033"
                 await dial(his, SUPPORT)
@@ -131,6 +131,8 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
                 assert (await a.queue("support"))["waiting"] == 0
                 await mine.hang_up()
                 assert (await a.record_of(hers.user))["outcome"] == "answered"
+                for phones in (first, third):
+                    phones.drop_calls()
 
 
 async def test_node_that_is_killed_takes_neither_calls_nor_agents_of_the_other_along(nodes: Pair) -> None:
@@ -140,7 +142,7 @@ async def test_node_that_is_killed_takes_neither_calls_nor_agents_of_the_other_a
         caller(b, "+37255509012") as his,
         at(a, 1) as connected,
         agents(a, phone(2, ring_ms=50)) as killed_with,
-        agents(b, phone(3, ring_ms=50)),
+        agents(b, phone(3, ring_ms=50)) as living,
     ):
         await connected.registered()
         for name in ("a1", "a2", "a3"):
@@ -167,3 +169,5 @@ async def test_node_that_is_killed_takes_neither_calls_nor_agents_of_the_other_a
         async with at(b, 1) as again:
             await again.registered()
             await b.signed_in("a1")
+        for phones in (killed_with, living):
+            phones.drop_calls()

@@ -233,6 +233,7 @@ class SipClient(asyncio.DatagramProtocol):
         to = request.get("to")
         lines = [f"SIP/2.0 {status} {reason}"]
         lines += [f"Via: {via}" for via in request.headers["via"]]
+        lines += [f"Record-Route: {route}" for route in request.headers.get("record-route", ())]
         lines += [
             f"From: {request.get('from')}",
             f"To: {to}" if "tag=" in to or status == 100 else f"To: {to};tag={tag}",

@@ -308,6 +308,10 @@ class Agents:
         """Stop taking calls and tell how it went."""
         return await self._sipp.stop()
 
+    def drop_calls(self) -> None:
+        """Answer nothing any more, and wait for no call; they still unregister in the end."""
+        self._sipp.kill()
+
     def kill(self) -> None:
         """The phones lose their power: nobody answers, and nobody unregisters."""
         self._unregister = False

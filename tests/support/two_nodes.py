@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,8 @@ def two_nodes(
                 own.setdefault(section, {}).update(values)
             nodes.append(Node(place, {} if nodes else directory, own))
         try:
-            for node in nodes:
-                node.start()
+            with ThreadPoolExecutor() as starting:
+                list(starting.map(Node.start, nodes))
             nodes[0].token()
             nodes[1].share_tokens(nodes[0])
             yield nodes[0], nodes[1]
