@@ -28,6 +28,10 @@ class NodeCounts:
     """Total of connections refused or broken off by us, by a short fixed reason."""
     sip_registrations: int = 0
     """Contacts bound now."""
+    sip_passed: int = 0
+    """Total of messages passed on between phones of this node and other nodes."""
+    nodes_up: int = 0
+    """Other nodes that live, as this one sees it."""
     media_legs: int = 0
     media_ports_free: int = 0
     media_ports: int = 0

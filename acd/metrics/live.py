@@ -143,6 +143,10 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
         broken.add_metric([reason], total)
     yield broken
     yield GaugeMetricFamily("acd_sip_registrations", "Contacts bound.", value=node.sip_registrations)
+    yield CounterMetricFamily(
+        "acd_sip_passed", "Messages between our phones and other nodes, passed on.", value=node.sip_passed
+    )
+    yield GaugeMetricFamily("acd_nodes_up", "Other nodes of the site that live.", value=node.nodes_up)
 
 
 def _media(node: NodeCounts) -> Iterator[Metric]:

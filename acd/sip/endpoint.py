@@ -105,6 +105,11 @@ class SipEndpoint:
         """Messages by method and code, and what was wrong with others."""
         return self._stack.counters
 
+    @property
+    def passed(self) -> int:
+        """Total of messages passed on between phones of this node and other nodes."""
+        return self._stack.edge.passed if self._stack.edge is not None else 0
+
     def subscribe(
         self,
         on_event: Callable[[SipEvent], None],

@@ -131,6 +131,8 @@ class Nodes:
                     log.warning("nodes-unknown", error=str(error))
                 pause = _RETRY_SECONDS
                 self._be_patient()
+            except Exception:
+                log.exception("nodes-beat-failed")
             else:
                 pause = self._lease / _BEATS
 

@@ -253,6 +253,16 @@ class SipService:
     def registrations(self) -> int:
         return self._bindings.active
 
+    @property
+    def passed(self) -> int:
+        """Total of messages passed on between phones of this node and other nodes."""
+        return self._endpoint.passed
+
+    @property
+    def nodes_up(self) -> int:
+        """Other nodes that live."""
+        return len(self._nodes.up)
+
     # Legs.
 
     def srtp_toward(self, agent_id: str) -> Srtp:

@@ -50,6 +50,7 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         await agent.until("CALL_ESTABLISHED")
         assert [one["caller"] for one in await b.calls()] == [someone.user]
         assert await a.calls() == []
+        assert await a.metric("acd_sip_passed_total") > 0
 
         async def both_hear() -> bool:
             caller_hears = seconds_of(AGENT_HZ, bytes(call.rtp.heard.pcm)) >= 0.3

@@ -57,6 +57,8 @@ async def test_the_nodes_own_counts_are_shown(bench: Bench):
     assert value("acd_sip_rejected_total", reason="unknown-source") == 4
     assert value("acd_sip_dropped_total") == 21
     assert value("acd_sip_retransmissions_total") == 7
+    assert value("acd_sip_passed_total") == 12
+    assert value("acd_nodes_up") == 2
     assert value("acd_media_worker_restarts_total") == 2
     assert value("acd_sip_registrations") == 3
     assert value("acd_sip_connections", transport="wss") == 1
