@@ -43,6 +43,8 @@ EVENTS_KEPT: Final = 100_000
 MESSAGES_KEPT: Final = 10_000
 """Messages kept for one node."""
 RING_MAX_MS: Final = 300_000
+RING_AGENTS_MAX: Final = 50
+"""Agents who are rung together for one call."""
 TARGET_MAX_MS: Final = 86_400_000
 CALLBACKS_REMEMBERED: Final = 10_000
 """Callbacks that ended which are known not to be noted anew."""

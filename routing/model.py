@@ -99,6 +99,8 @@ class Ticket:
     """How far the agent may extend the wrap-up, from its beginning; below `wrapup_ms`: not at all."""
     target_ms: int = 0
     steps: tuple[Step, ...] = ()
+    ring_agents: int = 1
+    """Of those who are free, so many are rung together (1-RING_AGENTS_MAX); the first who accepts has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +140,14 @@ class Offer:
     unanswered: int = 0
     """Offers in a row that this agent left unanswered before this one."""
     decision: Decision | None = None
+    together: int = 0
+    """Of several agents who are rung together for the call, the token of the first; 0 of one alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfferWithdrawn:
-    """The reservation is gone (deadline passed, agent away); the call is back in its old place."""
+    """The reservation is gone (deadline passed, agent away). The call, where it has no other, is back in its
+    old place."""
 
     call_id: str
     agent_id: str
@@ -216,9 +221,10 @@ class QueueStatus:
     oldest_ms: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     """Equal to the fold of the events, never negative, never reset while the queue is in use: `entered`,
-    `offers`, `rejected`, `withdrawn`, `answered`, `abandoned`, `completed`, `lost` (its node died),
-    `released` (goes on in another way, as a callback), `relaxed` (steps taken), `callback-added`,
-    `callback-attempts`, `callback-done`, `callback-failed`, `callback-cancelled`, `callback-expired`,
+    `offers`, `rejected`, `withdrawn`, `let-go` (rung for a call that another has), `answered`, `abandoned`,
+    `completed`, `lost` (its node died), `released` (goes on in another way, as a callback), `relaxed` (steps
+    taken), `callback-added`, `callback-attempts`, `callback-done`, `callback-failed`, `callback-cancelled`,
+    `callback-expired`,
     `ended` (abandoned, completed, lost, released)."""
     talking: int = 0
     callbacks: int = 0

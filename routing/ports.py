@@ -69,7 +69,9 @@ class QueueStore(Protocol):
         Returns the state that the agent is now in."""
 
     async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
-        """The agent answered. Raises StaleToken. Repeating with the same token changes nothing."""
+        """The agent answered; others who are rung for the call are free again, in their old places.
+
+        Raises StaleToken. Repeating with the same token changes nothing."""
 
     async def reject(
         self,
@@ -80,9 +82,10 @@ class QueueStore(Protocol):
         agent_then: AgentState,
         now_ms: int,
     ) -> None:
-        """The agent did not take it: the call keeps its place, is not offered to this agent again while
-        others could be (five seconds at least, a minute at most), and the agent becomes `agent_then`
-        (AVAILABLE or NOT_ANSWERING). Raises StaleToken; repeating with the same token changes nothing.
+        """The agent did not take it: the call rings on where others are rung for it, keeps its place, is not
+        offered to this agent again while others could be (five seconds at least, a minute at most), and the
+        agent becomes `agent_then` (AVAILABLE or NOT_ANSWERING). Raises StaleToken; repeating with the same
+        token changes nothing.
 
         An agent who is to be available after REJECTED, BUSY or UNREACHABLE rests five seconds before the
         next offer, so that a phone that refuses at once is not sent call after call."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from routing.limits import NAME_MAX, RING_MAX_MS, STEPS_MAX, TARGET_MAX_MS
+from routing.limits import NAME_MAX, RING_AGENTS_MAX, RING_MAX_MS, STEPS_MAX, TARGET_MAX_MS
 from routing.model import HIGHEST_PRIORITY, AgentProfile, Requirement, Ticket
 from routing.strategy import STRATEGIES
 
@@ -125,6 +125,8 @@ def check_ticket(ticket: Ticket) -> None:
         raise ValueError(f"wrap-up time {min(ticket.wrapup_ms, ticket.wrapup_limit_ms)} ms is negative")
     if not 0 <= ticket.target_ms <= TARGET_MAX_MS:
         raise ValueError(f"target {ticket.target_ms} ms is not within 0-{TARGET_MAX_MS}")
+    if not 1 <= ticket.ring_agents <= RING_AGENTS_MAX:
+        raise ValueError(f"{ticket.ring_agents} agents at once are not within 1-{RING_AGENTS_MAX}")
     check_name(ticket.call_id)
     _check_steps(ticket)
 

@@ -36,7 +36,8 @@ class AgentRung:
 
 @dataclass(frozen=True, slots=True)
 class OfferFailed:
-    """`reason` is a routing.model.RejectReason value, or "withdrawn"."""
+    """`reason` is a routing.model.RejectReason value, "withdrawn", or "elsewhere": one of several who were
+    rung together, of whom another answered."""
 
     call_id: str
     queue: str

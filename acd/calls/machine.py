@@ -10,7 +10,17 @@ from typing import Any
 
 from acd.calls import model as m
 from acd.calls.model import Call, Event, Side, State, Timer
-from acd.calls.steps import calling_back, coding, ending, guiding, offering, talking, transferring, treating
+from acd.calls.steps import (
+    calling_back,
+    coding,
+    ending,
+    guiding,
+    offering,
+    talking,
+    together,
+    transferring,
+    treating,
+)
 from acd.calls.steps.context import Context, Step
 
 Key = type[Any] | tuple[type[Any], Any]
@@ -80,7 +90,10 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         **_WAITING,
         **_REFER_TOO_EARLY,
         (m.LegOver, Side.AGENT): offering.on_agent_leg_over,
+        m.OfferMade: together.on_another_offer,
         m.AgentAnswered: offering.on_agent_answered,
+        m.RivalAnswered: offering.on_rival_answered,
+        m.RivalOver: offering.on_rival_over,
         m.AgentUnavailable: offering.on_agent_unavailable,
         m.OfferTakenBack: offering.on_offer_taken_back,
         (m.TimerFired, Timer.RING): offering.on_ring_timeout,
@@ -90,6 +103,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         **_ANY_TIME,
         **_WAITING,
         **_REFER_TOO_EARLY,
+        m.RivalOver: ending.on_rung_agent_gone,
         (m.LegOver, Side.AGENT): ending.on_caller_or_agent_gone,
         (m.MediaLost, Side.AGENT): ending.on_media_lost,
         m.OfferConfirmed: offering.on_offer_confirmed,
@@ -99,6 +113,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
     },
     State.TALKING: {
         **_ANY_TIME,
+        m.RivalOver: ending.on_rung_agent_gone,
         (m.LegOver, Side.AGENT): ending.on_caller_or_agent_gone,
         (m.MediaLost, Side.AGENT): ending.on_media_lost,
         m.TransferAsked: transferring.on_transfer_asked,
@@ -133,7 +148,14 @@ _ANNOUNCEMENTS: frozenset[Key] = frozenset({(m.TimerFired, Timer.ANNOUNCE), m.Pl
 _LATE_OF_FLOW: frozenset[Key] = frozenset({(m.TimerFired, Timer.IVR)})
 _LATE_OF_WAIT: frozenset[Key] = frozenset({(m.TimerFired, Timer.LONGEST_WAIT), m.PositionKnown})
 _LATE_OF_RING: frozenset[Key] = frozenset(
-    {(m.TimerFired, Timer.RING), m.OfferTakenBack, m.AgentAnswered, m.AgentUnavailable}
+    {
+        (m.TimerFired, Timer.RING),
+        m.OfferTakenBack,
+        m.AgentAnswered,
+        m.AgentUnavailable,
+        m.RivalAnswered,
+        m.RivalOver,
+    }
 )
 _LATE_OF_OFFER: frozenset[Key] = frozenset({m.OfferMade, m.OfferStale})
 _LATE_OF_AGENT: frozenset[Key] = frozenset({(m.LegOver, Side.AGENT), (m.MediaLost, Side.AGENT)})
@@ -171,20 +193,20 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     State.OFFERED: _AFTER_IVR
     | _LATE_OF_CUSTOMER
     | _LATE_OF_WAIT
-    | _LATE_OF_OFFER
     | _TRANSFEROR_DIGIT
-    | {(m.MediaLost, Side.AGENT), m.HandOverRefused},
+    | {(m.MediaLost, Side.AGENT), m.HandOverRefused, m.OfferStale},
     State.CONNECTING: _AFTER_IVR
     | _LATE_OF_CUSTOMER
     | _LATE_OF_WAIT
     | _TRANSFEROR_DIGIT
-    | {m.OfferMade, m.AgentAnswered, m.AgentUnavailable, m.HandOverRefused, (m.TimerFired, Timer.RING)},
+    | (_LATE_OF_RING - {m.OfferTakenBack, m.RivalOver})
+    | {m.OfferMade, m.HandOverRefused},
     State.TALKING: _AFTER_IVR
     | _LATE_OF_CUSTOMER
     | {m.CallbackGone}
     | _ANNOUNCEMENTS
     | _LATE_OF_WAIT
-    | _LATE_OF_RING
+    | (_LATE_OF_RING - {m.RivalOver})
     | _LATE_OF_OFFER
     | _LATE_OF_TRANSFEROR,
     State.DIALLING: _AFTER_IVR

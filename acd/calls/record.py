@@ -42,7 +42,8 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     needs: str
     """What the call asked of its agent at that moment, in words."""
     result: str
-    """"answered", "withdrawn", a routing.model.RejectReason value, or "ended": the call ended meanwhile."""
+    """"answered", "elsewhere" (by another who was rung with this one), "withdrawn", a
+    routing.model.RejectReason value, or "ended": the call ended meanwhile."""
     ring_seconds: float
     decision: Decision | None = None
 

@@ -26,6 +26,7 @@ from acd.calls.steps.phones import phones_of
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import LegStatistics
+from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.watching import PhoneState
 from routing.model import Offer, Requirement
 from routing.requirement import in_force
@@ -80,6 +81,8 @@ class CallSession:
         self._services = services
         self._context = context
         self._side_legs: dict[Side, str] = {Side.CALLER: leg}
+        self._rung: dict[int, str] = {}
+        """Where several agents are rung together, their legs by the tokens of their offers."""
         self._joining: Joining | None = None
         self._phones: tuple[PhoneState, ...] = ()
         self._legs = legs
@@ -187,16 +190,25 @@ class CallSession:
     # The agent's leg.
 
     async def _ring_agent(self, effect: m.RingAgent) -> None:
-        leg = f"{self.call.id}-{self.call.offers}"
-        self._side_legs[Side.AGENT] = leg
+        leg = self._side_legs[Side.AGENT] = f"{self.call.id}-{self.call.offers}"
+        if effect.offer.together:
+            await self._ring_together(leg, effect.offer)
+            return
+        try:
+            await self._invite(leg, effect.offer.agent_id)
+        except AcdError as error:
+            self.post(m.AgentUnavailable(error.cause))
+
+    async def _invite(self, leg: str, agent: str) -> None:
+        """Ring an agent. Raises AcdError."""
         self._legs.add(leg, self)
         try:
-            await self._services.sip.look_up(effect.offer.agent_id)
-            srtp = self._services.sip.srtp_toward(effect.offer.agent_id)
+            await self._services.sip.look_up(agent)
+            srtp = self._services.sip.srtp_toward(agent)
             offer = await self._services.media.offer(leg, near=self._caller_leg, srtp=srtp)
             self._services.sip.invite_agent(
                 leg,
-                effect.offer.agent_id,
+                agent,
                 offer=offer,
                 caller=self.call.caller,
                 caller_name=self.call.caller_name,
@@ -204,8 +216,8 @@ class CallSession:
                 call_id=self.call.id,
             )
         except AcdError as error:
-            log.info("agent-unreachable", agent=effect.offer.agent_id, cause=error.cause)
-            self.post(m.AgentUnavailable(error.cause))
+            log.info("agent-unreachable", agent=agent, cause=error.cause)
+            raise
 
     def agent_answered(self, sdp: bytes | None) -> None:
         """The agent's phone sent 200: take its answer, or let the phone go."""
@@ -219,6 +231,44 @@ class CallSession:
         else:
             self.post(m.AgentAnswered(sdp or b""))
 
+    async def _ring_rival(self, effect: m.RingRival) -> None:
+        await self._ring_together(f"{self.call.id}-{self.call.offers}", effect.offer)
+
+    async def _ring_together(self, leg: str, offer: Offer) -> None:
+        self._rung[offer.token] = leg
+        try:
+            await self._invite(leg, offer.agent_id)
+        except AcdError as error:
+            self.post(m.RivalOver(offer.token, "local", error.sip_status))
+
+    def rung_for(self, leg: str) -> int | None:
+        """The token of the offer for which this leg rings; None where one agent is rung alone."""
+        return next((token for token, held in self._rung.items() if held == leg), None)
+
+    def on_rung(self, token: int, event: LegEvent) -> None:
+        """Something happened to the phone of one of several agents who are rung together."""
+        match event:
+            case LegAnswered(leg=leg, sdp=sdp):
+                try:
+                    self._services.media.apply_answer(leg, sdp or b"")
+                except AcdError as error:
+                    self.post(m.RivalOver(token, "local", error.sip_status))
+                else:
+                    self.post(m.RivalAnswered(token))
+            case LegEnded(by=by, status=status):
+                self.post(m.RivalOver(token, by, status))
+
+    async def _release_rival(self, effect: m.ReleaseRival) -> None:
+        await self._release(self._rung.pop(effect.token, None), effect.reason)
+
+    def _take_rival(self, effect: m.TakeRival) -> None:
+        if leg := self._rung.get(effect.token):
+            self._side_legs[Side.AGENT] = leg
+
+    def _confirm_offer(self, effect: m.ConfirmOffer) -> None:
+        self._rung.clear()
+        self._booking.confirm(effect)
+
     async def _release_agent_leg(self, effect: m.ReleaseAgentLeg) -> None:
         await self._release(self._side_legs.pop(Side.AGENT, None), effect.reason)
 
@@ -226,6 +276,7 @@ class CallSession:
         if leg is None:
             return
         self._legs.remove(leg)
+        self._rung = {token: rung for token, rung in self._rung.items() if rung != leg}
         self._services.sip.hangup(leg, reason)
         statistics = await self._services.media.close(leg)
         self._tell(LegClosed(self.call.id, side.value, statistics))
@@ -509,10 +560,13 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.StopTimer: CallSession._stop_timer,
     m.RingAgent: CallSession._ring_agent,
     m.ReleaseAgentLeg: CallSession._release_agent_leg,
+    m.RingRival: CallSession._ring_rival,
+    m.ReleaseRival: CallSession._release_rival,
+    m.TakeRival: CallSession._take_rival,
     m.EnterQueue: lambda session, effect: session._booking.enter(effect),
     m.SayPlaceAgain: lambda session, effect: session.reassert(),
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
-    m.ConfirmOffer: lambda session, effect: session._booking.confirm(effect),
+    m.ConfirmOffer: CallSession._confirm_offer,
     m.RejectOffer: lambda session, effect: session._booking.reject(effect),
     m.FinishConversation: lambda session, effect: session._booking.finish(effect),
     m.NoteCallback: lambda session, effect: session._booking.errand.note(effect),

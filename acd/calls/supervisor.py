@@ -159,6 +159,9 @@ class CallSupervisor:
         """Something happened to a SIP leg."""
         session = self._by_leg.get(event.leg)
         side = session.side_of(event.leg) if session else None
+        if session is not None and (token := session.rung_for(event.leg)) is not None:
+            session.on_rung(token, event)
+            return
         if session is None or side is None:
             return
         match event:

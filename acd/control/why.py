@@ -36,7 +36,8 @@ class Offered(BaseModel):
     agent: str
     needs: str = Field(description="What the call asked of its agent at that moment.")
     result: str = Field(
-        description="answered, rejected, busy, no-answer, unreachable, withdrawn, or ended (the call was)."
+        description="answered, rejected, busy, no-answer, unreachable, withdrawn, elsewhere (rung together"
+        " with the one who answered), or ended (the call was)."
     )
     ring_seconds: Seconds
     sought: Literal["agent", "call"] | None = Field(

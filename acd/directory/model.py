@@ -129,6 +129,8 @@ class Queue:
     """By `target`, service_level_seconds are added to the arrival: who misses the target first goes first."""
     strategy: str = "longest-idle"
     ring_seconds: float = 15.0
+    ring_agents: int = 1
+    """How many free agents are rung together for one call; the first who answers has it."""
     wrapup_seconds: float = 0.0
     wrapup_mode: WrapupMode = "fixed"
     wrapup_limit_seconds: float = 300.0

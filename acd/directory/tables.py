@@ -66,6 +66,7 @@ queues = Table(
     Column("wrapup_code_required", Boolean, nullable=False, server_default=false()),
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
+    Column("ring_agents", Integer, nullable=False, server_default="1"),
 )
 
 agents = Table(

@@ -35,7 +35,7 @@ JITTER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 
 _SIDES = ("caller", "agent")
-_FAILURES = (*RejectReason, "withdrawn")
+_FAILURES = (*RejectReason, "withdrawn", "elsewhere")
 _ONE_WAY_PACKETS = 50
 """A second of audio one way and nothing back is no short call but a broken path."""
 _WORD = re.compile(r"^[a-z][a-z0-9-]{0,31}$")

@@ -322,7 +322,7 @@ def _check_agent(agent_id: str, terms: AgentTerms) -> None:
 
 
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-14 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    """ARGV 2-15 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
     check_ticket(ticket)
     requirement = ticket.requirement
     return (
@@ -341,6 +341,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
             f"{ticket.enqueued_ms + step.after_ms} {class_name(step.requirement)}" for step in ticket.steps
         ),
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
+        ticket.ring_agents,
     )
 
 

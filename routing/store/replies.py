@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from routing.model import (
     AgentState,
@@ -25,6 +25,7 @@ _COUNTERS = (
     "offers",
     "rejected",
     "withdrawn",
+    "let-go",
     "answered",
     "abandoned",
     "completed",
@@ -52,7 +53,8 @@ def node_message(fields: Sequence[str]) -> NodeMessage:
     if "d" not in found:
         return OfferWithdrawn(call_id, agent_id, token)
     decision = _decision(found["y"]) if "y" in found else None
-    return Offer(call_id, agent_id, found["q"], token, int(found["d"]), int(found["u"]), decision)
+    times = int(found["d"]), int(found["u"])
+    return Offer(call_id, agent_id, found["q"], token, *times, decision, int(found.get("g", 0)))
 
 
 def _decision(text: str) -> Decision:
@@ -94,25 +96,14 @@ def queue_status(
     """A queue's line and counters. Who is offered or talking follows from what was counted."""
     raw = {name: int(value) for name, value in pairs(flat_counters).items()}
     counters = {name: raw.get(name, 0) for name in _COUNTERS}
-    offered = (
-        counters["offers"]
-        - counters["rejected"]
-        - counters["withdrawn"]
-        - counters["answered"]
-        - _while(raw, "offered")
-    )
     counters["ended"] = sum(counters[name] for name in ("abandoned", "completed", "lost", "released"))
+    talking = counters["answered"] - counters["completed"] - raw.get("lost_talking", 0)
     return QueueStatus(
         queue=queue,
         waiting=waiting,
-        offered=offered,
+        offered=counters["entered"] - waiting - talking - counters["ended"],
         oldest_ms=int(oldest) if oldest else None,
         counters=counters,
-        talking=counters["answered"] - counters["completed"] - raw.get("lost_talking", 0),
+        talking=talking,
         callbacks=callbacks,
     )
-
-
-def _while(raw: Mapping[str, int], state: str) -> int:
-    """Calls that ended out of a state in which the end says so."""
-    return sum(raw.get(f"{end}_{state}", 0) for end in ("abandoned", "released", "lost"))

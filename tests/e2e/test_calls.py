@@ -19,6 +19,7 @@ from tests.support.cast import (
     SALES,
     STRICT,
     SUPPORT,
+    TOGETHER,
     agents,
     caller,
     dial,
@@ -298,3 +299,26 @@ async def test_supervisor_ends_a_call(service: RunningService) -> None:
         assert status in (202, 204)
         assert await call.ended() == "far"
         await service.agent_reaches("a1", "available")
+
+
+@pytest.mark.interop("SIPp", "rung together, CANCEL of those who did not answer")
+async def test_of_three_agents_who_are_rung_together_one_answers_and_the_others_are_free(
+    service: RunningService,
+) -> None:
+    quick = phone(2, ring_ms=700)
+    slow = [phone(n, Behaviour.RING_FOR_EVER) for n in (1, 3)]
+    async with caller(service, "+37255500091") as someone, agents(service, quick, *slow) as phones:
+        call = await dial(someone, TOGETHER)
+        for agent in ("a1", "a2", "a3"):
+            await service.agent_reaches(agent, "offered")
+        talking = await service.call_reaches(someone.user, "talking")
+        assert talking["agent"] == "a2"
+        for agent in ("a1", "a3"):
+            await service.agent_reaches(agent, "available")
+        await call.hang_up()
+        counted = await phones.stop()
+    record = await service.record_of(someone.user)
+    assert (record["outcome"], record["agent"], record["offers"]) == ("answered", "a2", 3)
+    assert counted.failed == 0, counted
+    counters = (await service.queue("together"))["counters"]
+    assert (counters["let-go"], counters["rejected"], counters["withdrawn"]) == (2, 0, 0)

@@ -63,7 +63,7 @@ class Checks:
 
     def _offer_is_right(self, verb: str, call_id: str, agent_id: str) -> None:
         call, agent = self._model.calls[call_id], self._model.agents[agent_id]
-        if call.state == "offered" and call.agent == agent_id:
+        if call.state == "offered" and agent_id in call.held:
             assert (agent.state, agent.call) == (AgentState.OFFERED, call_id), (
                 f"3: {agent_id} has another call"
             )

@@ -77,8 +77,8 @@ class ModelStore:
         for call_id, agent_id in model.made:
             call, agent = model.calls[call_id], model.agents[agent_id]
             token = self._mint(call_id)
-            if call.agent == agent_id:
-                call.token = token
+            if agent_id in call.held:
+                call.held[agent_id] = token
             deadline = model.due[f"r:{call_id}"] - RING_GRACE_MS
             offer = Offer(call_id, agent_id, call.queue, token, deadline, agent.unanswered)
             found.append((call.ticket.node, offer))

@@ -135,7 +135,8 @@ async def test_a_week_of_churn_leaves_as_much_as_two_days(
     await store.close()
     assert churn.made == 7 * BURSTS * CALLS
     assert max(keys[2:]) <= keys[1], keys
-    assert max(taken[2:]) <= 1.1 * taken[1], taken
+    # Streams are trimmed by whole nodes, so what they take swings.
+    assert max(taken[2:]) <= 1.3 * taken[1], taken
     assert {queue[:4] for queue in state.under("qs:")} == {"alwa", "day6"}
     assert set(state.under("hb:")) <= set(state.under("qs:"))
 

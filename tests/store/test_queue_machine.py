@@ -163,11 +163,11 @@ class QueueMachine(RuleBasedStateMachine):
             self.last_token = offer.token
             self.old_words.append((offer.call_id, offer.agent_id, offer.token))
             call = self.model.calls[offer.call_id]
-            if call.agent == offer.agent_id:
-                call.token = offer.token
+            if offer.agent_id in call.held:
+                call.held[offer.agent_id] = offer.token
 
     def reserved(self, pick: int) -> tuple[str, str, int]:
-        words = [(i, c.agent, c.token) for i, c in self.model.calls.items() if c.agent]
+        words = [(i, a, token) for i, c in self.model.calls.items() for a, token in c.held.items()]
         return words[pick % len(words)]
 
     # Time.
@@ -206,9 +206,17 @@ class QueueMachine(RuleBasedStateMachine):
         wrapup_ms=st.sampled_from((0, 3_000)),
         more_ms=st.sampled_from((0, 9_000)),
         waited_ms=st.sampled_from((0, 0, 0, 35_000)),
+        ring_agents=st.sampled_from((1, 1, 2, 50)),
     )
     def call_arrives(
-        self, requirement: Requirement, node: str, priority: int, wrapup_ms: int, more_ms: int, waited_ms: int
+        self,
+        requirement: Requirement,
+        node: str,
+        priority: int,
+        wrapup_ms: int,
+        more_ms: int,
+        waited_ms: int,
+        ring_agents: int,
     ) -> None:
         self.calls += 1
         target_ms = 20_000 if requirement.queue == "sales" else 0
@@ -223,6 +231,7 @@ class QueueMachine(RuleBasedStateMachine):
             more_ms,
             target_ms,
             STEPS.get(requirement, ()),
+            ring_agents,
         )
         self.tickets[ticket.call_id] = ticket
         self.both(lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now))

@@ -74,7 +74,7 @@ def audit(state: Snapshot) -> None:
     _lines_are_whole(state, calls)
     _idle_sets_are_whole(state, agents)
     _agents_are_listed(state, agents)
-    _reservations_are_pairs(calls, agents)
+    _reservations_are_pairs(_reservations(state, calls), agents)
     _owners_know_their_calls(state, calls)
     _exclusions_agree(state, calls)
     _deadlines_are_set(state, calls, agents)
@@ -147,11 +147,19 @@ def _agents_are_listed(state: Snapshot, agents: dict[str, Any]) -> None:
     assert state.keys.get("ag", set()) == set(agents)
 
 
-def _reservations_are_pairs(calls: dict[str, Any], agents: dict[str, Any]) -> None:
-    from_calls = {i: (c["a"], c["tk"], c["st"]) for i, c in calls.items() if c["st"] != "waiting"}
-    from_agents = {v["c"]: (a, v["tk"], v["st"]) for a, v in agents.items() if "c" in v}
-    assert from_calls == from_agents
-    assert len({agent for agent, _, _ in from_calls.values()}) == len(from_calls)
+def _reservations(state: Snapshot, calls: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Call, agent, token and state of each."""
+    rung = state.under("o:")
+    assert set(rung) == {i for i, c in calls.items() if c["st"] == "offered" and c["rn"] != "1"}
+    several = [(i, a, token, "offered") for i, found in rung.items() for a, token in found.items()]
+    assert all(("a" in c) == (c["st"] != "waiting" and i not in rung) for i, c in calls.items())
+    assert all(len(found) <= int(calls[i]["rn"]) for i, found in rung.items())
+    return several + [(i, c["a"], c["tk"], c["st"]) for i, c in calls.items() if "a" in c]
+
+
+def _reservations_are_pairs(held: list[tuple[str, str, str, str]], agents: dict[str, Any]) -> None:
+    assert sorted(held) == sorted((v["c"], a, v["tk"], v["st"]) for a, v in agents.items() if "c" in v)
+    assert len({agent for _, agent, _, _ in held}) == len(held)
     for v in agents.values():
         assert ("c" in v) == (v["st"] in ("offered", "talking"))
 
@@ -217,6 +225,9 @@ def _no_call_waits_beside_a_free_agent(
 
 def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:
     live: dict[str, Counter[str]] = {}
+    rung: Counter[str] = Counter()
+    for i, _, _, st in _reservations(state, calls):
+        rung[calls[i]["q"]] += st == "offered"
     for c in calls.values():
         live.setdefault(c["q"], Counter())[c["st"]] += 1
     for queue, raw in state.under("qs:").items():
@@ -226,8 +237,8 @@ def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:
         now = live.get(queue, Counter())
         assert n["entered"] == sum(now.values()) + ended
         left = n["abandoned_offered"] + n["released_offered"] + n["lost_offered"]
-        offered = n["rejected"] + n["withdrawn"] + n["answered"] + left
-        assert n["offers"] - offered == now["offered"]
+        over = n["rejected"] + n["withdrawn"] + n["let-go"] + n["answered"] + left
+        assert n["offers"] - over == rung[queue]
         assert n["answered"] - n["completed"] - n["lost_talking"] == now["talking"]
 
 

@@ -18,8 +18,8 @@ class Call:
     arrival: int
     requirement: Requirement
     state: str = "waiting"
-    agent: str | None = None
-    token: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    """Who is reserved for it, or talks, with the token of each."""
     refused: dict[str, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
@@ -30,6 +30,11 @@ class Call:
     def asks(self, requirement: Requirement) -> None:
         """This is what it needs from now on."""
         self.requirement, self.class_name = requirement, class_name(requirement)
+
+    @property
+    def agent(self) -> str | None:
+        """Who talks, or was reserved first."""
+        return next(iter(self.held), None)
 
     @property
     def queue(self) -> str:

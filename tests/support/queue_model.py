@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from routing import limits
 from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Ticket
@@ -105,11 +106,11 @@ class QueueModel:
             return agent.state
         call = self.calls[agent.call] if agent.state is AgentState.OFFERED and agent.call else None
         if call:
-            self._withdraw(call)
+            self._withdraw(call, agent_id)
         self._end_wrapup(agent, now)
         self._put_away(agent, state, why, now)
         if call:
-            self._requeue(call, now)
+            self._give_back(call, agent_id, now)
         return state
 
     def accept(self, call_id: str, agent_id: str, token: int, now: int) -> None:
@@ -117,7 +118,7 @@ class QueueModel:
         if call is None:
             raise StaleToken
         if call.state == "offered":
-            self._begin_talk(call, now)
+            self._begin_talk(call, agent_id, now)
 
     def reject(
         self, call_id: str, agent_id: str, token: int, reason: RejectReason, then: AgentState, now: int
@@ -132,7 +133,7 @@ class QueueModel:
         self._exclude(call, agent, now)
         agent.last = ("reject", token, 0)
         agent.unanswered += reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
-        self._requeue(call, now)
+        self._give_back(call, agent_id, now)
         if then is not AgentState.AVAILABLE:
             self._put_away(agent, then, reason.value, now)
         elif reason is not RejectReason.NO_ANSWER:
@@ -150,8 +151,9 @@ class QueueModel:
             return True
         self._forget(call)
         self._count(call, "released" if released else "abandoned")
-        if call.state == "offered" and call.agent:
-            agent = self.agents[call.agent]
+        self._let_go(call, list(call.held)[1:])
+        for agent_id in call.held:
+            agent = self.agents[agent_id]
             self._set_free(agent, agent.idle_since, now)
         return True
 
@@ -163,7 +165,7 @@ class QueueModel:
                 return agent.last[2] or None
             raise StaleToken
         if call.state == "offered":
-            self._begin_talk(call, now)
+            self._begin_talk(call, agent_id, now)
         return self._part(call, now, wrapup) or None
 
     def end_wrapup(self, agent_id: str, now: int) -> AgentState:
@@ -221,13 +223,13 @@ class QueueModel:
     ) -> None:
         call, agent = self.calls.get(ticket.call_id), self.agents.get(agent_id)
         if call and call.state == "talking":
-            if (call.agent, call.token) != (agent_id, token):
+            if call.held != {agent_id: token}:
                 raise StaleToken
             return
         if agent and agent.state is AgentState.TALKING:
             raise StaleToken
         if call and self._reserved(ticket.call_id, agent_id, token):
-            self._begin_talk(call, now)
+            self._begin_talk(call, agent_id, now)
             return
         agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
         self._put_back(call, ticket, agent, profile, token, now)
@@ -237,37 +239,40 @@ class QueueModel:
     ) -> None:
         """What the two do otherwise is undone first, and found anew for the others last."""
         left_call = self.calls[agent.call] if agent.call and agent.call != ticket.call_id else None
-        left_agent = None
+        left_agents = []
         if left_call:
-            self._withdraw(left_call)
+            self._withdraw(left_call, agent.id)
         if call is None:
             call = self._admit(ticket, now)
         elif call.state == "offered":
-            left_agent = self.agents[call.agent or ""] if call.agent != agent.id else None
-            self._withdraw(call)
+            left_agents = [self.agents[left] for left in call.held if left != agent.id]
+            for left in call.held:
+                self._withdraw(call, left)
         agent.learns(profile)
         agent.call, agent.next, agent.idle, agent.why = ticket.call_id, None, False, ""
         agent.idle_since = agent.last_rung = now
         agent.busy_from = now if agent.busy_from is None else agent.busy_from
         self.due.pop(f"a:{agent.id}", None)
-        call.agent, call.token = agent.id, token
+        call.held = {agent.id: token}
         self._count(call, "offers")
-        self._begin_talk(call, now)
+        self._begin_talk(call, agent.id, now)
         if left_call:
-            self._requeue(left_call, now)
-        if left_agent:
-            self._set_free(left_agent, left_agent.idle_since, now)
+            self._give_back(left_call, agent.id, now)
+        for other in left_agents:
+            self._set_free(other, other.idle_since, now)
 
     # What falls due.
 
     def _due_r(self, call_id: str, now: int) -> None:
         call = self.calls[call_id]
-        agent = self.agents[call.agent or ""]
-        self._withdraw(call)
-        self._exclude(call, agent, now)
-        agent.unanswered += 1
+        rung = [self.agents[agent_id] for agent_id in call.held]
+        for agent in rung:
+            self._withdraw(call, agent.id)
+            self._exclude(call, agent, now)
+            agent.unanswered += 1
         self._requeue(call, now)
-        self._set_free(agent, now, now)
+        for agent in rung:
+            self._set_free(agent, now, now)
 
     def _due_a(self, agent_id: str, now: int) -> None:
         agent = self.agents[agent_id]
@@ -322,8 +327,10 @@ class QueueModel:
             named = self.agents.get(call.requirement.agent)
             if named is None or named.state not in SIGNED_IN or named.id in call.refused:
                 self._take_step(call)
-        agent = self.matching.best_agent(call, self.agents.values())
-        if agent:
+        for _ in range(call.ticket.ring_agents):
+            agent = self.matching.best_agent(call, self.agents.values())
+            if agent is None:
+                return
             if call.requirement.agent is None and call.requirement.strategy == "weighted-random":
                 self._clock = max(self._clock, agent.score("weighted-random"))
             self._reserve(call, agent, now)
@@ -336,17 +343,20 @@ class QueueModel:
             self._reserve(call, agent, now)
 
     def _reserve(self, call: Call, agent: Agent, now: int) -> None:
-        assert call.state == "waiting"
+        assert call.state == "waiting" or len(call.held) < call.ticket.ring_agents
         assert agent.state is AgentState.AVAILABLE
-        call.state, call.agent = "offered", agent.id
+        call.state = "offered"
+        call.held[agent.id] = 0
         agent.state, agent.since, agent.call, agent.idle = AgentState.OFFERED, now, call.ticket.call_id, False
         agent.last_rung = agent.busy_from = now
         self.due[f"r:{call.ticket.call_id}"] = now + call.ticket.ring_ms + limits.RING_GRACE_MS
         self.made.append((call.ticket.call_id, agent.id))
         self._count(call, "offers")
 
-    def _begin_talk(self, call: Call, now: int) -> None:
-        agent = self.agents[call.agent or ""]
+    def _begin_talk(self, call: Call, agent_id: str, now: int) -> None:
+        agent = self.agents[agent_id]
+        rivals = [self.agents[other] for other in call.held if other != agent_id]
+        call.held = {agent_id: call.held[agent_id]}
         call.state = "talking"
         call.refused = {}
         call.steps = []
@@ -356,6 +366,14 @@ class QueueModel:
         self.due.pop(f"r:{call.ticket.call_id}", None)
         self.due.pop(f"x:{call.ticket.call_id}", None)
         self._count(call, "answered")
+        self._let_go(call, rivals)
+        for rival in rivals:
+            self._set_free(rival, rival.idle_since, now)
+
+    def _let_go(self, call: Call, agents: Sequence[object]) -> None:
+        """Each of them was rung together with another."""
+        for _ in agents:
+            self._count(call, "let-go")
 
     def _part(self, call: Call, now: int, wrapup: bool = True) -> int:
         agent = self.agents[call.agent or ""]
@@ -369,7 +387,7 @@ class QueueModel:
             self.due[f"a:{agent.id}"] = until
         else:
             self._go_on(agent, now)
-        agent.last = ("done", call.token, until)
+        agent.last = ("done", call.held[agent.id], until)
         return until
 
     def _end_wrapup(self, agent: Agent, now: int) -> None:
@@ -404,12 +422,18 @@ class QueueModel:
             agent.busy_from = None
 
     def _requeue(self, call: Call, now: int) -> None:
-        call.state, call.agent = "waiting", None
+        call.state, call.held = "waiting", {}
         self.due.pop(f"r:{call.ticket.call_id}", None)
         self._place(call, now)
 
-    def _withdraw(self, call: Call) -> None:
-        self.withdrawn.append((call.ticket.call_id, call.agent or "", call.ticket.node, call.token))
+    def _give_back(self, call: Call, agent_id: str, now: int) -> None:
+        """One who was rung for it is not any more; others may still be."""
+        del call.held[agent_id]
+        if not call.held:
+            self._requeue(call, now)
+
+    def _withdraw(self, call: Call, agent_id: str) -> None:
+        self.withdrawn.append((call.ticket.call_id, agent_id, call.ticket.node, call.held[agent_id]))
         self._count(call, "withdrawn")
 
     def _exclude(self, call: Call, agent: Agent, now: int) -> None:
@@ -427,8 +451,8 @@ class QueueModel:
             self._forget(call)
             self._count(call, "lost")
         for call in sorted(gone, key=lambda call: call.ticket.call_id):
-            if call.state != "waiting" and call.agent:
-                agent = self.agents[call.agent]
+            self._let_go(call, list(call.held)[1:])
+            for agent in [self.agents[agent_id] for agent_id in call.held]:
                 if call.state == "offered":
                     self._set_free(agent, agent.idle_since, now)
                 else:
@@ -447,9 +471,7 @@ class QueueModel:
 
     def _reserved(self, call_id: str, agent_id: str, token: int) -> Call | None:
         call = self.calls.get(call_id)
-        if call and call.agent == agent_id and call.token == token and call.state != "waiting":
-            return call
-        return None
+        return call if call and call.held.get(agent_id) == token else None
 
     def _count(self, call: Call, what: str) -> None:
         self.counters.setdefault(call.queue, Counter())[what] += 1

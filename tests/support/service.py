@@ -50,6 +50,7 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
                 "wrapup_form": [{"name": "amount", "kind": "number", "required": True}],
             },
             {"name": "strict", "requires": {"billing": 1}, "ring_seconds": 1, "not_answering_after": 1},
+            {"name": "together", "requires": {"billing": 1}, "ring_seconds": 5, "ring_agents": "all"},
         ],
         "agents": [
             {"id": f"a{n}", "extension": str(1000 + n), "password": PASSWORD, "skills": skills}
@@ -64,6 +65,7 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
             {"number": "+3726000202", "queue": "support"},
             {"number": "+3726000203", "queue": "sales"},
             {"number": "+3726000204", "queue": "strict"},
+            {"number": "+3726000205", "queue": "together"},
         ],
     }
 

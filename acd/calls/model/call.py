@@ -126,6 +126,8 @@ class Call(msgspec.Struct, frozen=True):
     talked_seconds: float = 0.0
     """In the conversations before."""
     offer: Offer | None = None
+    rivals: tuple[Offer, ...] = ()
+    """Who is rung together with the agent of `offer`."""
     offer_needs: str = ""
     """What the call asked of its agent when the offer was made, in words."""
     offers: int = 0

@@ -106,6 +106,28 @@ class ReleaseAgentLeg:
 
 
 @dataclass(frozen=True, slots=True)
+class RingRival:
+    """Open a media leg and INVITE the phone of one more agent who is reserved for the call."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRival:
+    """Hang up the phone that rings for this reservation beside the agent's."""
+
+    token: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeRival:
+    """The leg that rings for this reservation becomes the agent's; the one before is let go already."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class EnterQueue:
     ticket: Ticket
 
@@ -306,6 +328,9 @@ Effect = (
     | StopTimer
     | RingAgent
     | ReleaseAgentLeg
+    | RingRival
+    | ReleaseRival
+    | TakeRival
     | EnterQueue
     | SayPlaceAgain
     | LeaveQueue

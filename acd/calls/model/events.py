@@ -133,6 +133,22 @@ class AgentUnavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class RivalAnswered:
+    """One of several agents who are rung together answered."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class RivalOver:
+    """The phone of one of several agents who are rung together rings no longer."""
+
+    token: int
+    by: EndedBy
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class PositionKnown:
     position: int
 
@@ -259,6 +275,8 @@ Event = (
     | OfferStale
     | AgentAnswered
     | AgentUnavailable
+    | RivalAnswered
+    | RivalOver
     | PositionKnown
     | ClearRequested
     | TransferAsked

@@ -17,7 +17,9 @@ from acd.calls.model import (
     LegOver,
     MediaLost,
     ReleaseAgentLeg,
+    ReleaseRival,
     ReleaseTransferor,
+    RivalOver,
     SettleCallback,
     Side,
     State,
@@ -43,6 +45,7 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
     effects: list[Effect] = [HangUp(Side.CALLER, cause)]
     if call.has_agent_leg:
         effects.append(ReleaseAgentLeg(cause))
+    effects += (ReleaseRival(offer.token, cause) for offer in call.rivals)
     effects += _leave_routing(call)
     if call.callback is not None and call.answered_at is None and cause not in _SETTLED_ELSEWHERE:
         effects.append(SettleCallback(cause, cancel=cause in _NEVER))
@@ -53,8 +56,9 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
     verdict = outcome or _outcome(call, cause)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
     if call.state in _UNANSWERED:
-        call = attempted(call, "ended", now)
-    call = replace(settle(call, now), transferor=None)
+        for offer in (None, *call.rivals):
+            call = attempted(call, "ended", now, offer)
+    call = replace(settle(call, now), transferor=None, rivals=())
     return enter(call, State.ENDED, now), tuple(effects)
 
 
@@ -87,6 +91,13 @@ def on_caller_or_agent_gone(context: Context, call: Call, event: LegOver, now: f
     if call.state in (State.NEW, State.ANSWERING) and cause == "normal":
         cause = "cancelled"
     return end(call, now, side="caller" if event.side is Side.CALLER else "agent", cause=cause)
+
+
+def on_rung_agent_gone(context: Context, call: Call, event: RivalOver, now: float) -> Step:
+    """Of several who were rung, the one who answered is gone again; nothing is heard of the others."""
+    if call.offer is None or call.offer.token != event.token:
+        return call, ()
+    return end(call, now, side="agent", cause="normal")
 
 
 def on_media_lost(context: Context, call: Call, event: MediaLost, now: float) -> Step:

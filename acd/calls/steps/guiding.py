@@ -262,6 +262,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         wrapup_limit_ms=round(rules.wrapup_limit_seconds * 1000) if rules.wrapup_mode != "fixed" else 0,
         target_ms=round(rules.service_level_seconds * 1000) if by_target else 0,
         steps=steps,
+        ring_agents=1 if call.callback else rules.ring_agents,
     )
 
 

@@ -14,6 +14,7 @@ from acd.calls.model import (
     Effect,
     EnterQueue,
     FinishConversation,
+    LeaveQueue,
     LegOver,
     OfferConfirmed,
     OfferMade,
@@ -24,6 +25,8 @@ from acd.calls.model import (
     ReleaseTransferor,
     ReportRefer,
     RingAgent,
+    RivalAnswered,
+    RivalOver,
     SayPlaceAgain,
     Side,
     StartTimer,
@@ -40,8 +43,10 @@ from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
+from acd.calls.steps.together import give_way, let_rivals_go, rival, rival_fails, rival_wins, rivals_turn_down
 from acd.calls.steps.transferring import give_up
 from acd.calls.steps.treating import leave_menu
+from acd.sip.core.events import EndedBy
 from routing.model import Offer, RejectReason
 from routing.requirement import class_name, in_words
 
@@ -80,7 +85,10 @@ def _needs(context: Context, call: Call, offer: Offer) -> str:
 
 
 def on_ring_timeout(context: Context, call: Call, event: TimerFired, now: float) -> Step:
-    return _turned_down(context, call, RejectReason.NO_ANSWER, now)
+    """Nobody who is rung answers."""
+    call, effects = rivals_turn_down(call, RejectReason.NO_ANSWER, _limit(context, call), now)
+    call, more = _turned_down(context, call, RejectReason.NO_ANSWER, now)
+    return call, effects + more
 
 
 def on_agent_unavailable(context: Context, call: Call, event: AgentUnavailable, now: float) -> Step:
@@ -89,26 +97,49 @@ def on_agent_unavailable(context: Context, call: Call, event: AgentUnavailable, 
 
 def on_agent_leg_over(context: Context, call: Call, event: LegOver, now: float) -> Step:
     """The phone refused, or could not be reached, while it was being rung."""
-    if event.by != "remote" or event.status in _NOT_THERE:
-        reason = RejectReason.NO_ANSWER if event.status in _NO_ANSWER else RejectReason.UNREACHABLE
-    elif event.status in _BUSY:
-        reason = RejectReason.BUSY
-    else:
-        reason = RejectReason.REJECTED
-    return _turned_down(context, call, reason, now)
+    return _turned_down(context, call, _reason(event.by, event.status), now)
+
+
+def on_rival_over(context: Context, call: Call, event: RivalOver, now: float) -> Step:
+    """The same of one of several; which of them is the call's own may have changed meanwhile."""
+    reason = _reason(event.by, event.status)
+    if call.offer is not None and call.offer.token == event.token:
+        return _turned_down(context, call, reason, now)
+    offer = rival(call, event.token)
+    if offer is None:
+        return call, ()
+    call, effects = rival_fails(call, offer, reason.value, now)
+    return call, (*effects, RejectOffer(offer, reason, _limit(context, call)))
+
+
+def _reason(by: EndedBy, status: int) -> RejectReason:
+    if by != "remote" or status in _NOT_THERE:
+        return RejectReason.NO_ANSWER if status in _NO_ANSWER else RejectReason.UNREACHABLE
+    return RejectReason.BUSY if status in _BUSY else RejectReason.REJECTED
+
+
+def _limit(context: Context, call: Call) -> int:
+    rules = context.queue(call.queue)
+    return rules.not_answering_after if rules else 0
 
 
 def _turned_down(context: Context, call: Call, reason: RejectReason, now: float) -> Step:
     if call.offer is None:
         return call, ()
-    rules = context.queue(call.queue)
-    limit = rules.not_answering_after if rules else 0
-    return _back_to_queue(context, call, reason.value, now, RejectOffer(call.offer, reason, limit))
+    word = RejectOffer(call.offer, reason, _limit(context, call))
+    if call.rivals:
+        call, effects = give_way(call, reason.value, now)
+        return call, (*effects, word)
+    return _back_to_queue(context, call, reason.value, now, word)
 
 
 def on_offer_taken_back(context: Context, call: Call, event: OfferTakenBack, now: float) -> Step:
+    if (offer := rival(call, event.token)) is not None:
+        return rival_fails(call, offer, "withdrawn", now)
     if call.offer is None or call.offer.token != event.token:
         return call, ()
+    if call.rivals:
+        return give_way(call, "withdrawn", now)
     return _back_to_queue(context, call, "withdrawn", now)
 
 
@@ -116,7 +147,11 @@ def on_offer_stale(context: Context, call: Call, event: OfferStale, now: float) 
     """The agent answered a reservation that had ended: say the call's place again, in case it was lost."""
     if call.offer is None or call.offer.token != event.token:
         return call, ()
-    return _back_to_queue(context, call, "withdrawn", now, EnterQueue(ticket_of(context, call)))
+    again: tuple[Effect, ...] = (EnterQueue(ticket_of(context, call)),)
+    if call.offer.together:
+        # Others who were rung may still be reserved there, with nobody to ring them.
+        again = (LeaveQueue(call.entry, released=True), *again)
+    return _back_to_queue(context, call, "withdrawn", now, *again)
 
 
 def on_rejection_stale(context: Context, call: Call, event: OfferStale, now: float) -> Step:
@@ -150,6 +185,18 @@ def on_agent_answered(context: Context, call: Call, event: AgentAnswered, now: f
     if call.offer is None:
         return call, ()
     return enter(call, State.CONNECTING, now), (StopTimer(Timer.RING), ConfirmOffer(call.offer))
+
+
+def on_rival_answered(context: Context, call: Call, event: RivalAnswered, now: float) -> Step:
+    """One of several answered: whoever it is, is the call's own agent from now on."""
+    changed: tuple[Effect, ...] = ()
+    if (offer := rival(call, event.token)) is not None:
+        call, changed = rival_wins(call, offer, now)
+    if call.offer is None or call.offer.token != event.token:
+        return call, ()
+    confirm = ConfirmOffer(call.offer)
+    call, others = let_rivals_go(call, now)
+    return enter(call, State.CONNECTING, now), (*changed, StopTimer(Timer.RING), *others, confirm)
 
 
 def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now: float) -> Step:

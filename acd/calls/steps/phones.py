@@ -24,7 +24,8 @@ def phones_of(call: Call) -> tuple[PhoneState, ...]:
     if call.state is State.DIALLING and call.agent_first:
         found.append(PhoneState(call.agent, "confirmed", is_caller=False))
     elif call.agent and (ringing := _OF_AGENT.get(call.state)):
-        found.append(PhoneState(call.agent, ringing, is_caller=False))
+        rung = (call.agent, *(offer.agent_id for offer in call.rivals))
+        found += (PhoneState(agent, ringing, is_caller=False) for agent in rung)
     if call.transferor is not None:
         found.append(PhoneState(call.transferor.agent, "confirmed", is_caller=False))
     return tuple(phone for phone in found if phone.agent)

@@ -21,7 +21,7 @@ from acd.directory.schema.words import (
     StrategyName,
     Text,
 )
-from routing.limits import CALLBACK_ATTEMPTS_MAX, STEPS_MAX
+from routing.limits import CALLBACK_ATTEMPTS_MAX, RING_AGENTS_MAX, STEPS_MAX
 
 _DIGIT = re.compile(r"[0-9]?", re.ASCII)
 _PREFIX = re.compile(r"\+?[0-9]{1,15}", re.ASCII)
@@ -95,6 +95,7 @@ class QueueEntry(Entry):
     order_by: Literal["arrival", "target"] = "arrival"
     strategy: StrategyName = "longest-idle"
     ring_seconds: Seconds = 15.0
+    ring_agents: Annotated[int, Field(ge=1, le=RING_AGENTS_MAX)] | Literal["all"] = 1
     wrapup_seconds: SecondsOrNone = 0.0
     wrapup_mode: WrapupMode = "fixed"
     wrapup_limit_seconds: Seconds = 300.0
@@ -132,6 +133,7 @@ class QueueEntry(Entry):
         return Queue(
             **{
                 **dict(self),
+                "ring_agents": RING_AGENTS_MAX if self.ring_agents == "all" else self.ring_agents,
                 "requires": MappingProxyType(self.requires),
                 "any_of": tuple(MappingProxyType(group) for group in self.any_of),
                 "teams": tuple(self.teams),

@@ -1,10 +1,10 @@
 -- include: base calls talk
--- The agent answered.
+-- The agent answered. Others who were rung for the call are free again.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 agent, 4 token
 -- Returns  0, or -3 where that reservation is not in force
 local c = load_call(ARGV[2])
-if not c or c.agent ~= ARGV[3] or c.token ~= ARGV[4] then
+if not c or not holds(c, ARGV[3], ARGV[4]) then
   return STALE_TOKEN
 end
 if c.state == 'offered' then

@@ -1,6 +1,6 @@
 -- include: base agents calls wrapup
 -- Pauses an agent, signs out, or sets not-answering. While talking it is kept for after the wrap-up.
--- An open offer is withdrawn and its call goes back to its place.
+-- An open offer is withdrawn; its call goes back to its place, or rings on where others are rung for it.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 agent, 3 state, 4 reason
 -- Returns  the state that the agent is now in
@@ -30,9 +30,12 @@ elseif agent.state == 'wrapup' then
 end
 if agent.state == 'offered' then
   local c = load_call(agent.call)
+  c.agent, c.token = agent.id, agent.token
   tell_withdrawn(now, c, 'agent-away')
   put_away(now, agent, state, why)
-  requeue(now, c)
+  if give_back(c) then
+    requeue(now, c)
+  end
 else
   put_away(now, agent, state, why)
 end

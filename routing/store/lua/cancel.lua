@@ -1,5 +1,5 @@
 -- include: base calls agents exclusions ending talk
--- The caller is gone, or is to wait there no longer. A reserved agent is free again, in the old place among the idle.
+-- The caller is gone, or is to wait there no longer. Reserved agents are free again, in their old places among the idle.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 abandoned or released
 -- Returns  1, or 0 where the call is unknown
@@ -12,6 +12,7 @@ if c.state == 'talking' then
   part(now, c)
   return 1
 end
+local held = c.state == 'offered' and offers_of(c)
 forget_exclusions(c.id)
 forget_call(c)
 if c.state == 'waiting' then
@@ -21,7 +22,10 @@ if c.state == 'waiting' then
 end
 not_due('r:' .. c.id)
 rc('HINCRBY', K .. 'qs:' .. c.queue, ARGV[3] .. '_offered', 1)
-emit(now, ARGV[3], c.queue, 'c', c.id, 'from', 'offered', 'a', c.agent, 'tk', c.token)
-local agent = load_agent(c.agent)
+emit(now, ARGV[3], c.queue, 'c', c.id, 'from', 'offered', 'a', held[1][1], 'tk', held[1][2])
+local agent = load_agent(held[1][1])
 set_free(now, agent, agent.idle_since)
+for i = 2, #held do
+  let_go(now, c, held[i])
+end
 return 1

@@ -5,7 +5,7 @@
 -- Returns  when the wrap-up ends (ms), 0 without one, or -3 where that reservation is not in force
 local now = tonumber(ARGV[1])
 local c = load_call(ARGV[2])
-if c and c.agent == ARGV[3] and c.token == ARGV[4] then
+if c and holds(c, ARGV[3], ARGV[4]) then
   if c.state == 'offered' then
     begin_talk(now, c)
   end

@@ -1,5 +1,6 @@
 -- include: base calls agents exclusions ending
--- The agent did not take the call, which keeps its place and is kept away from this agent for a while.
+-- The agent did not take the call, which is kept away from this agent for a while. It keeps its place, and rings on
+-- where others are rung for it.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 agent, 4 token, 5 reason, 6 state of the agent after, 7 rest of the agent (ms),
 --          8 whether it counts as unanswered (1 or 0)
@@ -7,7 +8,7 @@
 local now, token, state = tonumber(ARGV[1]), ARGV[4], ARGV[6]
 local c = load_call(ARGV[2])
 local agent = load_agent(ARGV[3])
-if not c or c.state ~= 'offered' or c.agent ~= agent.id or c.token ~= token then
+if not c or c.state ~= 'offered' or not holds(c, agent.id, token) then
   local said = rc('HMGET', K .. 'a:' .. agent.id, 'lt', 'lk')
   if said[1] == token and said[2] == 'reject' then
     return OK
@@ -20,7 +21,9 @@ remember(agent.id, token, 'reject', 0)
 if ARGV[8] == '1' then
   rc('HINCRBY', K .. 'a:' .. agent.id, 'un', 1)
 end
-requeue(now, c)
+if give_back(c) then
+  requeue(now, c)
+end
 local rest = tonumber(ARGV[7])
 if state ~= 'available' then
   put_away(now, agent, state, ARGV[5])

@@ -1,10 +1,10 @@
 -- include: base agents calls exclusions talk tickets
 -- Puts back a conversation that the store has lost. What the store did with the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-14 the ticket (includes/tickets.lua), 15 agent, 16 node of the agent, 17 profile, 18 token
+-- ARGV     1 now, 2-15 the ticket (includes/tickets.lua), 16 agent, 17 node of the agent, 18 profile, 19 token
 -- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another
-local now, token = tonumber(ARGV[1]), ARGV[18]
-local c, agent = load_call(ARGV[2]), load_agent(ARGV[15])
+local now, node, profile, token = tonumber(ARGV[1]), ARGV[17], ARGV[18], ARGV[19]
+local c, agent = load_call(ARGV[2]), load_agent(ARGV[16])
 if c and c.state == 'talking' then
   return c.agent == agent.id and c.token == token and OK or STALE_TOKEN
 end
@@ -14,17 +14,18 @@ end
 if rc('HEXISTS', K .. 'cl', ARGV[4]) == 0 or not know_steps(ARGV[13]) then
   return UNKNOWN_CLASS
 end
-if rc('HEXISTS', K .. 'pf', ARGV[17]) == 0 then
+if rc('HEXISTS', K .. 'pf', profile) == 0 then
   return UNKNOWN_PROFILE
 end
-if c and c.state == 'offered' and c.agent == agent.id and c.token == token then
+if c and c.state == 'offered' and holds(c, agent.id, token) then
   begin_talk(now, c)
   return OK
 end
 
 local left_call = agent.state == 'offered' and agent.call ~= ARGV[2] and load_call(agent.call)
-local left_agent = c and c.state == 'offered' and c.agent ~= agent.id and load_agent(c.agent)
+local left_agents = {}
 if left_call then
+  left_call.agent, left_call.token = agent.id, agent.token
   tell_withdrawn(now, left_call, 'restored')
 elseif agent.state == 'available' then
   idle_remove(agent.id, agent.profile)
@@ -35,20 +36,27 @@ if not c then
 elseif c.state == 'waiting' then
   leave_line(c)
 else
-  tell_withdrawn(now, c, 'restored')
+  for _, offer in ipairs(offers_of(c)) do
+    c.agent, c.token = offer[1], offer[2]
+    tell_withdrawn(now, c, 'restored')
+    if c.agent ~= agent.id then
+      left_agents[#left_agents + 1] = load_agent(c.agent)
+    end
+  end
+  forget_offers(c)
 end
 know(agent)
-if agent.profile and agent.profile ~= ARGV[17] then
+if agent.profile and agent.profile ~= profile then
   sign_out_of(now, agent.id, agent.profile)
 end
-sign_in_to(now, agent.id, ARGV[17])
-if agent.profile ~= ARGV[17] then
-  emit(now, 'agent-skills', '', 'a', agent.id, 'p', ARGV[17])
+sign_in_to(now, agent.id, profile)
+if agent.profile ~= profile then
+  emit(now, 'agent-skills', '', 'a', agent.id, 'p', profile)
 end
-if agent.node ~= ARGV[16] then
-  emit(now, 'agent-node', '', 'a', agent.id, 'n', ARGV[16])
+if agent.node ~= node then
+  emit(now, 'agent-node', '', 'a', agent.id, 'n', node)
 end
-rc('HSET', K .. 'a:' .. agent.id, 'p', ARGV[17], 'n', ARGV[16], 'c', c.id, 'tk', token, 'is', now, 'why', '',
+rc('HSET', K .. 'a:' .. agent.id, 'p', profile, 'n', node, 'c', c.id, 'tk', token, 'is', now, 'why', '',
   'lr', now, 'bs', agent.busy_from or now)
 rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn', 'wc', 'wu', 'wx')
 not_due('a:' .. agent.id)
@@ -59,10 +67,10 @@ end
 emit(now, 'offers', c.queue, 'c', c.id, 'a', agent.id, 'tk', token)
 c.agent, c.token = agent.id, token
 begin_talk(now, c)
-if left_call then
+if left_call and give_back(left_call) then
   requeue(now, left_call)
 end
-if left_agent then
-  set_free(now, left_agent, left_agent.idle_since)
+for _, left in ipairs(left_agents) do
+  set_free(now, left, left.idle_since)
 end
 return OK

@@ -12,12 +12,18 @@ local on = {}
 -- The owner had the time to say what came of it and did not.
 function on.r(id)
   local c = load_call(id)
-  local agent = load_agent(c.agent)
-  tell_withdrawn(now, c, 'deadline')
-  exclude(now, id, agent.id)
-  rc('HINCRBY', K .. 'a:' .. agent.id, 'un', 1)
+  local held = offers_of(c)
+  for _, offer in ipairs(held) do
+    c.agent, c.token = offer[1], offer[2]
+    tell_withdrawn(now, c, 'deadline')
+    exclude(now, id, c.agent)
+    rc('HINCRBY', K .. 'a:' .. c.agent, 'un', 1)
+  end
+  forget_offers(c)
   requeue(now, c)
-  set_free(now, agent, now)
+  for _, offer in ipairs(held) do
+    set_free(now, load_agent(offer[1]), now)
+  end
 end
 
 function on.a(id)

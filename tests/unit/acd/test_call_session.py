@@ -258,6 +258,48 @@ async def test_a_refusal_that_comes_too_late_says_the_callers_place_again(bench:
     assert [word[0] for word in bench.store.said] == ["reject", "enqueue"]
 
 
+async def ring_three(bench: Bench) -> dict[str, str]:
+    """Three agents are rung together; the leg of each."""
+    await bench.to_queue()
+    call = bench.calls.live()[0].id
+    for token, agent in enumerate(("anna", "bert", "carl"), 1):
+        bench.calls.on_routing(Offer(call, agent, "billing", token, 0, together=1))
+    await bench.settle(lambda: [said[0] for said in bench.sip.said].count("invite") == 3)
+    return {said[2]: said[1] for said in bench.sip.said if said[0] == "invite"}
+
+
+async def test_of_three_who_are_rung_the_first_who_answers_talks_and_the_others_stop(bench: Bench) -> None:
+    legs = await ring_three(bench)
+    bench.calls.on_leg(sip.LegAnswered(legs["carl"], b"answer"))
+    bench.calls.on_leg(sip.LegAnswered(legs["anna"], b"too late"))
+    await bench.until("talking")
+    assert bench.media.hears["caller-leg"] == legs["carl"]
+    assert [said for said in bench.sip.said if said[0] == "hangup"] == [
+        ("hangup", legs["anna"]),
+        ("hangup", legs["bert"]),
+    ]
+    assert bench.media.open == {"caller-leg", legs["carl"]}
+    assert not any(said[0] == "reject" for said in bench.store.said)
+    bench.calls.on_leg(sip.LegEnded(legs["bert"], "local", 487))
+    bench.calls.on_leg(sip.LegEnded(legs["carl"], "remote", 0))
+    await bench.until("gone")
+    assert bench.media.open == set()
+    assert bench.journal.records[0].agent == "carl"
+
+
+async def test_phones_that_refuse_or_cannot_be_used_leave_the_others_ringing(bench: Bench) -> None:
+    legs = await ring_three(bench)
+    bench.calls.on_leg(sip.LegEnded(legs["anna"], "remote", 486))
+    bench.media.bad_answer = NoCommonCodec("none")
+    bench.calls.on_leg(sip.LegAnswered(legs["bert"], b"answer"))
+    await bench.settle(lambda: [said[0] for said in bench.store.said].count("reject") == 2)
+    bench.media.bad_answer = None
+    assert bench.state() == "offered"
+    assert bench.media.open == {"caller-leg", legs["carl"]}
+    bench.calls.on_leg(sip.LegAnswered(legs["carl"], b"answer"))
+    await bench.until("talking")
+
+
 async def test_an_offer_for_a_call_that_is_gone_frees_its_agent(bench: Bench) -> None:
     bench.calls.on_routing(Offer("gone", "anna", "billing", 9, 0))
     await bench.settle(lambda: bool(bench.store.said))

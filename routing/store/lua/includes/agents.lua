@@ -48,6 +48,13 @@ local function set_free(now, agent, idle_since)
   seek_call(now, agent, idle_since)
 end
 
+-- Whose phone rang for a call that another has, or that is gone: free, in the old place among the idle.
+local function let_go(now, c, offer)
+  local agent = load_agent(offer[1])
+  emit(now, 'let-go', c.queue, 'c', c.id, 'a', agent.id, 'tk', offer[2])
+  set_free(now, agent, agent.idle_since)
+end
+
 -- `si:P` holds who is signed in with a profile; one that is used is not swept.
 local function sign_out_of(now, agent, profile)
   if rc('SREM', K .. 'si:' .. profile, agent) == 1 then

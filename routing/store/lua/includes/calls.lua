@@ -1,13 +1,13 @@
--- include: base events lines idle match reserve steps
+-- include: base events lines idle match reserve steps offers
 local function load_call(id)
-  local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l', 'wx')
+  local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l', 'wx', 'rn')
   if not v[1] then
     return nil
   end
   return {
     id = id, state = v[1], node = v[2], class = v[3], named = v[4], queue = v[5], member = v[6],
     score = v[7], ring = tonumber(v[8]), wrapup = tonumber(v[9]), agent = v[10], token = v[11],
-    order = v[12], steps = v[13], wrapup_limit = tonumber(v[14]),
+    order = v[12], steps = v[13], wrapup_limit = tonumber(v[14]), rings = tonumber(v[15]),
   }
 end
 
@@ -21,25 +21,31 @@ local function give_up_named(c)
     or rc('SISMEMBER', K .. 'x:' .. c.id, c.named) == 1
 end
 
--- A call that is in no line gets its agent, or else its place.
+-- A call that is in no line gets its agent, or as many as ring for it together, or else its place.
 local function place(now, c)
   if give_up_named(c) then
     take_step(now, c)
   end
-  local agent, profile, score, seen = best_agent(c)
-  if agent then
+  local first, left = nil, c.rings
+  while left > 0 do
+    local agent, profile, score, seen = best_agent(c)
+    if not agent then
+      break
+    end
     idle_remove(agent, profile)
     if c.order == 'weighted-random' and score then
       -- What was drawn is past: whoever becomes idle draws from here on.
       rc('SET', K .. 'vt', int(math.max(score, tonumber(rc('GET', K .. 'vt') or '0'))))
     end
-    reserve(now, c, agent, 'agent', seen)
-  else
+    first = reserve(now, c, agent, 'agent', seen, first)
+    left = left - 1
+  end
+  if not first then
     enter_line(c)
   end
 end
 
--- The reservation is over and the caller is still there.
+-- The last reservation is over and the caller is still there.
 local function requeue(now, c)
   local key = K .. 'c:' .. c.id
   rc('HSET', key, 'st', 'waiting')
@@ -55,6 +61,7 @@ end
 
 local function forget_call(c)
   no_more_steps(c)
+  forget_offers(c)
   rc('DEL', K .. 'c:' .. c.id)
   rc('SREM', K .. 'nc:' .. c.node, c.id)
 end

@@ -9,16 +9,20 @@ local function drop_waiting(now, c)
 end
 
 local function drop_reserved(now, c)
-  local agent = load_agent(c.agent)
+  local held = offers_of(c)
+  local agent = load_agent(held[1][1])
   not_due('r:' .. c.id)
   forget_exclusions(c.id)
   forget_call(c)
   rc('HINCRBY', K .. 'qs:' .. c.queue, 'lost_' .. c.state, 1)
-  emit(now, 'lost', c.queue, 'c', c.id, 'n', c.node, 'from', c.state, 'a', c.agent, 'tk', c.token)
+  emit(now, 'lost', c.queue, 'c', c.id, 'n', c.node, 'from', c.state, 'a', agent.id, 'tk', held[1][2])
   if agent.next then
     put_away(now, agent, agent.next, agent.next_why or '')
   else
     set_free(now, agent, c.state == 'offered' and agent.idle_since or now)
+  end
+  for i = 2, #held do
+    let_go(now, c, held[i])
   end
 end
 

@@ -1,16 +1,23 @@
--- include: base events exclusions steps
--- A reservation became a conversation.
+-- include: base events exclusions steps offers agents
+-- A reservation became a conversation. Others who rang for the call are free again, in their old places.
 local function begin_talk(now, c)
+  local rung = c.rings > 1 and offers_of(c) or {}
   if c.steps ~= '' then
     no_more_steps(c)
     rc('HSET', K .. 'c:' .. c.id, 'l', '')
     c.steps = ''
   end
-  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking')
+  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking', 'a', c.agent, 'tk', c.token)
+  forget_offers(c)
   rc('HSET', K .. 'a:' .. c.agent, 'st', 'talking', 'since', now, 'un', 0)
   rc('HINCRBY', K .. 'a:' .. c.agent, 'cn', 1)
   not_due('r:' .. c.id)
   forget_exclusions(c.id)
   emit(now, 'answered', c.queue, 'c', c.id, 'a', c.agent, 'tk', c.token)
   c.state = 'talking'
+  for _, offer in ipairs(rung) do
+    if offer[1] ~= c.agent then
+      let_go(now, c, offer)
+    end
+  end
 end
