@@ -223,6 +223,8 @@ class BindingStore:
             return
         if held is not None and owner != node and held.registered_at > said.registered_at:
             return
+        if owner == node and held == said:
+            return  # as nearly always where all is read again
         if said.expires_at <= self._clock.time():
             return
         if held is not None and not owner:

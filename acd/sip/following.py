@@ -65,7 +65,12 @@ class Follower:
     async def hear_all(self) -> None:
         """Read what every other node holds. Raises RedisError."""
         for node in await self._nodes.known():
-            self._bindings.hear_all(node, await self._held_by(node))
+            held = await self._held_by(node)
+            self._bindings.hear_all(node, held)
+            if not held and not self._nodes.is_up(node):
+                # Nodes may be named anew at each start: what is left of the old ones must not pile up.
+                await self._nodes.strike(node)
+                await self._redis.delete(f"{self._prefix}:{node}")
 
     async def _held_by(self, node: str) -> Sequence[Binding]:
         agents = sorted(

@@ -107,6 +107,10 @@ class Nodes:
         names: set[bytes] = await _reply(self._redis.smembers(f"{self._prefix}nodes"))
         return sorted(name.decode() for name in names if name.decode() != self._node)
 
+    async def strike(self, node: str) -> None:
+        """Know a node no longer; it says so itself when it comes back. Raises RedisError."""
+        await _reply(self._redis.srem(f"{self._prefix}nodes", node))
+
     # Its life.
 
     async def start(self, name: str, addresses: Sequence[tuple[FlowKind, str, int]]) -> None:

@@ -183,6 +183,28 @@ async def test_nobody_is_dead_while_the_store_may_have_forgotten(
     assert not b.nodes.is_up("a")
 
 
+async def test_node_that_is_gone_and_held_nothing_is_struck_off(
+    opened: Opener, redis: Redis, site: str, clock: FakeClock
+) -> None:
+    a, b = await opened("a"), await opened("b")
+    await a.stop()
+    await _die(redis, site, "a", clock, b)
+    await b.look_up("anna")
+    assert await b.nodes.known() == []
+    await opened("a")
+    await b.nodes.look()
+    assert b.nodes.is_up("a")
+
+
+async def test_what_is_read_again_and_has_not_changed_is_kept_as_it_is(opened: Opener) -> None:
+    a, b = await opened("a"), await opened("b")
+    a.bindings.put(binding())
+    await until(lambda: bool(b.bindings.lookup("anna")))
+    (held,) = b.bindings.lookup("anna")
+    b.bindings.hear_all("a", [msgspec.structs.replace(held)])
+    assert b.bindings.lookup("anna")[0] is held
+
+
 async def test_nodes_share_one_key_and_where_they_are(opened: Opener) -> None:
     a, b = await opened("a"), await opened("b")
     assert a.nodes.key() == b.nodes.key() != b""
