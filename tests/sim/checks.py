@@ -119,11 +119,11 @@ class Checks:
         the way."""
         node = self._world.nodes[call.ticket.node]
         now, due = self._world.schedule.now, self._model.due
-        if node.down:
+        if node.down or node.is_frozen:
             ends = max(due.get(f"{kind}:{node.name}", 0) for kind in "no")
             assert now < ends + SLACK_MS or self._nobody_ticks(), f"8: {call_id} of a dead node"
             return
-        if node.is_live(call_id) or not node.is_open or node.link.is_cut:
+        if node.is_live(call_id) or not node.is_open or node.is_out_of_touch:
             self._ghosts.pop(call_id, None)
             return
         since = self._ghosts.setdefault(call_id, now)
@@ -142,7 +142,7 @@ class Checks:
         for node in self._world.nodes.values():
             for session in node.sessions.values():
                 known = session.call.state is not State.QUEUED or session.call.entry in self._model.calls
-                if known or node.link.is_cut or node.away or not session.lane.is_empty:
+                if known or node.is_out_of_touch or node.away or not session.lane.is_empty:
                     session.forgotten_since = None
                 elif session.forgotten_since is None:
                     session.forgotten_since = now
@@ -151,7 +151,7 @@ class Checks:
                     assert since < LEASE_MS, f"6: the store has forgotten {session.call.id}"
 
     def _nobody_ticks(self) -> bool:
-        return all(node.down or node.link.is_cut for node in self._world.nodes.values())
+        return all(node.is_out_of_touch for node in self._world.nodes.values())
 
     # The end.
 

@@ -53,11 +53,7 @@ class Link:
     def _arrive(self, life: int, word: tuple[Any, ...], heard: Heard) -> None:
         answer = self._world.perform(*word)
         if life == self._node.life:
-            self._world.schedule.after(self._world.weather.delay_ms(), self._back, life, heard, answer)
-
-    def _back(self, life: int, heard: Heard, answer: Any) -> None:
-        if life == self._node.life:
-            heard(answer)
+            self._node.later(self._world.weather.delay_ms(), heard, answer)
 
 
 class Lane:

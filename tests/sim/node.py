@@ -42,8 +42,23 @@ class Node:
         self.world.schedule.after(ms, self._if_alive, self.life, work, arguments)
 
     def _if_alive(self, life: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        if life == self.life:
+        if life != self.life:
+            return
+        if self.is_frozen:
+            self.world.schedule.after(
+                self._frozen_until - self.world.schedule.now, self._if_alive, life, work, arguments
+            )
+        else:
             work(*arguments)
+
+    @property
+    def is_frozen(self) -> bool:
+        return self._frozen_until > self.world.schedule.now
+
+    @property
+    def is_out_of_touch(self) -> bool:
+        """It cannot know what the store does now."""
+        return self.down or self.is_frozen or self.link.is_cut
 
     # Life and death.
 
@@ -58,7 +73,9 @@ class Node:
             lost = m.Close(outcome="failed", hangup_side="system", cause="node-died")
             self.world.recorded(session.call, lost)
         self.sessions = {}
+        self._frozen_until = 0
         self._plan_cut()
+        self._plan_freeze()
         if (ms := self.world.weather.until_crash_ms()) is not None:
             self.later(ms, self.crash)
         Lane(self, may_be_late=False).put("reset_node", self.name, heard=self._opened)
@@ -82,6 +99,18 @@ class Node:
     def _plan_cut(self) -> None:
         if (ms := self.world.weather.until_cut_ms()) is not None:
             self.later(ms, self._cut)
+
+    def _plan_freeze(self) -> None:
+        if (ms := self.world.weather.until_freeze_ms()) is not None:
+            self.later(ms, self._freeze)
+
+    def _freeze(self) -> None:
+        """As SIGSTOP and SIGCONT do it: what falls due meanwhile is done then, in its order."""
+        ms = self.world.weather.frozen_ms()
+        self.world.log("fault", self.name, "freeze", ms)
+        self.world.counts["freeze"] += 1
+        self._plan_freeze()
+        self._frozen_until = self.world.schedule.now + ms
 
     def _cut(self) -> None:
         ms = self.world.weather.cut_ms()

@@ -33,7 +33,9 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
     for outcome in found:
         assert sum(outcome.counts[how] for how in OUTCOMES) == outcome.calls
         assert outcome.counts["answered"] > 0.6 * outcome.calls
-        assert min(outcome.counts[what] for what in ("stale", "crash", "cut", "late", "node-died")) > 0
+        assert (
+            min(outcome.counts[what] for what in ("stale", "crash", "cut", "freeze", "late", "node-died")) > 0
+        )
 
 
 @pytest.mark.store

@@ -24,6 +24,8 @@ class Faults:
     """Of a word, or a message of the store, that takes up to three seconds: others overtake it."""
     cut_every_ms: int = 0
     """The store is out of reach for 2-90 s, which may be longer than the lease."""
+    freeze_every_ms: int = 0
+    """The node stands still for 1-70 s, more than twice its lease, and goes on as if nothing had been."""
     crash_every_ms: int = 0
     """The node dies with its calls, and begins anew after 1-60 s."""
 
@@ -35,6 +37,7 @@ STORM = Faults(
     late=0.004,
     slow=0.03,
     cut_every_ms=900_000,
+    freeze_every_ms=1_200_000,
     crash_every_ms=1_200_000,
 )
 
@@ -80,6 +83,12 @@ class Weather:
 
     def until_cut_ms(self) -> int | None:
         return self._until(self.faults.cut_every_ms)
+
+    def until_freeze_ms(self) -> int | None:
+        return self._until(self.faults.freeze_every_ms)
+
+    def frozen_ms(self) -> int:
+        return self._source.randrange(1_000, 70_000)
 
     def until_crash_ms(self) -> int | None:
         return self._until(self.faults.crash_every_ms)
