@@ -70,6 +70,7 @@ queues = Table(
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("refusals", JSON, nullable=False, server_default="{}"),
+    Column("weight", Integer, nullable=False, server_default="1"),
 )
 
 agents = Table(

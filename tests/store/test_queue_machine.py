@@ -55,6 +55,10 @@ REQUIREMENTS = (
     Requirement("direct", agent="anna"),
     *(Requirement("sales", (("et", 1),), strategy) for strategy in sorted(STRATEGIES)),
     Requirement("either", any_of=((("billing", 5), ("et", 2)),)),
+    Requirement("pressing", (("et", 1),), weight=3),
+    Requirement("pressing", (("billing", 2),), weight=3),
+    Requirement("urgent", weight=10),
+    Requirement("urgent", agent="anna", weight=10),
 )
 PROFILES = (
     AgentProfile.of({"billing": 5, "et": 3}),
@@ -220,7 +224,7 @@ class QueueMachine(RuleBasedStateMachine):
         ring_agents: int,
     ) -> None:
         self.calls += 1
-        target_ms = 20_000 if requirement.queue == "sales" else 0
+        target_ms = 20_000 if requirement.queue in ("sales", "pressing") else 0
         ticket = Ticket(
             f"c{self.calls}",
             node,

@@ -343,7 +343,7 @@ class QueueModel:
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
         agent.idle_since, agent.clock = idle_since, self._clock
-        call = self.matching.best_call(agent, self.calls.values())
+        call = self.matching.best_call(agent, self.calls.values(), now)
         agent.idle = call is None
         if call:
             self._reserve(call, agent, now)

@@ -242,7 +242,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     needs = first_needs(rules, call.skills, call.language, known)
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
     if call.place.agent:
-        requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
+        requirement, steps = Requirement(call.place.queue, agent=call.place.agent, weight=rules.weight), ()
     ring_seconds = rules.ring_seconds
     if call.awaits_customer and call.callback is not None and not call.agent_first:
         # The agent is held while the customer is called, and only then rung.

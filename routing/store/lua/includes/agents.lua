@@ -30,8 +30,9 @@ end
 
 -- A free agent gets the call that has waited for one longest, or else goes idle.
 local function seek_call(now, agent, idle_since)
-  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', rc('GET', K .. 'vt') or 0)
-  local id, seen = best_call(agent.id, agent.profile)
+  local known = rc('MGET', K .. 'vt', K .. 'ws')
+  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', known[1] or 0)
+  local id, seen = best_call(now, agent.id, agent.profile, known[2])
   if id then
     local c = load_call(id)
     leave_line(c)
