@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from routing.model import AgentProfile, AgentState, AgentTerms, Offer, RejectReason, Requirement, Ticket
+from routing.model import (
+    AgentProfile,
+    AgentState,
+    AgentTerms,
+    Offer,
+    Refusal,
+    RejectReason,
+    Requirement,
+    Ticket,
+)
 from routing.ports import StaleToken
 from routing.store.redis_store import RedisQueueStore
 
@@ -99,7 +108,7 @@ async def test_a_refused_second_call_leaves_the_first_alone(centre: Centre) -> N
     first = await centre.answered(await centre.call())
     offer = await centre.offer(await centre.call())
     word = (offer.call_id, "anna", offer.token)
-    await centre.store.reject(*word, RejectReason.BUSY, AgentState.AVAILABLE, centre.now)
+    await centre.store.reject(*word, Refusal(RejectReason.BUSY, rest_ms=5_000), centre.now)
     assert await centre.state("anna") == (AgentState.TALKING, 1, first)
     third = await centre.call()
     assert await centre.rung(third) == "", "who refuses rests"

@@ -1,12 +1,12 @@
 -- include: base agents calls exclusions talk tickets skills
 -- Puts back a conversation that the store has lost. What the store did with the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-15 the ticket (includes/tickets.lua), 16 agent, 17 node of the agent, 18 token,
---          19-23 skills and terms (includes/skills.lua)
+-- ARGV     1 now, 2-16 the ticket (includes/tickets.lua), 17 agent, 18 node of the agent, 19 token,
+--          20-24 skills and terms (includes/skills.lua)
 -- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another
 -- and has no room
-local now, node, token = tonumber(ARGV[1]), ARGV[17], ARGV[18]
-local c, agent = load_call(ARGV[2]), load_agent(ARGV[16])
+local now, node, token = tonumber(ARGV[1]), ARGV[18], ARGV[19]
+local c, agent = load_call(ARGV[2]), load_agent(ARGV[17])
 if c and c.state == 'talking' then
   return c.agent == agent.id and c.token == token and OK or STALE_TOKEN
 end
@@ -16,7 +16,7 @@ end
 if rc('HEXISTS', K .. 'cl', ARGV[4]) == 0 or not know_steps(ARGV[13]) then
   return UNKNOWN_CLASS
 end
-local skills = skills_at(19)
+local skills = skills_at(20)
 if not skills then
   return UNKNOWN_PROFILE
 end
