@@ -50,6 +50,8 @@ RING_AGENTS_MAX: Final = 50
 """Agents who are rung together for one call."""
 QUEUE_WEIGHT_MAX: Final = 10
 """So many groups of heads are compared at most for an agent who comes free."""
+CAPACITY_MAX: Final = 10
+"""Conversations that one agent may have at a time."""
 TARGET_MAX_MS: Final = 86_400_000
 TARGETS_ONCE_MISSED: Final = 2
 """A call that has missed its target counts as one with so many targets."""
