@@ -54,6 +54,8 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
         if call.transferor.offer:
             effects.append(FinishConversation(call.transferor.offer))
         effects.append(ReleaseTransferor(cause))
+    if call.seated is not None:
+        effects.append(FinishConversation(call.seated.offer))
     verdict = outcome or _outcome(call, cause)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
     if call.state in _UNANSWERED:
