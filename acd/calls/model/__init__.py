@@ -6,12 +6,13 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Side, State, Timer, Transferor
+from acd.calls.model.call import TALKERS, Call, Place, Side, Spoken, State, Timer, Transferor
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
     AnswerRefer,
     ApplyCallerAnswer,
+    AskCaller,
     AskDesk,
     AskHandOver,
     AskPosition,
@@ -65,6 +66,7 @@ from acd.calls.model.events import (
     CallbackDue,
     CallbackGone,
     CallerConfirmed,
+    CallerKnown,
     CallerMediaOpened,
     CallerMediaRefused,
     ClearRequested,
@@ -103,6 +105,7 @@ __all__ = [
     "AnswerCaller",
     "AnswerRefer",
     "ApplyCallerAnswer",
+    "AskCaller",
     "AskDesk",
     "AskHandOver",
     "AskPosition",
@@ -116,6 +119,7 @@ __all__ = [
     "CallbackGone",
     "CallbackMade",
     "CallerConfirmed",
+    "CallerKnown",
     "CallerMediaOpened",
     "CallerMediaRefused",
     "ClearRequested",
@@ -175,6 +179,7 @@ __all__ = [
     "SayPlaceAgain",
     "SettleCallback",
     "Side",
+    "Spoken",
     "StartTimer",
     "State",
     "StopTimer",

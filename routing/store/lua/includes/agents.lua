@@ -78,10 +78,23 @@ local function begin_presence(now, agent)
   end
 end
 
+-- Calls that wait for just this agent, and may then have another, need not wait for their time.
+local function wait_no_longer_for(now, agent)
+  for _, class in ipairs(rc('ZRANGE', heads_key(agent), 0, -1)) do
+    for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
+      local id = call_of(member)
+      if rc('HGET', K .. 'c:' .. id, 'l') ~= '' then
+        due_at(now, 'l:' .. id)
+      end
+    end
+  end
+end
+
 -- Paused, not-answering or offline. The agent is in no idle set.
 local function put_away(now, agent, state, why)
   set_state(now, agent, state, why)
   emit(now, 'agent', '', 'a', agent.id, 'st', state, 'why', why)
+  wait_no_longer_for(now, agent.id)
   if agent.profile then
     sign_out_of(now, agent.id, agent.profile)
   end
