@@ -80,6 +80,7 @@ STEPS = {
         Step(12_000, Requirement("direct", (("et", 1),))),
     ),
     Requirement("sales", agent="bert"): (Step(5_000, Requirement("sales")),),
+    Requirement("urgent", agent="anna", weight=10): (Step(20_000, Requirement("urgent", weight=10)),),
     Requirement("sales", (("et", 1),), "most-skilled"): (
         Step(5_000, Requirement("sales", (), "most-skilled")),
     ),

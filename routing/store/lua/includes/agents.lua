@@ -103,11 +103,13 @@ end
 
 -- Calls that wait for just this agent, and may then have another, need not wait for their time.
 local function wait_no_longer_for(now, agent)
-  for _, class in ipairs(rc('ZRANGE', heads_key(agent), 0, -1)) do
-    for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
-      local id = call_of(member)
-      if rc('HGET', K .. 'c:' .. id, 'l') ~= '' then
-        due_at(now, 'l:' .. id)
+  for weight in string.gmatch('1 ' .. (rc('GET', K .. 'ws') or ''), '%d+') do
+    for _, class in ipairs(rc('ZRANGE', heads_key(tonumber(weight), agent), 0, -1)) do
+      for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
+        local id = call_of(member)
+        if rc('HGET', K .. 'c:' .. id, 'l') ~= '' then
+          due_at(now, 'l:' .. id)
+        end
       end
     end
   end
