@@ -263,6 +263,11 @@ class IvrSection(_Section):
     """For calls whose number or flow sets none, and for prompts that a language lacks."""
 
 
+class VoicemailSection(_Section):
+    dir: Path | None = None
+    """Where voice messages lie; for several nodes a folder that they share. None: data_dir/voicemail."""
+
+
 class LogSection(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
@@ -325,6 +330,7 @@ class Settings(BaseSettings):
     redis: RedisSection = RedisSection()
     database: DatabaseSection = DatabaseSection()
     ivr: IvrSection = IvrSection()
+    voicemail: VoicemailSection = VoicemailSection()
     log: LogSection = LogSection()
 
     @classmethod

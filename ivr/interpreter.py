@@ -10,7 +10,19 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
-from ivr.flow import Callback, Echo, FlowDefinition, HangUp, Menu, Music, Play, Queue, Set, Transfer
+from ivr.flow import (
+    Callback,
+    Echo,
+    FlowDefinition,
+    HangUp,
+    Menu,
+    Music,
+    Play,
+    Queue,
+    Set,
+    Transfer,
+    Voicemail,
+)
 from ivr.speech import digit_prompts
 
 SHORTEST_NUMBER = 5
@@ -29,6 +41,7 @@ class Waiting(StrEnum):
     TIMER = "timer"
     TRANSFER = "transfer"
     CALLBACK = "callback"
+    MESSAGE = "message"
 
 
 class Noted(StrEnum):
@@ -38,6 +51,17 @@ class Noted(StrEnum):
     KNOWN = "known"
     """The number has one in that queue already; it stays as it is."""
     REFUSED = "refused"
+
+
+class Left(StrEnum):
+    """What became of a message."""
+
+    LEFT = "left"
+    EMPTY = "empty"
+    """Nothing was said."""
+    FULL = "full"
+    """The box takes no more."""
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +89,8 @@ class Run:
     """Queues, as callback nodes name them, whose callers may enter another number."""
     noted: Noted | None = None
     """What became of the wish to be called back; the flow goes on when that is said."""
+    left: Left | None = None
+    """What became of the message for a box; likewise."""
 
     @property
     def over(self) -> bool:
@@ -120,6 +146,32 @@ class NoteCallback:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayGreeting:
+    """Play the greeting and the tone of a box, as PlayPrompts; none of its own: that of the box.
+
+    Report MessageLeft(step) instead where the box takes no messages."""
+
+    step: int
+    box: str
+    greeting: tuple[str, ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMessage:
+    """Take a message; report MessageLeft(step) when it is over. No time: as long as the box says."""
+
+    step: int
+    box: str
+    max_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndMessage:
+    """The message that is being taken is over; MessageLeft follows."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndCall:
     pass
 
@@ -141,6 +193,9 @@ Command = (
     | EnterQueue
     | TransferCall
     | NoteCallback
+    | PlayGreeting
+    | RecordMessage
+    | EndMessage
     | EndCall
     | PlayEcho
     | PlayMusic
@@ -175,10 +230,18 @@ class CallbackNoted:
     result: Noted
 
 
-Event = PromptsEnded | DigitPressed | TimerFired | TransferFailed | CallbackNoted
+@dataclass(frozen=True, slots=True)
+class MessageLeft:
+    step: int
+    result: Left
+
+
+Event = PromptsEnded | DigitPressed | TimerFired | TransferFailed | CallbackNoted | MessageLeft
 
 
 _Outcome = tuple[Run, tuple[Command, ...]]
+_Doing = Play | Menu | Queue | Transfer | Callback | Voicemail | HangUp | Echo | Music
+"""Nodes that take time, or end the flow."""
 
 
 def start(
@@ -224,6 +287,8 @@ def feed(flow: FlowDefinition, run: Run, event: Event) -> _Outcome:
             return _on_transfer_failed(flow, run)
         case CallbackNoted(step, result) if step == run.step and run.waiting is Waiting.CALLBACK:
             return _on_callback_noted(flow, run, result)
+        case MessageLeft(step, result) if step == run.step and run.waiting in _TAKING:
+            return _on_message_left(flow, run, result)
     return run, ()
 
 
@@ -239,6 +304,8 @@ def _on_digit(flow: FlowDefinition, run: Run, digit: str) -> _Outcome:
             outcome = _repeat(flow, run, menu, menu.on_invalid)
         case Callback() as callback if run.waiting is not Waiting.CALLBACK and run.noted is None:
             outcome = _on_callback_digit(flow, run, callback, digit)
+        case Voicemail() if digit == _MESSAGE_OVER and run.left is None:
+            return _on_message_over(run)
         case _:
             return run, ()
     run, commands = outcome
@@ -251,6 +318,11 @@ def _on_prompts_ended(flow: FlowDefinition, run: Run) -> _Outcome:
             return _enter(flow, run, following)
         case Callback() as callback if run.noted is not None:
             return _leave_callback(flow, run, callback) if run.noted is Noted.REFUSED else _end(run)
+        case Voicemail() as voicemail if run.left is not None:
+            return _leave_voicemail(flow, run, voicemail)
+        case Voicemail(box=box, max_seconds=longest):
+            run = _await(run, Waiting.MESSAGE)
+            return run, (RecordMessage(run.step, box, longest),)
         case Menu(timeout_seconds=seconds) | Callback(timeout_seconds=seconds):
             run = _await(run, Waiting.TIMER)
             return run, (StartTimer(run.step, seconds),)
@@ -274,6 +346,41 @@ def _on_transfer_failed(flow: FlowDefinition, run: Run) -> _Outcome:
             return _enter(flow, run, following)
         case _:
             return _end(run)
+
+
+# A message for a box.
+
+_MESSAGE_OVER = "#"
+_BEEP = "beep"
+_TAKING = (Waiting.PROMPTS, Waiting.MESSAGE)
+_SAID = {
+    Left.LEFT: ("voicemail-saved",),
+    Left.EMPTY: ("voicemail-empty",),
+    Left.FULL: ("voicemail-full",),
+    Left.FAILED: ("not-possible",),
+}
+
+
+def _on_message_over(run: Run) -> _Outcome:
+    """The caller is done, or wants to hear no more of the greeting."""
+    if run.waiting is Waiting.MESSAGE:
+        return run, (EndMessage(),)
+    run, commands = _play(run, (_BEEP,))
+    return run, (StopPrompts(), *commands)
+
+
+def _on_message_left(flow: FlowDefinition, run: Run, result: Left) -> _Outcome:
+    match flow.nodes[run.node]:
+        case Voicemail() as node if run.left is None:
+            following = node.next if result is Left.LEFT else node.otherwise
+            said = _SAID[result] if following else (*_SAID[result], "goodbye")
+            return _play(replace(run, left=result), said)
+    return run, ()
+
+
+def _leave_voicemail(flow: FlowDefinition, run: Run, node: Voicemail) -> _Outcome:
+    following = node.next if run.left is Left.LEFT else node.otherwise
+    return _end(run) if following is None else _enter(flow, run, following)
 
 
 # The number to call back.
@@ -355,7 +462,7 @@ def _repeat(flow: FlowDefinition, run: Run, node: Menu | Callback, first: tuple[
 def _enter(flow: FlowDefinition, run: Run, name: str) -> _Outcome:
     """Go to a node, and through those that need no time, until one has something to do."""
     while run.visits < MAX_VISITS:
-        run = replace(run, node=name, attempt=0, visits=run.visits + 1, entering=False, noted=None)
+        run = replace(run, node=name, attempt=0, visits=run.visits + 1, entering=False, noted=None, left=None)
         node = flow.nodes[name]
         if not isinstance(node, Set):
             return _begin(run, node)
@@ -373,8 +480,11 @@ def _note(run: Run, node: Set) -> Run:
     )
 
 
-def _begin(run: Run, node: Play | Menu | Queue | Transfer | Callback | HangUp | Echo | Music) -> _Outcome:
+def _begin(run: Run, node: _Doing) -> _Outcome:
     match node:
+        case Voicemail(box=box, greeting=greeting):
+            run = _await(run, Waiting.PROMPTS)
+            return run, (PlayGreeting(run.step, box, greeting, run.language),)
         case Play(prompts=prompts) | Menu(prompts=prompts):
             return _play(run, prompts)
         case Callback() as callback:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
+from acd.calls.messages import NewMessage
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
 from acd.clock import Clock
@@ -16,6 +17,7 @@ from acd.directory.model import Srtp
 from acd.media.engine import MediaEngine
 from acd.sip.core.refer import DialogId
 from acd.sip.watching import PhoneState
+from ivr.mailbox import Waiting
 from routing.ports import QueueStore
 
 
@@ -94,6 +96,22 @@ class PromptPort(Protocol):
     def music(self, name: str) -> Path: ...
 
 
+class MessagePort(Protocol):
+    """Where voice messages are kept."""
+
+    async def begin(self, message: NewMessage) -> Path:
+        """The file to record one into. Raises BoxFull, MessageImpossible."""
+
+    async def waiting(self, box: str) -> Sequence[Waiting]:
+        """What is in a box, new ones first. Raises what the database raises."""
+
+    def audio(self, message_id: str) -> Path: ...
+
+    def heard(self, message_id: str, by: str) -> None: ...
+
+    def deleted(self, message_id: str) -> None: ...
+
+
 PhoneWatcher = Callable[[str, tuple[PhoneState, ...]], None]
 """Hears what agents' phones do in a call (by its id), whenever that changes; nothing once it is over."""
 
@@ -115,4 +133,5 @@ class Services:
     context: Callable[[], Context]
     observers: Sequence[Observer]
     desk: Desk
+    messages: MessagePort
     phones: PhoneWatcher = _nobody_watches

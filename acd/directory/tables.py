@@ -67,6 +67,7 @@ queues = Table(
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
+    Column("voicemail", JSON(none_as_null=True)),
 )
 
 agents = Table(
@@ -84,6 +85,7 @@ agents = Table(
     Column("order", Integer, nullable=False, server_default="0"),
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("device", String(64), nullable=False, server_default=""),
+    Column("voicemail", JSON(none_as_null=True)),
 )
 
 devices = Table(
@@ -95,6 +97,14 @@ devices = Table(
     Column("srtp", String(16), nullable=False),
     Column("display", String(16), nullable=False),
     Column("call_info", String(500), nullable=False),
+)
+
+boxes = Table(
+    "boxes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", String(16), nullable=False),
+    Column("rules", JSON, nullable=False),
 )
 
 codes = Table(

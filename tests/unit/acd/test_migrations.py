@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import acd.control.tokens
 import acd.directory.tables
 import acd.history.tables
+import acd.voicemail.tables
 from acd.database import create_engine, metadata, reading, writing
 from acd.errors import ConfigError
 from acd.history.migrate import migrate
 
-_OWNERS = (acd.control.tokens, acd.directory.tables, acd.history.tables)
+_OWNERS = (acd.control.tokens, acd.directory.tables, acd.history.tables, acd.voicemail.tables)
 """Who adds tables to the metadata."""
 
 
