@@ -11,7 +11,7 @@ from acd.calls.messages import NewMessage
 from acd.calls.model.call import Place, Side, Timer
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Offer, RejectReason, Ticket
+from routing.model import Offer, Refusal, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,7 @@ class ConfirmOffer:
 @dataclass(frozen=True, slots=True)
 class RejectOffer:
     offer: Offer
-    reason: RejectReason
-    not_answering_after: int
+    refusal: Refusal
 
 
 @dataclass(frozen=True, slots=True)
