@@ -229,6 +229,7 @@ class Node:
             records=RecordReader(self._engine),
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
+            messages=self._messages,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,
