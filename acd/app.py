@@ -218,10 +218,10 @@ class Node:
         self._tell_loose_ends()
         self._desk.directory_changed()
 
-    async def _say_everything_again(self) -> None:
+    async def _say_everything_again(self) -> Mapping[str, int]:
         """The store was away, or took us for dead: it is an index, and we are the truth."""
-        self._calls.reassert()
-        await self._desk.settle()
+        calls = self._calls.reassert()
+        return {**calls, "agents": await self._desk.say_again()}
 
     def reload(self) -> None:
         """Read flows, prompts and the certificate again; on an error the old ones stay in use."""
@@ -262,6 +262,9 @@ class Node:
             sip_registrations=self._sip.registrations,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
+            redis_outages=self._routing.outages.counts,
+            redis_scripts_reloaded=self._store.scripts_reloaded,
+            said_again=self._routing.outages.said_again,
             media_legs=self._media.live_legs,
             media_ports_free=self._media.ports_free,
             media_ports=self._media.ports_total,

@@ -169,7 +169,11 @@ class AgentDesk:
         return known.get(agent_id) or AgentStatus(agent_id, AgentState.OFFLINE, 0)
 
     async def settle(self) -> None:
-        """Make the store agree with phones and directory: after a start, a change, or the store's return.
+        """Make the store agree with phones and directory: after a start or a change."""
+        await self.say_again()
+
+    async def say_again(self) -> int:
+        """The same after the store's return; how many agents it was told of.
 
         Whoever is signed in without a phone is signed out; whoever signs in by registering and has a
         phone is signed in; changed skills are made known, whatever the agent does. A pause is left as it is.
@@ -177,18 +181,24 @@ class AgentDesk:
         """
         directory = self._directory()
         known = await self._store.agents(list(directory.agents))
+        told = 0
         for agent in directory.agents.values():
             status = known.get(agent.id)
             state = status.state if status else AgentState.OFFLINE
             if status and state is not AgentState.OFFLINE and self._phones.is_up(status.node):
                 continue
             if not self._phones.registered(agent.id):
-                if state is not AgentState.OFFLINE:
-                    await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
+                if state is AgentState.OFFLINE:
+                    continue
+                await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
             elif state is not AgentState.OFFLINE:
                 await self._store.agent_skills(agent.id, profile_of(agent), self._now_ms(), terms_of(agent))
             elif agent.sign_in == "on-register" and self._phones.registered_here(agent.id):
                 await self._sign_in(agent)
+            else:
+                continue
+            told += 1
+        return told
 
     async def sign_out_removed(self) -> None:
         """Agents whom the store remembers and the directory, which was just read, has no longer."""

@@ -108,8 +108,8 @@ class Booking:
 
         self._lane.put(ask)
 
-    def say_again(self, context: Context, call: Call) -> None:
-        """Put back what this call is doing into a store that may have forgotten it."""
+    def say_again(self, context: Context, call: Call) -> str:
+        """Put back what this call is doing into a store that may have forgotten it; that in a word."""
         if call.transferor is not None and call.transferor.offer is not None:
             former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
             ticket = ticket_of(context, former)
@@ -117,10 +117,14 @@ class Booking:
         talks = call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket_of(context, call))
-        elif call.state is State.QUEUED:
+            return "waiting"
+        if call.state is State.QUEUED:
             self.enter(m.EnterQueue(ticket_of(context, call)))
-        elif talks and call.offer:
+            return "waiting"
+        if talks and call.offer:
             self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
+            return "talking"
+        return ""
 
     def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:
         agent = context.directory.agents.get(offer.agent_id)

@@ -50,7 +50,7 @@ class StoreLane:
                 await operation()
                 return
             except StoreUnavailable as error:
-                log.warning("store-unavailable", error=str(error), retry_seconds=pause)
+                log.debug("store-unavailable", error=str(error), retry_seconds=pause)
             except Exception:
                 log.exception("store-operation-failed")
                 return

@@ -493,9 +493,13 @@ class CallSession:
 
     # The store, and the desk.
 
-    def reassert(self) -> None:
-        """Say again what this call is doing, to a store that may have forgotten it."""
-        self._booking.say_again(self._context, self.call)
+    def reassert(self) -> str:
+        """Say again what this call is doing, to a store that may have forgotten it. Returns that in a word,
+        or nothing of a call that the store need not know."""
+        return self._booking.say_again(self._context, self.call)
+
+    def _say_place_again(self, effect: m.SayPlaceAgain) -> None:
+        self.reassert()
 
     def needs(self) -> Requirement | None:
         """What the caller waits for now; None for one who does not wait."""
@@ -564,7 +568,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ReleaseRival: CallSession._release_rival,
     m.TakeRival: CallSession._take_rival,
     m.EnterQueue: lambda session, effect: session._booking.enter(effect),
-    m.SayPlaceAgain: lambda session, effect: session.reassert(),
+    m.SayPlaceAgain: CallSession._say_place_again,
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
     m.ConfirmOffer: CallSession._confirm_offer,
     m.RejectOffer: lambda session, effect: session._booking.reject(effect),

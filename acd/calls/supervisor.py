@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -248,10 +249,10 @@ class CallSupervisor:
         """Whether this entry of the store is one of a call that is here."""
         return _call_of(entry) in self._sessions
 
-    def reassert(self) -> None:
-        """Say every waiting caller's place again, to a store that may have lost it."""
-        for session in self._sessions.values():
-            session.reassert()
+    def reassert(self) -> Mapping[str, int]:
+        """Say every call again to a store that may have lost it; how many of what."""
+        said = Counter(session.reassert() for session in self._sessions.values())
+        return {what: count for what, count in said.items() if what}
 
     # What others ask.
 

@@ -112,9 +112,14 @@ class Journal:
             await self._wake.wait()
             await asyncio.sleep(pause or self._linger)
             self._wake.clear()
-            if await self._send():
+            error = await self._send()
+            if error is None:
+                if pause:
+                    log.info("journal reaches redis again")
                 pause = 0.0
             else:
+                if not pause:
+                    log.warning("journal cannot reach redis; retrying", error=error, waiting=self.waiting)
                 self._wake.set()
                 pause = min(max(pause * 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
 
@@ -122,18 +127,16 @@ class Journal:
         self._wake.set()
         self._clean.clear()
 
-    async def _send(self) -> bool:
+    async def _send(self) -> str | None:
+        """Write what waits, as far as one batch takes it. Returns what was in the way."""
         live = _take(self._live)
         finished = _take(self._finished)
         try:
             async with asyncio.timeout(_ATTEMPT_SECONDS):
                 await self._write(live, finished)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning(
-                "journal cannot reach redis; retrying", error=str(error), waiting=len(live) + len(finished)
-            )
             self._take_back(live, finished)
-            return False
+            return str(error) or "no answer in time"
         except asyncio.CancelledError:
             self._take_back(live, finished)
             raise
@@ -143,7 +146,7 @@ class Journal:
             self._wake.set()
         else:
             self._clean.set()
-        return True
+        return None
 
     def _take_back(self, live: dict[str, bytes], finished: dict[str, CallRecord]) -> None:
         # What came meanwhile is newer. To write twice what Redis did take changes nothing.

@@ -13,6 +13,7 @@ from acd.agents.staffing import Live, Staffing, count_states
 from acd.calls.model import State
 from acd.directory.model import Directory
 from acd.metrics.counts import NodeCounts
+from routing.outages import SAID_AGAIN, Trouble
 
 _METHODS = frozenset(
     [
@@ -87,6 +88,7 @@ def _node(moment: Moment) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "acd_redis_read_seconds", "Time that reading all live state took.", value=moment.store_seconds
     )
+    yield from _store(moment.node)
     yield GaugeMetricFamily(
         "acd_draining", "1 while no new call is taken in.", value=int(moment.node.draining)
     )
@@ -95,6 +97,26 @@ def _node(moment: Moment) -> Iterator[Metric]:
     )
     calls = ((state, moment.node.calls.get(state, 0)) for state in _LIVE_STATES)
     yield _gauge("acd_calls", "Live calls of this node.", "state", calls)
+
+
+def _store(node: NodeCounts) -> Iterator[Metric]:
+    outages = CounterMetricFamily(
+        "acd_redis_outages", "Times that the store was away, or had lost something.", labels=["kind"]
+    )
+    for kind in Trouble:
+        outages.add_metric([kind], node.redis_outages.get(kind, 0))
+    yield outages
+    yield CounterMetricFamily(
+        "acd_redis_scripts_reloaded",
+        "Times that the store had lost its scripts and got them again.",
+        value=node.redis_scripts_reloaded,
+    )
+    again = CounterMetricFamily(
+        "acd_reasserted", "Calls and agents said again to a store that may have lost them.", labels=["what"]
+    )
+    for what in SAID_AGAIN:
+        again.add_metric([what], node.said_again.get(what, 0))
+    yield again
 
 
 def _trunks(moment: Moment) -> Iterator[Metric]:

@@ -82,6 +82,11 @@ class RedisQueueStore:
         self._watchers: list[Callable[[int], None]] = []
         self.callbacks = RedisCallbackStore(self._run, self._tell)
 
+    @property
+    def scripts_reloaded(self) -> int:
+        """How often the server had lost its scripts and got them again."""
+        return self._batcher.scripts_reloaded
+
     async def close(self) -> None:
         """Say what is still to be said and close the connections."""
         await self._batcher.close()

@@ -194,7 +194,7 @@ class QueueModel:
 
     def heartbeat(self, node: str, lease_ms: int, now: int) -> bool:
         lapsed = f"n:{node}" not in self.due
-        self.due[f"n:{node}"] = now + lease_ms
+        self.due[f"n:{node}"] = max(now + lease_ms, self.due.get(f"n:{node}", 0))
         return lapsed
 
     def reset_node(self, node: str, now: int) -> set[str]:
