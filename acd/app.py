@@ -201,6 +201,7 @@ class Node:
             metrics=self._metrics,
             ready=self._ready,
             tracer=self._sip.tracer,
+            trunks=lambda: self._sip.trunks,
             forecast=self._forecast,
             clock=self._clock,
         )
@@ -252,7 +253,7 @@ class Node:
     def _counts(self) -> NodeCounts:
         return NodeCounts(
             calls=Counter(call.state for call in self._calls.live()),
-            trunk_calls=self._sip.trunk_calls,
+            trunks=self._sip.trunks,
             sip_responses=self._sip.responses,
             sip_rejected=self._sip.rejected,
             sip_dropped=self._sip.dropped,

@@ -17,7 +17,7 @@ from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallEnded, CallFact, LegClosed
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
-from acd.calls.outward import shown_number, ways_out
+from acd.calls.outward import about, shown_number, ways_out
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
@@ -297,6 +297,7 @@ class CallSession:
                     offer=offer,
                     caller=shown_number(directory, self.call),
                     caller_name="",
+                    about=about(directory, self.call),
                     call_id=self.call.id,
                 )
                 return

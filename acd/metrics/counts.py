@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from acd.sip.trunk_status import TrunkStatus
 from routing.outages import Trouble
 
 
@@ -14,8 +15,8 @@ class NodeCounts:
 
     calls: Mapping[str, int] = field(default_factory=dict)
     """Live calls by state."""
-    trunk_calls: Mapping[str, int] = field(default_factory=dict)
-    """Live calls by trunk."""
+    trunks: Mapping[str, TrunkStatus] = field(default_factory=dict)
+    """By name; a trunk that is not among them has no calls, and nothing is known of it."""
     sip_responses: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """Total of responses sent, by method and status."""
     sip_rejected: Mapping[str, int] = field(default_factory=dict)

@@ -22,13 +22,21 @@ from acd.calls.facts import (
 )
 from acd.media.engine import LegStatistics
 from acd.metrics import Metrics, NodeCounts
+from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 from routing.outages import Trouble
 from tests.support.control import NOW, Centre, FixedClock, a_record
 
 COUNTS = NodeCounts(
     calls={"queued": 3, "talking": 2},
-    trunk_calls={"carrier": 2},
+    trunks={
+        "carrier": TrunkStatus(
+            (HostStatus("sbc", "udp", ("192.0.2.1", 5060), 1, 1, is_up=True),),
+            only_brings=False,
+            is_registered=True,
+            calls=2,
+        )
+    },
     sip_responses={("INVITE", 200): 90, ("INVITE", 503): 1, ("EVIL\n", 200): 1, ("BYE", 99): 1},
     sip_rejected={"unknown-source": 4},
     sip_dropped=21,
