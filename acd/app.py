@@ -261,6 +261,7 @@ class Node:
             sip_connections=self._sip.connections,
             sip_connections_broken=self._sip.broken_connections,
             sip_registrations=self._sip.registrations,
+            sip_subscriptions=len(self._sip.lamps),
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
             redis_outages=self._routing.outages.counts,

@@ -30,6 +30,7 @@ class NodeCounts:
     sip_connections_broken: Mapping[str, int] = field(default_factory=dict)
     """Total of connections refused or broken off by us, by a short fixed reason."""
     sip_registrations: int = 0
+    sip_subscriptions: int = 0
     """Contacts bound now."""
     sip_passed: int = 0
     """Total of messages passed on between phones of this node and other nodes."""

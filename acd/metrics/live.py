@@ -134,6 +134,9 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
         broken.add_metric([reason], total)
     yield broken
     yield GaugeMetricFamily("acd_sip_registrations", "Contacts bound.", value=node.sip_registrations)
+    yield GaugeMetricFamily(
+        "acd_sip_subscriptions", "Lamps and message waiting lights.", value=node.sip_subscriptions
+    )
     yield CounterMetricFamily(
         "acd_sip_passed", "Messages between our phones and other nodes, passed on.", value=node.sip_passed
     )

@@ -50,6 +50,7 @@ COUNTS = NodeCounts(
     sip_connections={"tcp": 1, "wss": 1},
     sip_connections_broken={"slow-message": 3},
     sip_registrations=3,
+    sip_subscriptions=4,
     media_legs=5,
     media_ports_free=90,
     media_ports=100,

@@ -101,9 +101,12 @@ class Sipp:
         media_host: str = "",
         rtp_echo: bool = False,
         notes: bool = False,
+        hears_repeats: bool = False,
     ) -> None:
+        """With `hears_repeats` the scenario sees what is sent again; else SIPp absorbs it, as stacks do."""
         self._rtp_echo = rtp_echo
         self._notes = notes
+        self._hears_repeats = hears_repeats
         self._media_host = media_host or host
         self._scenario = scenario
         self.server = server
@@ -167,6 +170,8 @@ class Sipp:
             words += ["-trace_msg", "-message_file", f"{os.environ['ACD_TEST_TRACE']}/{file.stem}.msg"]
         if self._rtp_echo:
             words.append("-rtp_echo")
+        if self._hears_repeats:
+            words.append("-nr")
         if self._calls is not None:
             words += ["-m", str(self._calls), "-r", f"{self._rate:g}"]
         if self._users:
@@ -275,6 +280,7 @@ class Agents:
         seconds: float = 60.0,
         scenario: str | Script = "agents",
         notes: bool = False,
+        hears_repeats: bool = False,
     ) -> None:
         self.phones = phones
         self.server = server
@@ -290,6 +296,7 @@ class Agents:
             transport=transport,
             seconds=seconds,
             notes=notes,
+            hears_repeats=hears_repeats,
         )
 
     def messages(self) -> str:

@@ -66,6 +66,7 @@ async def test_the_nodes_own_counts_are_shown(bench: Bench):
     assert value("acd_reasserted_total", what="waiting") == 6
     assert value("acd_media_worker_restarts_total") == 2
     assert value("acd_sip_registrations") == 3
+    assert value("acd_sip_subscriptions") == 4
     assert value("acd_sip_connections", transport="wss") == 1
     assert value("acd_sip_connections", transport="tls") == 0
     assert value("acd_sip_connections_broken_total", reason="slow-message") == 3
