@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ from acd.directory.model import (
     FormField,
     Number,
     Queue,
+    Refusals,
     Relaxation,
     Trunk,
     TrunkHost,
@@ -162,6 +163,7 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "refusals": _refusals(row["refusals"]),
         }
     )
 
@@ -173,6 +175,16 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
     return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+
+
+def _refusals(kept: Mapping[str, Any]) -> Refusals:
+    """What is not kept is as it is without a rule."""
+    standard = Refusals()
+    given = {
+        name: replace(getattr(standard, name), **value) if isinstance(value, dict) else value
+        for name, value in kept.items()
+    }
+    return replace(standard, **given)
 
 
 def _form_field(field: Mapping[str, Any]) -> FormField:
@@ -227,4 +239,5 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "refusals": asdict(queue.refusals),
     }

@@ -61,7 +61,6 @@ queues = Table(
     Column("max_wait_seconds", Double),
     Column("announce_position_seconds", Double, nullable=False),
     Column("music", String(64), nullable=False),
-    Column("not_answering_after", Integer, nullable=False),
     Column("transfer_place", String(16), nullable=False, server_default="keep"),
     Column("wrapup_mode", String(16), nullable=False, server_default="fixed"),
     Column("wrapup_limit_seconds", Double, nullable=False, server_default="300"),
@@ -70,6 +69,7 @@ queues = Table(
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
+    Column("refusals", JSON, nullable=False, server_default="{}"),
 )
 
 agents = Table(
