@@ -134,6 +134,7 @@ class Node:
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
             queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            others=lambda: site.nodes.up,
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
@@ -219,10 +220,18 @@ class Node:
         self._tell_loose_ends()
         self._desk.directory_changed()
 
-    async def _say_everything_again(self) -> Mapping[str, int]:
-        """The store was away, or took us for dead: it is an index, and we are the truth."""
-        calls = self._calls.reassert()
-        return {**calls, "agents": await self._desk.say_again()}
+    async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
+        """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
+        if not lost:
+            calls = self._calls.reassert()
+            return {**calls, "agents": await self._desk.say_again()}
+        calls = await self._calls.correct()
+        return {
+            **calls,
+            "phones": self._sip.say_phones_again(),
+            "records": self._history.journal.say_again(),
+            "agents": await self._desk.say_again(lost=True),
+        }
 
     def reload(self) -> None:
         """Read flows, prompts and the certificate again; on an error the old ones stay in use."""

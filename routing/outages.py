@@ -10,8 +10,8 @@ from enum import StrEnum
 log = logging.getLogger(__name__)
 
 
-SAID_AGAIN = ("waiting", "talking", "agents")
-"""What is said again after an outage: calls that do this, and agents."""
+SAID_AGAIN = ("waiting", "ringing", "talking", "agents", "phones", "records")
+"""What is said again after an outage: calls that do this, agents, registrations, the latest records."""
 
 
 class Trouble(StrEnum):
@@ -21,6 +21,12 @@ class Trouble(StrEnum):
     """It did not answer, and has everything."""
     LEASE = "lease"
     """It answered, and took this node for dead."""
+    RESTARTED = "restarted"
+    """Another process has its data, which may lack what was written last."""
+    WENT_BACK = "went-back"
+    """It lacks what it had acknowledged."""
+    EMPTIED = "emptied"
+    """It had nothing any more."""
 
 
 class Outages:
@@ -65,4 +71,9 @@ class Outages:
 _TOLD: Mapping[Trouble, str] = {
     Trouble.AWAY: "it has what it had",
     Trouble.LEASE: "the lease had run out",
+    Trouble.RESTARTED: "it began anew with its data, and may lack the last of it",
+    Trouble.WENT_BACK: "it went back, and lacks what it had acknowledged",
+    Trouble.EMPTIED: "it has lost everything",
 }
+LOSSES = frozenset({Trouble.RESTARTED, Trouble.WENT_BACK, Trouble.EMPTIED})
+"""After these the store may think of calls and agents otherwise than they are."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -106,32 +107,77 @@ class Booking:
 
     def say_again(self, context: Context, call: Call) -> str:
         """Put back what this call is doing into a store that may have forgotten it; that in a word."""
+        ticket = ticket_of(context, call) if call.place else None
         if call.transferor is not None and call.transferor.offer is not None:
-            former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
-            ticket = ticket_of(context, former)
-            self._lane.put(self._restore(context, call, ticket, call.transferor.offer))
-        talks = call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+            self._lane.put(self._restore_former(context, call, call.transferor))
+        if ticket is None:
+            return ""
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
-            self._errand.say_again(call.callback, ticket_of(context, call))
+            self._errand.say_again(call.callback, ticket)
             return "waiting"
         if call.state is State.QUEUED:
-            self.enter(m.EnterQueue(ticket_of(context, call)))
+            self.enter(m.EnterQueue(ticket))
             return "waiting"
-        if talks and call.offer:
-            self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
+        if _talks(call) and call.offer:
+            self._lane.put(self._restore(context, call, ticket, call.offer))
             return "talking"
         return ""
 
-    def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:
+    def correct(self, context: Context, call: Call) -> tuple[str, Sequence[asyncio.Future[None]]]:
+        """The same to a store that has lost what it knew last: it is told before anything else that is still
+        to be said, and what it thinks otherwise is undone. Returns the word, and when each part was heard."""
+        first = self._lane.put_first
+        heard = []
+        if call.transferor is not None and call.transferor.offer is not None:
+            heard.append(first(self._restore_former(context, call, call.transferor)))
+        if call.place is None:
+            return "", heard
+        ticket = ticket_of(context, call)
+        if call.state is State.QUEUED and call.callback is not None and not call.reached:
+            self._errand.say_again(call.callback, ticket)
+            return "waiting", heard
+        if call.state is State.QUEUED:
+            heard.append(first(lambda: self._store.restore_place(ticket, self._now_ms())))
+            return "waiting", heard
+        if call.offer is None or call.state not in _RESERVED:
+            return "", heard
+        if _talks(call):
+            heard.append(first(self._restore(context, call, ticket, call.offer)))
+            return "talking", heard
+        for offer in (call.offer, *call.rivals):
+            heard.append(first(self._restore(context, call, ticket, offer, rings=True)))
+        return "ringing", heard
+
+    def _restore_former(self, context: Context, call: Call, former: m.Transferor) -> Operation:
+        before = replace(call, place=former.place, ticket=former.ticket)
+        assert former.offer is not None
+        return self._restore(context, call, ticket_of(context, before), former.offer)
+
+    def _restore(
+        self, context: Context, call: Call, ticket: Ticket, offer: Offer, *, rings: bool = False
+    ) -> Operation:
         agent = context.directory.agents.get(offer.agent_id)
         profile = profile_of(agent) if agent else AgentProfile.of({})
+        who = (ticket, offer.agent_id, call.node, profile, offer.token)
 
         async def restore() -> None:
+            now_ms = self._now_ms()
             try:
-                await self._store.restore_talk(
-                    ticket, offer.agent_id, call.node, profile, offer.token, self._now_ms()
-                )
+                if rings:
+                    await self._store.restore_offer(*who, max(offer.deadline_ms, now_ms), now_ms)
+                else:
+                    await self._store.restore_talk(*who, now_ms)
             except StaleToken:
-                log.warning("conversation-unknown-to-store", agent=offer.agent_id)
+                if rings:
+                    self._post(m.OfferTakenBack(offer.token))
+                else:
+                    log.warning("conversation-unknown-to-store", agent=offer.agent_id)
 
         return restore
+
+
+_RESERVED = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING})
+
+
+def _talks(call: Call) -> bool:
+    return call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -498,6 +498,13 @@ class CallSession:
         """Say again what this call is doing, to a store that may have forgotten it. Returns that in a word,
         or nothing of a call that the store need not know."""
         return self._booking.say_again(self._context, self.call)
+
+    def correct(self) -> tuple[str, Sequence[asyncio.Future[None]]]:
+        """The same to a store that has lost what it knew last, and when each part of it was heard. What a
+        crash would leave behind of the call is written down again, too."""
+        if self.call.state is not State.ENDED:
+            self._services.journal.put(self.call.id, msgspec.msgpack.encode(self.call))
+        return self._booking.correct(self._context, self.call)
 
     def _say_place_again(self, effect: m.SayPlaceAgain) -> None:
         self.reassert()

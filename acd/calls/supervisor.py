@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -252,8 +252,14 @@ class CallSupervisor:
 
     def reassert(self) -> Mapping[str, int]:
         """Say every call again to a store that may have lost it; how many of what."""
-        said = Counter(session.reassert() for session in self._sessions.values())
-        return {what: count for what, count in said.items() if what}
+        return _counted(session.reassert() for session in self._sessions.values())
+
+    async def correct(self) -> Mapping[str, int]:
+        """The same to a store that has lost what it knew last. Returns once that was heard, or after 2 s."""
+        said = [session.correct() for session in self._sessions.values()]
+        if pending := [heard for _, parts in said for heard in parts]:
+            await asyncio.wait(pending, timeout=_HEARD_SECONDS)
+        return _counted(word for word, _ in said)
 
     # What others ask.
 
@@ -363,6 +369,11 @@ def _new_id(now: float) -> str:
     return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
 
 
+def _counted(words: Iterable[str]) -> Mapping[str, int]:
+    return Counter(word for word in words if word)
+
+
+_HEARD_SECONDS = 2.0
 _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
 
 

@@ -8,6 +8,7 @@ since the outbox may repeat and the history keeps the first of an id.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, TypeVar
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _BATCH = 1000
+_REMEMBERED_SECONDS = 60.0
+"""A record is kept so long after it was handed in, should Redis lose what it acknowledged."""
 _ATTEMPT_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 2.0
@@ -67,6 +70,7 @@ class Journal:
         self._max_finished = max_finished
         self._live: dict[str, bytes] = {}
         self._finished: dict[str, CallRecord] = {}
+        self._recent: dict[str, tuple[float, CallRecord]] = {}
         self._wake = asyncio.Event()
         self._clean = asyncio.Event()
         self._clean.set()
@@ -88,7 +92,24 @@ class Journal:
             log.error("journal is full; a record is lost", record=msgspec.to_builtins(record))
             return
         self._finished.setdefault(record.id, record)
+        self._remember(record)
         self._stir()
+
+    def _remember(self, record: CallRecord) -> None:
+        now = time.monotonic()
+        self._recent[record.id] = (now, record)
+        while self._recent:
+            oldest, (at, _) = next(iter(self._recent.items()))
+            if len(self._recent) <= self._max_live and now - at < _REMEMBERED_SECONDS:
+                return
+            del self._recent[oldest]
+
+    def say_again(self) -> int:
+        """Redis has lost what it knew last: the records of the last minute go once more. How many."""
+        recent = [record for _, record in self._recent.values()]
+        for record in recent:
+            self.finish(record)
+        return len(recent)
 
     async def recover(self, node: str) -> Mapping[str, bytes]:
         """The live calls that `node` left behind when it died, by id. Each must come to `finish`, whose

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from routing.ports import StoreUnavailable
-from routing.store.link import Command, ConnectionLost, Link, is_refusal
+from routing.store.link import Command, ConnectionLost, Greeting, Link, is_refusal
 
 _MOST_IN_A_BATCH = 500
 _LIMIT_SECONDS = 5.0
@@ -28,8 +28,10 @@ class Batcher:
     when it is said again.
     """
 
-    def __init__(self, redis: Redis, prepare: tuple[Command, ...] = ()) -> None:
-        self._link = Link(redis, prepare)
+    def __init__(
+        self, redis: Redis, prepare: tuple[Command, ...] = (), greeting: Greeting | None = None
+    ) -> None:
+        self._link = Link(redis, prepare, greeting)
         self._prepare = prepare
         self._waiting: list[_Asked] = []
         self._worker: asyncio.Task[None] | None = None

@@ -246,3 +246,85 @@ async def test_restart_in_order(service: RunningService, redis: PrivateRedis) ->
         assert await answered(service, *order) == order
         assert_nobody_twice(rings_of(phones.messages()))
     await says(service, "the store is away", "the store is back after", since=mark)
+
+
+async def test_killed_and_lost_its_last_second(service: RunningService, redis: PrivateRedis) -> None:
+    """It comes back with what it had before agents were given calls, and before one asked for a pause."""
+    mark = log_so_far(service)
+    phones = (phone(1, ring_ms=50), phone(2, ring_ms=3500), phone(3, ring_ms=50))
+    async with Line(service, 94000) as line, noting(service, *phones) as ringing:
+        await service.agent_reaches("a3", "available")
+        await service.post("/v1/agents/a2/state", {"state": "paused"})
+        await service.post("/v1/agents/a3/state", {"state": "paused"})
+        over = await line.comes(SUPPORT, "talking")
+        talks = await line.comes(SUPPORT)
+        redis.keep()
+        await over.hang_up()
+        await service.call_reaches(talks.phone.user, "talking")
+        await service.post("/v1/agents/a3/state", {"state": "paused", "reason": "lunch"})
+        await service.post("/v1/agents/a2/state", {"state": "available"})
+        rings = await line.comes(SUPPORT, "offered")
+        first, second = await line.comes(SUPPORT), await line.comes(SUPPORT)
+        redis.go_back()
+        line.forget()
+        await asyncio.sleep(1)
+        redis.start()
+
+        await says(service, "it went back, and lacks what it had acknowledged", since=mark)
+        await service.call_reaches(rings.phone.user, "talking", within=10)
+        for call in (rings, first, second):
+            assert seconds_of_sound(bytes(call.rtp.heard.pcm)) > 0.7, call.phone.user
+        assert (await service.call_of(talks.phone.user) or {})["state"] == "talking"
+        assert {(await service.agent(name))["state"] for name in ("a1", "a2")} == {"talking"}
+        assert (await service.agent("a3"))["reason"] == "lunch"
+        for call in (first, second):
+            await talks.hang_up()
+            await service.call_reaches(call.phone.user, "talking", within=10)
+            talks = call
+        await talks.hang_up()
+        await rings.hang_up()
+        assert await answered(service, *line.numbers) == [
+            over.phone.user,
+            *(call.phone.user for call in (line.calls[1], rings, first, second)),
+        ]
+        assert_nobody_twice(rings_of(ringing.messages()))
+    assert await service.metric("acd_redis_outages_total", kind="went-back") == 1
+    assert await service.metric("acd_reasserted_total", what="ringing") >= 1
+
+
+async def test_lost_everything(service: RunningService, redis: PrivateRedis) -> None:
+    mark = log_so_far(service)
+    phones = (phone(1, ring_ms=50), phone(2, ring_ms=3500), phone(3, ring_ms=50))
+    async with Line(service, 95000) as line, noting(service, *phones) as ringing:
+        await service.agent_reaches("a3", "available")
+        await service.post("/v1/agents/a3/state", {"state": "paused", "reason": "lunch"})
+        await service.post("/v1/agents/a2/state", {"state": "paused"})
+        talks = await line.comes(SUPPORT, "talking")
+        await service.post("/v1/agents/a2/state", {"state": "available"})
+        rings = await line.comes(SUPPORT, "offered")
+        first, second = await line.comes(SUPPORT), await line.comes(SUPPORT)
+        redis.lose_everything()
+        line.forget()
+        await asyncio.sleep(0.5)
+        redis.start()
+
+        await says(service, "it has lost everything", since=mark)
+        await service.call_reaches(rings.phone.user, "talking", within=10)
+        for call in (rings, first, second):
+            assert seconds_of_sound(bytes(call.rtp.heard.pcm)) > 0.4, call.phone.user
+        states = await service.agents()
+        assert [states[name] for name in ("a1", "a2", "a3")] == ["talking", "talking", "paused"]
+        assert (await service.queue("support"))["waiting"] == 2
+        for call in (first, second):
+            await talks.hang_up()
+            await service.call_reaches(call.phone.user, "talking", within=10)
+            talks = call
+        await talks.hang_up()
+        await rings.hang_up()
+        assert await answered(service, *line.numbers) == line.numbers
+        assert_nobody_twice(rings_of(ringing.messages()))
+        # Phones are known to Redis again: the service can start anew without them.
+        await asyncio.to_thread(service.restart)
+        await service.agent_reaches("a3", "paused")
+        await service.agent_reaches("a1", "available")
+    assert await service.metric("acd_redis_outages_total", kind="emptied") == 0

@@ -1,4 +1,4 @@
--- include: base events lines idle match reserve calls
+-- include: base events lines idle match reserve calls doubt
 local function load_agent(id)
   local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt')
   return {
@@ -31,7 +31,10 @@ end
 -- A free agent gets the call that has waited for one longest, or else goes idle.
 local function seek_call(now, agent, idle_since)
   rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', rc('GET', K .. 'vt') or 0)
-  local id, seen = best_call(agent.id, agent.profile)
+  local id, seen
+  if not in_doubt() then
+    id, seen = best_call(agent.id, agent.profile)
+  end
   if id then
     local c = load_call(id)
     leave_line(c)
