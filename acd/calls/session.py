@@ -29,7 +29,7 @@ from acd.media.engine import LegStatistics
 from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.watching import PhoneState
 from routing.model import Offer, Requirement
-from routing.requirement import in_force
+from routing.requirement import first_score, in_force
 
 INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
@@ -498,6 +498,13 @@ class CallSession:
         """Say again what this call is doing, to a store that may have forgotten it. Returns that in a word,
         or nothing of a call that the store need not know."""
         return self._booking.say_again(self._context, self.call)
+
+    def rank(self) -> int:
+        """Who is to be said again first: who talks, so that no agent seems free, then who is first in line."""
+        call = self.call
+        if call.state is not State.QUEUED or call.place is None:
+            return 0
+        return first_score(ticket_of(self._context, call))
 
     def correct(self) -> tuple[str, Sequence[asyncio.Future[None]]]:
         """The same to a store that has lost what it knew last, and when each part of it was heard. What a

@@ -251,8 +251,8 @@ class CallSupervisor:
         return _call_of(entry) in self._sessions
 
     def reassert(self) -> Mapping[str, int]:
-        """Say every call again to a store that may have lost it; how many of what."""
-        return _counted(session.reassert() for session in self._sessions.values())
+        """Say every call again to a store that may have lost it, first in line first; how many of what."""
+        return _counted(session.reassert() for session in sorted(self._sessions.values(), key=_rank))
 
     async def correct(self) -> Mapping[str, int]:
         """The same to a store that has lost what it knew last. Returns once that was heard, or after 2 s."""
@@ -367,6 +367,10 @@ def _call_of(entry: str) -> str:
 
 def _new_id(now: float) -> str:
     return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
+
+
+def _rank(session: CallSession) -> int:
+    return session.rank()
 
 
 def _counted(words: Iterable[str]) -> Mapping[str, int]:
