@@ -500,7 +500,7 @@ class CallSession:
         return self._booking.say_again(self._context, self.call)
 
     def rank(self) -> int:
-        """Who is to be said again first: who talks, so that no agent seems free, then who is first in line."""
+        """Who is said again first: who talks, so that no agent seems free, then who is first in line."""
         call = self.call
         if call.state is not State.QUEUED or call.place is None:
             return 0
