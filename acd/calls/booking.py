@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from msgspec.structs import replace
 
-from acd.agents.terms import profile_of
+from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.errand import Errand
@@ -17,7 +17,7 @@ from acd.calls.model import Call, State
 from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
 from acd.clock import Clock
-from routing.model import AgentProfile, Offer, Ticket
+from routing.model import AgentProfile, AgentTerms, Offer, Ticket
 from routing.ports import QueueStore, StaleToken
 
 log = structlog.get_logger(__name__)
@@ -158,15 +158,17 @@ class Booking:
     ) -> Operation:
         agent = context.directory.agents.get(offer.agent_id)
         profile = profile_of(agent) if agent else AgentProfile.of({})
+        terms = terms_of(agent) if agent else AgentTerms()
         who = (ticket, offer.agent_id, call.node, profile, offer.token)
 
         async def restore() -> None:
             now_ms = self._now_ms()
             try:
                 if rings:
-                    await self._store.restore_offer(*who, max(offer.deadline_ms, now_ms), now_ms)
+                    until = max(offer.deadline_ms, now_ms)
+                    await self._store.restore_offer(*who, until, now_ms, terms)
                 else:
-                    await self._store.restore_talk(*who, now_ms)
+                    await self._store.restore_talk(*who, now_ms, terms)
             except StaleToken:
                 if rings:
                     self._post(m.OfferTakenBack(offer.token))

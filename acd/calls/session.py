@@ -500,11 +500,12 @@ class CallSession:
         return self._booking.say_again(self._context, self.call)
 
     def rank(self) -> int:
-        """Who is said again first: who talks, so that no agent seems free, then who is first in line."""
+        """Who is said again first: who talks, so that no agent seems free, then for whom a phone rings, then
+        who is first in line."""
         call = self.call
-        if call.state is not State.QUEUED or call.place is None:
-            return 0
-        return first_score(ticket_of(self._context, call))
+        if call.state is State.QUEUED and call.place is not None:
+            return first_score(ticket_of(self._context, call))
+        return -2 if call.state is State.TALKING else -1
 
     def correct(self) -> tuple[str, Sequence[asyncio.Future[None]]]:
         """The same to a store that has lost what it knew last, and when each part of it was heard. What a

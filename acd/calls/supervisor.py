@@ -252,14 +252,17 @@ class CallSupervisor:
 
     def reassert(self) -> Mapping[str, int]:
         """Say every call again to a store that may have lost it, first in line first; how many of what."""
-        return _counted(session.reassert() for session in sorted(self._sessions.values(), key=_rank))
+        return _counted(session.reassert() for session in self._in_order())
 
     async def correct(self) -> Mapping[str, int]:
         """The same to a store that has lost what it knew last. Returns once that was heard, or after 2 s."""
-        said = [session.correct() for session in self._sessions.values()]
+        said = [session.correct() for session in self._in_order()]
         if pending := [heard for _, parts in said for heard in parts]:
             await asyncio.wait(pending, timeout=_HEARD_SECONDS)
         return _counted(word for word, _ in said)
+
+    def _in_order(self) -> Sequence[CallSession]:
+        return sorted(self._sessions.values(), key=lambda session: session.rank())
 
     # What others ask.
 
@@ -367,10 +370,6 @@ def _call_of(entry: str) -> str:
 
 def _new_id(now: float) -> str:
     return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
-
-
-def _rank(session: CallSession) -> int:
-    return session.rank()
 
 
 def _counted(words: Iterable[str]) -> Mapping[str, int]:
