@@ -108,8 +108,8 @@ class Booking:
     def say_again(self, context: Context, call: Call) -> str:
         """Put back what this call is doing into a store that may have forgotten it; that in a word."""
         ticket = ticket_of(context, call) if call.place else None
-        if call.transferor is not None and call.transferor.offer is not None:
-            self._lane.put(self._restore_former(context, call, call.transferor))
+        for former in _others(call):
+            self._lane.put(self._restore_other(context, call, former))
         if ticket is None:
             return ""
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
@@ -127,9 +127,7 @@ class Booking:
         """The same to a store that has lost what it knew last: it is told before anything else that is still
         to be said, and what it thinks otherwise is undone. Returns the word, and when each part was heard."""
         first = self._lane.put_first
-        heard = []
-        if call.transferor is not None and call.transferor.offer is not None:
-            heard.append(first(self._restore_former(context, call, call.transferor)))
+        heard = [first(self._restore_other(context, call, other)) for other in _others(call)]
         if call.place is None:
             return "", heard
         ticket = ticket_of(context, call)
@@ -148,10 +146,10 @@ class Booking:
             heard.append(first(self._restore(context, call, ticket, offer, rings=True)))
         return "ringing", heard
 
-    def _restore_former(self, context: Context, call: Call, former: m.Transferor) -> Operation:
-        before = replace(call, place=former.place, ticket=former.ticket)
-        assert former.offer is not None
-        return self._restore(context, call, ticket_of(context, before), former.offer)
+    def _restore_other(self, context: Context, call: Call, other: m.Transferor | m.Reached) -> Operation:
+        before = replace(call, place=other.place, ticket=other.ticket)
+        assert other.offer is not None
+        return self._restore(context, call, ticket_of(context, before), other.offer)
 
     def _restore(
         self, context: Context, call: Call, ticket: Ticket, offer: Offer, *, rings: bool = False
@@ -179,6 +177,13 @@ class Booking:
 
 
 _RESERVED = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING})
+
+
+def _others(call: Call) -> Sequence[m.Transferor | m.Reached]:
+    """Agents beside the call's own who talk in it by a reservation."""
+    return [
+        other for other in (call.transferor, call.seated) if other is not None and other.offer is not None
+    ]
 
 
 def _talks(call: Call) -> bool:

@@ -6,7 +6,7 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Side, State, Timer, Transferor
+from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, State, Timer, Transferor
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
@@ -18,6 +18,8 @@ from acd.calls.model.effects import (
     BeginAttempt,
     BridgeLegs,
     CallbackMade,
+    ChangeSeats,
+    ChangeSeatsBack,
     Close,
     ConfirmOffer,
     DialCustomer,
@@ -118,6 +120,8 @@ __all__ = [
     "CallerConfirmed",
     "CallerMediaOpened",
     "CallerMediaRefused",
+    "ChangeSeats",
+    "ChangeSeatsBack",
     "ClearRequested",
     "Close",
     "ConfirmOffer",
@@ -157,6 +161,7 @@ __all__ = [
     "PlayToCaller",
     "PlaybackOver",
     "PositionKnown",
+    "Reached",
     "ReclaimAgentLeg",
     "RefuseCaller",
     "RefuseReoffer",
