@@ -107,19 +107,16 @@ class Booking:
 
     def say_again(self, context: Context, call: Call) -> str:
         """Put back what this call is doing into a store that may have forgotten it; that in a word."""
-        ticket = ticket_of(context, call) if call.place else None
         for former in _others(call):
             self._lane.put(self._restore_other(context, call, former))
-        if ticket is None:
-            return ""
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
-            self._errand.say_again(call.callback, ticket)
+            self._errand.say_again(call.callback, ticket_of(context, call))
             return "waiting"
         if call.state is State.QUEUED:
-            self.enter(m.EnterQueue(ticket))
+            self.enter(m.EnterQueue(ticket_of(context, call)))
             return "waiting"
         if _talks(call) and call.offer:
-            self._lane.put(self._restore(context, call, ticket, call.offer))
+            self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
             return "talking"
         return ""
 
@@ -128,17 +125,17 @@ class Booking:
         to be said, and what it thinks otherwise is undone. Returns the word, and when each part was heard."""
         first = self._lane.put_first
         heard = [first(self._restore_other(context, call, other)) for other in _others(call)]
-        if call.place is None:
+        waits = call.state is State.QUEUED
+        if not waits and (call.offer is None or call.state not in _RESERVED):
             return "", heard
         ticket = ticket_of(context, call)
-        if call.state is State.QUEUED and call.callback is not None and not call.reached:
+        if waits and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket)
             return "waiting", heard
-        if call.state is State.QUEUED:
+        if waits:
             heard.append(first(lambda: self._store.restore_place(ticket, self._now_ms())))
             return "waiting", heard
-        if call.offer is None or call.state not in _RESERVED:
-            return "", heard
+        assert call.offer is not None
         if _talks(call):
             heard.append(first(self._restore(context, call, ticket, call.offer)))
             return "talking", heard
