@@ -70,6 +70,8 @@ queues = Table(
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("refusals", JSON, nullable=False, server_default="{}"),
+    Column("preferred_seconds", Double, nullable=False, server_default="20"),
+    Column("last_agent", JSON(none_as_null=True)),
 )
 
 agents = Table(

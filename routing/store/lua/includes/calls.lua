@@ -28,7 +28,7 @@ local function place(now, c)
     return
   end
   if give_up_named(c) then
-    take_step(now, c)
+    take_steps(now, c)
   end
   local first, left = nil, c.rings
   while left > 0 do
