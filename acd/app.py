@@ -37,6 +37,7 @@ from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
+from acd.history.contacts import ContactReader
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
@@ -52,6 +53,7 @@ from acd.sip.site import Site
 from acd.sip.watching import MessageCount
 from acd.voicemail.keeper import MessageKeeper
 from acd.voicemail.store import MessageStore
+from acd.webhooks.courier import Courier
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
 from routing.store.redis_store import RedisQueueStore, connect
@@ -138,6 +140,11 @@ class Node:
         )
         self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
         site.subscribe(self._desk.nodes_gone)
+        self._webhooks = Courier(
+            settings.webhooks, self._clock, self._directory.current, lambda call_id: self._calls.find(call_id)
+        )
+        self._webhooks.start()
+        self._running.push_async_callback(self._webhooks.stop)
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
             self._store,
@@ -148,6 +155,7 @@ class Node:
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
             queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            others=lambda: site.nodes.up,
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
@@ -207,10 +215,11 @@ class Node:
             prompts=self._prompts,
             clock=self._clock,
             context=lambda: self._context,
-            observers=(self._metrics, self._forecast),
+            observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
             messages=self._messages,
             phones=self._sip.lamps.phones_changed,
+            callers=ContactReader(self._engine),
         )
 
     async def _recover(self) -> None:
@@ -251,11 +260,20 @@ class Node:
         self._context = self._make_context(after)
         self._tell_loose_ends()
         self._desk.directory_changed()
+        self._webhooks.directory_changed()
 
-    async def _say_everything_again(self) -> None:
-        """The store was away, or took us for dead: it is an index, and we are the truth."""
-        self._calls.reassert()
-        await self._desk.settle()
+    async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
+        """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
+        if not lost:
+            calls = self._calls.reassert()
+            return {**calls, "agents": await self._desk.say_again()}
+        calls = await self._calls.correct()
+        return {
+            **calls,
+            "phones": self._sip.say_phones_again(),
+            "records": self._history.journal.say_again(),
+            "agents": await self._desk.say_again(lost=True),
+        }
 
     def reload(self) -> None:
         """Read flows, prompts and the certificate again; on an error the old ones stay in use."""
@@ -295,8 +313,13 @@ class Node:
             sip_connections_broken=self._sip.broken_connections,
             sip_registrations=self._sip.registrations,
             sip_subscriptions=len(self._sip.lamps),
+            webhook_outcomes=self._webhooks.outcomes,
+            webhook_waiting=self._webhooks.waiting,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
+            redis_outages=self._routing.outages.counts,
+            redis_scripts_reloaded=self._store.scripts_reloaded,
+            said_again=self._routing.outages.said_again,
             media_legs=self._media.live_legs,
             media_ports_free=self._media.ports_free,
             media_ports=self._media.ports_total,

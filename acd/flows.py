@@ -9,7 +9,7 @@ from acd.directory.boxes import all_boxes, find_box, rules_of
 from acd.directory.check import suggestion
 from acd.directory.model import Directory
 from acd.errors import ConfigError
-from ivr.flow import Callback, FlowDefinition, Queue, Transfer, Voicemail
+from ivr.flow import Callback, FlowDefinition, Queue, Set, Transfer, Voicemail
 from ivr.loader import SHIPPED_FLOWS, FlowError, read_flows
 from ivr.prompts import SHIPPED_PROMPTS, PromptError, PromptLibrary
 
@@ -87,6 +87,9 @@ def _ends_of(flow: FlowDefinition, directory: Directory) -> Iterator[str]:
             case Voicemail(box) if find_box(directory, box) is None:
                 hint = suggestion(box, all_boxes(directory)) or "; give it `voicemail` in the directory"
                 yield f"{where}: there is no voicemail box {box!r}{hint}"
+            case Set(agent=str(agent)) if agent and agent not in directory.agents:
+                hint = suggestion(agent, directory.agents) or "; add it to the agents of the directory"
+                yield f"{where}: there is no agent {agent!r}{hint}"
             case Transfer(to) if not _is_there(to, directory):
                 kind, _, target = to.partition(":")
                 known = extensions if kind == "extension" else directory.numbers

@@ -96,6 +96,7 @@ def start(
     skills: Mapping[str, int],
     priority: int,
     *,
+    agent: str = "",
     number: str = "",
     enter_for: Collection[str] = (),
 ) -> _Outcome:
@@ -106,6 +107,7 @@ def start(
         language=language,
         skills=dict(skills),
         priority=priority,
+        agent=agent,
         enter_for=tuple(sorted(enter_for)),
         number=number if SHORTEST_NUMBER <= len(digit_prompts(number)) <= LONGEST_NUMBER else "",
     )
@@ -325,6 +327,7 @@ def _note(run: Run, node: Set) -> Run:
         language=run.language if node.language is None else node.language,
         skills={**run.skills, **node.skills},
         priority=run.priority if node.priority is None else node.priority,
+        agent=run.agent if node.agent is None else node.agent,
     )
 
 

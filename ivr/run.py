@@ -57,6 +57,8 @@ class Run:
     language: str
     skills: Mapping[str, int] = field(default_factory=dict)
     priority: int = 0
+    agent: str = ""
+    """Who should take the call before anybody else."""
     attempt: int = 0
     """Tries of the present menu so far; of a voicemail node 1 where the greeting was passed over."""
     step: int = 0

@@ -11,6 +11,7 @@ from typing import Protocol
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
 from acd.calls.messages import NewMessage
+from acd.calls.model import AskCaller, CallerKnown
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
 from acd.clock import Clock
@@ -119,6 +120,23 @@ class MessagePort(Protocol):
     def deleted(self, message_id: str) -> None: ...
 
 
+class CallerPort(Protocol):
+    """What is known of callers."""
+
+    async def ask(self, question: AskCaller) -> CallerKnown:
+        """Never raises, and takes no longer than a caller may be kept waiting for the answer."""
+
+
+class Strangers:
+    """Callers of whom nothing is known."""
+
+    async def ask(self, question: AskCaller) -> CallerKnown:
+        return CallerKnown()
+
+
+STRANGERS = Strangers()
+
+
 PhoneWatcher = Callable[[str, tuple[PhoneState, ...]], None]
 """Hears what agents' phones do in a call (by its id), whenever that changes; nothing once it is over."""
 
@@ -142,3 +160,4 @@ class Services:
     desk: Desk
     messages: MessagePort
     phones: PhoneWatcher = _nobody_watches
+    callers: CallerPort = STRANGERS

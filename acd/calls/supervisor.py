@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
 from acd.calls.ports import Services
 from acd.calls.record import CallRecord, Outcome
-from acd.calls.session import CallSession, LegRegistry
+from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
 from acd.calls.targets import TransferImpossible, target_of
@@ -184,7 +185,7 @@ class CallSupervisor:
             case sip.LegReofferAnswered(sdp=sdp):
                 session.reoffer_answered(side, sdp)
             case sip.LegEnded(by=by, status=status, reason=reason):
-                session.post(m.LegOver(side, by, status, reason))
+                session.post(OfLeg(event.leg, m.LegOver(side, by, status, reason)))
             case sip.LegReferred(leg=leg, wanted=wanted):
                 self._refer(session, side, leg, wanted)
             case sip.LegInfoReceived(content_type=content_type, body=body):
@@ -194,8 +195,9 @@ class CallSupervisor:
     def _refer(self, session: CallSession, side: m.Side, leg: str, wanted: ReferTo) -> None:
         """An agent's phone transfers: blind, or by joining its two calls."""
         if wanted.replaces is None:
-            if side is m.Side.AGENT:
-                session.post(m.TransferAsked(clean_number(wanted.user), by_phone=True))
+            may = bool(_person(session.call, side)) and session.call.state in _REFERABLE
+            if may:
+                session.post(m.TransferAsked(clean_number(wanted.user), by_phone=True, side=side))
             else:
                 self._services.sip.answer_refer(leg, 403)
             return
@@ -225,9 +227,9 @@ class CallSupervisor:
             case RecordingEnded(recording=recording, sound_seconds=sound, why=why):
                 session.post(m.RecordingOver(recording, sound, why))
             case MediaTimedOut():
-                session.post(m.MediaLost(side, "rtp-timeout"))
+                session.post(OfLeg(event.leg, m.MediaLost(side, "rtp-timeout")))
             case MediaFailed():
-                session.post(m.MediaLost(side, "media-failed"))
+                session.post(OfLeg(event.leg, m.MediaLost(side, "media-failed")))
 
     def on_routing(self, message: NodeMessage) -> None:
         """The store reserved an agent for a call of ours, or took one back; or an agent's wrap-up ended."""
@@ -258,10 +260,19 @@ class CallSupervisor:
         """Whether this entry of the store is one of a call that is here."""
         return _call_of(entry) in self._sessions
 
-    def reassert(self) -> None:
-        """Say every waiting caller's place again, to a store that may have lost it."""
-        for session in self._sessions.values():
-            session.reassert()
+    def reassert(self) -> Mapping[str, int]:
+        """Say every call again to a store that may have lost it, first in line first; how many of what."""
+        return _counted(session.reassert() for session in self._in_order())
+
+    async def correct(self) -> Mapping[str, int]:
+        """The same to a store that has lost what it knew last. Returns once that was heard, or after 2 s."""
+        said = [session.correct() for session in self._in_order()]
+        if pending := [heard for _, parts in said for heard in parts]:
+            await asyncio.wait(pending, timeout=_HEARD_SECONDS)
+        return _counted(word for word, _ in said)
+
+    def _in_order(self) -> Sequence[CallSession]:
+        return sorted(self._sessions.values(), key=lambda session: session.rank())
 
     # What others ask.
 
@@ -371,6 +382,14 @@ def _new_id(now: float) -> str:
     return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
 
 
+def _counted(words: Iterable[str]) -> Mapping[str, int]:
+    return Counter(word for word in words if word)
+
+
+_HEARD_SECONDS = 2.0
+_REFERABLE = frozenset(
+    {m.State.TALKING, m.State.QUEUED, m.State.IVR, m.State.OFFERED, m.State.CONNECTING, m.State.DIALLING}
+)
 _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
 
 

@@ -23,6 +23,7 @@ from acd.directory.model import (
     Directory,
     FeatureCode,
     FormField,
+    LastAgent,
     Number,
     Queue,
     Refusals,
@@ -30,6 +31,7 @@ from acd.directory.model import (
     Trunk,
     TrunkHost,
     VoicemailRules,
+    Webhook,
 )
 from acd.errors import ConfigError
 
@@ -42,6 +44,7 @@ _TABLES: Mapping[Kind, Table] = {
     "code": tables.codes,
     "device": tables.devices,
     "box": tables.boxes,
+    "webhook": tables.webhooks,
 }
 
 
@@ -108,6 +111,10 @@ async def _load(connection: AsyncConnection) -> Directory:
         Box(row["name"], row["number"], _voicemail_rules(row["rules"]))
         for row in await _rows_of(connection, tables.boxes)
     ]
+    webhooks = [
+        Webhook(**{**row, "events": tuple(row["events"])})
+        for row in await _rows_of(connection, tables.webhooks)
+    ]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -119,6 +126,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
         boxes=MappingProxyType({box.name: box for box in boxes}),
+        webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
     )
 
 
@@ -183,6 +191,7 @@ def _queue(row: RowMapping) -> Queue:
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
             "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
             "refusals": _refusals(row["refusals"]),
+            "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
         }
     )
 
@@ -239,9 +248,22 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
             yield from (_columns(device) for device in directory.devices.values())
         case "box":
             yield from map(_box_columns, directory.boxes.values())
+        case "webhook":
+            yield from map(_webhook_columns, directory.webhooks.values())
 
 
-_Fact = Trunk | Number | Queue | Agent | Device | Relaxation | FormField | CallbackRules | VoicemailRules
+_Fact = (
+    Trunk
+    | Number
+    | Queue
+    | Agent
+    | Device
+    | Webhook
+    | Relaxation
+    | FormField
+    | CallbackRules
+    | VoicemailRules
+)
 _VOICEMAIL_LISTS = ("greeting", "agents", "teams")
 
 
@@ -257,6 +279,10 @@ def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
 def _agent_columns(agent: Agent) -> dict[str, Any]:
     columns = _columns(agent, "skills", "queues")
     return {**columns, "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail)}
+
+
+def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
+    return {**_columns(webhook), "events": [*webhook.events]}
 
 
 def _box_columns(box: Box) -> dict[str, Any]:
@@ -276,4 +302,5 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
         "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
+        "last_agent": queue.last_agent and asdict(queue.last_agent),
     }

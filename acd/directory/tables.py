@@ -71,6 +71,8 @@ queues = Table(
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("voicemail", JSON(none_as_null=True)),
     Column("refusals", JSON, nullable=False, server_default="{}"),
+    Column("preferred_seconds", Double, nullable=False, server_default="20"),
+    Column("last_agent", JSON(none_as_null=True)),
 )
 
 agents = Table(
@@ -109,6 +111,15 @@ boxes = Table(
     Column("name", String(64), primary_key=True),
     Column("number", String(16), nullable=False),
     Column("rules", JSON, nullable=False),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", String(2000), nullable=False),
+    Column("secret", String(128), nullable=False),
+    Column("events", JSON, nullable=False),
 )
 
 codes = Table(

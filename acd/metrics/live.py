@@ -14,6 +14,7 @@ from acd.calls.model import State
 from acd.directory.model import Directory
 from acd.metrics.counts import NodeCounts
 from acd.metrics.families import gauge
+from acd.metrics.store import store_metrics
 from acd.metrics.trunks import trunk_metrics
 
 _METHODS = frozenset(
@@ -71,6 +72,7 @@ class LiveCollector(Collector):
         yield from _sip(self._moment.node)
         yield from _media(self._moment.node)
         yield from _messages(self._moment.node)
+        yield from _webhooks(self._moment.node)
         if self._moment.live is not None:
             yield from _queues(self._moment.live, self._moment.now)
             yield gauge(
@@ -91,6 +93,7 @@ def _node(moment: Moment) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "acd_redis_read_seconds", "Time that reading all live state took.", value=moment.store_seconds
     )
+    yield from store_metrics(moment.node)
     yield GaugeMetricFamily(
         "acd_draining", "1 while no new call is taken in.", value=int(moment.node.draining)
     )
@@ -168,6 +171,20 @@ def _messages(node: NodeCounts) -> Iterator[Metric]:
     for reason in ("full", "failed", "disk-full", "overrun"):
         lost.add_metric([reason], node.messages_lost.get(reason, 0))
     yield from (kept, taken, lost)
+
+
+def _webhooks(node: NodeCounts) -> Iterator[Metric]:
+    deliveries = CounterMetricFamily(
+        "acd_webhook_deliveries",
+        "Messages delivered and given up (dead), and attempts that failed.",
+        labels=["webhook", "outcome"],
+    )
+    for (name, outcome), total in node.webhook_outcomes.items():
+        deliveries.add_metric([name, outcome], total)
+    yield deliveries
+    yield gauge(
+        "acd_webhook_waiting", "Messages that wait to be delivered.", "webhook", node.webhook_waiting.items()
+    )
 
 
 def _queues(live: Live, now: float) -> Iterator[Metric]:

@@ -227,6 +227,7 @@ class SipService:
             hosts=self.providers.hosts_of(name),
             only_brings=only_brings,
             is_registered=self.providers.is_registered(name),
+            registers_over=self.providers.registers_over(name),
             calls=self._calls.on(name),
             calls_out=outside.made[name],
             answered_out=outside.answered[name],
@@ -274,6 +275,10 @@ class SipService:
     @property
     def registrations(self) -> int:
         return self._bindings.active
+
+    def say_phones_again(self) -> int:
+        """Redis has lost what it knew last: our registrations are written once more. How many."""
+        return self._bindings.say_again()
 
     @property
     def passed(self) -> int:

@@ -24,6 +24,7 @@ from acd.media.engine import LegStatistics
 from acd.metrics import Metrics, NodeCounts
 from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
+from routing.outages import Trouble
 from tests.support.control import NOW, Centre, FixedClock, a_record
 
 COUNTS = NodeCounts(
@@ -42,11 +43,16 @@ COUNTS = NodeCounts(
     sip_retransmissions=7,
     sip_passed=12,
     nodes_up=2,
+    redis_outages={Trouble.AWAY: 2},
+    redis_scripts_reloaded=1,
+    said_again={"waiting": 6, "agents": 8},
     media_worker_restarts=2,
     sip_connections={"tcp": 1, "wss": 1},
     sip_connections_broken={"slow-message": 3},
     sip_registrations=3,
     sip_subscriptions=4,
+    webhook_outcomes={("crm", "delivered"): 8, ("crm", "dead"): 1},
+    webhook_waiting={"crm": 2},
     media_legs=5,
     media_ports_free=90,
     media_ports=100,

@@ -129,6 +129,15 @@ class TakeRival:
 
 
 @dataclass(frozen=True, slots=True)
+class AskCaller:
+    """Report CallerKnown, soon and in any case."""
+
+    number: str
+    since: float
+    """From when on it matters who talked to the caller (seconds since the epoch)."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnterQueue:
     ticket: Ticket
 
@@ -271,9 +280,10 @@ class AskPosition:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRefer:
-    """Answer the REFER of the agent's phone."""
+    """Answer the REFER of an agent's phone."""
 
     status: int
+    side: Side = Side.AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +302,16 @@ class ParkAgentLeg:
 @dataclass(frozen=True, slots=True)
 class ReclaimAgentLeg:
     """The transferor's leg is the agent's again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeats:
+    """The caller's leg becomes that of the transferor, and the agent's that of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeatsBack:
+    """The caller's leg is the agent's again, and the transferor's that of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +393,7 @@ Effect = (
     | RingRival
     | ReleaseRival
     | TakeRival
+    | AskCaller
     | EnterQueue
     | SayPlaceAgain
     | LeaveQueue
@@ -398,6 +419,8 @@ Effect = (
     | ReportRefer
     | ParkAgentLeg
     | ReclaimAgentLeg
+    | ChangeSeats
+    | ChangeSeatsBack
     | ReleaseTransferor
     | AskHandOver
     | HandOver

@@ -10,6 +10,7 @@ from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
 from acd.directory.schema.voicemail import BoxEntry
+from acd.directory.schema.webhooks import WebhookEntry
 from acd.directory.schema.words import Entry, Name
 
 
@@ -24,6 +25,7 @@ class DirectoryFile(Entry):
     codes: list[CodeEntry] = STANDARD_ENTRIES
     devices: list[DeviceEntry] = []
     boxes: list[BoxEntry] = []
+    webhooks: list[WebhookEntry] = []
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -38,4 +40,5 @@ class DirectoryFile(Entry):
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
             boxes=MappingProxyType({entry.name: entry.build() for entry in self.boxes}),
+            webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
         )

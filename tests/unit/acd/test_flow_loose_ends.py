@@ -8,7 +8,7 @@ import pytest
 
 from acd.directory.model import Agent, Box, Directory, Number, Queue, VoicemailRules
 from acd.flows import find_loose_ends
-from ivr.flow import FlowDefinition, Node, Transfer, Voicemail
+from ivr.flow import FlowDefinition, Node, Set, Transfer, Voicemail
 from ivr.flow import Queue as QueueNode
 from ivr.prompts import SHIPPED_PROMPTS, PromptLibrary
 
@@ -49,6 +49,7 @@ def test_what_leads_somewhere_is_no_problem(node: Node) -> None:
         (QueueNode("biling"), "there is no queue 'biling'; did you mean 'billing'?"),
         (QueueNode("sales"), "there is no queue 'sales'; add it to the queues of the directory"),
         (Transfer("extension:1010"), "there is no extension '1010'; did you mean '1001'?"),
+        (Set("n", agent="ana"), "there is no agent 'ana'; did you mean 'anna'?"),
         (Transfer("number:112"), "there is no number '112'; add it to the directory"),
         (
             Voicemail("box:recption"),
