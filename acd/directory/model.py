@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Literal, get_args
 
 Srtp = Literal["off", "offer", "require"]
 """Whether audio is encrypted: never, where both ends can, or always."""
@@ -155,6 +155,16 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
+class LastAgent:
+    """Callers go first to who spoke to them last, of those who can still take the queue's calls."""
+
+    days: float = 30.0
+    """How long ago that may be."""
+    timeout_seconds: float = 20.0
+    """How long the caller waits for just that agent, from coming to the queue."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     name: str
     requires: Mapping[str, int] = field(default_factory=dict)
@@ -188,6 +198,10 @@ class Queue:
     """0: never."""
     music: str = "hold-music"
     refusals: Refusals = Refusals()
+    preferred_seconds: float = 20.0
+    """How long a caller who has a preferred agent waits for just that one, from coming to the queue."""
+    last_agent: LastAgent | None = None
+    """None: it makes no difference who spoke to a caller before."""
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
 
@@ -212,6 +226,21 @@ class Device:
 
 
 STANDARD_DEVICE = Device("")
+
+
+WebhookEvent = Literal["call.queued", "call.answered", "call.ended"]
+WEBHOOK_EVENTS: tuple[WebhookEvent, ...] = get_args(WebhookEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A web server that is told what happens."""
+
+    name: str
+    url: str
+    secret: str = field(default="", repr=False)
+    """What its messages are signed with, as Standard Webhooks write it."""
+    events: tuple[WebhookEvent, ...] = WEBHOOK_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,3 +302,4 @@ class Directory:
     agent_by_extension: Mapping[str, Agent] = field(default_factory=dict)
     codes: Mapping[str, FeatureCode] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)

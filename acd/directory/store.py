@@ -22,12 +22,14 @@ from acd.directory.model import (
     Directory,
     FeatureCode,
     FormField,
+    LastAgent,
     Number,
     Queue,
     Refusals,
     Relaxation,
     Trunk,
     TrunkHost,
+    Webhook,
 )
 from acd.errors import ConfigError
 
@@ -39,6 +41,7 @@ _TABLES: Mapping[Kind, Table] = {
     "agent": tables.agents,
     "code": tables.codes,
     "device": tables.devices,
+    "webhook": tables.webhooks,
 }
 
 
@@ -101,6 +104,10 @@ async def _load(connection: AsyncConnection) -> Directory:
     agents = [Agent(**_frozen(row, "skills", "queues")) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
+    webhooks = [
+        Webhook(**{**row, "events": tuple(row["events"])})
+        for row in await _rows_of(connection, tables.webhooks)
+    ]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -111,6 +118,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
+        webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
     )
 
 
@@ -164,6 +172,7 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
             "refusals": _refusals(row["refusals"]),
+            "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
         }
     )
 
@@ -218,9 +227,12 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
         case "device":
             yield from (_columns(device) for device in directory.devices.values())
+        case "webhook":
+            for webhook in directory.webhooks.values():
+                yield {**_columns(webhook), "events": [*webhook.events]}
 
 
-_Fact = Trunk | Number | Queue | Agent | Device | Relaxation | FormField | CallbackRules
+_Fact = Trunk | Number | Queue | Agent | Device | Webhook | Relaxation | FormField | CallbackRules
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
@@ -240,4 +252,5 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
         "refusals": asdict(queue.refusals),
+        "last_agent": queue.last_agent and asdict(queue.last_agent),
     }

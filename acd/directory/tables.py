@@ -70,6 +70,8 @@ queues = Table(
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("refusals", JSON, nullable=False, server_default="{}"),
+    Column("preferred_seconds", Double, nullable=False, server_default="20"),
+    Column("last_agent", JSON(none_as_null=True)),
 )
 
 agents = Table(
@@ -99,6 +101,15 @@ devices = Table(
     Column("srtp", String(16), nullable=False),
     Column("display", String(16), nullable=False),
     Column("call_info", String(500), nullable=False),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", String(2000), nullable=False),
+    Column("secret", String(128), nullable=False),
+    Column("events", JSON, nullable=False),
 )
 
 codes = Table(

@@ -66,6 +66,18 @@ class Place:
     """The agent is tried once: busy, no answer and no free moment all give the transfer up."""
     way_back: tuple[Place, ...] = ()
     """Where to wait next where this one is given up."""
+    preferred: str = ""
+    """The agent whom the call waits for alone, before it waits for any."""
+    preferred_seconds: float = 0.0
+    """How long, from coming here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Who talked to the caller in an earlier call, and when (seconds since the epoch)."""
+
+    agent: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,17 @@ class Transferor:
     ticket: str
     holds: bool
     """Their phone holds the caller."""
+    made_call: bool = False
+    """They sat on the caller's side, where the one they reached sits meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How an agent was reached who now sits on the caller's side."""
+
+    offer: Offer
+    place: Place
+    ticket: str
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -99,6 +122,14 @@ class Call(msgspec.Struct, frozen=True):
     language: str = ""
     skills: Mapping[str, int] = msgspec.field(default_factory=dict)
     priority: int = 0
+    preferred: str = ""
+    """The agent who should take the call before anybody else."""
+    spoke_with: tuple[Spoken, ...] = ()
+    """Who talked to the caller before, the newest first, as far as that was asked for."""
+    asking: bool = False
+    """What is known of the caller is being looked up; the call is not answered before."""
+    answer: bytes = b""
+    """Of our media, while it is held back for that."""
     run: Run | None = None
     """Where the caller is in a flow."""
     menu: Run | None = None
@@ -116,6 +147,8 @@ class Call(msgspec.Struct, frozen=True):
     """What the store calls this call's entry; empty for the call's own id, which the first entry has."""
     transfers: int = 0
     transferor: Transferor | None = None
+    seated: Reached | None = None
+    """The caller is an agent who was reached by this call, and sent on by who made it."""
     enqueued_at: float | None = None
     """When the call came to its place."""
     ranked_at: float | None = None

@@ -128,6 +128,15 @@ class TakeRival:
 
 
 @dataclass(frozen=True, slots=True)
+class AskCaller:
+    """Report CallerKnown, soon and in any case."""
+
+    number: str
+    since: float
+    """From when on it matters who talked to the caller (seconds since the epoch)."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnterQueue:
     ticket: Ticket
 
@@ -228,9 +237,10 @@ class AskPosition:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRefer:
-    """Answer the REFER of the agent's phone."""
+    """Answer the REFER of an agent's phone."""
 
     status: int
+    side: Side = Side.AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +259,16 @@ class ParkAgentLeg:
 @dataclass(frozen=True, slots=True)
 class ReclaimAgentLeg:
     """The transferor's leg is the agent's again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeats:
+    """The caller's leg becomes that of the transferor, and the agent's that of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeatsBack:
+    """The caller's leg is the agent's again, and the transferor's that of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +350,7 @@ Effect = (
     | RingRival
     | ReleaseRival
     | TakeRival
+    | AskCaller
     | EnterQueue
     | SayPlaceAgain
     | LeaveQueue
@@ -349,6 +370,8 @@ Effect = (
     | ReportRefer
     | ParkAgentLeg
     | ReclaimAgentLeg
+    | ChangeSeats
+    | ChangeSeatsBack
     | ReleaseTransferor
     | AskHandOver
     | HandOver

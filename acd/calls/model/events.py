@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acd.calls.model.call import Place, Side, Timer
+from acd.calls.model.call import Place, Side, Spoken, Timer
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
@@ -27,6 +27,13 @@ class CallerMediaOpened:
 class CallerMediaRefused:
     status: int
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKnown:
+    """What could be found out about the caller in the time there was."""
+
+    spoke_with: tuple[Spoken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +169,12 @@ class ClearRequested:
 
 @dataclass(frozen=True, slots=True)
 class TransferAsked:
-    """Send the other party to `to`. By the agent's phone (REFER), or by a supervisor."""
+    """Send the other party to `to`. By an agent's phone (REFER), or by a supervisor."""
 
     to: str
     by_phone: bool
+    side: Side = Side.AGENT
+    """Where the phone is that asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +261,7 @@ class CallbackGone:
 
 Event = (
     CallArrived
+    | CallerKnown
     | CallbackDue
     | CallbackAnswered
     | AttemptAllowed

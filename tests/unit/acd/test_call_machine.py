@@ -26,6 +26,7 @@ from routing.model import Candidate, Decision, Offer, RejectReason, Requirement
 from routing.requirement import class_name
 
 BERT = Agent(id="bert", extension="1002")
+CORA = Agent(id="cora", extension="1003")
 ANNA = Agent(id="anna", extension="1001", skills={"billing": 5})
 CONTEXT = Context(
     directory=Directory(
@@ -43,8 +44,8 @@ CONTEXT = Context(
             "last": Queue("last", transfer_place="last"),
         },
         codes={code.code: code for code in STANDARD_CODES},
-        agents={"anna": ANNA, "bert": BERT},
-        agent_by_extension={"1001": ANNA, "1002": BERT},
+        agents={"anna": ANNA, "bert": BERT, "cora": CORA},
+        agent_by_extension={"1001": ANNA, "1002": BERT, "1003": CORA},
     ),
     flows={
         "main": FlowDefinition(
@@ -107,6 +108,7 @@ EVENTS: dict[str, m.Event] = {
     "arrived": m.CallArrived(b"o"),
     "media-opened": m.CallerMediaOpened(b"a"),
     "media-refused": m.CallerMediaRefused(488, "no-common-codec"),
+    "caller-known": m.CallerKnown(),
     "confirmed": m.CallerConfirmed(None),
     "caller-gone": m.LegOver(Side.CALLER, "remote", 0),
     "agent-gone": m.LegOver(Side.AGENT, "remote", 486),
@@ -160,6 +162,7 @@ NEXT: dict[str, tuple[str, ...]] = {
     "arrived": (N, X, X, X, X, X, X, X, X, E),
     "media-opened": (A, X, X, X, X, X, X, X, X, E),
     "media-refused": (E, X, X, X, X, X, X, X, X, E),
+    "caller-known": (N, X, X, X, X, X, X, X, X, E),
     "confirmed": (X, Q, I, Q, O, C, T, F, D, E),
     "caller-gone": (E, E, E, E, E, E, E, E, E, E),
     "agent-gone": (X, X, I, Q, Q, E, E, X, E, E),
