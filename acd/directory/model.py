@@ -13,6 +13,8 @@ Srtp = Literal["off", "offer", "require"]
 
 Redirects = Literal["refuse", "follow"]
 """What is done about a 3xx: it is a failure, or the call goes on within the trunk's own hosts."""
+FromUser = Literal["caller", "account"]
+"""Whose user part From carries in a call that goes out."""
 Diversion = Literal["off", "diversion", "history-info"]
 """How a call that goes on to the outside for its caller says so (RFC 5806, RFC 7044)."""
 
@@ -67,6 +69,7 @@ class Trunk:
     """Header -> what it says of a call that goes out: one of CALL_WORDS, or an attribute of the call."""
     diversion: Diversion = "off"
     redirects: Redirects = "refuse"
+    from_user: FromUser = "caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,16 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
+class LastAgent:
+    """Callers go first to who spoke to them last, of those who can still take the queue's calls."""
+
+    days: float = 30.0
+    """How long ago that may be."""
+    timeout_seconds: float = 20.0
+    """How long the caller waits for just that agent, from coming to the queue."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     name: str
     requires: Mapping[str, int] = field(default_factory=dict)
@@ -188,6 +201,10 @@ class Queue:
     """0: never."""
     music: str = "hold-music"
     refusals: Refusals = Refusals()
+    preferred_seconds: float = 20.0
+    """How long a caller who has a preferred agent waits for just that one, from coming to the queue."""
+    last_agent: LastAgent | None = None
+    """None: it makes no difference who spoke to a caller before."""
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
 

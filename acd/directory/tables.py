@@ -29,6 +29,7 @@ trunks = Table(
     Column("send_headers", JSON, nullable=False, server_default="{}"),
     Column("diversion", String(16), nullable=False, server_default="off"),
     Column("redirects", String(16), nullable=False, server_default="refuse"),
+    Column("from_user", String(16), nullable=False, server_default="caller"),
 )
 
 numbers = Table(
@@ -70,6 +71,8 @@ queues = Table(
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("refusals", JSON, nullable=False, server_default="{}"),
+    Column("preferred_seconds", Double, nullable=False, server_default="20"),
+    Column("last_agent", JSON(none_as_null=True)),
 )
 
 agents = Table(

@@ -6,12 +6,13 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, State, Timer, Transferor
+from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, Spoken, State, Timer, Transferor
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
     AnswerRefer,
     ApplyCallerAnswer,
+    AskCaller,
     AskDesk,
     AskHandOver,
     AskPosition,
@@ -67,6 +68,7 @@ from acd.calls.model.events import (
     CallbackDue,
     CallbackGone,
     CallerConfirmed,
+    CallerKnown,
     CallerMediaOpened,
     CallerMediaRefused,
     ClearRequested,
@@ -105,6 +107,7 @@ __all__ = [
     "AnswerCaller",
     "AnswerRefer",
     "ApplyCallerAnswer",
+    "AskCaller",
     "AskDesk",
     "AskHandOver",
     "AskPosition",
@@ -118,6 +121,7 @@ __all__ = [
     "CallbackGone",
     "CallbackMade",
     "CallerConfirmed",
+    "CallerKnown",
     "CallerMediaOpened",
     "CallerMediaRefused",
     "ChangeSeats",
@@ -180,6 +184,7 @@ __all__ = [
     "SayPlaceAgain",
     "SettleCallback",
     "Side",
+    "Spoken",
     "StartTimer",
     "State",
     "StopTimer",
