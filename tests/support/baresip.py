@@ -81,7 +81,8 @@ class Baresip:
     `says` is the tone in Hz that it sends in a call; `interval` is the registration time in seconds;
     `mediaenc` is `srtp` (where the far end does, too) or `srtp-mand` (nothing else);
     `watches_messages` subscribes to its own messages (RFC 3842): see `messages_told`;
-    `authority` is the PEM file of the CA that a TLS server's certificate must be signed by.
+    `authority` is the PEM file of the CA that a TLS server's certificate must be signed by, `certificate` the
+    one that it shows itself. With an `interval` of 0 it does not register.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Baresip:
         mediaenc: str = "",
         authority: Path | None = None,
         watches_messages: bool = False,
+        certificate: Path | None = None,
     ) -> None:
         self.server = server
         self.user = user
@@ -114,6 +116,7 @@ class Baresip:
         self._mediaenc = mediaenc
         self._authority = authority
         self._watches_messages = watches_messages
+        self._certificate = certificate
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -166,6 +169,8 @@ class Baresip:
             config += "module_app mwi.so\n"
         if self._authority is not None:
             config += f"sip_cafile {self._authority}\n"
+        if self._certificate is not None:
+            config += f"sip_certificate {self._certificate}\n"
         account = _ACCOUNT.format(
             user=self.user,
             password=self._password,
