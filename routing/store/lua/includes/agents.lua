@@ -1,4 +1,4 @@
--- include: base events lines idle match reserve calls talks
+-- include: base events lines idle match reserve calls talks doubt
 local function load_agent(id)
   local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt',
     'cap', 'pb', 'ld', 'ow')
@@ -35,7 +35,10 @@ local function seek_call(now, agent, idle_since)
   local known = rc('MGET', K .. 'vt', K .. 'ws')
   rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', known[1] or 0)
   local profile = idle_profile(agent)
-  local id, seen = best_call(now, agent.id, profile, known[2])
+  local id, seen
+  if not in_doubt() then
+    id, seen = best_call(now, agent.id, profile, known[2])
+  end
   if id then
     local c = load_call(id)
     leave_line(c)
