@@ -71,6 +71,21 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Lending:
+    """While `lender`, a queue of the agent's own, is well, the agent takes calls of another queue too.
+
+    It is well while all of this holds: at most so many callers wait there, none of them for as long as
+    `longest_wait_ms`, and so many agents who serve it by name are free beside the one who is lent.
+    """
+
+    lender: str
+    waiting_at_most: int = 0
+    longest_wait_ms: int = 0
+    """0: however long they wait."""
+    free_agents_at_least: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentProfile:
     """What an agent can do: skill to level (1-10), in sorted order.
 
@@ -82,10 +97,21 @@ class AgentProfile:
     queues: tuple[tuple[str, int], ...] = ()
     in_talk: bool = False
     """Of agents who talk and have room for another call: they come behind those who do not talk."""
+    lent: tuple[tuple[str, Lending], ...] = ()
+    """Those of `queues` that the agent is lent to, and on what terms."""
 
     @classmethod
-    def of(cls, skills: Mapping[str, int], queues: Mapping[str, int] | None = None) -> AgentProfile:
-        return cls(tuple(sorted(skills.items())), tuple(sorted((queues or {}).items())))
+    def of(
+        cls,
+        skills: Mapping[str, int],
+        queues: Mapping[str, int] | None = None,
+        lent: Mapping[str, Lending] | None = None,
+    ) -> AgentProfile:
+        return cls(
+            tuple(sorted(skills.items())),
+            tuple(sorted((queues or {}).items())),
+            lent=tuple(sorted((lent or {}).items(), key=lambda pair: pair[0])),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from routing.limits import (
     TARGET_MAX_MS,
     TARGETS_ONCE_MISSED,
 )
-from routing.model import HIGHEST_PRIORITY, AgentProfile, Requirement, Ticket
+from routing.model import HIGHEST_PRIORITY, AgentProfile, Lending, Requirement, Ticket
 from routing.strategy import STRATEGIES
 
 PRIORITY_WIDTH = 10**13
@@ -26,10 +26,20 @@ PRIORITY_WIDTH = 10**13
 
 
 def eligible(requirement: Requirement, profile: AgentProfile) -> bool:
-    """Whether agents of this profile may take the calls of this class, by their skills.
+    """Whether agents of this profile may take the calls of this class at any time, by their skills.
 
     A requirement that names an agent is met by that agent alone, whatever the skills: by no profile.
     """
+    return _able(requirement, profile) and requirement.queue not in dict(profile.lent)
+
+
+def eligible_while(requirement: Requirement, profile: AgentProfile) -> Lending | None:
+    """On what terms agents of this profile may take the calls of this class, whose queue they are lent to."""
+    lending = dict(profile.lent).get(requirement.queue)
+    return lending if lending is not None and _able(requirement, profile) else None
+
+
+def _able(requirement: Requirement, profile: AgentProfile) -> bool:
     if requirement.agent is not None:
         return False
     if profile.queues and requirement.queue not in dict(profile.queues):
@@ -61,13 +71,44 @@ def read_class(definition: str) -> Requirement:
 def profile_definition(profile: AgentProfile) -> str:
     """What a profile is, as canonical text: equal texts are the same profile."""
     parts: list[Any] = [sorted(dict(profile.skills).items()), sorted(dict(profile.queues).items())]
-    return _canonical([*parts, True] if profile.in_talk else parts)
+    if profile.in_talk or profile.lent:
+        parts.append(profile.in_talk)
+    if profile.lent:
+        parts.append([[queue, lending_terms(lending)] for queue, lending in profile.lent])
+    return _canonical(parts)
 
 
 def read_profile(definition: str) -> AgentProfile:
     """The inverse of profile_definition. Raises ValueError."""
-    skills, queues, *in_talk = json.loads(definition)
-    return AgentProfile(_levels(skills), _levels(queues), bool(in_talk))
+    skills, queues, *more = json.loads(definition)
+    lent = tuple((queue, read_terms(terms)) for queue, terms in (more[1] if more[1:] else ()))
+    return AgentProfile(_levels(skills), _levels(queues), bool(more and more[0]), lent)
+
+
+def lending_terms(lending: Lending) -> str:
+    """What the store knows a lending by."""
+    numbers = lending.waiting_at_most, lending.longest_wait_ms, lending.free_agents_at_least
+    return " ".join((*map(str, numbers), lending.lender))
+
+
+def read_terms(terms: str) -> Lending:
+    """The inverse of lending_terms. Raises ValueError."""
+    waiting, longest, free, lender = terms.split(" ", 3)
+    return Lending(lender, int(waiting), int(longest), int(free))
+
+
+def check_profile(profile: AgentProfile) -> None:
+    """Raises ValueError for a profile that cannot be kept, saying why."""
+    for name, _ in (*profile.skills, *profile.queues):
+        check_name(name)
+    for queue, lending in profile.lent:
+        if lending.lender not in dict(profile.queues) or lending.lender in dict(profile.lent):
+            raise ValueError(
+                f"queue {queue!r} is lent by {lending.lender!r}, which is no queue of the agent's"
+            )
+        numbers = lending.waiting_at_most, lending.longest_wait_ms, lending.free_agents_at_least
+        if queue not in dict(profile.queues) or min(numbers) < 0:
+            raise ValueError(f"the terms on which queue {queue!r} is lent to are impossible")
 
 
 def signature(definition: str) -> str:
@@ -113,6 +154,8 @@ def missing(requirement: Requirement, profile: AgentProfile) -> tuple[str, ...]:
         return ()
     levels = dict(profile.skills)
     reasons = []
+    if lending := dict(profile.lent).get(requirement.queue):
+        reasons.append(f"lent by {lending.lender} while that is well")
     if profile.queues and requirement.queue not in dict(profile.queues):
         reasons.append(f"does not serve {requirement.queue}")
     for skill, least in _least_levels(requirement.skills):

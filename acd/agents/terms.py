@@ -15,7 +15,7 @@ def profile_of(agent: Agent) -> AgentProfile:
     skills = dict(agent.skills)
     if agent.team:
         skills[team_skill(agent.team)] = 1
-    return AgentProfile.of(skills, agent.queues)
+    return AgentProfile.of(skills, agent.queues, agent.lent)
 
 
 def terms_of(agent: Agent) -> AgentTerms:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 
 from acd.directory.model import CALL_WORDS
+from acd.directory.schema.agents import AgentEntry
 from acd.directory.schema.file import DirectoryFile
 from acd.directory.schema.voicemail import VoicemailEntry
 
@@ -110,11 +111,13 @@ def _served(file: DirectoryFile) -> Iterator[Problem]:
     """Queues that agents serve, and teams that serve queues, must exist."""
     queues = {queue.name for queue in file.queues}
     teams = {agent.team for agent in file.agents if agent.team}
+    lending = {queue.name for queue in file.queues if queue.lends_while}
     for i, agent in enumerate(file.agents):
         for name in agent.queues:
             if name not in queues:
                 hint = suggestion(name, queues) or "; add it to queues"
                 yield Problem(("agents", i, "queues", name), f"there is no queue {name!r}{hint}")
+        yield from _lenders(("agents", i, "queues"), agent, lending)
     for i, queue in enumerate(file.queues):
         asked: list[tuple[KeyPath, list[str]]] = [(("queues", i, "teams"), queue.teams)]
         asked += [(("queues", i, "relax", j, "teams"), step.teams) for j, step in enumerate(queue.relax)]
@@ -123,6 +126,16 @@ def _served(file: DirectoryFile) -> Iterator[Problem]:
                 if name not in teams:
                     hint = suggestion(name, teams) or "; give it as team to an agent"
                     yield Problem(path, f"no agent is in team {name!r}{hint}")
+
+
+def _lenders(path: KeyPath, agent: AgentEntry, lending: Collection[str]) -> Iterator[Problem]:
+    """Who is lent has a queue of their own that says on what terms."""
+    for name, lender in agent.lenders.items():
+        where = (*path, name, "lent_by")
+        if lender not in agent.queues or lender in agent.lenders:
+            yield Problem(where, f"{lender!r} is no queue of this agent's own; add it to the agent's queues")
+        elif lender not in lending:
+            yield Problem(where, f"queue {lender!r} does not say when it lends; give it lends_while")
 
 
 def _numbers(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
+from routing.model import Lending
+
 Srtp = Literal["off", "offer", "require"]
 """Whether audio is encrypted: never, where both ends can, or always."""
 
@@ -187,6 +189,17 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
+class LendsWhile:
+    """A queue is well, and lends its agents, while all of this holds."""
+
+    waiting_at_most: int = 0
+    longest_wait_under_seconds: float | None = None
+    """None: however long they wait."""
+    free_agents_at_least: int = 0
+    """Beside the one who is lent."""
+
+
+@dataclass(frozen=True, slots=True)
 class LastAgent:
     """Callers go first to who spoke to them last, of those who can still take the queue's calls."""
 
@@ -237,6 +250,8 @@ class Queue:
     preferred_seconds: float = 20.0
     """How long a caller who has a preferred agent waits for just that one, from coming to the queue."""
     last_agent: LastAgent | None = None
+    lends_while: LendsWhile | None = None
+    """None: its agents are lent to no other queue."""
     """None: it makes no difference who spoke to a caller before."""
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
@@ -291,6 +306,8 @@ class Agent:
     team: str = ""
     queues: Mapping[str, int] = field(default_factory=dict)
     """Queues that the agent serves, with the priority (1 is asked first); without any, by skills alone."""
+    lent: Mapping[str, Lending] = field(default_factory=dict)
+    """Those of them that the agent serves only while another is well."""
     order: int = 0
     weight: int = 1
     capacity: int = 1

@@ -24,6 +24,7 @@ from acd.directory.model import (
     FeatureCode,
     FormField,
     LastAgent,
+    LendsWhile,
     Number,
     Queue,
     Refusals,
@@ -34,6 +35,7 @@ from acd.directory.model import (
     Webhook,
 )
 from acd.errors import ConfigError
+from routing.model import Lending
 
 _TABLES: Mapping[Kind, Table] = {
     "trunk": tables.trunks,
@@ -166,7 +168,8 @@ def _trunk(row: RowMapping) -> Trunk:
 
 def _agent(row: RowMapping) -> Agent:
     voicemail = _voicemail_rules(row["voicemail"]) if row["voicemail"] else None
-    return Agent(**{**_frozen(row, "skills", "queues"), "voicemail": voicemail})
+    lent = MappingProxyType({name: Lending(**terms) for name, terms in row["lent"].items()})
+    return Agent(**{**_frozen(row, "skills", "queues"), "lent": lent, "voicemail": voicemail})
 
 
 def _voicemail_rules(rules: Mapping[str, Any]) -> VoicemailRules:
@@ -192,6 +195,7 @@ def _queue(row: RowMapping) -> Queue:
             "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
             "refusals": _refusals(row["refusals"]),
             "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
+            "lends_while": LendsWhile(**row["lends_while"]) if row["lends_while"] else None,
         }
     )
 
@@ -278,7 +282,8 @@ def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
 
 def _agent_columns(agent: Agent) -> dict[str, Any]:
     columns = _columns(agent, "skills", "queues")
-    return {**columns, "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail)}
+    lent = {name: asdict(terms) for name, terms in agent.lent.items()}
+    return {**columns, "lent": lent, "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail)}
 
 
 def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
@@ -303,4 +308,5 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),
+        "lends_while": queue.lends_while and asdict(queue.lends_while),
     }

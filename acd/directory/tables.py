@@ -75,6 +75,7 @@ queues = Table(
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
     Column("last_agent", JSON(none_as_null=True)),
     Column("weight", Integer, nullable=False, server_default="1"),
+    Column("lends_while", JSON(none_as_null=True)),
 )
 
 agents = Table(
@@ -89,6 +90,7 @@ agents = Table(
     Column("sign_in", String(16), nullable=False),
     Column("team", String(128), nullable=False),
     Column("queues", JSON, nullable=False, server_default="{}"),
+    Column("lent", JSON, nullable=False, server_default="{}"),
     Column("order", Integer, nullable=False, server_default="0"),
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("capacity", Integer, nullable=False, server_default="1"),

@@ -10,10 +10,12 @@ from typing import Any
 from routing.model import AgentProfile, Requirement
 from routing.ports import StoreUnavailable
 from routing.requirement import (
-    check_name,
+    check_profile,
     class_definition,
     class_name,
     eligible,
+    eligible_while,
+    lending_terms,
     profile_definition,
     read_class,
     read_profile,
@@ -31,9 +33,17 @@ Run = Callable[..., Awaitable[Any]]
 @lru_cache(maxsize=10_000)
 def profile_name(profile: AgentProfile) -> str:
     """The short name of a profile. Raises ValueError for one that cannot be kept."""
-    for name, _ in (*profile.skills, *profile.queues):
-        check_name(name)
+    check_profile(profile)
     return signature(profile_definition(profile))
+
+
+def _fit(other: str, requirement: Requirement, profile: AgentProfile) -> tuple[str | int, ...]:
+    """The arguments that say how a class and a profile fit, of which `other` is the one that is known."""
+    if eligible(requirement, profile):
+        return other, rank(requirement, profile), ""
+    if lending := eligible_while(requirement, profile):
+        return other, rank(requirement, profile), lending_terms(lending)
+    return ()
 
 
 class Registry:
@@ -59,8 +69,7 @@ class Registry:
         def fits() -> list[str | int]:
             found: list[str | int] = [order, requirement.weight]
             for other, profile in self._profiles.items():
-                if eligible(requirement, profile):
-                    found += other, rank(requirement, profile)
+                found += _fit(other, requirement, profile)
             return found
 
         async with self._lock:
@@ -74,8 +83,7 @@ class Registry:
         def fits() -> list[str | int]:
             found: list[str | int] = []
             for other, requirement in self._classes.items():
-                if eligible(requirement, profile):
-                    found += other, rank(requirement, profile)
+                found += _fit(other, requirement, profile)
             return found
 
         async with self._lock:

@@ -10,10 +10,16 @@ from acd.calls.steps.context import Context
 from acd.directory.model import Agent, Directory, LastAgent, Number, Queue, RefusalRule, Refusals, Relaxation
 from ivr.flow import FlowDefinition, HangUp, Set, Transfer
 from ivr.flow import Queue as QueueNode
+from routing.model import Lending
 from routing.strategy import STRATEGIES
 
 AGENTS = 40
 _LANGUAGES = ("et", "en", "ru")
+_LENT = (
+    {"billing": 1, "either": 1, "support": 2},
+    {"either": Lending("billing", 1, 8_000), "support": Lending("billing", 0, 0, 1)},
+)
+"""Queues of some agents, two of them while billing is well."""
 _TRADES = ("billing", "support", "sales")
 
 
@@ -116,7 +122,16 @@ class Centre:
         )
 
     def _agent(self, n: int, source: random.Random) -> Agent:
-        agent = Agent(id=f"a{n}", extension=str(1000 + n), order=n, weight=1 + n % 3, capacity=1 + n % 5 // 3)
+        queues, lent = _LENT if n % 8 in (3, 6) else ({}, {})
+        agent = Agent(
+            id=f"a{n}",
+            extension=str(1000 + n),
+            order=n,
+            weight=1 + n % 3,
+            queues=queues,
+            lent=lent,
+            capacity=1 + n % 5 // 3,
+        )
         return replace(agent, skills=self._skills(n, source))
 
     def _skills(self, n: int, source: random.Random) -> dict[str, int]:

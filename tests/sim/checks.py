@@ -143,9 +143,10 @@ class Checks:
         if self._model.doubt:
             return
         idle = [agent for agent in self._model.agents.values() if agent.idle]
+        centre = self._model.centre(self._world.schedule.now)
         for call in self._model.calls.values():
             if call.state == "waiting":
-                fitting = [agent.id for agent in idle if self._model.matching.fits(call, agent)]
+                fitting = [agent.id for agent in idle if self._model.matching.takes(call, agent, centre)]
                 assert not fitting, f"6: {call} waits beside {fitting}"
 
     def _no_caller_is_forgotten(self) -> None:

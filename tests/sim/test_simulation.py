@@ -43,7 +43,7 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
 
 
 def test_a_store_that_goes_back_or_is_emptied_rings_no_phone_twice_and_cuts_nobody_off() -> None:
-    outcome = simulate(12, 2_500, faults=Faults(loss_every_ms=60_000))
+    outcome = simulate(14, 2_500, faults=Faults(loss_every_ms=60_000))
     assert min(outcome.counts["went-back"], outcome.counts["emptied"]) > 2
     assert outcome.counts["busy"] == 0, "a phone that rings or talks was rung once more"
     assert outcome.counts["talks"] == outcome.counts["answered"]
@@ -92,7 +92,9 @@ def test_a_run_that_fails_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPat
     """A store that lets a call go before one that came earlier is found out, and the story of it told."""
     first = Matching.best_call
     monkeypatch.setattr(
-        Matching, "best_call", lambda self, agent, calls, now: first(self, agent, reversed([*calls][2:]), now)
+        Matching,
+        "best_call",
+        lambda self, agent, calls, centre: first(self, agent, reversed([*calls][2:]), centre),
     )
     with pytest.raises(
         SimulationFailed, match=re.compile(r"make sim SEED=9 CALLS=500", re.DOTALL)

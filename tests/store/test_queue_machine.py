@@ -27,6 +27,7 @@ from routing.model import (
     AgentState,
     AgentTerms,
     CallbackOver,
+    Lending,
     Offer,
     OfferWithdrawn,
     Refusal,
@@ -70,6 +71,12 @@ PROFILES = (
     AgentProfile.of({"et": 1}),
     AgentProfile.of({"et": 2, "billing": 1}, {"sales": 1, "support": 2}),
     AgentProfile.of({"et": 9}, {"sales": 2}),
+    AgentProfile.of(
+        {"et": 4, "billing": 5},
+        {"billing": 1, "support": 1, "sales": 2, "pressing": 1},
+        {"support": Lending("billing", waiting_at_most=1), "pressing": Lending("sales", 0, 9_000, 1)},
+    ),
+    AgentProfile.of({"et": 3}, {"sales": 1, "support": 1}, {"support": Lending("sales", 0, 9_000, 1)}),
 )
 STEPS = {
     Requirement("billing", (("billing", 5), ("et", 2))): (

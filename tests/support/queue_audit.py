@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from redis.asyncio import Redis
 
 from routing import limits
-from routing.requirement import eligible, read_class, read_profile
+from routing.model import AgentProfile, Requirement
+from routing.requirement import eligible, eligible_while, lending_terms, read_class, read_profile
 from routing.strategy import ORDERS, IdleAgent, rank
 from tests.support.event_fold import Fold, events_of
 
@@ -225,8 +228,12 @@ def _fits_are_right(state: Snapshot) -> None:
         for p, can in profiles.items()
         if eligible(want, can)
     }
-    assert {(c, p): r for c, names in state.under("cp:").items() for p, r in names.items()} == fit
-    assert {(c, p): r for p, names in state.under("pc:").items() for c, r in names.items()} == fit
+    for (c, want), (p, can) in product(classes.items(), profiles.items()):
+        if terms := eligible_while(want, can):
+            fit[c, f"{p}|{lending_terms(terms)}"] = rank(want, can)
+    assert {(c, p + terms): r for c, terms, p, r in _pairs(state.under("cp:"))} == fit
+    assert {(c, p + terms): r for p, terms, c, r in _pairs(state.under("pc:"))} == fit
+    _lendings_are_known(state, classes, profiles)
     weighty = {name: str(want.weight) for name, want in classes.items() if want.weight != 1}
     assert state.get("cw") == weighty
     assert state.keys.get("ws", "").split() == sorted(set(weighty.values()), key=int)
@@ -234,6 +241,38 @@ def _fits_are_right(state: Snapshot) -> None:
     assert set(state.under("si:")) <= set(profiles)
     assert set(state.get("ck")) == set(classes)
     assert set(state.get("pk")) == set(profiles)
+
+
+def _pairs(found: dict[str, dict[str, int]]) -> Iterator[tuple[str, str, str, int]]:
+    """Name, terms of lending (with a bar before) or nothing, the other name, and rank of each pair."""
+    for key, names in found.items():
+        name, bar, terms = key.partition("|")
+        for other, place in names.items():
+            yield name, bar + terms, other, place
+
+
+def _lendings_are_known(
+    state: Snapshot, classes: dict[str, Requirement], profiles: dict[str, AgentProfile]
+) -> None:
+    of_class: dict[str, set[str]] = {}
+    of_profile: dict[str, set[str]] = {}
+    lent: dict[str, set[str]] = {}
+    for (c, want), (p, can) in product(classes.items(), profiles.items()):
+        if found := eligible_while(want, can):
+            terms = lending_terms(found)
+            of_class.setdefault(c, set()).add(terms)
+            of_profile.setdefault(p, set()).add(terms)
+            lent.setdefault(terms, set()).add(p)
+    assert state.under("cr:") == of_class
+    assert state.under("pr:") == of_profile
+    assert state.under("lt:") == lent
+    assert state.keys.get("lr", set()) == set(lent)
+    assert ("ln" in state.keys) == bool(lent)
+    serving: dict[str, set[str]] = {}
+    for p, can in profiles.items():
+        for queue in dict(can.queues).keys() - dict(can.lent).keys():
+            serving.setdefault(queue, set()).add(p)
+    assert state.under("qp:") == serving
 
 
 def _no_call_waits_beside_a_free_agent(

@@ -112,6 +112,11 @@ class Agent:
             and not (self.next or self.owes)
         )
 
+    @property
+    def own_queues(self) -> set[str]:
+        """Those served by name, and at any time."""
+        return dict(self.profile.queues).keys() - dict(self.profile.lent).keys()
+
     def score(self, order: str) -> int:
         facts = IdleAgent(
             agent_id=self.id,

@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
-from routing.requirement import eligible
+from routing.model import Lending
+from routing.requirement import eligible, eligible_while
 from routing.strategy import STRATEGIES, rank
 from tests.support.queue_entries import Agent, Call
+
+
+@dataclass
+class Centre:
+    """Everybody, at one time."""
+
+    calls: Collection[Call]
+    agents: Collection[Agent]
+    now: int
+
+    def is_well(self, terms: Lending, lent: Agent) -> bool:
+        """Whether the queue that lends this agent is well."""
+        waits = [
+            self.now - call.ticket.enqueued_ms
+            for call in self.calls
+            if call.state == "waiting" and call.queue == terms.lender
+        ]
+        if len(waits) > terms.waiting_at_most:
+            return False
+        if terms.longest_wait_ms and max(waits, default=-1) >= terms.longest_wait_ms:
+            return False
+        free = [
+            agent
+            for agent in self.agents
+            if agent.idle and agent is not lent and terms.lender in agent.own_queues
+        ]
+        return len(free) >= terms.free_agents_at_least
 
 
 class Matching:
     """Remembers only what can never change: which profile fits which class, and with what rank."""
 
     def __init__(self) -> None:
-        self._fits: dict[tuple[str, str], bool] = {}
+        self._fits: dict[tuple[str, str], bool | Lending] = {}
         self._ranks: dict[tuple[str, str], int] = {}
 
     def fits(self, call: Call, agent: Agent) -> bool:
+        """At any time, whoever is lent to whom."""
+        return self._fit(call, agent) is True
+
+    def _fit(self, call: Call, agent: Agent) -> bool | Lending:
         if agent.id in call.refused:
             return False
         if call.requirement.agent:
             return call.requirement.agent == agent.id
         key = call.class_name, agent.found_as[1]
         if key not in self._fits:
-            self._fits[key] = eligible(call.requirement, agent.found_as[0])
+            terms = eligible_while(call.requirement, agent.found_as[0])
+            self._fits[key] = terms or eligible(call.requirement, agent.found_as[0])
         return self._fits[key]
+
+    def takes(self, call: Call, agent: Agent, centre: Centre) -> bool:
+        """Now, while the queue is well that lends the agent."""
+        fit = self._fit(call, agent)
+        return centre.is_well(fit, agent) if isinstance(fit, Lending) else fit
 
     def rank(self, call: Call, agent: Agent) -> int:
         if call.requirement.agent is not None:
@@ -34,10 +73,10 @@ class Matching:
             self._ranks[key] = rank(call.requirement, agent.found_as[0])
         return self._ranks[key]
 
-    def best_agent(self, call: Call, agents: Iterable[Agent]) -> Agent | None:
+    def best_agent(self, call: Call, centre: Centre) -> Agent | None:
         """The best of the idle ones."""
         scored_by = STRATEGIES[call.requirement.strategy].order
-        idle = [(agent, agent.score(scored_by)) for agent in agents if agent.idle]
+        idle = [(agent, agent.score(scored_by)) for agent in centre.agents if agent.idle]
         heads: dict[str, int] = {}
         for agent, score in idle:
             name = agent.found_as[1]
@@ -48,12 +87,13 @@ class Matching:
             name = agent.found_as[1]
             return self.rank(call, agent), score, heads[name], name, agent.id
 
-        best = min((found for found in idle if self.fits(call, found[0])), key=order, default=None)
+        able = (found for found in idle if self.takes(call, found[0], centre))
+        best = min(able, key=order, default=None)
         return best[0] if best else None
 
-    def best_call(self, agent: Agent, calls: Iterable[Call], now: int) -> Call | None:
+    def best_call(self, agent: Agent, calls: Iterable[Call], centre: Centre) -> Call | None:
         """The best of those that wait."""
-        waiting = [call for call in calls if call.state == "waiting"]
+        waiting, now = [call for call in calls if call.state == "waiting"], centre.now
         heads: dict[str, int] = {}
         for call in waiting:
             name = call.class_name
@@ -65,7 +105,17 @@ class Matching:
             first = -call.ticket.priority, -call.points(now), weight, call.score
             return *first, call.requirement.agent is None, heads[name], name, call.arrival
 
-        return min((call for call in waiting if self.fits(call, agent)), key=order, default=None)
+        able = (call for call in waiting if self.takes(call, agent, centre))
+        return min(able, key=order, default=None)
+
+    def lent_call(self, terms: Lending, centre: Centre) -> Call | None:
+        """What those who are lent on these terms could take now, and did not get when it came."""
+        lent = [agent for agent in centre.agents if agent.idle and terms in dict(agent.profile.lent).values()]
+        for agent in sorted(lent, key=lambda agent: (agent.found_as[1], agent.idle_since, agent.id)):
+            mine = [call for call in centre.calls if self._fit(call, agent) == terms]
+            if centre.is_well(terms, agent) and (found := self.best_call(agent, mine, centre)):
+                return found
+        return None
 
 
 def position(call: Call, calls: Iterable[Call]) -> tuple[int, int] | None:

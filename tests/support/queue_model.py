@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Sequence
 from routing import limits
 from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Ticket
 from routing.ports import StaleToken, StoreUnavailable
+from routing.requirement import lending_terms
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_entries import SIGNED_IN, Agent, Call
-from tests.support.queue_matching import Matching, position
+from tests.support.queue_matching import Centre, Matching, position
 
 
 class QueueModel:
@@ -34,6 +35,10 @@ class QueueModel:
         """The server process that has this."""
         self._arrivals = 0
         self._clock = 0
+
+    def centre(self, now: int) -> Centre:
+        """Everybody, as they are."""
+        return Centre(self.calls.values(), self.agents.values(), now)
 
     # What is asked of it.
 
@@ -76,6 +81,7 @@ class QueueModel:
             if agent.state not in SIGNED_IN:
                 self._begin_presence(agent, now)
             self._set_free(agent, now, now)
+        self._lend(now)
         return agent.state
 
     def agent_skills(self, agent_id: str, profile: AgentProfile, now: int, terms: AgentTerms) -> AgentState:
@@ -83,6 +89,7 @@ class QueueModel:
         if agent is None or agent.state is AgentState.OFFLINE:
             return AgentState.OFFLINE
         self._learn(agent, profile, terms, now)
+        self._lend(now)
         return agent.state
 
     def _learn(self, agent: Agent, profile: AgentProfile, terms: AgentTerms, now: int) -> None:
@@ -131,6 +138,7 @@ class QueueModel:
             raise self._not_in_force()
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
+        self._lend(now)
 
     def _not_in_force(self) -> Exception:
         return StoreUnavailable("in doubt") if self.doubt else StaleToken()
@@ -158,6 +166,7 @@ class QueueModel:
             self.due[f"a:{agent_id}"] = now + refusal.rest_ms
         else:
             self._set_free(agent, now, now)
+        self._lend(now)
 
     def cancel(self, call_id: str, now: int, *, released: bool = False) -> bool:
         call = self.calls.get(call_id)
@@ -165,6 +174,7 @@ class QueueModel:
             return False
         if call.state == "talking":
             self._part(call, now)
+            self._lend(now)
             return True
         self._forget(call)
         self._count(call, "released" if released else "abandoned")
@@ -172,6 +182,7 @@ class QueueModel:
         for agent_id in call.held:
             agent = self.agents[agent_id]
             self._set_free(agent, agent.idle_since, now)
+        self._lend(now)
         return True
 
     def done(self, call_id: str, agent_id: str, token: int, now: int, *, wrapup: bool = True) -> int | None:
@@ -183,7 +194,9 @@ class QueueModel:
             raise self._not_in_force()
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
-        return self._part(call, now, wrapup) or None
+        until = self._part(call, now, wrapup)
+        self._lend(now)
+        return until or None
 
     def end_wrapup(self, agent_id: str, now: int) -> AgentState:
         agent = self.agents.get(agent_id)
@@ -193,6 +206,7 @@ class QueueModel:
             self._end_wrapup(agent, now)
             del self.due[f"a:{agent_id}"]
             self._go_on(agent, now)
+            self._lend(now)
         return agent.state
 
     def extend_wrapup(self, agent_id: str, until: int, now: int) -> tuple[int, int] | None:
@@ -218,7 +232,8 @@ class QueueModel:
         self.due.pop(f"n:{node}", None)
         self.callbacks.drop(node, now)
         dropped = self._drop(node, now)
-        self.settled(node, now)
+        self._settled(node, now)
+        self._lend(now)
         return dropped
 
     def tick(self, now: int) -> None:
@@ -229,6 +244,7 @@ class QueueModel:
                 del self.due[what]
                 kind, _, name = what.partition(":")
                 getattr(self, f"_due_{kind}")(name, now)
+            self._lend(now)
         self.callbacks.tick(now)
 
     def position(self, call_id: str) -> tuple[int, int] | None:
@@ -245,9 +261,11 @@ class QueueModel:
             return
         if call and self._reserved(ticket.call_id, agent_id, token):
             self._begin_talk(call, agent_id, now)
+            self._lend(now)
             return
         agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
         self._put_back(call, ticket, agent, token, None, now, lambda: agent.learns(profile, terms))
+        self._lend(now)
 
     def restore_offer(
         self,
@@ -266,6 +284,7 @@ class QueueModel:
             return
         agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
         self._put_back(call, ticket, agent, token, deadline, now, lambda: agent.learns(profile, terms))
+        self._lend(now)
 
     def _may_restore(self, call: Call | None, agent: Agent | None, agent_id: str, token: int) -> bool:
         """True where it is so already. Raises where one of them talks to another."""
@@ -288,6 +307,7 @@ class QueueModel:
             self._requeue(call, now)
             for agent in rung:
                 self._set_free(agent, agent.idle_since, now)
+            self._lend(now)
 
     # The store begins anew.
 
@@ -315,6 +335,10 @@ class QueueModel:
         return lost
 
     def settled(self, node: str, now: int) -> None:
+        self._settled(node, now)
+        self._lend(now)
+
+    def _settled(self, node: str, now: int) -> None:
         if node in self.doubt:
             self.doubt.remove(node)
             if not self.doubt:
@@ -328,7 +352,9 @@ class QueueModel:
             (agent for agent in self.agents.values() if agent.idle), key=lambda a: (a.idle_since, a.id)
         )
         for agent in idle:
-            while agent.idle and (call := self.matching.best_call(agent, self.calls.values(), now)):
+            while agent.idle and (
+                call := self.matching.best_call(agent, self.calls.values(), self.centre(now))
+            ):
                 self._place(call, now)
 
     def _put_back(
@@ -440,7 +466,7 @@ class QueueModel:
     def _due_n(self, node: str, now: int) -> None:
         self._drop(node, now)
         self.callbacks.drop(node, now)
-        self.settled(node, now)
+        self._settled(node, now)
 
     # The moves.
 
@@ -452,7 +478,7 @@ class QueueModel:
             if named is None or named.state not in SIGNED_IN or named.id in call.refused:
                 self._take_steps(call, now)
         for _ in range(call.ticket.ring_agents):
-            agent = self.matching.best_agent(call, self.agents.values())
+            agent = self.matching.best_agent(call, self.centre(now))
             if agent is None:
                 return
             if call.requirement.agent is None and call.requirement.strategy == "weighted-random":
@@ -461,7 +487,7 @@ class QueueModel:
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
         agent.idle_since, agent.clock = idle_since, self._clock
-        call = None if self.doubt else self.matching.best_call(agent, self.calls.values(), now)
+        call = None if self.doubt else self.matching.best_call(agent, self.calls.values(), self.centre(now))
         agent.idle = call is None
         if call:
             self._reserve(call, agent, now)
@@ -588,6 +614,19 @@ class QueueModel:
         if agent.busy_from is not None:
             agent.busy += now - agent.busy_from
             agent.busy_from = None
+
+    def _lend(self, now: int) -> None:
+        """A queue may have become well that lends its agents."""
+        if self.doubt:
+            return
+        terms = {terms for agent in self.agents.values() for _, terms in agent.profile.lent}
+        found = True
+        while found:
+            found = False
+            for lending in sorted(terms, key=lending_terms):
+                if call := self.matching.lent_call(lending, self.centre(now)):
+                    self._place(call, now)
+                    found = True
 
     def _requeue(self, call: Call, now: int) -> None:
         call.state, call.held = "waiting", {}

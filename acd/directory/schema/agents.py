@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode
+from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode, LendsWhile, Queue
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     Code,
@@ -20,6 +21,16 @@ from acd.directory.schema.words import (
     Text,
 )
 from routing.limits import CAPACITY_MAX
+from routing.model import Lending
+
+Priority = Annotated[int, Field(ge=1, le=99)]
+
+
+class ServedEntry(Entry):
+    """A queue that an agent serves, at any time or while another lends the agent."""
+
+    priority: Priority = 1
+    lent_by: Name | None = None
 
 
 class AgentEntry(Entry):
@@ -30,15 +41,23 @@ class AgentEntry(Entry):
     skills: Skills = {}
     sign_in: Literal["on-register", "api"] = "on-register"
     team: Text = ""
-    queues: dict[Name, Annotated[int, Field(ge=1, le=99)]] = {}
+    queues: dict[Name, Priority | ServedEntry] = {}
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
     capacity: Annotated[int, Field(ge=1, le=CAPACITY_MAX)] = 1
     device: Name | Literal[""] = ""
     voicemail: OptionalVoicemail = None
 
-    def build(self, realm: str) -> Agent:
+    @property
+    def lenders(self) -> Mapping[str, str]:
+        """Queues that the agent serves while another one is well, and which."""
+        entries = self.queues.items()
+        return {name: e.lent_by for name, e in entries if isinstance(e, ServedEntry) and e.lent_by}
+
+    def build(self, realm: str, queues: Mapping[str, Queue]) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
+        served = {name: e.priority if isinstance(e, ServedEntry) else e for name, e in self.queues.items()}
+        lent = {name: _lending(queues[lender]) for name, lender in self.lenders.items()}
         secret = f"{self.extension}:{realm}:{self.password}".encode()
         return Agent(
             id=self.id,
@@ -49,13 +68,20 @@ class AgentEntry(Entry):
             skills=MappingProxyType(self.skills),
             sign_in=self.sign_in,
             team=self.team,
-            queues=MappingProxyType(self.queues),
+            queues=MappingProxyType(served),
+            lent=MappingProxyType(lent),
             order=self.order,
             weight=self.weight,
             capacity=self.capacity,
             device=self.device,
             voicemail=self.voicemail.rules() if self.voicemail else None,
         )
+
+
+def _lending(lender: Queue) -> Lending:
+    terms = lender.lends_while or LendsWhile()
+    longest = terms.longest_wait_under_seconds or 0.0
+    return Lending(lender.name, terms.waiting_at_most, round(longest * 1000), terms.free_agents_at_least)
 
 
 class CodeEntry(Entry):

@@ -29,12 +29,13 @@ class DirectoryFile(Entry):
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
-        agents = [entry.build(realm) for entry in self.agents]
+        queues = {entry.name: entry.build() for entry in self.queues}
+        agents = [entry.build(realm, queues) for entry in self.agents]
         return Directory(
             trunks=MappingProxyType({entry.name: entry.build() for entry in self.trunks}),
             numbers=MappingProxyType({entry.number: entry.build() for entry in self.numbers}),
             skills=frozenset(self.skills),
-            queues=MappingProxyType({entry.name: entry.build() for entry in self.queues}),
+            queues=MappingProxyType(queues),
             agents=MappingProxyType({agent.id: agent for agent in agents}),
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),

@@ -14,6 +14,7 @@ from acd.directory.model import (
     CallbackRules,
     FormField,
     LastAgent,
+    LendsWhile,
     Queue,
     RefusalRule,
     Refusals,
@@ -144,6 +145,15 @@ class RefusalsEntry(Entry):
         )
 
 
+class LendsWhileEntry(Entry):
+    waiting_at_most: Annotated[int, Field(ge=0, le=10_000)] = 0
+    longest_wait_under_seconds: Seconds | None = None
+    free_agents_at_least: Annotated[int, Field(ge=0, le=1_000)] = 0
+
+    def build(self) -> LendsWhile:
+        return LendsWhile(**dict(self))
+
+
 class LastAgentEntry(Entry):
     days: Annotated[float, Field(gt=0, le=3660, allow_inf_nan=False)] = 30.0
     timeout_seconds: Seconds = 20.0
@@ -179,6 +189,7 @@ class QueueEntry(Entry):
     refusals: RefusalsEntry = RefusalsEntry()
     preferred_seconds: Seconds = 20.0
     last_agent: LastAgentEntry | None = None
+    lends_while: LendsWhileEntry | None = None
     transfer_place: Literal["keep", "last"] = "keep"
 
     @model_validator(mode="after")
@@ -216,5 +227,6 @@ class QueueEntry(Entry):
                 "voicemail": self.voicemail.rules() if self.voicemail else None,
                 "refusals": self.refusals.build(),
                 "last_agent": self.last_agent.build() if self.last_agent else None,
+                "lends_while": self.lends_while.build() if self.lends_while else None,
             }
         )

@@ -1,4 +1,4 @@
--- include: base agents skills wrapup
+-- include: base agents skills wrapup lend
 -- Signs an agent in, resumes, or leaves wrap-up early; in a call it forgets what was to come after.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 agent, 3 node, 4-8 skills and terms (includes/skills.lua)
@@ -26,9 +26,11 @@ if was == 'offered' or was == 'talking' then
       seek_call(now, agent, now)
     end
   end
+  lend(now)
   return agent.state
 end
 if was == 'available' then
+  lend(now)
   return agent.state
 end
 if was == 'wrapup' then
@@ -41,4 +43,5 @@ end
 not_due('a:' .. agent.id)
 rc('HSET', key, 'un', 0)
 set_free(now, agent, now)
+lend(now)
 return agent.state

@@ -1,4 +1,4 @@
--- include: base calls agents exclusions ending doubt
+-- include: base calls agents exclusions ending doubt lend
 -- The agent did not take the call, which is kept away from this agent for a while. It keeps its place, and rings on
 -- where others are rung for it.
 -- KEYS[1]  prefix of the site
@@ -38,4 +38,5 @@ elseif rest > 0 and not agent.owes then
 else
   set_free(now, agent, now)
 end
+lend(now)
 return OK

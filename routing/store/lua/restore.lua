@@ -1,4 +1,4 @@
--- include: base agents calls exclusions talk tickets skills doubt
+-- include: base agents calls exclusions talk tickets skills doubt lend
 -- Puts back a conversation, or a reservation that is being rung for, which the store has lost. What the store did with
 -- the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
@@ -25,6 +25,7 @@ end
 if c and c.state == 'offered' and holds(c, agent.id, token) then
   if not rings then
     begin_talk(now, c)
+    lend(now)
   end
   return OK
 end
@@ -88,4 +89,5 @@ end
 for _, left in ipairs(left_agents) do
   set_free(now, left, left.idle_since)
 end
+lend(now)
 return OK

@@ -26,8 +26,16 @@ queues:
     relax:
       - {after_seconds: 30, requires: {billing: 3}}
       - {after_seconds: 60, teams: [b], any_language: true}
+    lends_while: {waiting_at_most: 1, longest_wait_under_seconds: 8, free_agents_at_least: 2}
+  - {name: support}
 agents:
-  - {id: anna, extension: "1001", password: secret1, team: a, queues: {billing: 2}, order: 3, weight: 7}
+  - id: anna
+    extension: "1001"
+    password: secret1
+    team: a
+    queues: {billing: 2, support: {priority: 3, lent_by: billing}}
+    order: 3
+    weight: 7
   - {id: bert, extension: "1002", password: secret2, team: b}
 """
 
@@ -47,7 +55,10 @@ async def test_what_is_asked_of_agents_comes_back_from_the_database(tmp_path: Pa
     ("right", "wrong", "says"),
     [
         ("teams: [b]", "teams: [c]", "no agent is in team 'c'"),
-        ("queues: {billing: 2}", "queues: {biling: 2}", "no queue 'biling'; did you mean 'billing'?"),
+        ("lent_by: billing", "lent_by: support", "'support' is no queue of this agent's own"),
+        ("waiting_at_most: 1,", "waiting_at_most: -1,", "greater than or equal to 0"),
+        ("    lends_while: ", "    # ", "queue 'billing' does not say when it lends; give it lends_while"),
+        ("queues: {billing: 2,", "queues: {biling: 2,", "no queue 'biling'; did you mean 'billing'?"),
         ("requires: {billing: 3}", "requires: {biling: 3}", "'biling' is not among the skills"),
         ("    weight: 4", "    weight: 11", "queues.0..weight: .*less than or equal to 10"),
         ("after_seconds: 60", "after_seconds: 30", "sort them by after_seconds"),

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.model import AgentProfile, Requirement, Step, Ticket
-from routing.requirement import eligible, in_force, in_words, missing
+from routing.model import AgentProfile, Lending, Requirement, Step, Ticket
+from routing.requirement import (
+    class_definition,
+    eligible,
+    eligible_while,
+    in_force,
+    in_words,
+    missing,
+    profile_definition,
+    read_class,
+    read_profile,
+)
 
 SKILLS = ("billing", "et", "sales")
 levels = st.dictionaries(st.sampled_from(SKILLS), st.integers(0, 10)).map(lambda found: tuple(found.items()))
@@ -38,3 +50,27 @@ def test_the_step_in_force_is_the_last_that_is_due(waited_ms: int) -> None:
     needs = [Requirement("q", (("billing", level),)) for level in (5, 3, 1)]
     ticket = Ticket("c", "n", needs[0], 1_000, steps=(Step(30_000, needs[1]), Step(60_000, needs[2])))
     assert in_force(ticket, 1_000 + waited_ms) == needs[(waited_ms >= 30_000) + (waited_ms >= 60_000)]
+
+
+def test_who_is_lent_fits_only_on_terms() -> None:
+    terms = Lending("billing", 1, 9_000, 2)
+    profile = AgentProfile.of({"et": 2}, {"billing": 1, "support": 2}, {"support": terms})
+    support, harder = Requirement("support", (("et", 2),)), Requirement("support", (("et", 3),))
+    assert not eligible(support, profile)
+    assert eligible_while(support, profile) == terms
+    assert eligible_while(harder, profile) is None
+    assert missing(support, profile) == ("lent by billing while that is well",)
+    assert eligible(Requirement("billing"), profile)
+    assert eligible_while(Requirement("billing"), profile) is None
+
+
+def test_definitions_say_all_there_is_to_say() -> None:
+    terms = Lending("the billing desk", 1, 9_000, 2)
+    queues = {"the billing desk": 1, "support": 2}
+    for in_talk in (False, True):
+        for lent in ({}, {"support": terms}):
+            profile = replace(AgentProfile.of({"et": 2}, queues, lent), in_talk=in_talk)
+            assert read_profile(profile_definition(profile)) == profile
+    for weight in (1, 7):
+        requirement = Requirement("q", (("et", 1),), "linear", None, ((("a", 1),),), weight)
+        assert read_class(class_definition(requirement)) == requirement

@@ -32,12 +32,17 @@ end
 
 -- An agent with room gets the call that has waited for one longest, or else goes idle.
 local function seek_call(now, agent, idle_since)
-  local known = rc('MGET', K .. 'vt', K .. 'ws')
+  local known = rc('MGET', K .. 'vt', K .. 'ws', K .. 'ln')
   rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', known[1] or 0)
   local profile = idle_profile(agent)
   local id, seen
   if not in_doubt() then
-    id, seen = best_call(now, agent.id, profile, known[2])
+    local fits = K .. 'pc:' .. profile
+    if known[3] then
+      fits = fits_now('pc:', 'pr:', profile, now, 0)
+    end
+    id, seen = best_call(now, agent.id, fits, known[2])
+    drop_fits(fits)
   end
   if id then
     local c = load_call(id)

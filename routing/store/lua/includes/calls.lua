@@ -31,9 +31,9 @@ local function place(now, c)
   if give_up_named(c) then
     take_steps(now, c)
   end
-  local first, left = nil, c.rings
+  local first, left, lending = nil, c.rings, rc('GET', K .. 'ln')
   while left > 0 do
-    local agent, profile, score, seen = best_agent(c)
+    local agent, profile, score, seen = best_agent(now, c, lending)
     if not agent then
       break
     end

@@ -22,7 +22,11 @@ local function remove_from(order, agent, profile)
   return true
 end
 
+-- Whether anybody became idle.
+local rested = false
+
 local function idle_add(agent, profile, since)
+  rested = true
   add_to(ALWAYS, agent, profile, since)
   local orders = rc('HKEYS', K .. 'or')
   if #orders > 0 then

@@ -1,4 +1,4 @@
--- include: base lines
+-- include: base lines health
 local WIDTH = 1e13
 -- Look-ups only; nothing is written here.
 
@@ -81,7 +81,7 @@ end
 -- The first in line of all calls of queues of one weight that this agent can take and has not just refused; nil
 -- where none is. No head but a refused one is passed over, so at most `refused` + 1 classes and members are looked at.
 -- Returns the call and its score.
-local function best_of_weight(weight, agent, profile, refusals, refused, note)
+local function best_of_weight(weight, agent, fits, refusals, refused, note)
   local best, best_score
   local function try(class, head)
     if best and head >= best_score then
@@ -108,7 +108,7 @@ local function best_of_weight(weight, agent, profile, refusals, refused, note)
       break
     end
   end
-  search(heads_key(weight, ''), K .. 'pc:' .. profile, try, function(class)
+  search(heads_key(weight, ''), fits, try, function(class)
     local head = rc('ZRANGE', K .. 'w:' .. class, 0, 0, 'WITHSCORES')
     note(call_of(head[1]), 0, head[2], false)
   end)
@@ -122,20 +122,18 @@ local function urgency(score, weight, now)
 end
 
 -- The first in line of all calls that this agent can take; nil where none is. `weights` names those of queues but 1,
--- nil where there is no other: the first of each is compared by what it has waited times the weight.
+-- nil where there is no other: the first of each is compared by what it has waited times the weight. `fits` is the
+-- key of the classes.
 -- Returns the call and what was seen, first of the weight of the call.
-local function best_call(now, agent, profile, weights)
+local function best_call(now, agent, fits, weights)
   local refusals = K .. 'xa:' .. agent
   local refused = rc('ZCARD', refusals)
   local seen, note = witness()
-  local best, best_score = best_of_weight(1, agent, profile, refusals, refused, note)
-  if not weights then
-    return best, seen
-  end
-  for weight in string.gmatch(weights, '%d+') do
+  local best, best_score = best_of_weight(1, agent, fits, refusals, refused, note)
+  for weight in string.gmatch(weights or '', '%d+') do
     weight = tonumber(weight)
     local seen_more, note_more = witness()
-    local call, score = best_of_weight(weight, agent, profile, refusals, refused, function(name, rank, at, passed_over)
+    local call, score = best_of_weight(weight, agent, fits, refusals, refused, function(name, rank, at, passed_over)
       note_more(name, rank, int(urgency(tonumber(at), weight, now)), passed_over)
     end)
     if call then
@@ -234,7 +232,7 @@ end
 
 -- The best by rank and score of all agents who can take this call and have not just refused it.
 -- Returns the agent, the profile, the score and what was seen.
-local function best_agent(c)
+local function best_agent(now, c, lending)
   local seen, note = witness()
   local refusals = K .. 'x:' .. c.id
   local refused = rc('SCARD', refusals)
@@ -243,7 +241,11 @@ local function best_agent(c)
     return agent, profile, nil, seen
   end
   local best, best_rank, best_score, best_profile
-  search_ranked(K .. 'ih:' .. c.order, K .. 'cp:' .. c.class, function(profile, rank, head)
+  local fits = K .. 'cp:' .. c.class
+  if lending then
+    fits = fits_now('cp:', 'cr:', c.class, now, 1)
+  end
+  search_ranked(K .. 'ih:' .. c.order, fits, function(profile, rank, head)
     rank = tonumber(rank)
     if best and (rank > best_rank or head >= best_score) then
       return true
@@ -265,5 +267,6 @@ local function best_agent(c)
     local head = rc('ZRANGE', K .. 'i:' .. c.order .. ':' .. profile, 0, 0, 'WITHSCORES')
     note(head[1], tonumber(rank), head[2], false)
   end)
+  drop_fits(fits)
   return best, best_profile, best_score, seen
 end

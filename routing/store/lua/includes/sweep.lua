@@ -1,4 +1,4 @@
--- include: base tokens orders weights
+-- include: base tokens orders weights lendings
 -- Forgets classes and profiles that nobody has used for long. Returns when to look again, or nil.
 local function unused(now, last_used)
   return rc('ZRANGE', K .. last_used, '-inf', now - UNUSED_AFTER_MS, 'BYSCORE', 'LIMIT', 0, SWEEP_BATCH)
@@ -13,6 +13,7 @@ local function sweep_one(now, name, kind)
     rc('ZREM', K .. kind.others .. other, name)
   end
   rc('DEL', K .. kind.mine .. name)
+  forget_terms(kind, name, rc('HGET', K .. kind.definitions, name))
   leave_order(name)
   leave_weight(name)
   rc('HDEL', K .. kind.definitions, name)
@@ -21,8 +22,10 @@ end
 
 local function sweep(now)
   local kinds = {
-    { definitions = 'cl', last_used = 'ck', used = 'w:', mine = 'cp:', others = 'pc:' },
-    { definitions = 'pf', last_used = 'pk', used = 'si:', mine = 'pc:', others = 'cp:' },
+    { definitions = 'cl', last_used = 'ck', used = 'w:', mine = 'cp:', others = 'pc:',
+      lent = 'cr:', lent_others = 'pr:' },
+    { definitions = 'pf', last_used = 'pk', used = 'si:', mine = 'pc:', others = 'cp:',
+      lent = 'pr:', lent_others = 'cr:' },
   }
   local swept, full = false, false
   for _, kind in ipairs(kinds) do
