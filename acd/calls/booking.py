@@ -84,6 +84,10 @@ class Booking:
 
     def finish(self, effect: m.FinishConversation) -> None:
         offer = effect.offer
+        if not offer.token:
+            # Who made the call and was not reserved for it yet: nobody is to be from now on.
+            self.leave(m.LeaveQueue(offer.call_id, released=True))
+            return
 
         async def finish() -> None:
             try:
@@ -114,10 +118,11 @@ class Booking:
             former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
             ticket = ticket_of(context, former)
             self._lane.put(self._restore(context, call, ticket, call.transferor.offer))
-        talks = call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+        talks = _in_own_call(call) or call.state is State.TALKING
+        talks = talks or (call.state is State.DIALLING and call.agent_first)
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket_of(context, call))
-        elif call.state is State.QUEUED:
+        elif call.state is State.QUEUED or (_in_own_call(call) and call.offer and not call.offer.token):
             self.enter(m.EnterQueue(ticket_of(context, call)))
         elif talks and call.offer:
             self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
@@ -135,3 +140,8 @@ class Booking:
                 log.warning("conversation-unknown-to-store", agent=offer.agent_id)
 
         return restore
+
+
+def _in_own_call(call: Call) -> bool:
+    """The agent made the call, and is in it."""
+    return call.is_outgoing and call.state in (State.CALLING, State.TALKING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acd.calls.record import Attempt
+from acd.calls.record import Attempt, Direction
 from routing.model import Requirement
 
 
@@ -34,5 +34,6 @@ class CallView:
     """Since the caller entered the queue, until an agent answered; 0 for a call that never waited."""
     language: str = ""
     node: str = ""
+    direction: Direction = "inbound"
     entry: str = ""
     """What the store calls the place of a call that waits."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from acd.agents.notes import Note as KeptNote
-from acd.calls.record import NOT_TAKEN, Attempt, CallRecord, Outcome
+from acd.calls.record import NOT_TAKEN, Attempt, CallRecord, Direction, Outcome
 from acd.calls.record import Segment as RecordedSegment
 from acd.control.ports import RecordFilter
 from acd.control.problems import Problem
@@ -104,6 +104,12 @@ class Record(BaseModel):
     diverted_from: str | None = Field(description="The number dialled first, where the call was diverted.")
     verstat: str | None = Field(description="What the network found of the caller's number.")
     attributes: dict[str, str] = Field(description="From headers of the trunk, as the directory names them.")
+    direction: Direction = Field(description="`outbound`: an agent, or we for one, called a number outside.")
+    shown: str | None = Field(description="The number that was shown outside.")
+    outside: str | None = Field(
+        description="The number outside that was called last, by an agent or for the caller."
+    )
+    trunk_out: str | None = Field(description="Over which trunk.")
     callback: str | None = Field(
         description="The callback that the caller was given, or that the call was made for."
     )
@@ -123,7 +129,7 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         node=record.node,
         trunk=record.trunk or None,
         caller=caller_for(role, record.caller),
-        called=record.called,
+        called=caller_for(role, record.called) if record.called == record.outside else record.called,
         language=record.language or None,
         queue=record.queue or None,
         agent=record.agent or None,
@@ -142,8 +148,12 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         verstat=record.verstat or None,
         attributes=record.attributes,
         jitter_seconds=record.jitter_seconds,
+        direction=record.direction,
+        shown=record.shown or None,
+        outside=caller_for(role, record.outside) if record.outside else None,
+        trunk_out=record.trunk_out or None,
         callback=record.callback or None,
-        segments=[_segment_of(segment) for segment in record.segments],
+        segments=[_segment_of(segment, role) for segment in record.segments],
         refusals=[_refusal_of(attempt) for attempt in record.attempts if attempt.result in NOT_TAKEN],
         notes=[note_of(note) for note in notes],
     )
@@ -169,13 +179,13 @@ def note_of(note: KeptNote) -> Note:
     )
 
 
-def _segment_of(segment: RecordedSegment) -> Segment:
+def _segment_of(segment: RecordedSegment, role: Role | None) -> Segment:
     return Segment(
         state=segment.state,
         at=time_of(segment.at),
         queue=segment.queue or None,
         agent=segment.agent or None,
-        to=segment.to or None,
+        to=caller_for(role, segment.to) if segment.to else None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from acd.directory.model import Directory
 
-Kind = Literal["trunk", "number", "skill", "queue", "agent", "code", "device"]
+Kind = Literal["trunk", "number", "skill", "queue", "agent", "code", "device", "team", "route", "dialling"]
 _SECRETS = ("ha1_md5", "ha1_sha256")
 
 
@@ -49,6 +49,9 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("agent", before.agents, after.agents),
         *_entries("code", before.codes, after.codes),
         *_entries("device", before.devices, after.devices),
+        *_entries("team", before.teams, after.teams),
+        *_entries("route", before.routes, after.routes),
+        *_entries("dialling", {"centre": before.dialling}, {"centre": after.dialling}),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from acd.directory.check import KeyPath, Problem, find_problems, suggestion
 from acd.directory.schema.agents import AgentEntry, CodeEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.file import DirectoryFile
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
@@ -27,6 +28,9 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "agents": AgentEntry,
     "codes": CodeEntry,
     "devices": DeviceEntry,
+    "teams": TeamEntry,
+    "routes": RouteEntry,
+    "dialling": DiallingEntry,
 }
 _KINDS = {
     "list_type": "must be a list, like [one, two]",

@@ -19,12 +19,15 @@ from acd.directory.model import (
     Agent,
     CallbackRules,
     Device,
+    Dialling,
     Directory,
     FeatureCode,
     FormField,
     Number,
     Queue,
     Relaxation,
+    Route,
+    Team,
     Trunk,
     TrunkHost,
 )
@@ -38,6 +41,9 @@ _TABLES: Mapping[Kind, Table] = {
     "agent": tables.agents,
     "code": tables.codes,
     "device": tables.devices,
+    "team": tables.teams,
+    "route": tables.routes,
+    "dialling": tables.dialling,
 }
 
 
@@ -97,9 +103,12 @@ async def _load(connection: AsyncConnection) -> Directory:
     numbers = [Number(**_frozen(row, "skills")) for row in await _rows_of(connection, tables.numbers)]
     skills = [row["name"] for row in await _rows_of(connection, tables.skills)]
     queues = [_queue(row) for row in await _rows_of(connection, tables.queues)]
-    agents = [Agent(**_frozen(row, "skills", "queues")) for row in await _rows_of(connection, tables.agents)]
+    agents = [_agent(row) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
+    teams = [Team(**_listed(row, "dialling")) for row in await _rows_of(connection, tables.teams)]
+    routes = [Route(**_listed(row, "trunks")) for row in await _rows_of(connection, tables.routes)]
+    centre = [_dialling(row) for row in await _rows_of(connection, tables.dialling)]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -110,6 +119,9 @@ async def _load(connection: AsyncConnection) -> Directory:
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
+        teams=MappingProxyType({team.name: team for team in teams}),
+        routes=MappingProxyType({route.prefix: route for route in routes}),
+        dialling=centre[0] if centre else Dialling(),
     )
 
 
@@ -147,6 +159,22 @@ def _trunk(row: RowMapping) -> Trunk:
     )
 
 
+def _agent(row: RowMapping) -> Agent:
+    dialling = row["dialling"]
+    fields = {**_frozen(row, "skills", "queues"), "dialling": None if dialling is None else tuple(dialling)}
+    return Agent(**fields)
+
+
+def _dialling(row: RowMapping) -> Dialling:
+    values = _listed(row, "operators")
+    del values["name"]
+    return Dialling(**values)
+
+
+def _listed(row: RowMapping, *lists: str) -> dict[str, Any]:
+    return {**row, **{name: tuple(row[name]) for name in lists}}
+
+
 def _code(row: RowMapping) -> FeatureCode:
     return FeatureCode(row["code"], row["does"], tuple(row["reasons"]))
 
@@ -172,7 +200,8 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
-    return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+    lists = {name: tuple(rules[name]) for name in ("numbers", "dialling") if name in rules}
+    return CallbackRules(**{**rules, **lists})
 
 
 def _form_field(field: Mapping[str, Any]) -> FormField:
@@ -186,34 +215,62 @@ def _frozen(row: RowMapping, *maps: str) -> dict[str, Any]:
 def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
     match kind:
         case "trunk":
-            for trunk in directory.trunks.values():
-                yield {
-                    **_columns(trunk, "headers"),
-                    "match": [*map(str, trunk.match)],
-                    "tls_names": [*trunk.tls_names],
-                    "hosts": [asdict(host) for host in trunk.hosts],
-                }
+            yield from map(_trunk_columns, directory.trunks.values())
         case "number":
             yield from (_columns(number, "skills") for number in directory.numbers.values())
         case "skill":
             yield from ({"name": skill} for skill in sorted(directory.skills))
         case "queue":
-            yield from (_queue_columns(queue) for queue in directory.queues.values())
+            yield from map(_queue_columns, directory.queues.values())
         case "agent":
-            yield from (_columns(agent, "skills", "queues") for agent in directory.agents.values())
+            yield from map(_agent_columns, directory.agents.values())
         case "code":
             for code in directory.codes.values():
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
         case "device":
-            yield from (_columns(device) for device in directory.devices.values())
+            yield from map(_columns, directory.devices.values())
+        case _:
+            yield from _rows_of_dialling(kind, directory)
 
 
-_Fact = Trunk | Number | Queue | Agent | Device | Relaxation | FormField | CallbackRules
+def _rows_of_dialling(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
+    match kind:
+        case "team":
+            for team in directory.teams.values():
+                yield {**_columns(team), "dialling": [*team.dialling]}
+        case "route":
+            for route in directory.routes.values():
+                yield {**_columns(route), "trunks": [*route.trunks]}
+        case "dialling":
+            rules = directory.dialling
+            yield {"name": "centre", **_columns(rules), "operators": [*rules.operators]}
+
+
+def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
+    return {
+        **_columns(trunk, "headers"),
+        "match": [*map(str, trunk.match)],
+        "tls_names": [*trunk.tls_names],
+        "hosts": [asdict(host) for host in trunk.hosts],
+    }
+
+
+_Fact = (
+    Trunk | Number | Queue | Agent | Device | Relaxation | FormField | CallbackRules | Team | Route | Dialling
+)
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, **{name: dict(columns[name]) for name in maps}}
+
+
+def _agent_columns(agent: Agent) -> dict[str, Any]:
+    dialling = agent.dialling
+    return {
+        **_columns(agent, "skills", "queues"),
+        "dialling": None if dialling is None else [*dialling],
+    }
 
 
 def _queue_columns(queue: Queue) -> dict[str, Any]:
@@ -226,5 +283,9 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "relax": [{**_columns(step, "requires"), "teams": [*step.teams]} for step in queue.relax],
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
-        "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "callback": callback and _callback_columns(callback),
     }
+
+
+def _callback_columns(rules: CallbackRules) -> dict[str, Any]:
+    return {**_columns(rules), "numbers": [*rules.numbers], "dialling": [*rules.dialling]}

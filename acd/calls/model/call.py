@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from acd.calls.callbacks import CallbackOrder
+from acd.calls.outside import Outside
 from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
 from routing.model import Offer
@@ -32,6 +33,10 @@ class State(StrEnum):
     """An agent dialled a feature code; it is carried out and confirmed."""
     DIALLING = "dialling"
     """The customer of a callback is rung; an agent is reserved, or on the line already."""
+    CALLING = "calling"
+    """An agent calls a number outside, and hears what is said and played there."""
+    FORWARDING = "forwarding"
+    """A number outside is called for the caller, who hears music."""
     ENDED = "ended"
 
 
@@ -52,6 +57,9 @@ class Timer(StrEnum):
     ANNOUNCE = "announce"
     LONGEST_WAIT = "longest-wait"
     RING = "ring"
+
+
+_WITH_AGENT = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.CALLING, State.FORWARDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,15 @@ class Call(msgspec.Struct, frozen=True):
     """What this call is made for; `caller` is who is called."""
     reached: bool = False
     """The customer of the callback is on the line."""
+    extension: str = ""
+    """Of the agent who made the call."""
+    outside: Outside | None = None
+    """The number outside that is, or was, called last."""
+    answer: bytes = b""
+    """What the agent who makes the call is to be answered: our side of the session."""
+    hears_early: bool = False
+    """That answer may be given before anybody answers at the other end."""
+    bridged_early: bool = False
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
     place: Place | None = None
@@ -163,11 +180,19 @@ class Call(msgspec.Struct, frozen=True):
         return self.callback is not None and self.callback.first == "agent"
 
     @property
+    def is_outgoing(self) -> bool:
+        """An agent made it, to a number outside: that number is the caller's side of it."""
+        return bool(self.from_agent) and self.outside is not None
+
+    @property
     def has_agent_leg(self) -> bool:
-        """An agent's phone rings or is on the line."""
-        if self.state is State.DIALLING:
-            return self.agent_first
-        return self.state in (State.OFFERED, State.CONNECTING, State.TALKING)
+        """An agent's phone rings or is on the line, or what is called outside in an agent's place."""
+        match self.state:
+            case State.NEW:
+                return self.is_outgoing
+            case State.DIALLING:
+                return self.agent_first
+        return self.state in _WITH_AGENT
 
     @property
     def agent(self) -> str:

@@ -213,7 +213,7 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
     # A callback counts by itself: its wait is no wait on the line.
     answered = Tell(CallAnswered(call.id, call.queue, call.agent, wait, rang))
     return call, (
-        *(_let_go(transferor) if transferor else ()),
+        *(let_transferor_go(transferor) if transferor else ()),
         *audio_effects(context, call),
         StopTimer(Timer.ANNOUNCE),
         StopTimer(Timer.LONGEST_WAIT),
@@ -221,7 +221,7 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
     )
 
 
-def _let_go(transferor: Transferor) -> tuple[Effect, ...]:
+def let_transferor_go(transferor: Transferor) -> tuple[Effect, ...]:
     """The transfer has reached its target: the agent who made it is done."""
     finish = (FinishConversation(transferor.offer),) if transferor.offer else ()
     return (ReportRefer(Side.TRANSFEROR, 200), ReleaseTransferor("transferred"), *finish)

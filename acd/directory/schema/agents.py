@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode
+from acd.directory.schema.dialling import CallerId, DialClasses, OutsideCalls
 from acd.directory.schema.words import (
     Code,
     Entry,
@@ -32,6 +33,9 @@ class AgentEntry(Entry):
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
     device: Name | Literal[""] = ""
+    dialling: DialClasses | None = None
+    caller_id: CallerId = ""
+    outside_calls: OutsideCalls | None = None
 
     def build(self, realm: str) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
@@ -49,6 +53,9 @@ class AgentEntry(Entry):
             order=self.order,
             weight=self.weight,
             device=self.device,
+            dialling=None if self.dialling is None else tuple(self.dialling),
+            caller_id=self.caller_id,
+            outside_calls=self.outside_calls,
         )
 
 

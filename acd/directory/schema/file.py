@@ -7,6 +7,7 @@ from types import MappingProxyType
 from acd.directory.model import Directory
 from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
 from acd.directory.schema.words import Entry, Name
@@ -22,6 +23,9 @@ class DirectoryFile(Entry):
     agents: list[AgentEntry] = []
     codes: list[CodeEntry] = STANDARD_ENTRIES
     devices: list[DeviceEntry] = []
+    teams: list[TeamEntry] = []
+    routes: list[RouteEntry] = []
+    dialling: DiallingEntry = DiallingEntry()
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -35,4 +39,7 @@ class DirectoryFile(Entry):
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
+            teams=MappingProxyType({entry.name: entry.build() for entry in self.teams}),
+            routes=MappingProxyType({entry.prefix: entry.build() for entry in self.routes}),
+            dialling=self.dialling.build(),
         )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from acd.directory.model import CallbackRules, FormField, Queue, Relaxation, WrapupMode
+from acd.directory.schema.dialling import CallerId, DialClasses
 from acd.directory.schema.words import (
     DAY_SECONDS,
     Entry,
@@ -80,9 +81,11 @@ class CallbackEntry(Entry):
     interval_seconds: Seconds = 300.0
     expire_seconds: Annotated[float, Field(gt=0, le=30 * DAY_SECONDS, allow_inf_nan=False)] = 28_800.0
     numbers: Annotated[list[Annotated[str, AfterValidator(_prefix)]], Field(max_length=100)] = []
+    dialling: DialClasses = [*CallbackRules().dialling]
 
     def build(self) -> CallbackRules:
-        return CallbackRules(**{**dict(self), "numbers": tuple(self.numbers)})
+        lists = {"numbers": tuple(self.numbers), "dialling": tuple(self.dialling)}
+        return CallbackRules(**{**dict(self), **lists})
 
 
 class QueueEntry(Entry):
@@ -108,6 +111,7 @@ class QueueEntry(Entry):
     announce_position_seconds: SecondsOrNone = 30.0
     music: Name = "hold-music"
     not_answering_after: Annotated[int, Field(ge=1, le=1000)] = 3
+    caller_id: CallerId = ""
     transfer_place: Literal["keep", "last"] = "keep"
 
     @model_validator(mode="after")

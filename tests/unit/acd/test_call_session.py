@@ -27,7 +27,15 @@ from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
 from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason, WrapupTaken
 from routing.ports import StaleToken
-from tests.support.call_fakes import FakeDesk, FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
+from tests.support.call_fakes import (
+    FakeDesk,
+    FakeDoNotCall,
+    FakeJournal,
+    FakeMedia,
+    FakePrompts,
+    FakeSip,
+    FakeStore,
+)
 from tests.support.clock import FakeClock
 from tests.support.stack_peer import StackPeer
 
@@ -79,6 +87,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
+    do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
     context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
 
@@ -93,6 +102,7 @@ class Bench:
             context=lambda: self.context,
             observers=(self.told.append,),
             desk=self.desk,
+            do_not_call=self.do_not_call,
             phones=lambda call_id, phones: self.lamps.append(phones),
         )
         self.calls = CallSupervisor("a", services)

@@ -7,6 +7,7 @@ import structlog
 
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from tests.support.control import Centre, a_call, a_callback, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
@@ -36,6 +37,10 @@ LEAST = {
     ("GET", "/metrics"): "viewer",
     ("GET", "/v1/callbacks"): "viewer",
     ("POST", "/v1/callbacks"): "supervisor",
+    ("GET", "/v1/do-not-call"): "supervisor",
+    ("POST", "/v1/do-not-call"): "supervisor",
+    ("GET", "/v1/do-not-call/{entry}"): "supervisor",
+    ("DELETE", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/callbacks/{id}"): "supervisor",
     ("GET", "/v1/openapi.json"): None,
     ("GET", "/v1/docs"): None,
@@ -57,11 +62,15 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     centre.callbacks.kept["c1"] = a_callback("c1")
     queue_or_id = "billing" if "queues" in path else "anna" if "agents" in path else "c1"
     url = path.replace("{name}", queue_or_id).replace("{id}", queue_or_id)
+    url = url.replace("{entry}", "37255512345")
+    centre.do_not_call.listed["37255512345"] = Listed("37255512345", "", 0.0)
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
     elif path == "/v1/callbacks":
         wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
+    elif path == "/v1/do-not-call":
+        wanted = {"numbers": ["+3725550001"]}
     elif "wrap-up" in path:
         wanted = {"end": True}
     elif path == "/v1/trace":
