@@ -7,12 +7,15 @@ from typing import Final
 RING_GRACE_MS: Final = 2_000
 """How long after a ring deadline the store waits for the owner's word before it takes the agent back."""
 REFUSAL_PAUSE_MS: Final = 5_000
-"""A call is not offered again sooner to an agent who did not take it. One who refused
-at once rests as long."""
+"""Where nothing else is said, a call is not offered again sooner to an agent who did not take it, though
+nobody else could. So often it is looked again whether others still could."""
 EXCLUSION_MAX_MS: Final = 60_000
-"""After this a call may come again to an agent who did not take it, even while others could take it."""
+"""Where nothing else is said, after this a call may come again to an agent who did not take it, even while
+others could take it."""
+WHOLE_WAIT_MS: Final = 10**12
+"""Longer than any call waits, and short enough to be added to a time."""
 EXCLUSIONS_PER_AGENT: Final = 64
-"""Calls kept away from one agent at a time; bounds each search. The oldest gives way."""
+"""Calls kept away from one agent at a time; bounds each search. The one that would be over next gives way."""
 CANDIDATES_NOTED: Final = 8
 """Agents or calls that the reason of one decision names at most."""
 RUNNERS_UP: Final = 3
@@ -46,6 +49,8 @@ RING_MAX_MS: Final = 300_000
 RING_AGENTS_MAX: Final = 50
 """Agents who are rung together for one call."""
 TARGET_MAX_MS: Final = 86_400_000
+TARGETS_ONCE_MISSED: Final = 2
+"""A call that has missed its target counts as one with so many targets."""
 CALLBACKS_REMEMBERED: Final = 10_000
 """Callbacks that ended which are known not to be noted anew."""
 CALLBACK_ATTEMPTS_MAX: Final = 100

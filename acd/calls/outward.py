@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from acd.calls.model import Call
 from acd.calls.outside import Outside, Way
@@ -109,6 +109,22 @@ def outside_for_agent(directory: Directory, agent_id: str, dialled: str, shown: 
 def number_of_centre(directory: Directory) -> str:
     """Shown where there is no better one."""
     return directory.dialling.caller_id or next(iter(directory.numbers), "")
+
+
+def about(directory: Directory, call: Call) -> Mapping[str, str]:
+    """What a header of a trunk may tell of the call: its attributes, and each of CALL_WORDS."""
+    agent = directory.agents.get(call.agent or call.from_agent)
+    own = {
+        "agent": agent.id if agent else "",
+        "call": call.id,
+        "called": call.called,
+        "caller": call.extension if call.is_outgoing else call.caller,
+        "extension": agent.extension if agent else "",
+        "language": call.language,
+        "queue": call.queue,
+        "team": agent.team if agent else "",
+    }
+    return {**call.attributes, **own}
 
 
 def shown_number(directory: Directory, call: Call) -> str:

@@ -18,7 +18,7 @@ from acd.calls.facts import CallEnded, CallFact, DialRefused, LegClosed
 from acd.calls.leave import leave_to_dial
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
-from acd.calls.outward import NoRoute
+from acd.calls.outward import NoRoute, about
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
@@ -327,6 +327,8 @@ class CallSession:
                 offer=offer,
                 caller=outside.shown,
                 caller_name="",
+                diverted_from=self.call.called if self.call.state is State.FORWARDING else "",
+                about=about(self._context.directory, self.call),
                 call_id=self.call.id,
             )
         except AcdError as error:

@@ -23,6 +23,7 @@ from acd.control import (
     queues,
     records,
     traces,
+    trunks,
     why,
     wrapup,
 )
@@ -57,6 +58,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *callbacks.ROUTES,
         *dialling.ROUTES,
         *calls.ROUTES,
+        *trunks.ROUTES,
         *why.ROUTES,
         *traces.ROUTES,
         *records.ROUTES,

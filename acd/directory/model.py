@@ -11,6 +11,15 @@ Srtp = Literal["off", "offer", "require"]
 """Whether audio is encrypted: never, where both ends can, or always."""
 
 
+Redirects = Literal["refuse", "follow"]
+"""What is done about a 3xx: it is a failure, or the call goes on within the trunk's own hosts."""
+Diversion = Literal["off", "diversion", "history-info"]
+"""How a call that goes on to the outside for its caller says so (RFC 5806, RFC 7044)."""
+
+CALL_WORDS = ("agent", "call", "called", "caller", "extension", "language", "queue", "team")
+"""What every call can tell of itself; other words are its attributes."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrunkHost:
     """Where calls to a trunk go. The least priority is asked first; among equals by weight (RFC 2782)."""
@@ -54,6 +63,10 @@ class Trunk:
     """New calls to the trunk; 0: as many as there are."""
     probe_seconds: float = 30.0
     """Between two OPTIONS to each host; 0: none."""
+    send_headers: Mapping[str, str] = field(default_factory=dict)
+    """Header -> what it says of a call that goes out: one of CALL_WORDS, or an attribute of the call."""
+    diversion: Diversion = "off"
+    redirects: Redirects = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +176,33 @@ class CallbackRules:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalRule:
+    """What becomes of an agent who did not take a call in one way, and of the two."""
+
+    rest_seconds: float = 5.0
+    """Before any next call; a phone that refuses at once would otherwise refuse call after call."""
+    not_answering_after: int = 0
+    """So many refusals in a row set the agent to not-answering; 0: never, and this one is not counted."""
+    exclude_seconds: float | None = 60.0
+    """The call does not ring this agent again before while others could take it; None: while it waits."""
+    pause: str = ""
+    """The reason with which the agent is paused; empty: not paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The rules of a queue, by the way in which a call is not taken."""
+
+    rejected: RefusalRule = RefusalRule()
+    busy: RefusalRule = RefusalRule()
+    # It has taken its time already.
+    no_answer: RefusalRule = RefusalRule(rest_seconds=0.0, not_answering_after=3)
+    unreachable: RefusalRule = RefusalRule(not_answering_after=3)
+    retry_seconds: float = 5.0
+    """A call does not ring an agent again sooner who did not take it, though nobody else could take it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     name: str
     requires: Mapping[str, int] = field(default_factory=dict)
@@ -195,8 +235,7 @@ class Queue:
     announce_position_seconds: float = 30.0
     """0: never."""
     music: str = "hold-music"
-    not_answering_after: int = 3
-    """Unanswered offers in a row before an agent is set to not-answering."""
+    refusals: Refusals = Refusals()
     caller_id: str = ""
     """Shown by calls to the outside for its callers; empty: the number that they dialled."""
     transfer_place: Literal["keep", "last"] = "keep"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +25,7 @@ from acd.directory.model import (
     FormField,
     Number,
     Queue,
+    Refusals,
     Relaxation,
     Route,
     Team,
@@ -151,7 +152,7 @@ def _trunk(row: RowMapping) -> Trunk:
     networks = tuple(ip_network(network) for network in row["match"])
     return Trunk(
         **{
-            **_frozen(row, "headers"),
+            **_frozen(row, "headers", "send_headers"),
             "match": networks,
             "tls_names": tuple(row["tls_names"]),
             "hosts": tuple(TrunkHost(**host) for host in row["hosts"]),
@@ -190,6 +191,7 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "refusals": _refusals(row["refusals"]),
         }
     )
 
@@ -202,6 +204,16 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
     lists = {name: tuple(rules[name]) for name in ("numbers", "dialling") if name in rules}
     return CallbackRules(**{**rules, **lists})
+
+
+def _refusals(kept: Mapping[str, Any]) -> Refusals:
+    """What is not kept is as it is without a rule."""
+    standard = Refusals()
+    given = {
+        name: replace(getattr(standard, name), **value) if isinstance(value, dict) else value
+        for name, value in kept.items()
+    }
+    return replace(standard, **given)
 
 
 def _form_field(field: Mapping[str, Any]) -> FormField:
@@ -248,7 +260,7 @@ def _rows_of_dialling(kind: Kind, directory: Directory) -> Iterator[dict[str, An
 
 def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
     return {
-        **_columns(trunk, "headers"),
+        **_columns(trunk, "headers", "send_headers"),
         "match": [*map(str, trunk.match)],
         "tls_names": [*trunk.tls_names],
         "hosts": [asdict(host) for host in trunk.hosts],
@@ -284,6 +296,7 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and _callback_columns(callback),
+        "refusals": asdict(queue.refusals),
     }
 
 

@@ -26,6 +26,9 @@ trunks = Table(
     Column("register_seconds", Integer, nullable=False, server_default="0"),
     Column("calls_per_second", Double, nullable=False, server_default="0"),
     Column("probe_seconds", Double, nullable=False, server_default="30"),
+    Column("send_headers", JSON, nullable=False, server_default="{}"),
+    Column("diversion", String(16), nullable=False, server_default="off"),
+    Column("redirects", String(16), nullable=False, server_default="refuse"),
 )
 
 numbers = Table(
@@ -58,7 +61,6 @@ queues = Table(
     Column("max_wait_seconds", Double),
     Column("announce_position_seconds", Double, nullable=False),
     Column("music", String(64), nullable=False),
-    Column("not_answering_after", Integer, nullable=False),
     Column("transfer_place", String(16), nullable=False, server_default="keep"),
     Column("wrapup_mode", String(16), nullable=False, server_default="fixed"),
     Column("wrapup_limit_seconds", Double, nullable=False, server_default="300"),
@@ -68,6 +70,7 @@ queues = Table(
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("caller_id", String(32), nullable=False, server_default=""),
+    Column("refusals", JSON, nullable=False, server_default="{}"),
 )
 
 agents = Table(

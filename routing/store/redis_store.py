@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from routing.estimate import Agent, Waiter
-from routing.limits import FORGET_QUEUE_MS, REFUSAL_PAUSE_MS
+from routing.limits import FORGET_QUEUE_MS
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -20,11 +20,11 @@ from routing.model import (
     NodeMessage,
     Position,
     QueueStatus,
-    RejectReason,
+    Refusal,
     Ticket,
 )
 from routing.ports import StaleToken, StoreUnavailable
-from routing.requirement import PRIORITY_WIDTH, check_name, check_ticket, class_name, score
+from routing.requirement import check_name, check_ticket, class_name, first_score, once_missed
 from routing.store import replies
 from routing.store.batch import Batcher
 from routing.store.callbacks import RedisCallbackStore
@@ -38,15 +38,8 @@ _ATTEMPTS = 5
 _MESSAGES_AT_ONCE = 100
 _READ_MARGIN_SECONDS = 2.0
 
-# A phone that refuses at once would otherwise refuse call after call; no-answer has taken its time.
-_REST_MS = {
-    RejectReason.REJECTED: REFUSAL_PAUSE_MS,
-    RejectReason.BUSY: REFUSAL_PAUSE_MS,
-    RejectReason.UNREACHABLE: REFUSAL_PAUSE_MS,
-    RejectReason.NO_ANSWER: 0,
-}
 _SAME_TERMS = AgentTerms()
-_UNANSWERED = frozenset({RejectReason.NO_ANSWER, RejectReason.UNREACHABLE})
+_AFTER_REFUSAL = (AgentState.AVAILABLE, AgentState.NOT_ANSWERING, AgentState.PAUSED)
 
 
 def connect(url: str) -> Redis:
@@ -94,6 +87,8 @@ class RedisQueueStore:
         await self._defining("enqueue", now_ms, ticket, None, *_ticket_arguments(ticket))
         for step in ticket.steps[:1]:
             self._tell(ticket.enqueued_ms + step.after_ms)
+        if ticket.target_ms:
+            self._tell(ticket.enqueued_ms + ticket.target_ms)
 
     async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
         """The agent answered. Raises StaleToken."""
@@ -104,15 +99,14 @@ class RedisQueueStore:
         call_id: str,
         agent_id: str,
         token: int,
-        reason: RejectReason,
-        agent_then: AgentState,
+        refusal: Refusal,
         now_ms: int,
     ) -> None:
         """The agent did not take it. Raises StaleToken."""
-        unanswered = int(reason in _UNANSWERED)
-        arguments = (call_id, agent_id, token, reason.value, agent_then.value, _REST_MS[reason], unanswered)
+        arguments = (call_id, agent_id, token, *_refusal_arguments(refusal))
         _not_stale(await self._run("reject", now_ms, *arguments))
-        self._tell(now_ms + REFUSAL_PAUSE_MS)
+        for wait in {refusal.rest_ms, refusal.retry_ms} - {0}:
+            self._tell(now_ms + wait)
 
     async def cancel(self, call_id: str, now_ms: int, *, released: bool = False) -> bool:
         """The caller is gone. False if unknown."""
@@ -251,7 +245,7 @@ class RedisQueueStore:
 
     async def queues(self, names: Sequence[str]) -> Sequence[QueueStatus]:
         """The state of each queue, in the order asked for, in one round trip."""
-        found = await asyncio.gather(*(self._run("queue_status", name, PRIORITY_WIDTH) for name in names))
+        found = await asyncio.gather(*(self._run("queue_status", name) for name in names))
         return [replies.queue_status(name, *reply) for name, reply in zip(names, found, strict=True)]
 
     async def agents(self, agent_ids: Sequence[str]) -> Mapping[str, AgentStatus]:
@@ -321,8 +315,19 @@ def _check_agent(agent_id: str, terms: AgentTerms) -> None:
         raise ValueError(f"weight {terms.weight} of agent {agent_id!r} is not at least 1")
 
 
+def _refusal_arguments(refusal: Refusal) -> tuple[str | int, ...]:
+    """ARGV 5-11 of reject. Raises ValueError for one that cannot be kept."""
+    if refusal.then not in _AFTER_REFUSAL:
+        raise ValueError(f"{refusal.then.value!r} does not follow from a refusal")
+    times = (refusal.rest_ms, refusal.retry_ms, refusal.exclude_ms)
+    if min(times) < 0 or refusal.exclude_ms < refusal.retry_ms:
+        raise ValueError(f"a refusal's rest, retry and exclusion cannot take {times} ms")
+    why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
+    return (refusal.reason.value, refusal.then.value, why, *times, int(refusal.counts))
+
+
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-15 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    """ARGV 2-16 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
     check_ticket(ticket)
     requirement = ticket.requirement
     return (
@@ -331,7 +336,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         class_name(requirement),
         requirement.agent or "",
         requirement.queue,
-        score(ticket.priority, ticket.enqueued_ms + ticket.target_ms),
+        first_score(ticket),
         ticket.enqueued_ms,
         ticket.ring_ms,
         ticket.wrapup_ms,
@@ -342,6 +347,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         ),
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
         ticket.ring_agents,
+        f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
     )
 
 

@@ -26,6 +26,7 @@ from tests.support.cast import (
     phone,
     softphone,
 )
+from tests.support.linphone import Linphone
 from tests.support.net import eventually
 from tests.support.registration import register_all
 from tests.support.service import PASSWORD, RunningService
@@ -182,6 +183,21 @@ async def test_agent_who_never_answers_is_set_to_not_answering(service: RunningS
         await call.hang_up()
 
 
+async def test_agent_who_rejects_is_paused_where_the_queue_says_so(service: RunningService) -> None:
+    refuses = phone(3, Behaviour.DECLINE)
+    async with caller(service, "+37255500072") as someone, agents(service, refuses):
+        call = await dial(someone, STRICT)
+        await service.agent_reaches("a3", "paused")
+        assert (await service.agent("a3"))["reason"] == "missed a call"
+        await service.call_reaches(someone.user, "queued")
+        async with agents(service, phone(4)):
+            talking = await service.call_reaches(someone.user, "talking")
+            assert talking["agent"] == "a4"
+            await call.hang_up()
+    record = await service.record_of(someone.user)
+    assert [(refused["agent"], refused["reason"]) for refused in record["refusals"]] == [("a3", "rejected")]
+
+
 async def test_agent_is_in_wrapup_after_the_call_and_then_free(service: RunningService) -> None:
     async with caller(service) as someone, agents(service, phone(1)):
         call = await dial(someone, SALES)
@@ -265,6 +281,21 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         (call,) = await service.calls()
         assert (call["state"], call["queue"], call["caller"]) == ("queued", "support", "1001")
         await agent.hang_up()
+        await service.post("/v1/agents/a1/state", {"state": "available"})
+
+
+@pytest.mark.interop("linphone", "dials a number", "digits by INFO")
+async def test_digits_by_info_of_linphone_lead_through_the_menu(service: RunningService) -> None:
+    async with Linphone(service.sip_address, "1001", PASSWORD, digits_by_info=True) as agent:
+        await service.agent_reaches("a1", "available")
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "private call"})
+        await agent.dial(MENU)
+        for step in ("1", "1", "3"):
+            await asyncio.sleep(0.7)
+            await agent.press(step)
+        queued = await service.call_reaches("1001", "queued")
+        assert queued["queue"] == "sales"
+        await agent.command("terminate")
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 

@@ -21,11 +21,18 @@ class Call:
     held: dict[str, int] = field(default_factory=dict)
     """Who is reserved for it, or talks, with the token of each."""
     refused: dict[str, int] = field(default_factory=dict)
+    """From when on it may come again to whom, even while others could take it."""
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.score = score(self.ticket.priority, self.ticket.enqueued_ms + self.ticket.target_ms)
+        self.target_ahead = self.ticket.target_ms > 0
         self.asks(self.requirement)
+
+    def misses_target(self) -> None:
+        """It counts the target twice from now on."""
+        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + 2 * self.ticket.target_ms)
+        self.target_ahead = False
 
     def asks(self, requirement: Requirement) -> None:
         """This is what it needs from now on."""

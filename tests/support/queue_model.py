@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from routing import limits
-from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Ticket
+from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Ticket
 from routing.ports import StaleToken
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_entries import SIGNED_IN, Agent, Call
@@ -49,6 +49,10 @@ class QueueModel:
         self._await_step(call)
         while call.steps and ticket.enqueued_ms + call.steps[0].after_ms <= now:
             self._take_step(call)
+        if call.target_ahead and (at := ticket.enqueued_ms + ticket.target_ms) <= now:
+            call.misses_target()
+        elif call.target_ahead:
+            self.due[f"d:{ticket.call_id}"] = at
         return call
 
     def agent_available(
@@ -120,9 +124,7 @@ class QueueModel:
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
 
-    def reject(
-        self, call_id: str, agent_id: str, token: int, reason: RejectReason, then: AgentState, now: int
-    ) -> None:
+    def reject(self, call_id: str, agent_id: str, token: int, refusal: Refusal, now: int) -> None:
         call = self._reserved(call_id, agent_id, token)
         agent = self.agents.get(agent_id)
         if call is None or agent is None or call.state != "offered":
@@ -130,15 +132,16 @@ class QueueModel:
                 return
             raise StaleToken
         self._count(call, "rejected")
-        self._exclude(call, agent, now)
+        self._exclude(call, agent, now, refusal.retry_ms, refusal.exclude_ms)
         agent.last = ("reject", token, 0)
-        agent.unanswered += reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
+        agent.unanswered += refusal.counts
         self._give_back(call, agent_id, now)
-        if then is not AgentState.AVAILABLE:
-            self._put_away(agent, then, reason.value, now)
-        elif reason is not RejectReason.NO_ANSWER:
-            self._set_state(agent, then, "", now)
-            self.due[f"a:{agent_id}"] = now + limits.REFUSAL_PAUSE_MS
+        if refusal.then is not AgentState.AVAILABLE:
+            why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
+            self._put_away(agent, refusal.then, why, now)
+        elif refusal.rest_ms:
+            self._set_state(agent, refusal.then, "", now)
+            self.due[f"a:{agent_id}"] = now + refusal.rest_ms
         else:
             self._set_free(agent, now, now)
 
@@ -268,7 +271,7 @@ class QueueModel:
         rung = [self.agents[agent_id] for agent_id in call.held]
         for agent in rung:
             self._withdraw(call, agent.id)
-            self._exclude(call, agent, now)
+            self._exclude(call, agent, now, limits.REFUSAL_PAUSE_MS, limits.EXCLUSION_MAX_MS)
             agent.unanswered += 1
         self._requeue(call, now)
         for agent in rung:
@@ -288,7 +291,7 @@ class QueueModel:
         call = self.calls[call_id]
         kept = {}
         if self._others_could(call):
-            kept = {a: at for a, at in call.refused.items() if at + limits.EXCLUSION_MAX_MS > now}
+            kept = {agent: until for agent, until in call.refused.items() if until > now}
         lifted = len(kept) < len(call.refused)
         call.refused = kept
         if kept:
@@ -301,6 +304,9 @@ class QueueModel:
         self._take_step(call)
         if call.state == "waiting":
             self._place(call, now)
+
+    def _due_d(self, call_id: str, now: int) -> None:
+        self.calls[call_id].misses_target()
 
     def _take_step(self, call: Call) -> None:
         call.asks(call.steps.pop(0).requirement)
@@ -365,6 +371,7 @@ class QueueModel:
         agent.calls += 1
         self.due.pop(f"r:{call.ticket.call_id}", None)
         self.due.pop(f"x:{call.ticket.call_id}", None)
+        self.due.pop(f"d:{call.ticket.call_id}", None)
         self._count(call, "answered")
         self._let_go(call, rivals)
         for rival in rivals:
@@ -436,9 +443,10 @@ class QueueModel:
         self.withdrawn.append((call.ticket.call_id, agent_id, call.ticket.node, call.held[agent_id]))
         self._count(call, "withdrawn")
 
-    def _exclude(self, call: Call, agent: Agent, now: int) -> None:
-        call.refused[agent.id] = now
-        self.due[f"x:{call.ticket.call_id}"] = now + limits.REFUSAL_PAUSE_MS
+    def _exclude(self, call: Call, agent: Agent, now: int, retry_ms: int, longest_ms: int) -> None:
+        call.refused[agent.id] = now + longest_ms
+        what = f"x:{call.ticket.call_id}"
+        self.due[what] = max(now + retry_ms, self.due.get(what, 0))
 
     def _others_could(self, call: Call) -> bool:
         return call.requirement.agent is None and any(
@@ -466,7 +474,7 @@ class QueueModel:
 
     def _forget(self, call: Call) -> None:
         del self.calls[call.ticket.call_id]
-        for kind in "rxl":
+        for kind in "rxld":
             self.due.pop(f"{kind}:{call.ticket.call_id}", None)
 
     def _reserved(self, call_id: str, agent_id: str, token: int) -> Call | None:

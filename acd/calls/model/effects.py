@@ -11,7 +11,7 @@ from acd.calls.model.call import Place, Side, Timer
 from acd.calls.outside import Outside
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Offer, RejectReason, Ticket
+from routing.model import Offer, Refusal, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +200,7 @@ class ConfirmOffer:
 @dataclass(frozen=True, slots=True)
 class RejectOffer:
     offer: Offer
-    reason: RejectReason
-    not_answering_after: int
+    refusal: Refusal
 
 
 @dataclass(frozen=True, slots=True)

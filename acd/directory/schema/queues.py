@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from acd.directory.model import CallbackRules, FormField, Queue, Relaxation, WrapupMode
+from acd.directory.model import (
+    CallbackRules,
+    FormField,
+    Queue,
+    RefusalRule,
+    Refusals,
+    Relaxation,
+    WrapupMode,
+)
 from acd.directory.schema.dialling import CallerId, DialClasses
 from acd.directory.schema.words import (
     DAY_SECONDS,
@@ -23,6 +32,7 @@ from acd.directory.schema.words import (
     Text,
 )
 from routing.limits import CALLBACK_ATTEMPTS_MAX, RING_AGENTS_MAX, STEPS_MAX
+from routing.model import RejectReason
 
 _DIGIT = re.compile(r"[0-9]?", re.ASCII)
 _PREFIX = re.compile(r"\+?[0-9]{1,15}", re.ASCII)
@@ -88,6 +98,53 @@ class CallbackEntry(Entry):
         return CallbackRules(**{**dict(self), **lists})
 
 
+class RefusalEntry(Entry):
+    """What is left out is as it is for this way of not taking a call."""
+
+    rest_seconds: SecondsOrNone | None = None
+    not_answering_after: Annotated[int, Field(ge=0, le=1000)] | None = None
+    exclude_seconds: Seconds | Literal["wait"] | None = None
+    pause: Text | None = None
+
+    def build(self, standard: RefusalRule) -> RefusalRule:
+        given = {name: value for name, value in self if value is not None}
+        if self.exclude_seconds == "wait":
+            given["exclude_seconds"] = None
+        return replace(standard, **given)
+
+
+class RefusalsEntry(Entry):
+    rejected: RefusalEntry = RefusalEntry()
+    busy: RefusalEntry = RefusalEntry()
+    no_answer: Annotated[RefusalEntry, Field(alias="no-answer")] = RefusalEntry()
+    unreachable: RefusalEntry = RefusalEntry()
+    retry_seconds: Annotated[float, Field(ge=1, le=DAY_SECONDS, allow_inf_nan=False)] = 5.0
+
+    @model_validator(mode="after")
+    def _excludes_at_least_until_the_retry(self) -> RefusalsEntry:
+        for name, rule in self._rules(self.build()):
+            if rule.exclude_seconds is not None and rule.exclude_seconds < self.retry_seconds:
+                raise ValueError(
+                    f"exclude_seconds of {name} is less than retry_seconds; raise the one or lower the other"
+                )
+        return self
+
+    @staticmethod
+    def _rules(built: Refusals) -> list[tuple[str, RefusalRule]]:
+        ways = [reason.value for reason in RejectReason]
+        return [(way, getattr(built, way.replace("-", "_"))) for way in ways]
+
+    def build(self) -> Refusals:
+        standard = Refusals()
+        return Refusals(
+            rejected=self.rejected.build(standard.rejected),
+            busy=self.busy.build(standard.busy),
+            no_answer=self.no_answer.build(standard.no_answer),
+            unreachable=self.unreachable.build(standard.unreachable),
+            retry_seconds=self.retry_seconds,
+        )
+
+
 class QueueEntry(Entry):
     name: Name
     requires: Skills = {}
@@ -110,7 +167,7 @@ class QueueEntry(Entry):
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
     music: Name = "hold-music"
-    not_answering_after: Annotated[int, Field(ge=1, le=1000)] = 3
+    refusals: RefusalsEntry = RefusalsEntry()
     caller_id: CallerId = ""
     transfer_place: Literal["keep", "last"] = "keep"
 
@@ -146,5 +203,6 @@ class QueueEntry(Entry):
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
+                "refusals": self.refusals.build(),
             }
         )
