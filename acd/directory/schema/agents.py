@@ -19,6 +19,7 @@ from acd.directory.schema.words import (
     Skills,
     Text,
 )
+from routing.limits import CAPACITY_MAX
 
 
 class AgentEntry(Entry):
@@ -32,6 +33,7 @@ class AgentEntry(Entry):
     queues: dict[Name, Annotated[int, Field(ge=1, le=99)]] = {}
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
+    capacity: Annotated[int, Field(ge=1, le=CAPACITY_MAX)] = 1
     device: Name | Literal[""] = ""
     dialling: DialClasses | None = None
     caller_id: CallerId = ""
@@ -52,6 +54,7 @@ class AgentEntry(Entry):
             queues=MappingProxyType(self.queues),
             order=self.order,
             weight=self.weight,
+            capacity=self.capacity,
             device=self.device,
             dialling=None if self.dialling is None else tuple(self.dialling),
             caller_id=self.caller_id,
