@@ -83,6 +83,7 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("devices", "name", [entry.name for entry in file.devices])
     yield from _repeated("teams", "name", [entry.name for entry in file.teams])
     yield from _repeated("routes", "prefix", [entry.prefix for entry in file.routes])
+    yield from _repeated("webhooks", "name", [entry.name for entry in file.webhooks])
     numbers = {entry.number for entry in file.numbers}
     for index, agent in enumerate(file.agents):
         if agent.extension in numbers:

@@ -31,6 +31,7 @@ from acd.directory.model import (
     Team,
     Trunk,
     TrunkHost,
+    Webhook,
 )
 from acd.errors import ConfigError
 
@@ -42,6 +43,7 @@ _TABLES: Mapping[Kind, Table] = {
     "agent": tables.agents,
     "code": tables.codes,
     "device": tables.devices,
+    "webhook": tables.webhooks,
     "team": tables.teams,
     "route": tables.routes,
     "dialling": tables.dialling,
@@ -107,6 +109,10 @@ async def _load(connection: AsyncConnection) -> Directory:
     agents = [_agent(row) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
+    webhooks = [
+        Webhook(**{**row, "events": tuple(row["events"])})
+        for row in await _rows_of(connection, tables.webhooks)
+    ]
     teams = [Team(**_listed(row, "dialling")) for row in await _rows_of(connection, tables.teams)]
     routes = [Route(**_listed(row, "trunks")) for row in await _rows_of(connection, tables.routes)]
     centre = [_dialling(row) for row in await _rows_of(connection, tables.dialling)]
@@ -120,6 +126,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
+        webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
         teams=MappingProxyType({team.name: team for team in teams}),
         routes=MappingProxyType({route.prefix: route for route in routes}),
         dialling=centre[0] if centre else Dialling(),
@@ -241,6 +248,9 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
         case "device":
             yield from map(_columns, directory.devices.values())
+        case "webhook":
+            for webhook in directory.webhooks.values():
+                yield {**_columns(webhook), "events": [*webhook.events]}
         case _:
             yield from _rows_of_dialling(kind, directory)
 
@@ -268,7 +278,18 @@ def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
 
 
 _Fact = (
-    Trunk | Number | Queue | Agent | Device | Relaxation | FormField | CallbackRules | Team | Route | Dialling
+    Trunk
+    | Number
+    | Queue
+    | Agent
+    | Device
+    | Webhook
+    | Relaxation
+    | FormField
+    | CallbackRules
+    | Team
+    | Route
+    | Dialling
 )
 
 

@@ -6,7 +6,7 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Side, State, Timer, Transferor
+from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, State, Timer, Transferor
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
@@ -20,6 +20,8 @@ from acd.calls.model.effects import (
     BridgeLegs,
     CallbackMade,
     CallOutside,
+    ChangeSeats,
+    ChangeSeatsBack,
     Close,
     ConfirmOffer,
     DropCallback,
@@ -131,6 +133,8 @@ __all__ = [
     "CallerConfirmed",
     "CallerMediaOpened",
     "CallerMediaRefused",
+    "ChangeSeats",
+    "ChangeSeatsBack",
     "ClearRequested",
     "Close",
     "ConfirmOffer",
@@ -175,6 +179,7 @@ __all__ = [
     "PlayToCaller",
     "PlaybackOver",
     "PositionKnown",
+    "Reached",
     "ReclaimAgentLeg",
     "RefuseCaller",
     "RefuseReoffer",

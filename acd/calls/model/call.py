@@ -86,6 +86,17 @@ class Transferor:
     ticket: str
     holds: bool
     """Their phone holds the caller."""
+    made_call: bool = False
+    """They sat on the caller's side, where the one they reached sits meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How an agent was reached who now sits on the caller's side."""
+
+    offer: Offer
+    place: Place
+    ticket: str
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -119,6 +130,8 @@ class Call(msgspec.Struct, frozen=True):
     """The customer of the callback is on the line."""
     extension: str = ""
     """Of the agent who made the call."""
+    is_outgoing: bool = False
+    """An agent made it, to a number outside: that number is the caller's side of it."""
     outside: Outside | None = None
     """The number outside that is, or was, called last."""
     answer: bytes = b""
@@ -133,6 +146,8 @@ class Call(msgspec.Struct, frozen=True):
     """What the store calls this call's entry; empty for the call's own id, which the first entry has."""
     transfers: int = 0
     transferor: Transferor | None = None
+    seated: Reached | None = None
+    """The caller is an agent who was reached by this call, and sent on by who made it."""
     enqueued_at: float | None = None
     """When the call came to its place."""
     ranked_at: float | None = None
@@ -178,11 +193,6 @@ class Call(msgspec.Struct, frozen=True):
     def agent_first(self) -> bool:
         """The customer is called when the agent is on the line."""
         return self.callback is not None and self.callback.first == "agent"
-
-    @property
-    def is_outgoing(self) -> bool:
-        """An agent made it, to a number outside: that number is the caller's side of it."""
-        return bool(self.from_agent) and self.outside is not None
 
     @property
     def has_agent_leg(self) -> bool:

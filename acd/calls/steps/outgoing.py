@@ -75,7 +75,7 @@ def _begin(context: Context, call: Call, event: CallArrived, now: float) -> Step
     except DialRefused as error:
         return _refuse(call, error.sip_status, error.cause, Side.CALLER, now)
     number = outside.number
-    call = replace(call, caller=number, caller_name="", called=number, outside=outside)
+    call = replace(call, caller=number, caller_name="", called=number, outside=outside, is_outgoing=True)
     call = replace(enter(call, State.NEW, now), hears_early=event.offer is not None)
     started = Tell(CallStarted(call.id, call.trunk))
     return call, (started, SeatAgent(), OpenCallerMedia(event.offer, Side.AGENT))

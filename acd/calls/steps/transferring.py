@@ -10,6 +10,7 @@ from acd.calls.model import (
     AnswerRefer,
     AskHandOver,
     Call,
+    ChangeSeatsBack,
     Close,
     DropJoined,
     Effect,
@@ -30,6 +31,7 @@ from acd.calls.model import (
     PhoneMoved,
     Place,
     PlaySilence,
+    Reached,
     ReclaimAgentLeg,
     ReleaseAgentLeg,
     ReleaseTransferor,
@@ -67,8 +69,8 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
         target = target_of(context.directory, event.to, by=by, shown=shown_number(context.directory, call))
     except AcdError as error:
         refused = (AnswerRefer(error.sip_status), ReportRefer(Side.AGENT, error.sip_status))
-        return call, (*_noted(by, event.to, error), *refused)
-    call = _mark(call, event.to, by, now)
+        return call, (*noted(by, event.to, error), *refused)
+    call = mark(call, event.to, by, now)
     if isinstance(target, OutsideTarget):
         call, effects = _await_outside(context, call, target, now)
         return call, (AnswerRefer(202), *effects)
@@ -77,11 +79,11 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
         return call, (AnswerRefer(202), *effects)
     freed: tuple[Effect, ...] = (AnswerRefer(202), ReportRefer(Side.AGENT, 200), *_free_agent(call))
     call = replace(settle(call, now), offer=None, held_by=call.held_by - {Side.AGENT})
-    call, effects = _go_to(context, call, target, now)
+    call, effects = go_to(context, call, target, now)
     return call, freed + effects
 
 
-def _noted(by: str, number: str, error: AcdError) -> tuple[Effect, ...]:
+def noted(by: str, number: str, error: AcdError) -> tuple[Effect, ...]:
     return (NoteRefusedDial(by, number, error.cause),) if isinstance(error, DialRefused) else ()
 
 
@@ -90,7 +92,7 @@ def _free_agent(call: Call) -> tuple[Effect, ...]:
     return (*finish, ReleaseAgentLeg("transferred"))
 
 
-def _mark(call: Call, to: str, by: str, now: float) -> Call:
+def mark(call: Call, to: str, by: str, now: float) -> Call:
     mark = Segment(state="transfer", at=now, queue=call.queue, agent=by, to=to)
     return replace(call, segments=(*call.segments, mark))
 
@@ -99,7 +101,7 @@ def _await_agent(context: Context, call: Call, agent: str, now: float) -> Step:
     """The agent stays on the line, and in this conversation, until the target has the call."""
     back = _ways_back(context, call)
     place = Place(EXTENSION_QUEUE, agent=agent, is_transfer=True, way_back=back)
-    call, effects = wait_at(context, _new_entry(_park(call, now)), place, now)
+    call, effects = wait_at(context, new_entry(_park(call, now)), place, now)
     return call, (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR), *effects)
 
 
@@ -111,7 +113,7 @@ def _await_outside(context: Context, call: Call, target: OutsideTarget, now: flo
         freed: tuple[Effect, ...] = (ReleaseAgentLeg("transferred"),)
     else:
         call, freed = _park(call, now), (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR))
-    call, effects = forward(context, _new_entry(call), target.outside, now, way_back=back)
+    call, effects = forward(context, new_entry(call), target.outside, now, way_back=back)
     return call, freed + effects
 
 
@@ -133,8 +135,8 @@ def _ways_back(context: Context, call: Call) -> tuple[Place, ...]:
     return tuple(back)
 
 
-def _go_to(context: Context, call: Call, target: Target, now: float) -> Step:
-    call = _new_entry(call)
+def go_to(context: Context, call: Call, target: Target, now: float) -> Step:
+    call = new_entry(call)
     if isinstance(target, OutsideTarget):
         back = (Place(call.queue),) if call.queue in context.directory.queues else ()
         return forward(context, call, target.outside, now, way_back=back)
@@ -150,7 +152,7 @@ def _go_to(context: Context, call: Call, target: Target, now: float) -> Step:
     return go_to_number(context, call, context.directory.numbers[target.number], now)
 
 
-def _new_entry(call: Call) -> Call:
+def new_entry(call: Call) -> Call:
     """The next place is another entry of the store: the one before may still be in a conversation."""
     count = call.transfers + 1
     age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
@@ -159,6 +161,8 @@ def _new_entry(call: Call) -> Call:
 
 def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float) -> Step:
     """A supervisor sends a caller elsewhere who waits, or is in a flow."""
+    if event.side is Side.CALLER:
+        return call, (AnswerRefer(403, Side.CALLER),)  # Nobody is reached yet who could be sent on.
     if event.by_phone or call.transferor is not None:
         return call, ()
     try:
@@ -168,13 +172,14 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
     left: tuple[Effect, ...] = (StopTimer(Timer.IVR),)
     if call.state is State.QUEUED:
         left = (LeaveQueue(call.entry), *_STOP_WAITING)
-    call, effects = _go_to(context, settle(_mark(call, event.to, "", now), now), target, now)
+    call, effects = go_to(context, settle(mark(call, event.to, "", now), now), target, now)
     return call, left + effects
 
 
 def on_refer_too_early(context: Context, call: Call, event: TransferAsked | JoinAsked, now: float) -> Step:
     """The agent's phone transfers before the call is theirs: it may try again."""
-    return call, (AnswerRefer(491),)
+    side = event.side if isinstance(event, TransferAsked) else Side.AGENT
+    return call, (AnswerRefer(491, side),)
 
 
 # Where it fails.
@@ -198,7 +203,7 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
         return call, (*left, ReportRefer(Side.TRANSFEROR, status), *effects)
     if call.place and call.place.way_back:
         place, *others = call.place.way_back
-        call = _new_entry(settle(call, now))
+        call = new_entry(settle(call, now))
         call, effects = wait_at(context, call, dc_replace(place, way_back=tuple(others)), now)
         return call, left + effects
     if call.place and call.place.transfer_step is not None:
@@ -211,6 +216,8 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
 
 
 def _back_to_transferor(context: Context, call: Call, agent: Transferor, now: float) -> Step:
+    if agent.made_call and call.seated is not None:
+        return _back_to_maker(context, call, agent, call.seated, now)
     held = call.held_by | ({Side.AGENT} if agent.holds else frozenset())
     call = replace(
         settle(call, now),
@@ -222,6 +229,24 @@ def _back_to_transferor(context: Context, call: Call, agent: Transferor, now: fl
     )
     call = resume_talk(enter(call, State.TALKING, now), now)
     return call, (ReclaimAgentLeg(), *audio_effects(context, call))
+
+
+def _back_to_maker(context: Context, call: Call, maker: Transferor, reached: Reached, now: float) -> Step:
+    """The agent who made the call, and whom they reached, are in their old seats."""
+    own = Reached(maker.offer, maker.place, maker.ticket) if maker.offer and maker.place else None
+    holders = {Side.AGENT} if Side.CALLER in call.held_by else set()
+    call = replace(
+        settle(call, now),
+        offer=reached.offer,
+        place=reached.place,
+        ticket=reached.ticket,
+        seated=own,
+        from_agent=maker.agent,
+        transferor=None,
+        held_by=frozenset(holders | ({Side.CALLER} if maker.holds else set())),
+    )
+    call = resume_talk(enter(call, State.TALKING, now), now)
+    return call, (ChangeSeatsBack(), *audio_effects(context, call))
 
 
 def on_transferor_gone(context: Context, call: Call, event: LegOver | MediaLost, now: float) -> Step:
@@ -247,9 +272,10 @@ def on_hand_over_asked(context: Context, call: Call, event: HandOverAsked, now: 
         call, effects = end(call, now, side="caller", cause="transferred", outcome="completed")
         return call, (PassOn(event.to_call), *effects)
     given = HandOver(event.to_call, call.offer, call.place, Side.AGENT in call.held_by)
+    done = (FinishConversation(call.seated.offer),) if call.seated else ()
     close = Close(outcome="answered", hangup_side="caller", cause="transferred")
     call = enter(settle(call, now), State.ENDED, now)
-    return call, (given, HangUp(Side.CALLER, "transferred"), close)
+    return call, (given, HangUp(Side.CALLER, "transferred"), *done, close)
 
 
 def _give_outside(call: Call, outside: Outside, to_call: str, now: float) -> Step:
@@ -266,7 +292,7 @@ def on_outside_joined(context: Context, call: Call, event: OutsideJoined, now: f
     done: tuple[Effect, ...] = (FinishConversation(call.offer),) if call.offer else ()
     held = (call.held_by - {Side.AGENT}) | ({Side.AGENT} if event.holds else frozenset())
     call = replace(
-        settle(_mark(call, event.outside.number, call.agent, now), now),
+        settle(mark(call, event.outside.number, call.agent, now), now),
         offer=None,
         place=Place(OUTBOUND_QUEUE),
         outside=event.outside,
@@ -286,7 +312,7 @@ def on_target_joined(context: Context, call: Call, event: TargetJoined, now: flo
     done: tuple[Effect, ...] = (FinishConversation(call.offer),) if call.offer else ()
     held = (call.held_by - {Side.AGENT}) | ({Side.AGENT} if event.holds else frozenset())
     call = replace(
-        settle(_mark(call, event.place.agent or event.place.queue, call.agent, now), now),
+        settle(mark(call, event.place.agent or event.place.queue, call.agent, now), now),
         offer=event.offer,
         ticket=event.offer.call_id,
         place=event.place,

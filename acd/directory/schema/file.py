@@ -10,6 +10,7 @@ from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
+from acd.directory.schema.webhooks import WebhookEntry
 from acd.directory.schema.words import Entry, Name
 
 
@@ -23,6 +24,7 @@ class DirectoryFile(Entry):
     agents: list[AgentEntry] = []
     codes: list[CodeEntry] = STANDARD_ENTRIES
     devices: list[DeviceEntry] = []
+    webhooks: list[WebhookEntry] = []
     teams: list[TeamEntry] = []
     routes: list[RouteEntry] = []
     dialling: DiallingEntry = DiallingEntry()
@@ -39,6 +41,7 @@ class DirectoryFile(Entry):
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
+            webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
             teams=MappingProxyType({entry.name: entry.build() for entry in self.teams}),
             routes=MappingProxyType({entry.prefix: entry.build() for entry in self.routes}),
             dialling=self.dialling.build(),
