@@ -23,6 +23,7 @@ from acd.directory.model import (
     Directory,
     FeatureCode,
     FormField,
+    LastAgent,
     Number,
     Queue,
     Refusals,
@@ -199,6 +200,7 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
             "refusals": _refusals(row["refusals"]),
+            "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
         }
     )
 
@@ -318,6 +320,7 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and _callback_columns(callback),
         "refusals": asdict(queue.refusals),
+        "last_agent": queue.last_agent and asdict(queue.last_agent),
     }
 
 

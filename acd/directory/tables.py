@@ -71,6 +71,8 @@ queues = Table(
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("caller_id", String(32), nullable=False, server_default=""),
     Column("refusals", JSON, nullable=False, server_default="{}"),
+    Column("preferred_seconds", Double, nullable=False, server_default="20"),
+    Column("last_agent", JSON(none_as_null=True)),
 )
 
 agents = Table(

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from acd.calls.steps.context import Context
-from acd.directory.model import Agent, Directory, Number, Queue, RefusalRule, Refusals, Relaxation
-from ivr.flow import FlowDefinition, HangUp, Transfer
+from acd.directory.model import Agent, Directory, LastAgent, Number, Queue, RefusalRule, Refusals, Relaxation
+from ivr.flow import FlowDefinition, HangUp, Set, Transfer
+from ivr.flow import Queue as QueueNode
 from routing.strategy import STRATEGIES
 
 AGENTS = 40
@@ -38,6 +39,7 @@ def _queues() -> dict[str, Queue]:
         wrapup_mode="extendable",
         wrapup_seconds=2,
         wrapup_limit_seconds=15,
+        last_agent=LastAgent(days=1, timeout_seconds=9),
         announce_position_seconds=0,
     )
     either = Queue(
@@ -83,6 +85,7 @@ def _numbers(queues: dict[str, Queue]) -> dict[str, Number]:
     ]
     found.append(Number("vip", queue="billing", priority=20, skills={"vip": 1}, language="en"))
     found.append(Number("desk", flow="desk", language="en"))
+    found += [Number(f"manager-{n}", flow="manager", language="en") for n in range(3)]
     return {number.number: number for number in found}
 
 
@@ -98,6 +101,8 @@ class Centre:
         flow = FlowDefinition(
             "desk", "to", {"to": Transfer(f"extension:{named.extension}", otherwise="bye"), "bye": HangUp()}
         )
+        nodes = {"who": Set("wait", agent=self.agents[1].id), "wait": QueueNode("billing")}
+        manager = FlowDefinition("manager", "who", nodes)
         self.context = Context(
             directory=Directory(
                 numbers=numbers,
@@ -106,7 +111,7 @@ class Centre:
                 agents={agent.id: agent for agent in self.agents},
                 agent_by_extension={agent.extension: agent for agent in self.agents},
             ),
-            flows={"desk": flow},
+            flows={"desk": flow, "manager": manager},
         )
 
     def _agent(self, n: int, source: random.Random) -> Agent:

@@ -6,12 +6,13 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, State, Timer, Transferor
+from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, Spoken, State, Timer, Transferor
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
     AnswerRefer,
     ApplyCallerAnswer,
+    AskCaller,
     AskDesk,
     AskHandOver,
     AskLeave,
@@ -73,6 +74,7 @@ from acd.calls.model.events import (
     CallbackDue,
     CallbackGone,
     CallerConfirmed,
+    CallerKnown,
     CallerMediaOpened,
     CallerMediaRefused,
     ClearRequested,
@@ -116,6 +118,7 @@ __all__ = [
     "AnswerCaller",
     "AnswerRefer",
     "ApplyCallerAnswer",
+    "AskCaller",
     "AskDesk",
     "AskHandOver",
     "AskLeave",
@@ -131,6 +134,7 @@ __all__ = [
     "CallbackGone",
     "CallbackMade",
     "CallerConfirmed",
+    "CallerKnown",
     "CallerMediaOpened",
     "CallerMediaRefused",
     "ChangeSeats",
@@ -199,6 +203,7 @@ __all__ = [
     "SeatAgent",
     "SettleCallback",
     "Side",
+    "Spoken",
     "StartTimer",
     "State",
     "StopTimer",

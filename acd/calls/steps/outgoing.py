@@ -45,7 +45,7 @@ from acd.calls.model import (
     TellRinging,
 )
 from acd.calls.outward import DialRefused, outside_for_agent, written
-from acd.calls.steps import guiding
+from acd.calls.steps import guiding, knowing
 from acd.calls.steps.coding import is_code
 from acd.calls.steps.context import OUTBOUND_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end, on_media_lost
@@ -90,7 +90,7 @@ def _refuse(call: Call, status: int, cause: str, side: Side, now: float) -> Step
 
 def on_media_opened(context: Context, call: Call, event: CallerMediaOpened, now: float) -> Step:
     if not call.is_outgoing:
-        return guiding.on_media_opened(context, call, event, now)
+        return knowing.on_media_opened(context, call, event, now)
     ask = (AskLeave(call.outside),) if call.outside is not None else ()
     return replace(call, answer=event.sdp), ask
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from acd.directory.model import (
     CallbackRules,
     FormField,
+    LastAgent,
     Queue,
     RefusalRule,
     Refusals,
@@ -145,6 +146,14 @@ class RefusalsEntry(Entry):
         )
 
 
+class LastAgentEntry(Entry):
+    days: Annotated[float, Field(gt=0, le=3660, allow_inf_nan=False)] = 30.0
+    timeout_seconds: Seconds = 20.0
+
+    def build(self) -> LastAgent:
+        return LastAgent(self.days, self.timeout_seconds)
+
+
 class QueueEntry(Entry):
     name: Name
     requires: Skills = {}
@@ -168,6 +177,8 @@ class QueueEntry(Entry):
     announce_position_seconds: SecondsOrNone = 30.0
     music: Name = "hold-music"
     refusals: RefusalsEntry = RefusalsEntry()
+    preferred_seconds: Seconds = 20.0
+    last_agent: LastAgentEntry | None = None
     caller_id: CallerId = ""
     transfer_place: Literal["keep", "last"] = "keep"
 
@@ -204,5 +215,6 @@ class QueueEntry(Entry):
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
                 "refusals": self.refusals.build(),
+                "last_agent": self.last_agent.build() if self.last_agent else None,
             }
         )
