@@ -39,6 +39,7 @@ from acd.errors import ConfigError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
+from acd.history.heir import Heir
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
@@ -143,6 +144,7 @@ class Node:
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
             queues=lambda: {*NO_QUEUES, *self._directory.current().queues},
+            others=lambda: site.nodes.up,
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
@@ -173,6 +175,11 @@ class Node:
         self._running.push_async_callback(self._keeper.stop)
         self._forecast.start()
         self._running.push_async_callback(self._forecast.stop)
+        heir = Heir(
+            self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
+        )
+        heir.start()
+        self._running.push_async_callback(heir.stop)
 
     def _services(self) -> Services:
         self._context = self._make_context(self._directory.current())
@@ -232,10 +239,18 @@ class Node:
         self._desk.directory_changed()
         self._webhooks.directory_changed()
 
-    async def _say_everything_again(self) -> None:
-        """The store was away, or took us for dead: it is an index, and we are the truth."""
-        self._calls.reassert()
-        await self._desk.settle()
+    async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
+        """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
+        if not lost:
+            calls = self._calls.reassert()
+            return {**calls, "agents": await self._desk.say_again()}
+        calls = await self._calls.correct()
+        return {
+            **calls,
+            "phones": self._sip.say_phones_again(),
+            "records": self._history.journal.say_again(),
+            "agents": await self._desk.say_again(lost=True),
+        }
 
     def reload(self) -> None:
         """Read flows, prompts and the certificate again; on an error the old ones stay in use."""
@@ -279,6 +294,9 @@ class Node:
             webhook_waiting=self._webhooks.waiting,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
+            redis_outages=self._routing.outages.counts,
+            redis_scripts_reloaded=self._store.scripts_reloaded,
+            said_again=self._routing.outages.said_again,
             media_legs=self._media.live_legs,
             media_ports_free=self._media.ports_free,
             media_ports=self._media.ports_total,

@@ -30,6 +30,8 @@ unanswered: an agent called a number outside, and nobody answered there.
 failed: broken by us, the network or a crash."""
 
 
+NODE_DIED = "node-died"
+"""The cause of a call whose node was gone, or taken for that."""
 Direction = Literal["inbound", "outbound", "internal"]
 
 
