@@ -17,6 +17,7 @@ Outcome = Literal[
     "timed-out",
     "cleared",
     "callback",
+    "voicemail",
     "forwarded",
     "unanswered",
 ]
@@ -24,6 +25,7 @@ Outcome = Literal[
 the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
 callback: the caller is to be called back and keeps the place.
+voicemail: the caller left a message.
 timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
 forwarded: no agent, but a number outside talked to the caller.
 unanswered: an agent called a number outside, and nobody answered there.

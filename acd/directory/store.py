@@ -17,6 +17,7 @@ from acd.directory import tables
 from acd.directory.diff import Kind, compare
 from acd.directory.model import (
     Agent,
+    Box,
     CallbackRules,
     Device,
     Dialling,
@@ -32,6 +33,7 @@ from acd.directory.model import (
     Team,
     Trunk,
     TrunkHost,
+    VoicemailRules,
     Webhook,
 )
 from acd.errors import ConfigError
@@ -44,6 +46,7 @@ _TABLES: Mapping[Kind, Table] = {
     "agent": tables.agents,
     "code": tables.codes,
     "device": tables.devices,
+    "box": tables.boxes,
     "webhook": tables.webhooks,
     "team": tables.teams,
     "route": tables.routes,
@@ -110,6 +113,10 @@ async def _load(connection: AsyncConnection) -> Directory:
     agents = [_agent(row) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
+    boxes = [
+        Box(row["name"], row["number"], _voicemail_rules(row["rules"]))
+        for row in await _rows_of(connection, tables.boxes)
+    ]
     webhooks = [
         Webhook(**{**row, "events": tuple(row["events"])})
         for row in await _rows_of(connection, tables.webhooks)
@@ -127,6 +134,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
+        boxes=MappingProxyType({box.name: box for box in boxes}),
         webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
         teams=MappingProxyType({team.name: team for team in teams}),
         routes=MappingProxyType({route.prefix: route for route in routes}),
@@ -170,8 +178,11 @@ def _trunk(row: RowMapping) -> Trunk:
 
 def _agent(row: RowMapping) -> Agent:
     dialling = row["dialling"]
-    fields = {**_frozen(row, "skills", "queues"), "dialling": None if dialling is None else tuple(dialling)}
-    return Agent(**fields)
+    own = {
+        "dialling": None if dialling is None else tuple(dialling),
+        "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
+    }
+    return Agent(**{**_frozen(row, "skills", "queues"), **own})
 
 
 def _dialling(row: RowMapping) -> Dialling:
@@ -182,6 +193,11 @@ def _dialling(row: RowMapping) -> Dialling:
 
 def _listed(row: RowMapping, *lists: str) -> dict[str, Any]:
     return {**row, **{name: tuple(row[name]) for name in lists}}
+
+
+def _voicemail_rules(rules: Mapping[str, Any]) -> VoicemailRules:
+    lists = {name: tuple(rules[name]) for name in _VOICEMAIL_LISTS}
+    return VoicemailRules(**{**rules, **lists})
 
 
 def _code(row: RowMapping) -> FeatureCode:
@@ -199,6 +215,7 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
             "refusals": _refusals(row["refusals"]),
             "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
         }
@@ -250,9 +267,10 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
         case "device":
             yield from map(_columns, directory.devices.values())
+        case "box":
+            yield from map(_box_columns, directory.boxes.values())
         case "webhook":
-            for webhook in directory.webhooks.values():
-                yield {**_columns(webhook), "events": [*webhook.events]}
+            yield from map(_webhook_columns, directory.webhooks.values())
         case _:
             yield from _rows_of_dialling(kind, directory)
 
@@ -289,10 +307,12 @@ _Fact = (
     | Relaxation
     | FormField
     | CallbackRules
+    | VoicemailRules
     | Team
     | Route
     | Dialling
 )
+_VOICEMAIL_LISTS = ("greeting", "agents", "teams")
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
@@ -300,12 +320,25 @@ def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
     return {**columns, **{name: dict(columns[name]) for name in maps}}
 
 
+def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
+    return {**_columns(rules), **{name: [*getattr(rules, name)] for name in _VOICEMAIL_LISTS}}
+
+
 def _agent_columns(agent: Agent) -> dict[str, Any]:
     dialling = agent.dialling
     return {
         **_columns(agent, "skills", "queues"),
         "dialling": None if dialling is None else [*dialling],
+        "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail),
     }
+
+
+def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
+    return {**_columns(webhook), "events": [*webhook.events]}
+
+
+def _box_columns(box: Box) -> dict[str, Any]:
+    return {"name": box.name, "number": box.number, "rules": _voicemail_columns(box.rules)}
 
 
 def _queue_columns(queue: Queue) -> dict[str, Any]:
@@ -319,6 +352,7 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and _callback_columns(callback),
+        "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),
     }

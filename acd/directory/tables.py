@@ -70,6 +70,7 @@ queues = Table(
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
+    Column("voicemail", JSON(none_as_null=True)),
     Column("caller_id", String(32), nullable=False, server_default=""),
     Column("refusals", JSON, nullable=False, server_default="{}"),
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
@@ -92,6 +93,7 @@ agents = Table(
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("capacity", Integer, nullable=False, server_default="1"),
     Column("device", String(64), nullable=False, server_default=""),
+    Column("voicemail", JSON(none_as_null=True)),
     Column("dialling", JSON(none_as_null=True)),
     Column("caller_id", String(32), nullable=False, server_default=""),
     Column("outside_calls", Integer),
@@ -138,6 +140,14 @@ devices = Table(
     Column("srtp", String(16), nullable=False),
     Column("display", String(16), nullable=False),
     Column("call_info", String(500), nullable=False),
+)
+
+boxes = Table(
+    "boxes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", String(16), nullable=False),
+    Column("rules", JSON, nullable=False),
 )
 
 webhooks = Table(

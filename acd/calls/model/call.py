@@ -12,6 +12,7 @@ from acd.calls.callbacks import CallbackOrder
 from acd.calls.outside import Outside
 from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
+from ivr.mailbox import Mailbox
 from routing.model import Offer
 
 
@@ -159,6 +160,13 @@ class Call(msgspec.Struct, frozen=True):
     bridged_early: bool = False
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
+    mailbox: Mailbox | None = None
+    """Where an agent is who listens to messages."""
+    recording: str = ""
+    """The message that the caller is leaving."""
+    recording_since: float | None = None
+    messages: int = 0
+    """Left so far."""
     place: Place | None = None
     ticket: str = ""
     """What the store calls this call's entry; empty for the call's own id, which the first entry has."""

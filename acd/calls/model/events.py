@@ -9,6 +9,7 @@ from acd.calls.outside import Outside
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
+from ivr.mailbox import Waiting
 from routing.model import Offer
 
 
@@ -93,6 +94,22 @@ class DigitPressed:
 @dataclass(frozen=True, slots=True)
 class PlaybackOver:
     playback: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingOver:
+    """A message is recorded, or cannot be: `why` is a word of acd.media.engine.RecordingEnd, or "full"."""
+
+    recording: str
+    sound_seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxOpened:
+    """What is in the box that an agent listens to; None where that cannot be known now."""
+
+    messages: tuple[Waiting, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +336,8 @@ Event = (
     | ReofferUnusable
     | DigitPressed
     | PlaybackOver
+    | RecordingOver
+    | MailboxOpened
     | MediaLost
     | TimerFired
     | OfferMade

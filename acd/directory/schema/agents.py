@@ -10,6 +10,7 @@ from pydantic import Field
 
 from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode
 from acd.directory.schema.dialling import CallerId, DialClasses, OutsideCalls
+from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     Code,
     Entry,
@@ -35,6 +36,7 @@ class AgentEntry(Entry):
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
     capacity: Annotated[int, Field(ge=1, le=CAPACITY_MAX)] = 1
     device: Name | Literal[""] = ""
+    voicemail: OptionalVoicemail = None
     dialling: DialClasses | None = None
     caller_id: CallerId = ""
     outside_calls: OutsideCalls | None = None
@@ -56,6 +58,7 @@ class AgentEntry(Entry):
             weight=self.weight,
             capacity=self.capacity,
             device=self.device,
+            voicemail=self.voicemail.rules() if self.voicemail else None,
             dialling=None if self.dialling is None else tuple(self.dialling),
             caller_id=self.caller_id,
             outside_calls=self.outside_calls,

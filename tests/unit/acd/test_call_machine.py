@@ -153,6 +153,8 @@ EVENTS: dict[str, m.Event] = {
     "transferor-silent": m.MediaLost(Side.TRANSFEROR, "rtp-timeout"),
     "transferor-digit": m.DigitPressed(Side.TRANSFEROR, "9"),
     "desk-answered": m.DeskAnswered("paused"),
+    "recording-over": m.RecordingOver("other", 2.0, "stopped"),
+    "mailbox-opened": m.MailboxOpened(()),
     "callback-due": m.CallbackDue(),
     "callback-answered": m.CallbackAnswered("c1", 3, Noted.NOTED),
     "attempt-allowed": m.AttemptAllowed(1),
@@ -187,7 +189,7 @@ NEXT: dict[str, tuple[str, ...]] = {
     "playback-over": (X, X, I, Q, O, C, T, E, D, K, W, E),
     "caller-silent": (E, E, E, E, E, E, E, E, E, K, E, E),
     "agent-silent": (N, X, I, Q, O, E, E, X, E, K, E, E),
-    "ivr-timer": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, F, D, X, W, E),
     "announce-timer": (X, X, I, Q, O, C, T, X, D, X, W, E),
     "longest-wait": (X, X, I, E, O, C, T, X, D, X, W, E),
     "ring-timer": (X, X, I, Q, Q, C, T, X, E, X, T, E),
@@ -212,6 +214,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "transferor-silent": (X, X, I, Q, O, C, T, X, X, X, W, E),
     "transferor-digit": (X, X, I, Q, O, C, T, X, X, X, W, E),
     "desk-answered": (X, X, X, X, X, X, X, F, X, X, X, E),
+    "recording-over": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "mailbox-opened": (X, X, X, X, X, X, X, F, X, X, X, E),
     "callback-due": (N, X, X, X, X, X, X, X, X, X, X, E),
     "callback-answered": (X, X, I, Q, O, C, T, X, X, X, W, E),
     "attempt-allowed": (X, X, X, Q, O, C, T, X, D, X, W, E),
@@ -555,7 +559,7 @@ def test_a_code_is_carried_out_confirmed_and_hung_up(dialled: str, action: Any, 
     assert (call.state, of_type(effects, m.Close)[0].outcome) == (State.ENDED, "completed")
 
 
-def test_the_code_for_voicemail_says_that_there_are_no_messages() -> None:
+def test_the_code_for_voicemail_says_to_who_has_no_box_that_there_are_no_messages() -> None:
     _, effects = drive(fresh("*97", from_agent="anna"), *TO_LINE)
     assert of_type(effects, m.PlayToCaller)[0].prompts == ("no-messages",)
 
