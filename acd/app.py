@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from acd import log as logs
 from acd.agents.desk import AgentDesk
 from acd.calls.keeper import CallbackKeeper
+from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.supervisor import CallSupervisor
@@ -120,6 +121,9 @@ class Node:
             expected_waits=lambda: self._forecast.of_queues(),
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
+        self._lookout = Lookout(
+            self._store, self._clock, self._forecast, lambda: self._calls.waiting_places()
+        )
         site = Site(self._redis, node, self._clock)
         self._sip = SipService(settings, self._clock, self._directory.current, site)
         self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
@@ -164,6 +168,8 @@ class Node:
         self._running.push_async_callback(self._keeper.stop)
         self._forecast.start()
         self._running.push_async_callback(self._forecast.stop)
+        self._lookout.start()
+        self._running.push_async_callback(self._lookout.stop)
 
     def _services(self) -> Services:
         self._context = self._make_context(self._directory.current())
@@ -178,6 +184,7 @@ class Node:
             context=lambda: self._context,
             observers=(self._metrics, self._forecast),
             desk=self._desk,
+            lookout=self._lookout,
             phones=self._sip.lamps.phones_changed,
         )
 
@@ -220,6 +227,7 @@ class Node:
 
     async def _say_everything_again(self) -> None:
         """The store was away, or took us for dead: it is an index, and we are the truth."""
+        self._lookout.distrust()
         self._calls.reassert()
         await self._desk.settle()
 
@@ -237,7 +245,7 @@ class Node:
 
     def _tell_loose_ends(self) -> None:
         """Flows can change on the disk after the directory was checked against them; calls go on."""
-        for problem in find_loose_ends(self._directory.current(), self._flows):
+        for problem in find_loose_ends(self._directory.current(), self._flows, self._prompts.names):
             log.warning("flow-leads-nowhere", problem=problem)
 
     def _ready(self) -> Mapping[str, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from acd.config import Settings
 from acd.directory.check import suggestion
@@ -35,8 +35,10 @@ def load_flows(settings: Settings, prompts: PromptLibrary) -> Mapping[str, FlowD
         raise ConfigError(str(error)) from error
 
 
-def find_loose_ends(directory: Directory, flows: Mapping[str, FlowDefinition]) -> list[str]:
-    """What a caller of some number would run into: a flow, queue, number or extension that is not there.
+def find_loose_ends(
+    directory: Directory, flows: Mapping[str, FlowDefinition], prompts: Collection[str] = ()
+) -> list[str]:
+    """What a caller would run into: a flow, queue, number, extension or prompt that is not there.
 
     One line each, with file, line and node where it stands in a flow, and what to do.
     """
@@ -44,6 +46,9 @@ def find_loose_ends(directory: Directory, flows: Mapping[str, FlowDefinition]) -
     for queue in directory.queues.values():
         if queue.callback is not None and queue.callback.digit:
             wanted.setdefault(queue.callback.flow, f"callback.digit of queue {queue.name}")
+        for rule in queue.overflow:
+            if rule.flow:
+                wanted.setdefault(rule.flow, f"overflow of queue {queue.name}")
     absent = [
         f"{user} leads to the flow {name!r}, which is not there"
         f"{suggestion(name, flows) or '; put its file into the flow folder, or give the number another'}"
@@ -51,7 +56,16 @@ def find_loose_ends(directory: Directory, flows: Mapping[str, FlowDefinition]) -
         if name not in flows
     ]
     used = [flows[name] for name in sorted(wanted) if name in flows]
-    return [*absent, *(line for flow in used for line in _ends_of(flow, directory))]
+    unspoken = _unspoken(directory, prompts)
+    return [*absent, *unspoken, *(line for flow in used for line in _ends_of(flow, directory))]
+
+
+def _unspoken(directory: Directory, prompts: Collection[str]) -> Iterator[str]:
+    for queue in directory.queues.values():
+        for prompt in dict.fromkeys(prompt for rule in queue.rules for prompt in rule.message):
+            if prompt not in prompts:
+                hint = suggestion(prompt, prompts) or "; record it into ivr.prompts_dir"
+                yield f"overflow of queue {queue.name}: there is no prompt {prompt!r}{hint}"
 
 
 def _ends_of(flow: FlowDefinition, directory: Directory) -> Iterator[str]:

@@ -196,5 +196,5 @@ class RoutingEngine:
         )
         for call_id in ghosts:
             log.warning("routing: a call that nobody has is taken out of its line")
-            await self._store.cancel(call_id, self._now_ms(), released=True)
+            await self._store.cancel(call_id, self._now_ms(), "released")
         await self._store.forget_queues(self._queues(), self._now_ms())

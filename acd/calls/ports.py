@@ -9,6 +9,7 @@ from typing import Protocol
 
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
+from acd.calls.lookout import WaitingPlace
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
 from acd.clock import Clock
@@ -94,6 +95,13 @@ class PromptPort(Protocol):
     def music(self, name: str) -> Path: ...
 
 
+class LookoutPort(Protocol):
+    """Finds out what the rules of a queue want to know."""
+
+    async def joining(self, place: WaitingPlace) -> None:
+        """Tell the call of who has just joined. Raises StoreUnavailable."""
+
+
 PhoneWatcher = Callable[[str, tuple[PhoneState, ...]], None]
 """Hears what agents' phones do in a call (by its id), whenever that changes; nothing once it is over."""
 
@@ -115,4 +123,5 @@ class Services:
     context: Callable[[], Context]
     observers: Sequence[Observer]
     desk: Desk
+    lookout: LookoutPort
     phones: PhoneWatcher = _nobody_watches

@@ -15,6 +15,7 @@ from acd.calls import model as m
 from acd.calls.booking import Booking
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallEnded, CallFact, LegClosed
+from acd.calls.lookout import Seeking, WaitingPlace, states_of
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
 from acd.calls.outward import shown_number, ways_out
@@ -28,8 +29,9 @@ from acd.errors import AcdError
 from acd.media.engine import LegStatistics
 from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.watching import PhoneState
-from routing.model import Offer, Requirement
-from routing.requirement import in_force
+from ivr.prompts import UnknownPrompt
+from routing.model import Offer, Requirement, Ticket
+from routing.requirement import in_force, still_asked
 
 INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
@@ -84,6 +86,8 @@ class CallSession:
         self._rung: dict[int, str] = {}
         """Where several agents are rung together, their legs by the tokens of their offers."""
         self._joining: Joining | None = None
+        self._ticket: Ticket | None = None
+        """The last that was put in line."""
         self._phones: tuple[PhoneState, ...] = ()
         self._legs = legs
         self._booking = Booking(services.store, call.node, services.clock, legs.spawn, self.post, legs.make)
@@ -367,8 +371,13 @@ class CallSession:
         return self._side_legs[Side.CALLER]
 
     def _play_to_caller(self, effect: m.PlayToCaller) -> None:
-        files = [self._services.prompts.resolve(prompt, effect.language) for prompt in effect.prompts]
-        self._services.media.play(self._caller_leg, str(effect.playback), files)
+        try:
+            files = [self._services.prompts.resolve(prompt, effect.language) for prompt in effect.prompts]
+        except UnknownPrompt as error:
+            log.error("prompt-not-there", error=str(error))
+            self.post(m.PlaybackOver(effect.playback))
+        else:
+            self._services.media.play(self._caller_leg, str(effect.playback), files)
 
     def _play_music(self, effect: m.PlayMusic) -> None:
         if leg := self.leg_of(effect.side):
@@ -501,7 +510,32 @@ class CallSession:
         """What the caller waits for now; None for one who does not wait."""
         if self.call.state is not State.QUEUED:
             return None
-        return in_force(ticket_of(self._context, self.call), round(self._services.clock.time() * 1000))
+        return in_force(ticket_of(self._context, self.call), self._now_ms())
+
+    def _now_ms(self) -> int:
+        return round(self._services.clock.time() * 1000)
+
+    def _enter_queue(self, effect: m.EnterQueue) -> None:
+        self._ticket = effect.ticket
+        self._booking.enter(effect)
+
+    def waiting_place(self) -> WaitingPlace | None:
+        """Where the caller waits who may go elsewhere by the rules of the queue."""
+        call, ticket = self.call, self._ticket
+        queue = self._context.queue(call.queue)
+        if queue is None or not queue.rules or call.state is not State.QUEUED or call.callback is not None:
+            return None
+        if ticket is None or call.enqueued_at is None or ticket.call_id != call.entry:
+            return None
+        seeking = Seeking(still_asked(ticket, self._now_ms()), states_of(queue.agents_count_as_absent))
+        rules = tuple(rule.when for rule in queue.rules)
+        return WaitingPlace(
+            call.entry, queue.name, call.enqueued_at, rules, call.spent_rules, seeking, self.post
+        )
+
+    def _ask_situation(self, effect: m.AskSituation) -> None:
+        if place := self.waiting_place():
+            self._booking.say(lambda: self._services.lookout.joining(place))
 
     def _ask_desk(self, effect: m.AskDesk) -> None:
         async def ask() -> None:
@@ -563,7 +597,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.RingRival: CallSession._ring_rival,
     m.ReleaseRival: CallSession._release_rival,
     m.TakeRival: CallSession._take_rival,
-    m.EnterQueue: lambda session, effect: session._booking.enter(effect),
+    m.EnterQueue: CallSession._enter_queue,
     m.SayPlaceAgain: lambda session, effect: session.reassert(),
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
     m.ConfirmOffer: CallSession._confirm_offer,
@@ -578,6 +612,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.SettleCallback: CallSession._about_callback,
     m.AskDesk: CallSession._ask_desk,
     m.AskPosition: CallSession._ask_position,
+    m.AskSituation: CallSession._ask_situation,
     m.AnswerRefer: CallSession._answer_refer,
     m.ReportRefer: CallSession._report_refer,
     m.ParkAgentLeg: CallSession._park_agent_leg,

@@ -23,12 +23,14 @@ from acd.directory.model import (
     FeatureCode,
     FormField,
     Number,
+    OverflowRule,
     Queue,
     Relaxation,
     Trunk,
     TrunkHost,
 )
 from acd.errors import ConfigError
+from routing.overflow import Conditions
 
 _TABLES: Mapping[Kind, Table] = {
     "trunk": tables.trunks,
@@ -162,6 +164,8 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "overflow": tuple(_overflow_rule(rule) for rule in row["overflow"]),
+            "agents_count_as_absent": tuple(row["agents_count_as_absent"]),
         }
     )
 
@@ -173,6 +177,11 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
     return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+
+
+def _overflow_rule(rule: Mapping[str, Any]) -> OverflowRule:
+    when = Conditions(**rule["when"])
+    return OverflowRule(**{**rule, "when": when, "message": tuple(rule["message"])})
 
 
 def _form_field(field: Mapping[str, Any]) -> FormField:
@@ -227,4 +236,6 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
+        "agents_count_as_absent": [*queue.agents_count_as_absent],
     }

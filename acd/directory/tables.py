@@ -67,6 +67,11 @@ queues = Table(
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
+    Column("overflow", JSON, nullable=False, server_default="[]"),
+    Column("max_waiting", Integer),
+    Column("join_when_empty", Boolean, nullable=False, server_default=true()),
+    Column("leave_when_empty", Boolean, nullable=False, server_default=false()),
+    Column("agents_count_as_absent", JSON, nullable=False, server_default='["paused", "not-answering"]'),
 )
 
 agents = Table(

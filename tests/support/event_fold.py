@@ -59,7 +59,7 @@ class Fold:
         if event["q"]:
             counts = self.queues.setdefault(event["q"], Counter())
             counts[kind] += 1
-            if kind in ("abandoned", "released", "lost") and event["from"] != "waiting":
+            if kind in ("abandoned", "released", "overflowed", "lost") and event["from"] != "waiting":
                 counts[f"{kind}_{event['from']}"] += 1
         if kind == "queue-forgotten":
             del self.queues[event["name"]]

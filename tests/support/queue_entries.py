@@ -64,13 +64,15 @@ class Agent:
     wraps: tuple[str, str] = ("", "")
     """Queue and node of the call that the wrap-up is of."""
     wrapup_limit: int = 0
+    came: bool = True
+    """Has signed in before: what they can do is known."""
 
     def __post_init__(self) -> None:
-        self.learns(self.profile)
+        self.profile_name = profile_name(self.profile)
 
     def learns(self, profile: AgentProfile) -> None:
         """The skills are these from now on."""
-        self.profile, self.profile_name = profile, profile_name(profile)
+        self.profile, self.profile_name, self.came = profile, profile_name(profile), True
 
     def score(self, order: str) -> int:
         facts = IdleAgent(

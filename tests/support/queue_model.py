@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from routing import limits
-from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Ticket
+from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Requirement, Ticket
 from routing.ports import StaleToken
+from routing.requirement import eligible
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_entries import SIGNED_IN, Agent, Call
 from tests.support.queue_matching import Matching, position
@@ -96,7 +97,7 @@ class QueueModel:
         if known is AgentState.OFFLINE and state is not AgentState.PAUSED:
             return known
         if agent is None:
-            agent = self.agents[agent_id] = Agent(agent_id, AgentProfile(()))
+            agent = self.agents[agent_id] = Agent(agent_id, AgentProfile(()), came=False)
         if (agent.state, agent.why) == (state, why):
             return state
         if agent.state is AgentState.OFFLINE:
@@ -142,7 +143,7 @@ class QueueModel:
         else:
             self._set_free(agent, now, now)
 
-    def cancel(self, call_id: str, now: int, *, released: bool = False) -> bool:
+    def cancel(self, call_id: str, now: int, how: str = "abandoned") -> bool:
         call = self.calls.get(call_id)
         if call is None:
             return False
@@ -150,7 +151,7 @@ class QueueModel:
             self._part(call, now)
             return True
         self._forget(call)
-        self._count(call, "released" if released else "abandoned")
+        self._count(call, how)
         self._let_go(call, list(call.held)[1:])
         for agent_id in call.held:
             agent = self.agents[agent_id]
@@ -215,6 +216,21 @@ class QueueModel:
     def position(self, call_id: str) -> tuple[int, int] | None:
         call = self.calls.get(call_id)
         return position(call, self.calls.values()) if call else None
+
+    def crowd(
+        self, call_id: str, requirements: Sequence[Requirement], absent: Collection[AgentState]
+    ) -> tuple[int, bool] | None:
+        call, others = self.calls.get(call_id), 0
+        if call_id:
+            if call is None or call.state != "waiting":
+                return None
+            others = sum(c.queue == call.queue and c.state == "waiting" for c in self.calls.values()) - 1
+        there = [agent for agent in self.agents.values() if agent.came and agent.state not in absent]
+        return others, any(
+            agent.state is not AgentState.OFFLINE and eligible(requirement, agent.profile)
+            for agent in there
+            for requirement in requirements
+        )
 
     # A conversation that is put back.
 

@@ -10,7 +10,7 @@ from acd.calls.facts import CallFact
 from acd.calls.model.call import Place, Side, Timer
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Offer, RejectReason, Ticket
+from routing.model import Departure, Offer, RejectReason, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,7 @@ class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
     ticket: str
-    released: bool = False
-    """It is no abandon: the wait goes on in another way."""
+    how: Departure = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +224,11 @@ class AskDesk:
 @dataclass(frozen=True, slots=True)
 class AskPosition:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AskSituation:
+    """Find out what the overflow rules of the queue want to know of who joins it; SituationKnown says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +350,7 @@ Effect = (
     | SettleCallback
     | AskDesk
     | AskPosition
+    | AskSituation
     | AnswerRefer
     | ReportRefer
     | ParkAgentLeg

@@ -11,6 +11,7 @@ from acd.calls.model import (
     AnswerCaller,
     ApplyCallerAnswer,
     AskPosition,
+    AskSituation,
     Call,
     CallArrived,
     CallbackAnswered,
@@ -45,10 +46,12 @@ from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.calls.steps.noting import callback_order
-from acd.directory.model import Number
+from acd.directory.model import Number, Queue
 from ivr import interpreter as ivr
+from ivr.flow import FlowDefinition
 from ivr.speech import digit_prompts, position_prompts
 from routing.model import Requirement, Ticket
+from routing.overflow import asks_who_joins, next_time
 
 ANNOUNCEMENT = -1
 """The playback number of what a waiting caller is told; a flow's playbacks are its steps, from 0."""
@@ -109,9 +112,14 @@ def go_to_number(context: Context, call: Call, number: Number, now: float) -> St
     """Into the queue or the flow of a number."""
     if number.queue is not None:
         return wait_at(context, call, Place(number.queue), now)
-    flow = context.flows.get(number.flow or "")
+    flow = context.flow(number.flow or "")
     if flow is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
+    return go_to_flow(context, call, flow, now)
+
+
+def go_to_flow(context: Context, call: Call, flow: FlowDefinition, now: float) -> Step:
+    """Into a flow from its beginning."""
     rules = context.directory.queues.values()
     open_to = [queue.name for queue in rules if queue.callback and queue.callback.numbers]
     run, commands = ivr.start(
@@ -143,7 +151,7 @@ def on_flow_timer(context: Context, call: Call, event: TimerFired, now: float) -
 
 
 def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
-    flow = context.flows.get(call.run.flow) if call.run else None
+    flow = context.flow(call.run.flow) if call.run else None
     if flow is None or call.run is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
     run, commands = ivr.feed(flow, call.run, event)
@@ -211,12 +219,23 @@ def fail_transfer(context: Context, call: Call, step: int, now: float) -> Step:
 # The queue.
 
 
+STOP_WAITING = (StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT), StopTimer(Timer.OVERFLOW))
+
+
+def new_entry(call: Call) -> Call:
+    """The next place is another entry of the store: the one before may still be in a conversation."""
+    count = call.transfers + 1
+    age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
+    return replace(call, transfers=count, ticket=f"{call.id}~{count}", ranked_at=age)
+
+
 def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     """Put the call in a place of the store."""
     rules = context.queue(place.queue)
     if rules is None:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
-    call = enter(replace(call, place=place, enqueued_at=now, announced=False), State.QUEUED, now)
+    call = replace(call, place=place, enqueued_at=now, announced=False, spent_rules=(), served=False)
+    call = enter(call, State.QUEUED, now)
     if call.awaits_customer:
         return call, (EnterQueue(ticket_of(context, call)),)
     effects: list[Effect] = [
@@ -228,7 +247,14 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
         effects.append(StartTimer(Timer.ANNOUNCE, _FIRST_ANNOUNCEMENT_SECONDS))
     if rules.max_wait_seconds is not None:
         effects.append(StartTimer(Timer.LONGEST_WAIT, rules.max_wait_seconds))
-    return call, tuple(effects)
+    return call, (*effects, *_await_overflow(rules))
+
+
+def _await_overflow(rules: Queue) -> tuple[Effect, ...]:
+    conditions = [rule.when for rule in rules.rules]
+    first = next_time(conditions, 0.0)
+    timer = () if first is None else (StartTimer(Timer.OVERFLOW, first),)
+    return (*timer, AskSituation()) if asks_who_joins(conditions) else timer
 
 
 def ticket_of(context: Context, call: Call) -> Ticket:

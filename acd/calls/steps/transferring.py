@@ -44,13 +44,12 @@ from acd.calls.model import (
 from acd.calls.record import Outcome, Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
-from acd.calls.steps.guiding import fail_transfer, go_to_number, wait_at
+from acd.calls.steps.guiding import STOP_WAITING, fail_transfer, go_to_number, new_entry, wait_at
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
 from acd.calls.targets import AgentTarget, QueueTarget, Target, target_of
 from acd.errors import AcdError
 
-_STOP_WAITING = (StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT))
 _NOBODY = 480
 
 
@@ -95,12 +94,12 @@ def _await_agent(context: Context, call: Call, agent: str, now: float) -> Step:
         back.append(Place(call.queue))
     place = Place(EXTENSION_QUEUE, agent=agent, is_transfer=True, way_back=tuple(back))
     call = replace(settle(call, now), transferor=transferor, offer=None, held_by=call.held_by - {Side.AGENT})
-    call, effects = wait_at(context, _new_entry(call), place, now)
+    call, effects = wait_at(context, new_entry(call), place, now)
     return call, (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR), *effects)
 
 
 def _go_to(context: Context, call: Call, target: Target, now: float) -> Step:
-    call = _new_entry(call)
+    call = new_entry(call)
     if isinstance(target, AgentTarget):
         back = (Place(call.queue),) if call.queue in context.directory.queues else ()
         place = Place(EXTENSION_QUEUE, agent=target.agent, is_transfer=True, way_back=back)
@@ -113,13 +112,6 @@ def _go_to(context: Context, call: Call, target: Target, now: float) -> Step:
     return go_to_number(context, call, context.directory.numbers[target.number], now)
 
 
-def _new_entry(call: Call) -> Call:
-    """The next place is another entry of the store: the one before may still be in a conversation."""
-    count = call.transfers + 1
-    age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
-    return replace(call, transfers=count, ticket=f"{call.id}~{count}", ranked_at=age)
-
-
 def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float) -> Step:
     """A supervisor sends a caller elsewhere who waits, or is in a flow."""
     if event.by_phone or call.transferor is not None:
@@ -130,7 +122,7 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
         return call, ()
     left: tuple[Effect, ...] = (StopTimer(Timer.IVR),)
     if call.state is State.QUEUED:
-        left = (LeaveQueue(call.entry), *_STOP_WAITING)
+        left = (LeaveQueue(call.entry), *STOP_WAITING)
     call, effects = _go_to(context, settle(_mark(call, event.to, "", now), now), target, now)
     return call, left + effects
 
@@ -153,13 +145,13 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
 
     `status` is what the transferring phone is told.
     """
-    left: tuple[Effect, ...] = (LeaveQueue(call.entry), *_STOP_WAITING)
+    left: tuple[Effect, ...] = (LeaveQueue(call.entry), *STOP_WAITING)
     if call.transferor is not None:
         call, effects = _back_to_transferor(context, call, call.transferor, now)
         return call, (*left, ReportRefer(Side.TRANSFEROR, status), *effects)
     if call.place and call.place.way_back:
         place, *others = call.place.way_back
-        call = _new_entry(settle(call, now))
+        call = new_entry(settle(call, now))
         call, effects = wait_at(context, call, dc_replace(place, way_back=tuple(others)), now)
         return call, left + effects
     if call.place and call.place.transfer_step is not None:

@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from acd.directory.model import CallbackRules, FormField, Queue, Relaxation, WrapupMode
+from acd.directory.model import (
+    AbsentState,
+    CallbackRules,
+    FormField,
+    Queue,
+    Relaxation,
+    WrapupMode,
+)
+from acd.directory.schema.overflow import OverflowEntry
 from acd.directory.schema.words import (
     DAY_SECONDS,
     Entry,
@@ -109,6 +117,11 @@ class QueueEntry(Entry):
     music: Name = "hold-music"
     not_answering_after: Annotated[int, Field(ge=1, le=1000)] = 3
     transfer_place: Literal["keep", "last"] = "keep"
+    overflow: Annotated[list[OverflowEntry], Field(max_length=20)] = []
+    max_waiting: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    join_when_empty: bool = True
+    leave_when_empty: bool = False
+    agents_count_as_absent: list[AbsentState] = ["paused", "not-answering"]
 
     @model_validator(mode="after")
     def _steps_follow_each_other(self) -> QueueEntry:
@@ -129,6 +142,12 @@ class QueueEntry(Entry):
                 raise ValueError(f"{what} names something twice; each must be unique")
         return self
 
+    @model_validator(mode="after")
+    def _full_has_a_measure(self) -> QueueEntry:
+        if self.max_waiting is None and any(rule.full for rule in self.overflow):
+            raise ValueError("full in overflow needs max_waiting; say how many may wait")
+        return self
+
     def build(self) -> Queue:
         return Queue(
             **{
@@ -142,5 +161,7 @@ class QueueEntry(Entry):
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
+                "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),
+                "agents_count_as_absent": tuple(dict.fromkeys(self.agents_count_as_absent)),
             }
         )

@@ -27,7 +27,15 @@ from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
 from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason, WrapupTaken
 from routing.ports import StaleToken
-from tests.support.call_fakes import FakeDesk, FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
+from tests.support.call_fakes import (
+    FakeDesk,
+    FakeJournal,
+    FakeLookout,
+    FakeMedia,
+    FakePrompts,
+    FakeSip,
+    FakeStore,
+)
 from tests.support.clock import FakeClock
 from tests.support.stack_peer import StackPeer
 
@@ -79,6 +87,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
+    lookout: FakeLookout = field(default_factory=FakeLookout)
     context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
 
@@ -93,6 +102,7 @@ class Bench:
             context=lambda: self.context,
             observers=(self.told.append,),
             desk=self.desk,
+            lookout=self.lookout,
             phones=lambda call_id, phones: self.lamps.append(phones),
         )
         self.calls = CallSupervisor("a", services)
