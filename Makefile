@@ -23,7 +23,7 @@ setup-dev:
 
 setup-test:
 	@tools/setup.sh dev,softphone $(TEST_PACKAGES)
-	@tools/setup_jssip.sh
+	@tools/setup_browser_phones.sh
 
 demo: setup-run
 	@$(BIN)/acd demo $(ARGS)

@@ -208,6 +208,7 @@ class Node:
             metrics=self._metrics,
             ready=self._ready,
             tracer=self._sip.tracer,
+            trunks=lambda: self._sip.trunks,
             forecast=self._forecast,
             clock=self._clock,
         )
@@ -260,7 +261,7 @@ class Node:
     def _counts(self) -> NodeCounts:
         return NodeCounts(
             calls=Counter(call.state for call in self._calls.live()),
-            trunk_calls=self._sip.trunk_calls,
+            trunks=self._sip.trunks,
             sip_responses=self._sip.responses,
             sip_rejected=self._sip.rejected,
             sip_dropped=self._sip.dropped,
@@ -268,6 +269,7 @@ class Node:
             sip_connections=self._sip.connections,
             sip_connections_broken=self._sip.broken_connections,
             sip_registrations=self._sip.registrations,
+            sip_subscriptions=len(self._sip.lamps),
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
             media_legs=self._media.live_legs,

@@ -30,7 +30,7 @@ from acd.clock import Clock
 from acd.directory.model import Directory, Queue
 from routing.estimate import Agent, Durations, Habits, Stage, Waiter, duration_bucket, expected_waits
 from routing.ports import StoreUnavailable
-from routing.requirement import score
+from routing.requirement import missed, score
 from routing.store.survey import durations_of
 
 log = structlog.get_logger(__name__)
@@ -151,7 +151,7 @@ class Forecast:
         agents = [agent for agent in at_work if agent.busy is None or agent.busy.queue in habits]
         guesses = [_newcomer(queue, directory, now_ms) for queue in directory.queues.values()]
         # In a thread: a long line takes many milliseconds, for which signalling must not wait.
-        waits = await asyncio.to_thread(expected_waits, agents, [*waiters, *guesses], habits)
+        waits = await asyncio.to_thread(expected_waits, agents, [*waiters, *guesses], habits, now_ms)
         names = {guess.name: guess.requirement.queue for guess in guesses}
         self._look = _Look(
             now,
@@ -199,4 +199,5 @@ def _newcomer(queue: Queue, directory: Directory, now_ms: int) -> Waiter:
     """Somebody without wishes of their own. The name is none that a call can have."""
     requirement = requirement_of(queue, first_needs(queue, {}, "", directory.skills))
     target_ms = round(queue.service_level_seconds * 1000) if queue.order_by == "target" else 0
-    return Waiter(f"?{queue.name}", requirement, score(0, now_ms + target_ms), is_guess=True)
+    late = missed(0, now_ms, now_ms + target_ms) if target_ms else None
+    return Waiter(f"?{queue.name}", requirement, score(0, now_ms + target_ms), is_guess=True, missed=late)

@@ -19,7 +19,7 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 from routing.model import AgentProfile, Requirement
-from routing.requirement import eligible
+from routing.requirement import Missed, eligible
 
 Stage = Literal["ring", "talk", "wrapup"]
 STAGES: tuple[Stage, ...] = ("ring", "talk", "wrapup")
@@ -126,33 +126,38 @@ class Waiter:
     score: int
     is_guess: bool = False
     """Would come now: is told a wait, and takes nobody's time."""
+    missed: Missed | None = None
+    """Where it waits until its target is missed; None for one that has missed it, or has none."""
 
 
 def expected_waits(
-    agents: Sequence[Agent], waiters: Sequence[Waiter], habits: Mapping[str, Habits]
+    agents: Sequence[Agent], waiters: Sequence[Waiter], habits: Mapping[str, Habits], now_ms: int = 0
 ) -> Mapping[str, float]:
     """Name of the waiter -> seconds from now until an agent answers, the ring included.
 
-    `habits` has every queue of theirs. Missing is who could be served by nobody of those who are there.
+    `habits` has every queue of theirs; `now_ms` is the time that the scores go by. Missing is who could be
+    served by nobody of those who are there.
     """
     sums: dict[str, float] = defaultdict(float)
     lines = _lines(waiters)
     serves = _serves(agents, lines)
     for run in range(_RUNS):
-        for name, wait in _Run(agents, lines, serves, habits, (run + 0.5) / _RUNS).play():
+        for name, wait in _Run(agents, lines, serves, habits, (run + 0.5) / _RUNS, now_ms).play():
             sums[name] += wait
     return {name: total / _RUNS for name, total in sums.items()}
 
 
-_Lines = Sequence[Sequence[Waiter]]
+_Place = tuple[int, bool, int, Waiter]
+"""Score, whether it is a guess (who would come now stands behind who has the same score), a number, who."""
+_Lines = Sequence[Sequence[_Place]]
+"""Each sorted, and so a heap."""
 
 
 def _lines(waiters: Sequence[Waiter]) -> _Lines:
-    by_class: dict[Requirement, list[Waiter]] = defaultdict(list)
-    for waiter in waiters:
-        by_class[waiter.requirement].append(waiter)
-    # Who would come now stands behind who has the same score.
-    return [sorted(line, key=lambda waiter: (waiter.score, waiter.is_guess)) for line in by_class.values()]
+    by_class: dict[Requirement, list[_Place]] = defaultdict(list)
+    for n, waiter in enumerate(waiters):
+        by_class[waiter.requirement].append((waiter.score, waiter.is_guess, n, waiter))
+    return [sorted(line) for line in by_class.values()]
 
 
 def _serves(agents: Sequence[Agent], lines: _Lines) -> list[list[int]]:
@@ -160,7 +165,7 @@ def _serves(agents: Sequence[Agent], lines: _Lines) -> list[list[int]]:
     by_profile: dict[AgentProfile, list[int]] = {}
     for agent in agents:
         if agent.profile not in by_profile:
-            fits = (n for n, line in enumerate(lines) if eligible(line[0].requirement, agent.profile))
+            fits = (n for n, line in enumerate(lines) if eligible(line[0][3].requirement, agent.profile))
             by_profile[agent.profile] = list(fits)
     return [by_profile[agent.profile] for agent in agents]
 
@@ -175,11 +180,12 @@ class _Run:
         serves: list[list[int]],
         habits: Mapping[str, Habits],
         share: float,
+        now_ms: int,
     ) -> None:
         self._share = share
         self._habits = habits
-        self._lines = lines
-        self._next = [0] * len(lines)
+        self._now_ms = now_ms
+        self._lines = [[*line] for line in lines]
         self._serves = serves
         self._free = [(self._until_free(agent), n) for n, agent in enumerate(agents) if serves[n]]
         heapq.heapify(self._free)
@@ -189,12 +195,11 @@ class _Run:
         taken, now = 0, 0.0
         while self._free and taken < _MOST_TAKEN:
             now, agent = self._free[0]
-            line = self._first_in_line(agent)
+            line = self._first_in_line(agent, now)
             if line is None:
                 heapq.heappop(self._free)
                 continue
-            waiter = self._lines[line][self._next[line]]
-            self._next[line] += 1
+            waiter = heapq.heappop(self._lines[line])[3]
             stages = self._habits[waiter.requirement.queue].stages
             yield waiter.name, now + stages["ring"].mean
             if not waiter.is_guess:
@@ -203,22 +208,35 @@ class _Run:
         if self._free:
             yield from self._those_behind(now, taken)
 
-    def _first_in_line(self, agent: int) -> int | None:
+    def _first_in_line(self, agent: int, now: float) -> int | None:
         best, best_score = None, 0
         for line in self._serves[agent]:
-            at = self._next[line]
-            waiting = self._lines[line]
-            if at < len(waiting) and (best is None or waiting[at].score < best_score):
-                best, best_score = line, waiting[at].score
+            score = self._head(self._lines[line], now)
+            if score is not None and (best is None or score < best_score):
+                best, best_score = line, score
         return best
+
+    def _head(self, line: list[_Place], now: float) -> int | None:
+        """The score of the first in a line. Who has missed the target by now goes back in it, once."""
+        while line:
+            score, is_guess, n, waiter = line[0]
+            place = self._score(waiter, now)
+            if place == score:
+                return score
+            heapq.heapreplace(line, (place, is_guess, n, waiter))
+        return None
+
+    def _score(self, waiter: Waiter, now: float) -> int:
+        missed = waiter.missed
+        return missed.score if missed and missed.at_ms <= self._now_ms + now * 1000 else waiter.score
 
     def _those_behind(self, now: float, taken: int) -> Iterator[tuple[str, float]]:
         """They come in order at the pace so far, where somebody is there for them."""
         served = {line for _, agent in self._free for line in self._serves[agent]}
-        behind = (waiter for line in served for waiter in self._lines[line][self._next[line] :])
+        behind = [waiter for line in served for _, _, _, waiter in sorted(self._lines[line])]
         pace = now / taken
         place = 0
-        for waiter in sorted(behind, key=lambda waiter: waiter.score):
+        for waiter in sorted(behind, key=lambda waiter: self._score(waiter, now)):
             place += not waiter.is_guess
             ring = self._habits[waiter.requirement.queue].stages["ring"].mean
             yield waiter.name, now + pace * place + ring

@@ -46,6 +46,8 @@ RING_MAX_MS: Final = 300_000
 RING_AGENTS_MAX: Final = 50
 """Agents who are rung together for one call."""
 TARGET_MAX_MS: Final = 86_400_000
+TARGETS_ONCE_MISSED: Final = 2
+"""A call that has missed its target counts as one with so many targets."""
 CALLBACKS_REMEMBERED: Final = 10_000
 """Callbacks that ended which are known not to be noted anew."""
 CALLBACK_ATTEMPTS_MAX: Final = 100

@@ -89,8 +89,10 @@ class Ticket:
     """One caller in a queue. Times in milliseconds since the epoch.
 
     A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first; within one, who
-    reaches `enqueued_ms` + `target_ms` first. `steps` relax the requirement while the call waits; where it
-    names an agent, the first step comes at once when that agent is away or did not take the call.
+    reaches `enqueued_ms` + `target_ms` first; one that has reached it and still waits counts its target twice
+    from then on, so that those who can still be served in time go before it, and nobody who comes later
+    than that. `steps` relax the requirement while the call waits; where it names an agent, the first step
+    comes at once when that agent is away or did not take the call.
     """
 
     call_id: str

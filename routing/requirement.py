@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from routing.limits import NAME_MAX, RING_AGENTS_MAX, RING_MAX_MS, STEPS_MAX, TARGET_MAX_MS
+from routing.limits import (
+    NAME_MAX,
+    RING_AGENTS_MAX,
+    RING_MAX_MS,
+    STEPS_MAX,
+    TARGET_MAX_MS,
+    TARGETS_ONCE_MISSED,
+)
 from routing.model import HIGHEST_PRIORITY, AgentProfile, Requirement, Ticket
 from routing.strategy import STRATEGIES
 
@@ -117,6 +125,37 @@ def missing(requirement: Requirement, profile: AgentProfile) -> tuple[str, ...]:
 def score(priority: int, enqueued_ms: int) -> int:
     """The place of a call: less goes first. Exact in a double, and the same at any time."""
     return (HIGHEST_PRIORITY - priority) * PRIORITY_WIDTH + enqueued_ms
+
+
+def priority_of(score: int) -> int:
+    """The inverse of `score`, as far as the priority goes."""
+    return HIGHEST_PRIORITY - score // PRIORITY_WIDTH
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What becomes of the place of a call that waits until `at_ms`, its target: less urgent, and for good."""
+
+    at_ms: int
+    score: int
+
+
+def first_score(ticket: Ticket) -> int:
+    """The place of a call until it misses its target, and without one for good."""
+    return score(ticket.priority, ticket.enqueued_ms + ticket.target_ms)
+
+
+def once_missed(ticket: Ticket) -> Missed | None:
+    """The place of a call from its target on; None without one."""
+    if ticket.target_ms == 0:
+        return None
+    return missed(ticket.priority, ticket.enqueued_ms, ticket.enqueued_ms + ticket.target_ms)
+
+
+def missed(priority: int, enqueued_ms: int, target_at_ms: int) -> Missed:
+    """What follows for a call that is to be answered by `target_at_ms`."""
+    late_ms = enqueued_ms + TARGETS_ONCE_MISSED * (target_at_ms - enqueued_ms)
+    return Missed(target_at_ms, score(priority, late_ms))
 
 
 def check_ticket(ticket: Ticket) -> None:

@@ -252,6 +252,12 @@ CALLS = Row(
             (Query(f"60 * {_summed('acd_calls_ended_total', 'cause', labels=NODE)}", "{{cause}}"),),
             stacked=True,
         ),
+    ),
+)
+
+TRUNKS = Row(
+    "Trunks",
+    (
         Panel(
             "Trunk use",
             units.PercentUnit,
@@ -266,12 +272,22 @@ CALLS = Row(
             most=1.0,
         ),
         Panel(
-            "Trunks that take calls",
-            units.Short,
-            (Query(f"sum by (trunk, instance) (acd_trunk_up{NODE})", "{{trunk}} {{instance}}"),),
+            "Trunks that are up",
+            units.BoolYesNo,
+            (Query(f"min by (trunk, instance) (acd_trunk_up{NODE})", "{{trunk}} {{instance}}"),),
             kind="stat",
             span=4,
             limits=((None, "red"), (1, "green")),
+            description="A host answers and has bound us; yes for a trunk that only brings calls.",
+        ),
+        Panel(
+            "Trunks that take calls",
+            units.BoolYesNo,
+            (Query(f"min by (trunk, instance) (acd_trunk_takes_calls{NODE})", "{{trunk}} {{instance}}"),),
+            kind="stat",
+            span=4,
+            limits=((None, "red"), (1, "green")),
+            description="Under the limit, on a node that is not draining.",
         ),
         Panel(
             "Last call of the trunk",
@@ -280,6 +296,37 @@ CALLS = Row(
             kind="stat",
             span=4,
             description="How long ago.",
+        ),
+        Panel(
+            "Hosts up",
+            units.Short,
+            (Query(f"sum by (trunk, instance) (acd_trunk_hosts_up{NODE})", "{{trunk}} {{instance}}"),),
+            span=4,
+        ),
+        Panel(
+            "Calls out",
+            units.CountsPerMinute,
+            (
+                Query(f"60 * {_summed('acd_trunk_calls_out_total', 'trunk', labels=NODE)}", "{{trunk}}"),
+                Query(
+                    f"60 * {_summed('acd_trunk_calls_out_answered_total', 'trunk', labels=NODE)}",
+                    "{{trunk}} answered",
+                ),
+            ),
+        ),
+        Panel(
+            "Calls out that needed another host, or did not go out",
+            units.CountsPerMinute,
+            (
+                Query(
+                    f"60 * {_summed('acd_trunk_failovers_total', 'trunk', labels=NODE)}",
+                    "{{trunk}} another host",
+                ),
+                Query(
+                    f"60 * {_summed('acd_trunk_calls_out_refused_total', 'trunk, cause', labels=NODE)}",
+                    "{{trunk}} {{cause}}",
+                ),
+            ),
         ),
     ),
 )
@@ -461,4 +508,4 @@ NODES = Row(
     ),
 )
 
-ROWS = (QUEUES, SERVICE_LEVEL, AGENTS, CALLS, SIP, MEDIA, NODES)
+ROWS = (QUEUES, SERVICE_LEVEL, AGENTS, CALLS, TRUNKS, SIP, MEDIA, NODES)

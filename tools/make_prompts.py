@@ -8,8 +8,10 @@ Needs sox and espeak-ng. The same engines give the same bytes each time.
 
 from __future__ import annotations
 
+import array
 import hashlib
 import json
+import math
 import subprocess
 import wave
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +26,9 @@ SOURCE = Path(__file__).parent / "prompts.yaml"
 TARGET = Path(__file__).parent.parent / "ivr" / "prompts"
 RATE = 8000
 _GAP_SECONDS = 0.2
+_BEEP_HERTZ = 1000
+_BEEP_SECONDS = 0.5
+_BEEP_PEAK = 8000
 _SILENCE = ("silence", "1", "0.02", "0.3%")
 _EFFECTS = (
     *(*_SILENCE, "reverse", *_SILENCE, "reverse"),  # trim both ends
@@ -39,12 +44,15 @@ def main() -> None:
     voices = {language: best_voice(entry["engines"]) for language, entry in languages.items()}
     before = json.loads((TARGET / "MANIFEST.json").read_text(encoding="utf-8"))
     menu = [(language, entry["language-line"]) for language, entry in languages.items()]
-    choose_language = _join([_record(voices[language], line, language) for language, line in menu])
+    choose_language = _menu(menu, voices, before)
     manifest = {}
     for language, entry in languages.items():
         folder = TARGET / language
         folder.mkdir(parents=True, exist_ok=True)
-        files = {"choose-language": (" ".join(line for _, line in menu), choose_language)}
+        files = {
+            "choose-language": (" ".join(line for _, line in menu), choose_language),
+            "beep": (f"(a tone of {_BEEP_HERTZ} Hz)", _beep()),
+        }
         for prompt, text in _texts(entry):
             kept = _kept(before.get(language, {}), voices[language], folder / f"{prompt}.wav", text)
             files[prompt] = (text, kept or _record(voices[language], text, language))
@@ -54,6 +62,16 @@ def main() -> None:
         print(f"{language}: {len(files)} prompts by {voices[language].engine}")
     written = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     (TARGET / "MANIFEST.json").write_text(written, encoding="utf-8")
+
+
+def _menu(menu: Sequence[tuple[str, str]], voices: Mapping[str, Voice], before: Mapping[str, Any]) -> bytes:
+    """Every language says its own line; kept where none of them has changed."""
+    text = " ".join(line for _, line in menu)
+    file = TARGET / menu[0][0] / "choose-language.wav"
+    kept = [_kept(before.get(language, {}), voices[language], file, text) for language, _ in menu]
+    if all(kept):
+        return kept[0] or b""
+    return _join([_record(voices[language], line, language) for language, line in menu])
 
 
 def _kept(described: Mapping[str, Any], voice: Voice, file: Path, text: str) -> bytes | None:
@@ -70,6 +88,8 @@ def _texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from entry["texts"].items()
     for digit, word in enumerate(entry["digits"]):
         yield f"digit-{digit}", f"{word}."
+    for number, word in enumerate(entry["numbers"], start=10):
+        yield f"number-{number}", f"{word}."
     position = entry["position"]
     yield "position-1", position["next"]
     for number, place in enumerate(position["places"], start=2):
@@ -97,6 +117,14 @@ def _record(voice: Voice, text: str, language: str) -> bytes:
         "1",
     ]
     return subprocess.run([*command, "-", *_EFFECTS], input=spoken, capture_output=True, check=True).stdout
+
+
+def _beep() -> bytes:
+    """The tone after which a caller speaks, swelling and dying away, since a sharp edge clicks."""
+    count = round(RATE * _BEEP_SECONDS)
+    swell = (min(1.0, at / 160, (count - 1 - at) / 160) for at in range(count))
+    steps = (loud * math.sin(math.tau * _BEEP_HERTZ * at / RATE) for at, loud in enumerate(swell))
+    return array.array("h", (round(_BEEP_PEAK * step) for step in steps)).tobytes()
 
 
 def _join(parts: Sequence[bytes]) -> bytes:

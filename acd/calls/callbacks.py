@@ -27,6 +27,7 @@ class CallbackOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     caller_name: str = ""
     language: str = ""
     skills: Mapping[str, int] = {}
+    attributes: Mapping[str, str] = {}
     priority: int = 0
     created_at: float
     enqueued_at: float

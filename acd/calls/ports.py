@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from acd.agents.codes import Desk
@@ -51,10 +52,16 @@ class SipPort(Protocol):
         offer: bytes,
         caller: str,
         caller_name: str,
-        headers: Sequence[tuple[str, str]] = (),
+        withheld: bool = False,
+        diverted_from: str = "",
+        about: Mapping[str, str] = MappingProxyType({}),
         call_id: str,
     ) -> None:
-        """Call a number over a trunk; `headers` go with it. Raises acd.sip.providers.TrunkUnavailable."""
+        """Call a number over a trunk. Raises acd.sip.providers.TrunkUnavailable.
+
+        `withheld`: the called are not to see the caller's number. `diverted_from` is our number that the
+        caller had dialled, where their call goes on to the outside; `about` is what headers may tell.
+        """
 
     def srtp_toward_trunk(self, trunk: str) -> Srtp:
         """Whether the offer to this trunk is to be encrypted."""

@@ -18,7 +18,7 @@ from acd.calls.facts import CallEnded, CallFact, LegClosed
 from acd.calls.lookout import Seeking, WaitingPlace, states_of
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
-from acd.calls.outward import shown_number, ways_out
+from acd.calls.outward import about, shown_number, ways_out
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
@@ -301,6 +301,7 @@ class CallSession:
                     offer=offer,
                     caller=shown_number(directory, self.call),
                     caller_name="",
+                    about=about(directory, self.call),
                     call_id=self.call.id,
                 )
                 return

@@ -114,6 +114,7 @@ class CallSupervisor:
             started_at=now,
             language=order.language,
             skills=order.skills,
+            attributes=order.attributes,
             priority=order.priority,
             ranked_at=order.enqueued_at,
             callback=order,

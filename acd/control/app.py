@@ -13,7 +13,19 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from acd.control import agents, callbacks, calls, health, openapi, queues, records, traces, why, wrapup
+from acd.control import (
+    agents,
+    callbacks,
+    calls,
+    health,
+    openapi,
+    queues,
+    records,
+    traces,
+    trunks,
+    why,
+    wrapup,
+)
 from acd.control.auth import ROLE, Gate
 from acd.control.ports import ControlContext
 from acd.control.problems import response_to
@@ -44,6 +56,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *wrapup.ROUTES,
         *callbacks.ROUTES,
         *calls.ROUTES,
+        *trunks.ROUTES,
         *why.ROUTES,
         *traces.ROUTES,
         *records.ROUTES,

@@ -15,6 +15,7 @@ from acd.control.tokens import Role
 from acd.directory.model import Directory
 from acd.history.reader import RecordPage
 from acd.sip.trace.tracer import Tracer
+from acd.sip.trunk_status import TrunkStatus
 from routing.callbacks import CallbackStore
 from routing.model import AgentState, AgentStatus
 
@@ -123,4 +124,6 @@ class ControlContext:
     clock: Clock
     tracer: Tracer
     forecast: Forecast
+    trunks: Callable[[], Mapping[str, TrunkStatus]]
+    """As this node sees them, by name."""
     staffing: Staffing = field(default_factory=Staffing)

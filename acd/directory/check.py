@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 
+from acd.directory.model import CALL_WORDS
 from acd.directory.schema.file import DirectoryFile
 
 KeyPath = tuple[str | int, ...]
@@ -31,6 +32,7 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_codes(file),
         *_devices(file),
         *_overlaps(file),
+        *_sent_words(file),
     ]
 
 
@@ -209,6 +211,19 @@ def _shared_names(file: DirectoryFile) -> Iterator[Problem]:
             if owner != trunk.name:
                 path: KeyPath = ("trunks", index, "tls_names", position)
                 yield Problem(path, f"{name!r} is a name of trunk {owner!r} too; keep it at one of them")
+
+
+def _sent_words(file: DirectoryFile) -> Iterator[Problem]:
+    """What a header says must be something that a call can know."""
+    attributes = {name for trunk in file.trunks for name in trunk.headers.values()}
+    for index, trunk in enumerate(file.trunks):
+        for header, word in trunk.send_headers.items():
+            if word not in attributes and word not in CALL_WORDS:
+                hint = suggestion(word, {*attributes, *CALL_WORDS})
+                message = (
+                    f"no trunk has {word!r} among its headers, and it is none of {', '.join(CALL_WORDS)}"
+                )
+                yield Problem(("trunks", index, "send_headers", header), message + hint)
 
 
 def _overlaps(file: DirectoryFile) -> Iterator[Problem]:

@@ -16,6 +16,15 @@ Srtp = Literal["off", "offer", "require"]
 """Whether audio is encrypted: never, where both ends can, or always."""
 
 
+Redirects = Literal["refuse", "follow"]
+"""What is done about a 3xx: it is a failure, or the call goes on within the trunk's own hosts."""
+Diversion = Literal["off", "diversion", "history-info"]
+"""How a call that goes on to the outside for its caller says so (RFC 5806, RFC 7044)."""
+
+CALL_WORDS = ("agent", "call", "called", "caller", "extension", "language", "queue", "team")
+"""What every call can tell of itself; other words are its attributes."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrunkHost:
     """Where calls to a trunk go. The least priority is asked first; among equals by weight (RFC 2782)."""
@@ -59,6 +68,10 @@ class Trunk:
     """New calls to the trunk; 0: as many as there are."""
     probe_seconds: float = 30.0
     """Between two OPTIONS to each host; 0: none."""
+    send_headers: Mapping[str, str] = field(default_factory=dict)
+    """Header -> what it says of a call that goes out: one of CALL_WORDS, or an attribute of the call."""
+    diversion: Diversion = "off"
+    redirects: Redirects = "refuse"
 
 
 @dataclass(frozen=True, slots=True)

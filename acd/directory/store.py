@@ -141,7 +141,7 @@ def _trunk(row: RowMapping) -> Trunk:
     networks = tuple(ip_network(network) for network in row["match"])
     return Trunk(
         **{
-            **_frozen(row, "headers"),
+            **_frozen(row, "headers", "send_headers"),
             "match": networks,
             "tls_names": tuple(row["tls_names"]),
             "hosts": tuple(TrunkHost(**host) for host in row["hosts"]),
@@ -197,7 +197,7 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
         case "trunk":
             for trunk in directory.trunks.values():
                 yield {
-                    **_columns(trunk, "headers"),
+                    **_columns(trunk, "headers", "send_headers"),
                     "match": [*map(str, trunk.match)],
                     "tls_names": [*trunk.tls_names],
                     "hosts": [asdict(host) for host in trunk.hosts],

@@ -18,6 +18,10 @@ from acd.directory.model import Srtp
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 """As the far end sees itself (RFC 3264 section 5.1): `sendonly` means that it holds us."""
 
+RecordingEnd = Literal["stopped", "closed", "limit", "silence", "disk-full", "overrun", "failed"]
+"""Why a recording ended. overrun: the disk was too slow. failed: the file could not be written, or the media
+worker died; what was written by then is there, and its header may count for a second less."""
+
 
 @dataclass(frozen=True, slots=True)
 class DigitReceived:
@@ -49,7 +53,19 @@ class MediaFailed:
     leg: str
 
 
-MediaEvent = DigitReceived | PlaybackEnded | MediaTimedOut | MediaFailed
+@dataclass(frozen=True, slots=True)
+class RecordingEnded:
+    """A recording is over, and its file finished; told also where the leg was closed meanwhile."""
+
+    leg: str
+    recording: str
+    seconds: float
+    sound_seconds: float
+    """Of them, how long there was any sound."""
+    why: RecordingEnd
+
+
+MediaEvent = DigitReceived | PlaybackEnded | MediaTimedOut | MediaFailed | RecordingEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +142,20 @@ class MediaEngine(Protocol):
     def send_digits(self, leg: str, digits: str) -> None:
         """Send RFC 4733 events, 100 ms a digit, to a far end that negotiated them."""
         ...
+
+    def record(
+        self, leg: str, recording: str, file: Path, *, limit_seconds: float, silence_seconds: float = 0.0
+    ) -> None:
+        """Write what the far end says into a new WAV file (8 kHz, mono, 16 bit); RecordingEnded carries
+        `recording`.
+
+        What is lost on the way is silence. It ends at the limit, after so long a silence (0: no matter how
+        long), with `stop_recording`, with the leg, or with another `record` of it. The file can be read at
+        any moment, also after a crash, to its last second.
+        """
+        ...
+
+    def stop_recording(self, leg: str) -> None: ...
 
     async def close(self, leg: str) -> LegStatistics:
         """Release the leg and its port. Closing an unknown leg gives empty statistics."""

@@ -1,8 +1,10 @@
-"""Reads PCM WAV files as 8 kHz mono, a second at a time."""
+"""PCM WAV files: read as 8 kHz mono, a second at a time, and the header of those that are recorded."""
 
 from __future__ import annotations
 
 import audioop
+import os
+import struct
 import sys
 import wave
 from collections.abc import Iterator
@@ -13,6 +15,11 @@ from acd.media.g711 import SAMPLE_RATE
 
 _RATES = range(8000, 48001)
 _WIDTHS = (1, 2, 3, 4)
+_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+
+HEADER_BYTES = _HEADER.size
+BYTES_A_SECOND = 2 * SAMPLE_RATE
+"""Of what is recorded: mono, 16 bit."""
 
 
 class BadRecording(AcdError):
@@ -62,3 +69,26 @@ def _to_16_bit(piece: bytes, width: int) -> bytes:
     if sys.byteorder == "big":
         piece = audioop.byteswap(piece, width)
     return piece if width == 2 else audioop.lin2lin(piece, width, 2)
+
+
+def wav_header(data_bytes: int) -> bytes:
+    """Of a recording with so many bytes of samples."""
+    return _HEADER.pack(
+        *(b"RIFF", HEADER_BYTES - 8 + data_bytes, b"WAVE", b"fmt ", 16),
+        *(1, 1, SAMPLE_RATE, BYTES_A_SECOND, 2, 16),
+        *(b"data", data_bytes),
+    )
+
+
+def mend_recording(path: Path) -> float:
+    """Make the header of a recording fit what is in the file, which was cut off; its seconds.
+
+    Raises OSError.
+    """
+    with path.open("r+b") as file:
+        size = max(0, file.seek(0, os.SEEK_END) - HEADER_BYTES)
+        size -= size % 2
+        file.seek(0)
+        file.write(wav_header(size))
+        file.truncate(HEADER_BYTES + size)
+    return size / BYTES_A_SECOND

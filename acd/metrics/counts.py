@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from acd.sip.trunk_status import TrunkStatus
+
 
 @dataclass(frozen=True, slots=True)
 class NodeCounts:
@@ -12,8 +14,8 @@ class NodeCounts:
 
     calls: Mapping[str, int] = field(default_factory=dict)
     """Live calls by state."""
-    trunk_calls: Mapping[str, int] = field(default_factory=dict)
-    """Live calls by trunk."""
+    trunks: Mapping[str, TrunkStatus] = field(default_factory=dict)
+    """By name; a trunk that is not among them has no calls, and nothing is known of it."""
     sip_responses: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """Total of responses sent, by method and status."""
     sip_rejected: Mapping[str, int] = field(default_factory=dict)
@@ -27,6 +29,7 @@ class NodeCounts:
     sip_connections_broken: Mapping[str, int] = field(default_factory=dict)
     """Total of connections refused or broken off by us, by a short fixed reason."""
     sip_registrations: int = 0
+    sip_subscriptions: int = 0
     """Contacts bound now."""
     sip_passed: int = 0
     """Total of messages passed on between phones of this node and other nodes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -13,6 +13,8 @@ from acd.agents.staffing import Live, Staffing, count_states
 from acd.calls.model import State
 from acd.directory.model import Directory
 from acd.metrics.counts import NodeCounts
+from acd.metrics.families import gauge
+from acd.metrics.trunks import trunk_metrics
 
 _METHODS = frozenset(
     [
@@ -64,12 +66,13 @@ class LiveCollector(Collector):
         if self._moment is None:
             return
         yield from _node(self._moment)
-        yield from _trunks(self._moment)
+        moment = self._moment
+        yield from trunk_metrics(moment.directory.trunks, moment.node.trunks, draining=moment.node.draining)
         yield from _sip(self._moment.node)
         yield from _media(self._moment.node)
         if self._moment.live is not None:
             yield from _queues(self._moment.live, self._moment.now)
-            yield _gauge(
+            yield gauge(
                 "acd_queue_expected_wait_seconds",
                 "Until somebody who came now would be answered; absent where nobody is there to.",
                 "queue",
@@ -94,21 +97,7 @@ def _node(moment: Moment) -> Iterator[Metric]:
         "acd_overloaded", "1 while new calls are refused for overload.", value=int(moment.node.overloaded)
     )
     calls = ((state, moment.node.calls.get(state, 0)) for state in _LIVE_STATES)
-    yield _gauge("acd_calls", "Live calls of this node.", "state", calls)
-
-
-def _trunks(moment: Moment) -> Iterator[Metric]:
-    trunks = moment.directory.trunks.values()
-    calls = {trunk.name: moment.node.trunk_calls.get(trunk.name, 0) for trunk in trunks}
-    taking = {
-        trunk.name: int(not moment.node.draining and calls[trunk.name] < trunk.max_calls) for trunk in trunks
-    }
-    limits = {trunk.name: trunk.max_calls for trunk in trunks}
-    yield _gauge("acd_trunk_calls", "Live calls of the trunk.", "trunk", calls.items())
-    yield _gauge("acd_trunk_max_calls", "Calls that the trunk may have at once.", "trunk", limits.items())
-    yield _gauge(
-        "acd_trunk_up", "1 while this node would take a new call of the trunk.", "trunk", taking.items()
-    )
+    yield gauge("acd_calls", "Live calls of this node.", "state", calls)
 
 
 def _sip(node: NodeCounts) -> Iterator[Metric]:
@@ -135,7 +124,7 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
         value=node.sip_retransmissions,
     )
     by_transport = ((kind, node.sip_connections.get(kind, 0)) for kind in _STREAMS)
-    yield _gauge("acd_sip_connections", "Open SIP connections.", "transport", by_transport)
+    yield gauge("acd_sip_connections", "Open SIP connections.", "transport", by_transport)
     broken = CounterMetricFamily(
         "acd_sip_connections_broken", "SIP connections refused or broken off by us.", labels=["reason"]
     )
@@ -143,6 +132,9 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
         broken.add_metric([reason], total)
     yield broken
     yield GaugeMetricFamily("acd_sip_registrations", "Contacts bound.", value=node.sip_registrations)
+    yield GaugeMetricFamily(
+        "acd_sip_subscriptions", "Lamps and message waiting lights.", value=node.sip_subscriptions
+    )
     yield CounterMetricFamily(
         "acd_sip_passed", "Messages between our phones and other nodes, passed on.", value=node.sip_passed
     )
@@ -167,11 +159,11 @@ def _queues(live: Live, now: float) -> Iterator[Metric]:
         for name, status in statuses
     )
     targets = ((name, queue.service_level_seconds) for name, queue in live.directory.queues.items())
-    yield _gauge("acd_queue_waiting", "Callers waiting.", "queue", waiting)
-    yield _gauge("acd_queue_ringing", "Callers for whom an agent is rung.", "queue", ringing)
+    yield gauge("acd_queue_waiting", "Callers waiting.", "queue", waiting)
+    yield gauge("acd_queue_ringing", "Callers for whom an agent is rung.", "queue", ringing)
     yield from _callbacks(live)
-    yield _gauge("acd_queue_longest_wait_seconds", "Age of the oldest waiting call.", "queue", oldest)
-    yield _gauge("acd_queue_service_level_target_seconds", "The queue's service level.", "queue", targets)
+    yield gauge("acd_queue_longest_wait_seconds", "Age of the oldest waiting call.", "queue", oldest)
+    yield gauge("acd_queue_service_level_target_seconds", "The queue's service level.", "queue", targets)
 
 
 _CALLBACK_ENDS = ("done", "failed", "cancelled", "expired")
@@ -190,7 +182,7 @@ def _callbacks(live: Live) -> Iterator[Metric]:
         for outcome in _CALLBACK_ENDS:
             ended.add_metric([name, outcome], status.counters.get(f"callback-{outcome}", 0))
     waiting = ((name, status.callbacks) for name, status in live.queues.items())
-    yield _gauge("acd_queue_callbacks", "Callers who are to be called back.", "queue", waiting)
+    yield gauge("acd_queue_callbacks", "Callers who are to be called back.", "queue", waiting)
     yield from (noted, attempts, ended)
 
 
@@ -203,11 +195,4 @@ def _agents(live: Live, staffing: Staffing) -> Iterator[Metric]:
             by_queue.add_metric([name, state], count)
     yield by_queue
     everyone = count_states(status.state for status in live.agents.values())
-    yield _gauge("acd_agents_all", "All agents, each once.", "state", everyone.items())
-
-
-def _gauge(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for value, number in values:
-        family.add_metric([value], number)
-    return family
+    yield gauge("acd_agents_all", "All agents, each once.", "state", everyone.items())

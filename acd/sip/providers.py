@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,9 @@ from acd.sip.core.registrant import Account
 from acd.sip.core.uri import Uri
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.hosts import DEFAULT_PORT, Peer, in_turn
+from acd.sip.outages import Outages
 from acd.sip.resolving import Dns, NameNotFound, peers_of
+from acd.sip.trunk_status import HostStatus
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +39,8 @@ _CARE_SECONDS = 1.0
 _LOOK_UP_SECONDS = 60.0
 _LOOK_UP_AGAIN_SECONDS = 10.0
 _PROBE_PATIENCE_SECONDS = 4.0
+_REST_SECONDS = 30.0
+"""How long a silent host is passed over where no probe tells that it is back."""
 
 
 class TrunkUnavailable(AcdError):
@@ -49,18 +54,6 @@ class TrunkUnavailable(AcdError):
         """A fixed word."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostStatus:
-    """One address of a trunk, as it is shown."""
-
-    host: str
-    transport: str
-    address: tuple[str, int]
-    priority: int
-    weight: int
-    is_up: bool
-
-
 @dataclass(slots=True)
 class Provider:
     """What is known now of one trunk that has hosts. Times are monotonic seconds."""
@@ -68,7 +61,7 @@ class Provider:
     trunk: Trunk
     rate: TokenBuckets | None
     peers: tuple[Peer, ...] = ()
-    down: set[Peer] = field(default_factory=set)
+    outages: Outages = field(default_factory=Outages)
     looked_up_at: float | None = None
     look_up_after: float = 0.0
     probed_at: float = 0.0
@@ -129,6 +122,8 @@ class Providers:
         if self._directory().trunks is not self._known:
             self._follow(self._directory().trunks)
         for provider in self._providers.values():
+            for peer in provider.outages.pass_over(now):
+                self._tell(provider, peer)
             if now >= provider.look_up_after and not provider.is_looking:
                 provider.is_looking = True
                 self._spawn(self._look_up(provider))
@@ -172,7 +167,7 @@ class Providers:
         if not found or self._providers.get(provider.trunk.name) is not provider:
             return
         provider.peers = tuple(dict.fromkeys(found))
-        provider.down &= set(provider.peers)
+        provider.outages.keep(provider.peers)
         self._index()
         for peer in provider.peers:
             if peer.transport == "tls":
@@ -185,24 +180,57 @@ class Providers:
 
     def _probe(self, provider: Provider) -> None:
         for peer in provider.peers:
+            if provider.outages.has_asked(peer):
+                continue
             name = secrets.token_hex(8)
             self._probes[name] = (provider.trunk.name, peer)
             self._endpoint.probe(name, uri_of(peer), self.flow(peer), _PROBE_PATIENCE_SECONDS)
 
     def _probed(self, event: PeerProbed) -> None:
         name, peer = self._probes.pop(event.probe, ("", None))
-        if peer is not None:
-            # Any answer but "I am out of service" says that somebody is there (RFC 3261 section 11).
-            self.mark(name, peer, is_up=event.status not in (0, 408, 503))
-
-    def mark(self, trunk: str, peer: Peer, *, is_up: bool) -> None:
-        """A host answered, or was silent."""
-        provider = self._providers.get(trunk)
-        if provider is None or peer not in provider.peers or is_up == (peer not in provider.down):
+        if peer is None:
             return
-        (provider.down.discard if is_up else provider.down.add)(peer)
-        said = {"trunk": trunk, "host": peer.name, "address": peer.address[0]}
-        log.info("trunk-host-up", **said) if is_up else log.warning("trunk-host-down", **said)
+        # Any answer but "I am out of service" says that somebody is there (RFC 3261 section 11).
+        if event.status not in (0, 408, 503):
+            self.answered(name, peer)
+        elif event.retry_after:
+            self.asked_to_wait(name, peer, event.retry_after)
+        else:
+            self.silent(name, peer)
+
+    def answered(self, trunk: str, peer: Peer) -> None:
+        """A host said something that shows it is there."""
+        provider = self._provider_at(trunk, peer)
+        if provider is not None and provider.outages.answered(peer):
+            self._tell(provider, peer)
+
+    def silent(self, trunk: str, peer: Peer) -> None:
+        """A host did not answer, or does not serve: calls ask the others first until it is back."""
+        provider = self._provider_at(trunk, peer)
+        if provider is None:
+            return
+        until = math.inf if provider.trunk.probe_seconds else self._clock.monotonic() + _REST_SECONDS
+        if provider.outages.begin(peer, until):
+            self._tell(provider, peer)
+
+    def asked_to_wait(self, trunk: str, peer: Peer, seconds: float) -> None:
+        """A host said 503 with Retry-After: for that time it is not asked (RFC 3261 section 21.5.4)."""
+        provider = self._provider_at(trunk, peer)
+        if provider is not None and provider.outages.begin(
+            peer, self._clock.monotonic() + seconds, asked=True
+        ):
+            self._tell(provider, peer, seconds=round(seconds))
+
+    def _provider_at(self, trunk: str, peer: Peer) -> Provider | None:
+        provider = self._providers.get(trunk)
+        return provider if provider is not None and peer in provider.peers else None
+
+    def _tell(self, provider: Provider, peer: Peer, **more: int) -> None:
+        said = {"trunk": provider.trunk.name, "host": peer.name, "address": peer.address[0], **more}
+        if provider.outages.is_up(peer):
+            log.info("trunk-host-up", **said)
+        else:
+            log.warning("trunk-host-down", **said)
 
     # Registrations.
 
@@ -245,8 +273,6 @@ class Providers:
         if provider is None:
             return
         provider.is_bound = False
-        if event.why in ("timeout", "transport") and provider.registers_over is not None:
-            self.mark(name, provider.registers_over, is_up=False)
         log.warning(
             "trunk-not-registered",
             trunk=name,
@@ -254,6 +280,15 @@ class Providers:
             why=event.why,
             retry_seconds=round(event.retry_seconds),
         )
+        failed = provider.registers_over
+        if failed is None or not (event.why in ("timeout", "transport") or event.status == 503):
+            return
+        if event.retry_after:
+            self.asked_to_wait(name, failed, event.retry_after)
+        else:
+            self.silent(name, failed)
+        if provider.outages.is_up(self.in_turn(provider)[0]):
+            self._register(name)  # The time to wait is that host's; another one may have us at once.
 
     # For calls.
 
@@ -266,7 +301,7 @@ class Providers:
 
     def in_turn(self, provider: Provider) -> Sequence[Peer]:
         """The hosts in the order in which they are to be asked now."""
-        return in_turn(provider.peers, lambda peer: peer not in provider.down, random.random)
+        return in_turn(provider.peers, provider.outages.is_up, random.random)
 
     def flow(self, peer: Peer) -> Flow:
         """The way to a peer; a connection is opened when something is sent."""
@@ -278,7 +313,7 @@ class Providers:
         """The trunk one of whose hosts this is; empty for none."""
         return self._by_address.get(address, "")
 
-    def hosts_of(self, name: str) -> Sequence[HostStatus]:
+    def hosts_of(self, name: str) -> tuple[HostStatus, ...]:
         provider = self._providers.get(name)
         if provider is None:
             return ()
@@ -289,10 +324,15 @@ class Providers:
                 address=peer.address,
                 priority=peer.priority[0],
                 weight=peer.weight,
-                is_up=peer not in provider.down,
+                is_up=provider.outages.is_up(peer),
+                out_seconds=self._out_seconds(provider, peer),
             )
             for peer in provider.peers
         )
+
+    def _out_seconds(self, provider: Provider, peer: Peer) -> float | None:
+        until = provider.outages.until(peer)
+        return max(until - self._clock.monotonic(), 0.0) if math.isfinite(until) else None
 
     def is_registered(self, name: str) -> bool | None:
         """Whether a trunk has bound us; None where we do not register there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import structlog
 
@@ -40,6 +41,7 @@ from acd.sip.lamps import Lamps
 from acd.sip.nodes import BETWEEN_NODES
 from acd.sip.overload import OverloadLimits
 from acd.sip.phones import AgentPhones
+from acd.sip.presenting import Presented
 from acd.sip.providers import Providers
 from acd.sip.registrar import ExpiryRules, Registrar
 from acd.sip.resolving import Dns, SystemDns
@@ -47,6 +49,7 @@ from acd.sip.secrecy import srtp_over
 from acd.sip.site import Site
 from acd.sip.trace import open_tracer
 from acd.sip.trunk_calls import TrunkCalls
+from acd.sip.trunk_status import REFUSALS, TrunkStatus
 from acd.sip.trunks import LiveCalls
 from acd.sip.watching import ExpiryBounds
 from acd.sip.ways import Ways
@@ -209,8 +212,23 @@ class SipService:
         return self._endpoint.network.listening
 
     @property
-    def trunk_calls(self) -> Mapping[str, int]:
-        return self._calls.by_trunk()
+    def trunks(self) -> Mapping[str, TrunkStatus]:
+        """All trunks of the directory, as they are now."""
+        names = self._directory().trunks
+        return {name: self._trunk_status(name, only_brings=not names[name].hosts) for name in names}
+
+    def _trunk_status(self, name: str, *, only_brings: bool) -> TrunkStatus:
+        outside = self.outside
+        return TrunkStatus(
+            hosts=self.providers.hosts_of(name),
+            only_brings=only_brings,
+            is_registered=self.providers.is_registered(name),
+            calls=self._calls.on(name),
+            calls_out=outside.made[name],
+            answered_out=outside.answered[name],
+            failovers=outside.failovers[name],
+            refused_out={why: outside.refused[name, why] for why in REFUSALS},
+        )
 
     @property
     def responses(self) -> Mapping[tuple[str, int], int]:
@@ -302,13 +320,26 @@ class SipService:
         offer: bytes,
         caller: str,
         caller_name: str,
-        headers: Sequence[tuple[str, str]] = (),
+        withheld: bool = False,
+        diverted_from: str = "",
+        about: Mapping[str, str] = MappingProxyType({}),
         call_id: str,
     ) -> None:
-        """Call a number over a trunk. Raises TrunkUnavailable."""
-        named = (("X-ACD-Call-ID", call_id), *headers) if self._directory().trunks[trunk].trusted else headers
+        """Call a number over a trunk. Raises TrunkUnavailable.
+
+        `withheld`: the called are not to see the caller's number. `diverted_from` is our number that the
+        caller had dialled, where their call goes on to the outside; `about` is what headers may tell.
+        """
+        configured = self._directory().trunks.get(trunk)
+        is_trusted = configured is not None and configured.trusted
         self.outside.call(
-            leg, trunk, number, offer=offer, caller=caller, caller_name=caller_name, headers=named
+            leg,
+            trunk,
+            number,
+            offer=offer,
+            caller=Presented(caller, caller_name, withheld, diverted_from),
+            about=about,
+            headers=(("X-ACD-Call-ID", call_id),) if is_trusted else (),
         )
 
     def ring(self, leg: str) -> None:

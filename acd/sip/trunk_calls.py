@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
 
 from acd.clock import Clock
 from acd.directory.model import Srtp, Trunk
-from acd.sip.core.events import LegEnded, LegEvent
-from acd.sip.core.grammar import plain
-from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
+from acd.sip.core.message import Header
+from acd.sip.core.uri import NameAddr
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.hosts import Peer
-from acd.sip.identity import ANONYMOUS
 from acd.sip.outgoing import OutgoingCall
+from acd.sip.presenting import Presented, own_headers, presented
 from acd.sip.providers import Provider, Providers, TrunkUnavailable, credentials_for, uri_of
+from acd.sip.redirects import Target
 from acd.sip.secrecy import srtp_over
 from acd.sip.trunks import LiveCalls
+
+log = structlog.get_logger(__name__)
 
 _FIRST_WORD_SECONDS = 4.0
 """How long a host may be silent before the next one is asked, where there is one."""
@@ -41,10 +46,15 @@ class TrunkCalls:
         self._srtp_without_tls = srtp_without_tls
         self._outgoing: dict[str, OutgoingCall] = {}
         """By the leg that calls know, and by the leg of the attempt."""
-        self._invitations: dict[str, Callable[[str, Peer], None]] = {}
+        self._invitations: dict[str, Callable[[str, Target], None]] = {}
         """How to call, by the leg that calls know."""
+        self.made: Counter[str] = Counter()
+        """Calls by trunk."""
+        self.answered: Counter[str] = Counter()
         self.failovers: Counter[str] = Counter()
         """Attempts by trunk that another host had to make up for."""
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """Calls that did not go out, by trunk and why (a word of acd.sip.trunk_status.REFUSALS)."""
 
     def srtp_toward(self, trunk_name: str) -> Srtp:
         """Whether an offer to the trunk names keys; only if each of its hosts can be told in secret."""
@@ -66,40 +76,46 @@ class TrunkCalls:
         number: str,
         *,
         offer: bytes,
-        caller: str,
-        caller_name: str,
-        headers: Sequence[tuple[str, str]],
+        caller: Presented,
+        about: Mapping[str, str],
+        headers: Sequence[Header] = (),
     ) -> None:
-        """Call a number over a trunk, host after host. Raises TrunkUnavailable."""
-        provider = self._admit(trunk_name)
-        trunk = provider.trunk
-        turn = [peer for peer in self._providers.in_turn(provider) if self._secrecy(trunk, peer) is not None]
-        if not turn:
-            raise TrunkUnavailable(f"no host of trunk {trunk_name!r} can be called", "no-host")
+        """Call a number over a trunk, host after host. Raises TrunkUnavailable.
 
-        def invite(attempt: str, peer: Peer) -> None:
-            flow = self._providers.flow(peer)
-            host = trunk.realm or self._endpoint.host_for(flow)
-            caller_uri = Uri(host=host, user=caller or ANONYMOUS.number)
-            asserted = NameAddr(caller_uri, plain(caller_name))
-            identity = (("P-Asserted-Identity", str(asserted)),) if trunk.trusted and caller else ()
+        `about` is what the trunk's own headers may tell of the call; `headers` go with it as they are.
+        """
+        try:
+            provider = self._admit(trunk_name)
+            turn = self._turn(provider)
+        except TrunkUnavailable as refused:
+            self.refused[trunk_name, refused.why] += 1
+            raise
+        trunk = provider.trunk
+        own = (*headers, *own_headers(trunk, about))
+
+        def invite(attempt: str, target: Target) -> None:
+            flow = self._providers.flow(target.peer)
+            uri = uri_of(target.peer, target.number)
+            from_, identity = presented(caller, trunk, trunk.realm or self._endpoint.host_for(flow), uri)
             self._endpoint.invite(
                 attempt,
-                uri=uri_of(peer, number),
+                uri=uri,
                 flow=flow,
-                from_=NameAddr(caller_uri, plain(caller_name)),
-                to=NameAddr(uri_of(peer, number)),
+                from_=from_,
+                to=NameAddr(uri_of(target.peer, number)),
                 contact_user=trunk.username or "acd",
                 sdp=offer,
-                headers=(*identity, *headers),
+                headers=(*identity, *own),
                 credentials=credentials_for(trunk),
                 patience=_FIRST_WORD_SECONDS if outgoing.left else None,
             )
 
-        outgoing = OutgoingCall(leg, trunk_name, turn)
+        followed_to = turn if trunk.redirects == "follow" else ()
+        outgoing = OutgoingCall(leg, trunk_name, [Target(peer, number) for peer in turn], followed_to)
         self._outgoing[leg] = outgoing
         self._invitations[leg] = invite
         self._calls.add(leg, trunk_name)
+        self.made[trunk_name] += 1
         self._try_next(outgoing)
 
     def _admit(self, name: str) -> Provider:
@@ -110,11 +126,18 @@ class TrunkCalls:
             raise TrunkUnavailable(f"trunk {name!r} gets new calls too fast", "trunk-rate")
         return provider
 
+    def _turn(self, provider: Provider) -> Sequence[Peer]:
+        trunk = provider.trunk
+        turn = [peer for peer in self._providers.in_turn(provider) if self._secrecy(trunk, peer) is not None]
+        if not turn:
+            raise TrunkUnavailable(f"no host of trunk {trunk.name!r} can be called", "no-host")
+        return turn
+
     def _try_next(self, outgoing: OutgoingCall) -> None:
-        peer = outgoing.next()
-        assert peer is not None
+        target = outgoing.next()
+        assert target is not None
         self._outgoing[outgoing.current] = outgoing
-        self._invitations[outgoing.leg](outgoing.current, peer)
+        self._invitations[outgoing.leg](outgoing.current, target)
 
     # What becomes of calls.
 
@@ -141,18 +164,37 @@ class TrunkCalls:
     def take(self, event: LegEvent) -> LegEvent | None:
         """Something happened to an attempt; what calls are to hear of it."""
         outgoing = self._outgoing[event.leg]
+        is_current = event.leg == outgoing.current
+        if is_current and outgoing.at is not None:
+            self._learn(outgoing, outgoing.at.peer, event)
+        redirects = outgoing.redirects
         told = outgoing.told(event)
+        if is_current and isinstance(event, LegAnswered):
+            self.answered[outgoing.trunk] += 1
         if isinstance(event, LegEnded):
             if event.leg != outgoing.leg:
                 del self._outgoing[event.leg]
-            is_current = event.leg == outgoing.current
-            if is_current and event.by in ("timeout", "transport") and outgoing.at is not None:
-                self._providers.mark(outgoing.trunk, outgoing.at, is_up=False)
             if told is None and is_current:
-                self.failovers[outgoing.trunk] += 1
+                if outgoing.redirects > redirects:
+                    log.info("trunk-call-redirected", trunk=outgoing.trunk, status=event.status)
+                else:
+                    self.failovers[outgoing.trunk] += 1
                 self._try_next(outgoing)
             elif told is not None:
                 self._outgoing.pop(outgoing.leg, None)
                 self._invitations.pop(outgoing.leg, None)
                 self._calls.discard(outgoing.leg)
         return told
+
+    def _learn(self, outgoing: OutgoingCall, peer: Peer, event: LegEvent) -> None:
+        """What an attempt says of the host it was made at."""
+        trunk = outgoing.trunk
+        if isinstance(event, LegEnded) and event.by in ("timeout", "transport"):
+            if not outgoing.has_rung:  # a phone that rang for too long was silent itself
+                self._providers.silent(trunk, peer)
+        elif isinstance(event, LegEnded) and event.by == "remote" and event.status == 503:
+            # Without a Retry-After it is like a 500: of this call alone (RFC 3261 section 21.5.4).
+            if event.retry_after:
+                self._providers.asked_to_wait(trunk, peer, event.retry_after)
+        elif not (isinstance(event, LegEnded) and event.by == "local"):
+            self._providers.answered(trunk, peer)

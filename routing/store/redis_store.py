@@ -27,7 +27,7 @@ from routing.model import (
     Ticket,
 )
 from routing.ports import StaleToken, StoreUnavailable
-from routing.requirement import PRIORITY_WIDTH, check_name, check_ticket, class_name, score
+from routing.requirement import check_name, check_ticket, class_name, first_score, once_missed
 from routing.store import replies
 from routing.store.batch import Batcher
 from routing.store.callbacks import RedisCallbackStore
@@ -97,6 +97,8 @@ class RedisQueueStore:
         await self._defining("enqueue", now_ms, ticket, None, *_ticket_arguments(ticket))
         for step in ticket.steps[:1]:
             self._tell(ticket.enqueued_ms + step.after_ms)
+        if ticket.target_ms:
+            self._tell(ticket.enqueued_ms + ticket.target_ms)
 
     async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
         """The agent answered. Raises StaleToken."""
@@ -262,7 +264,7 @@ class RedisQueueStore:
 
     async def queues(self, names: Sequence[str]) -> Sequence[QueueStatus]:
         """The state of each queue, in the order asked for, in one round trip."""
-        found = await asyncio.gather(*(self._run("queue_status", name, PRIORITY_WIDTH) for name in names))
+        found = await asyncio.gather(*(self._run("queue_status", name) for name in names))
         return [replies.queue_status(name, *reply) for name, reply in zip(names, found, strict=True)]
 
     async def agents(self, agent_ids: Sequence[str]) -> Mapping[str, AgentStatus]:
@@ -333,7 +335,7 @@ def _check_agent(agent_id: str, terms: AgentTerms) -> None:
 
 
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-15 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    """ARGV 2-16 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
     check_ticket(ticket)
     requirement = ticket.requirement
     return (
@@ -342,7 +344,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         class_name(requirement),
         requirement.agent or "",
         requirement.queue,
-        score(ticket.priority, ticket.enqueued_ms + ticket.target_ms),
+        first_score(ticket),
         ticket.enqueued_ms,
         ticket.ring_ms,
         ticket.wrapup_ms,
@@ -353,6 +355,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         ),
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
         ticket.ring_agents,
+        f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
     )
 
 

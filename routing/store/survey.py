@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from routing.estimate import STAGES, Agent, Busy, Durations, Stage, Waiter
-from routing.model import AgentProfile, Requirement
-from routing.requirement import read_class, read_profile
+from routing.model import AgentProfile
+from routing.requirement import Missed, missed, priority_of, read_class, read_profile
 from routing.store.replies import pairs
 
 _MOST_CLASSES = 256
@@ -31,16 +31,27 @@ class Surveyor:
     async def waiters(self) -> Sequence[Waiter]:
         """Who waits, of the classes that come first those who come first, up to a bound."""
         heads = await self._ask("ZRANGE", f"{self._prefix}h", 0, _MOST_CLASSES - 1)
-        lines = [
-            ("ZRANGE", f"{self._prefix}w:{name}", 0, _MOST_OF_A_CLASS - 1, "WITHSCORES") for name in heads
-        ]
-        definitions = [("HGET", f"{self._prefix}cl", name) for name in heads]
-        found = await asyncio.gather(*(self._ask(*command) for command in (*definitions, *lines)))
+        found = await asyncio.gather(*(self._line(name) for name in heads))
+        return [waiter for line in found for waiter in line]
+
+    async def _line(self, class_name: str) -> Sequence[Waiter]:
+        definition, line = await asyncio.gather(
+            self._ask("HGET", f"{self._prefix}cl", class_name),
+            self._ask("ZRANGE", f"{self._prefix}w:{class_name}", 0, _MOST_OF_A_CLASS - 1, "WITHSCORES"),
+        )
+        if definition is None or not line:
+            return ()
+        requirement = read_class(definition)
+        # A member of a line is the number of its arrival, 14 digits, and the call (includes/lines.lua).
+        calls = [member[14:] for member in line[::2]]
+        scores = [int(float(score)) for score in line[1::2]]
+        targets, ages = await asyncio.gather(
+            self._ask("ZMSCORE", f"{self._prefix}due", *(f"d:{call}" for call in calls)),
+            self._ask("ZMSCORE", f"{self._prefix}qe:{requirement.queue}", *calls),
+        )
         return [
-            waiter
-            for definition, line in zip(found[: len(heads)], found[len(heads) :], strict=True)
-            if definition is not None
-            for waiter in _line(read_class(definition), line)
+            Waiter(call, requirement, score, missed=_missed(score, age, target))
+            for call, score, age, target in zip(calls, scores, ages, targets, strict=True)
         ]
 
     async def agents(self, now_ms: int) -> Sequence[Agent]:
@@ -67,9 +78,12 @@ class Surveyor:
         ]
 
 
-def _line(requirement: Requirement, flat: Sequence[str]) -> list[Waiter]:
-    # A member of a line is the number of its arrival, 14 digits, and the call (includes/lines.lua).
-    return [Waiter(member[14:], requirement, int(float(score))) for member, score in pairs(flat).items()]
+def _missed(score: int, age: str | None, target: str | None) -> Missed | None:
+    """What becomes of the place of one who is still to be answered in time; of one who is gone meanwhile
+    nothing."""
+    if age is None or target is None:
+        return None
+    return missed(priority_of(score), int(float(age)), int(float(target)))
 
 
 def _agent(

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.audio import seconds_of_sound
-from tests.support.cast import BILLING, ECHO, MENU, MUSIC, agents, caller, dial, phone
+from tests.support.cast import BILLING, ECHO, MENU, MUSIC, SUPPORT, agents, caller, dial, phone
 from tests.support.net import eventually
 from tests.support.rtp_peer import RtpPeer
-from tests.support.script import Answerer, Caller, audio
+from tests.support.script import Answerer, Caller, Watcher, audio
 from tests.support.service import RunningService
 from tests.support.sipp import Agents, run
 
@@ -112,6 +112,27 @@ def re_invite_after_the_bye(peer: Caller) -> None:
     peer.refused(481)
 
 
+def hold_in_every_way(peer: Caller) -> None:
+    peer.invite()
+    peer.answered()
+    for version, (ours, theirs) in enumerate(
+        (("sendonly", "recvonly"), ("inactive", "inactive"), ("sendrecv", "sendrecv")), 2
+    ):
+        peer.invite(body=audio(direction=ours, version=version))
+        peer.answered(f"a={theirs}")
+    peer.invite(body=audio(version=5).replace("[media_ip]", "0.0.0.0"))
+    peer.answered("a=(sendonly|inactive|recvonly)")
+    peer.bye()
+
+
+def address_changes(peer: Caller) -> None:
+    peer.invite()
+    peer.answered()
+    peer.invite(body=audio(version=2, port="[media_port+2]").replace("[media_ip]", "127.0.0.3"))
+    peer.answered("m=audio [0-9]+ RTP/AVP", "a=sendrecv")
+    peer.bye()
+
+
 CALLERS: dict[str, Callable[[Caller], None]] = {
     "INVITE without an offer": answered_without_an_offer,
     "re-INVITE with another codec, and without an offer": codec_changes,
@@ -124,6 +145,8 @@ CALLERS: dict[str, Callable[[Caller], None]] = {
     "body of an unknown kind": body_of_an_unknown_kind,
     "CANCEL that crosses the 200": cancel_crosses_the_answer,
     "re-INVITE after the BYE": re_invite_after_the_bye,
+    "hold: sendonly, inactive, 0.0.0.0, and back": hold_in_every_way,
+    "re-INVITE from another address": address_changes,
 }
 
 
@@ -136,13 +159,31 @@ async def test_caller(service: RunningService, play: Callable[[Caller], None]) -
     (await run(script, service.sip_address, number=ECHO, seconds=8)).assert_clean(1)
 
 
+@pytest.mark.interop("SIPp", "ACK that is lost: the 200 is sent again")
+async def test_answer_is_repeated_until_it_is_acknowledged(service: RunningService) -> None:
+    script = Caller()
+    script.invite()
+    script.hear(200)
+    script.hear(200)
+    script.ack()
+    script.bye()
+    result = await run(script, service.sip_address, number=ECHO, seconds=8, hears_repeats=True)
+    result.assert_clean(1)
+
+
+def picked_up(peer: Answerer) -> None:
+    peer.rung()
+    peer.answer(200, body=audio())
+    peer.hear_request("ACK")
+
+
 def reliable_early_media(peer: Answerer) -> None:
     peer.rung("Supported:.*100rel")
     peer.answer(183, "Require: 100rel", "RSeq: 700", "Content-Type: application/sdp", body=audio())
-    peer.hear("PRACK", "RAck: 700 [0-9]+ INVITE")
+    peer.hear_request("PRACK", "RAck: 700 [0-9]+ INVITE")
     peer.reply()
     peer.answer(200)
-    peer.hear("ACK")
+    peer.hear_request("ACK")
     peer.let_go()
 
 
@@ -150,17 +191,51 @@ def forked_answers(peer: Answerer) -> None:
     peer.rung()
     peer.answer(180, tag="b")
     peer.answer(200, body=audio())
-    peer.hear("ACK")
+    peer.hear_request("ACK")
     peer.answer(200, body=audio(), tag="b")
-    peer.hear("ACK", "To:.*tag=[0-9]+b")
-    peer.hear("BYE", "To:.*tag=[0-9]+b")
+    peer.hear_request("ACK", "To:.*tag=[0-9]+b")
+    peer.hear_request("BYE", "To:.*tag=[0-9]+b")
     peer.reply()
     peer.let_go()
+
+
+def longer_session(peer: Answerer) -> None:
+    peer.rung("Session-Expires: 90", "Supported:.*timer")
+    peer.answer(422, "Min-SE: 120")
+    peer.hear_request("ACK")
+    peer.rung("Session-Expires: 120", "Min-SE: 120")
+    peer.answer(200, "Require: timer", "Session-Expires: 120;refresher=uas", body=audio())
+    peer.hear_request("ACK")
+    peer.say("UPDATE", "Supported: timer", "Session-Expires: 120;refresher=uac")
+    peer.hear(200, "Session-Expires: 120;refresher=uac")
+    peer.let_go()
+
+
+def phone_changes_codec_and_address(peer: Answerer) -> None:
+    picked_up(peer)
+    peer.say("INVITE", body=audio(laws="8", version=2, port="[media_port+2]"))
+    peer.hear(200, _OTHER_LAW)
+    peer.acknowledge()
+    peer.say("UPDATE", body=audio(laws="0", version=3))
+    peer.hear(200, "m=audio [0-9]+ RTP/AVP 0 ")
+    peer.let_go()
+
+
+def re_invite_crosses_the_bye(peer: Answerer) -> None:
+    picked_up(peer)
+    peer.hear_request("BYE")
+    peer.say("INVITE", body=audio(version=2))
+    peer.hear(481)
+    peer.acknowledge()
+    peer.reply()
 
 
 PHONES: dict[str, Callable[[Answerer], None]] = {
     "reliable early media (183, PRACK), 200 without SDP": reliable_early_media,
     "two phones behind one proxy answer (forked 200)": forked_answers,
+    "422 of a phone, which then refreshes the session": longer_session,
+    "phone changes codec and address by re-INVITE and UPDATE": phone_changes_codec_and_address,
+    "re-INVITE of a phone that crosses our BYE": re_invite_crosses_the_bye,
 }
 
 
@@ -182,15 +257,178 @@ async def test_phone(service: RunningService, play: Callable[[Answerer], None]) 
     result.assert_clean(1)
 
 
+@pytest.mark.interop("SIPp", "200 of an agent that is sent again")
+async def test_each_200_of_a_phone_is_acknowledged(service: RunningService) -> None:
+    script = Answerer()
+    script.rung()
+    for _ in range(2):
+        script.answer(200, body=audio())
+        script.hear_request("ACK")
+    script.let_go()
+    phones = Agents(service.sip_address, [phone(1)], scenario=script, hears_repeats=True)
+    async with phones, caller(service, "+37255513006") as someone:
+        call = await dial(someone, BILLING)
+        await service.call_reaches(someone.user, "talking")
+        await asyncio.sleep(0.1)
+        await call.hang_up()
+        result = await phones.stop()
+    result.assert_clean(1)
+
+
+@pytest.mark.interop("SIPp", "blind transfer (REFER), told to the end")
+async def test_phone_transfers_blind(service: RunningService) -> None:
+    script = Answerer()
+    picked_up(script)
+    script.wait(500)
+    script.say("REFER", "Refer-To: <sip:4711@[remote_ip]>")
+    script.hear(404)
+    script.say("REFER", f"Refer-To: <sip:{SUPPORT}@[remote_ip]>")
+    script.hear(202)
+    script.hear_request("NOTIFY", "SIP/2.0 100", "Event: refer", "Subscription-State: active")
+    script.reply()
+    script.hear_request("NOTIFY", "SIP/2.0 200", "Subscription-State: terminated")
+    script.reply()
+    script.let_go()
+    async with (
+        Agents(service.sip_address, [phone(1)], scenario=script) as phones,
+        caller(service, "+37255513007") as someone,
+    ):
+        call = await dial(someone, BILLING)
+        await service.call_reaches(someone.user, "talking")
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "after this one"})
+        moved = await service.call_reaches(someone.user, "queued", "offered")
+        assert moved["queue"] == "support"
+        await call.hang_up()
+        result = await phones.stop()
+    result.assert_clean(1)
+
+
+@pytest.mark.interop("SIPp", "attended transfer (REFER with Replaces)")
+async def test_phone_asks_a_colleague_and_joins_the_two_calls(service: RunningService) -> None:
+    script = Answerer()
+    picked_up(script)
+    script.say("INVITE", body=audio(direction="sendonly", version=2))
+    script.hear(200)
+    script.acknowledge()
+    script.dial(phone(1), "1002", "consult")
+    script.wait(800)
+    script.say("REFER", f"Refer-To: <sip:1002@[remote_ip]?Replaces={script.dialled}>")
+    script.hear(202)
+    script.hear_request("NOTIFY", "SIP/2.0 100")
+    script.reply()
+    script.hear_request("BYE", "Call-ID: consult///")
+    script.reply()
+    script.hear_request("NOTIFY", "SIP/2.0 200", "Subscription-State: terminated")
+    script.reply()
+    script.let_go()
+    async with (
+        Agents(service.sip_address, [phone(1)], scenario=script) as phones,
+        agents(service, phone(2, ring_ms=0)),
+        caller(service, "+37255513008") as someone,
+    ):
+        call = await dial(someone, BILLING)
+        assert (await service.call_reaches(someone.user, "talking"))["agent"] == "a1"
+
+        async def joined() -> bool:
+            calls = await service.calls()
+            return [(one["caller"], one["agent"]) for one in calls] == [(someone.user, "a2")]
+
+        await eventually(joined, within=8, what="the caller with the colleague")
+        await call.hang_up()
+        result = await phones.stop()
+    result.assert_clean(1)
+
+
+@pytest.mark.interop("SIPp", "INVITE with Replaces: another phone of the agent goes on")
+async def test_call_moves_to_another_phone_of_the_agent(service: RunningService) -> None:
+    script = Answerer()
+    picked_up(script)
+    script.wait(200)
+    script.dial(phone(1), "1001", "moved", script.replaces)
+    script.hear_request("BYE", "Call-ID: [0-9a-f]")
+    script.reply()
+    script.hear_request("BYE", "Call-ID: moved///")
+    script.reply()
+    async with (
+        Agents(service.sip_address, [phone(1)], scenario=script) as phones,
+        caller(service, "+37255513009") as someone,
+    ):
+        call = await dial(someone, BILLING)
+        await service.call_reaches(someone.user, "talking")
+        await asyncio.sleep(0.8)
+        live = await service.call_of(someone.user)
+        assert live is not None
+        assert (live["state"], live["agent"]) == ("talking", "a1")
+        await call.hang_up()
+        result = await phones.stop()
+    result.assert_clean(1)
+
+
+@pytest.mark.interop("SIPp", "several phones of an agent ring, the others are told who answered")
+async def test_other_phone_of_the_agent_is_cancelled_as_completed_elsewhere(service: RunningService) -> None:
+    slow = Answerer()
+    slow.rung()
+    slow.answer(180)
+    slow.hear_request("CANCEL", "Reason: SIP;cause=200;text=.Call completed elsewhere")
+    slow.reply()
+    slow.answer(487)
+    slow.hear_request("ACK")
+    async with (
+        Agents(service.sip_address, [phone(1)], scenario=slow) as other,
+        agents(service, phone(1, ring_ms=400)),
+        caller(service, "+37255513010") as someone,
+    ):
+        call = await dial(someone, BILLING)
+        await service.call_reaches(someone.user, "talking")
+        result = await other.stop()
+        await call.hang_up()
+    result.assert_clean(1)
+
+
+@pytest.mark.interop("SIPp", "lamp of a colleague (dialog-info): idle, ringing, busy, idle")
+async def test_lamp_follows_a_colleagues_call(service: RunningService) -> None:
+    script = Watcher(phone(2), "1001", "dialog", "application/dialog-info+xml")
+    script.subscribe()
+    script.told("Subscription-State: active", "dialog-info", 'version="0" state="full"')
+    script.told("<state>early</state>", 'direction="recipient"')
+    script.told("<state>confirmed</state>")
+    script.told("<state>terminated</state>")
+    script.subscribe(0)
+    script.told("Subscription-State: terminated")
+    watching = run(script, service.sip_address, host="127.0.0.1", seconds=15)
+    async with agents(service, phone(1, ring_ms=200)), caller(service, "+37255513011") as someone:
+        running = asyncio.create_task(watching)
+
+        async def watched() -> bool:
+            return await service.metric("acd_sip_subscriptions") > 0
+
+        await eventually(watched, within=5, what="the subscription")
+        call = await dial(someone, BILLING)
+        await service.call_reaches(someone.user, "talking")
+        await asyncio.sleep(0.2)
+        await call.hang_up()
+        (await running).assert_clean(1)
+
+
+@pytest.mark.interop("SIPp", "voice messages waiting (message-summary)")
+async def test_phone_is_told_of_its_messages(service: RunningService) -> None:
+    script = Watcher(phone(2), "1002", "message-summary", "application/simple-message-summary")
+    script.subscribe()
+    script.told("Messages-Waiting: no", "Voice-Message: 0/0")
+    script.subscribe(0)
+    script.told("Subscription-State: terminated")
+    (await run(script, service.sip_address, host="127.0.0.1", seconds=8)).assert_clean(1)
+
+
 @pytest.mark.interop("SIPp", "200 of an agent that crosses our CANCEL")
 async def test_answer_that_crosses_our_cancel_is_hung_up(service: RunningService) -> None:
     script = Answerer()
     script.rung()
     script.answer(180)
-    script.hear("CANCEL")
+    script.hear_request("CANCEL")
     script.reply()
     script.answer(200, body=audio())
-    script.hear("ACK")
+    script.hear_request("ACK")
     script.let_go()
     async with (
         Agents(service.sip_address, [phone(1)], scenario=script) as phones,
@@ -210,7 +448,7 @@ async def test_phone_that_redirects_passes_the_caller_on(service: RunningService
     script = Answerer()
     script.rung()
     script.answer(302, "Contact: <sip:+99512345678@192.0.2.66>")
-    script.hear("ACK")
+    script.hear_request("ACK")
     async with (
         Agents(service.sip_address, [phone(1)], scenario=script) as phones,
         caller(service, "+37255513003") as someone,

@@ -27,6 +27,7 @@ from tests.support.cast import (
     phone,
     softphone,
 )
+from tests.support.linphone import Linphone
 from tests.support.net import eventually
 from tests.support.registration import register_all
 from tests.support.service import PASSWORD, RunningService, standard_directory
@@ -289,6 +290,21 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         (call,) = await service.calls()
         assert (call["state"], call["queue"], call["caller"]) == ("queued", "support", "1001")
         await agent.hang_up()
+        await service.post("/v1/agents/a1/state", {"state": "available"})
+
+
+@pytest.mark.interop("linphone", "dials a number", "digits by INFO")
+async def test_digits_by_info_of_linphone_lead_through_the_menu(service: RunningService) -> None:
+    async with Linphone(service.sip_address, "1001", PASSWORD, digits_by_info=True) as agent:
+        await service.agent_reaches("a1", "available")
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "private call"})
+        await agent.dial(MENU)
+        for step in ("1", "1", "3"):
+            await asyncio.sleep(0.7)
+            await agent.press(step)
+        queued = await service.call_reaches("1001", "queued")
+        assert queued["queue"] == "sales"
+        await agent.command("terminate")
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 

@@ -23,6 +23,10 @@ SERVICE = EveryTransport
 SETTINGS = {"sip": {"session_seconds": 90}}
 DIRECTORY = standard_directory(agents=4)
 DIRECTORY["devices"] = [{"name": "encrypted", "srtp": "require"}]
+DIRECTORY["devices"].append(
+    {"name": "desk", "auto_answer": "answer-after", "call_info": "https://crm.example/?n={number}&q={queue}"}
+)
+DIRECTORY["agents"][1]["device"] = "desk"
 DIRECTORY["agents"][2]["device"] = "encrypted"
 
 
@@ -172,6 +176,28 @@ async def test_attended_transfer_joins_the_two_calls(service: EveryTransport) ->
             await call.hang_up()
         record = await service.record_of(someone.user)
     assert record["agent"] == "a2"
+
+
+@pytest.mark.interop(
+    "pjsua2", "answers by itself where the call asks for it", "shows caller, queue and a page"
+)
+async def test_phone_answers_by_itself_and_shows_who_calls_and_for_which_queue(
+    service: EveryTransport,
+) -> None:
+    async with pjsua(service, 2, answers="asked") as agent, caller(service, "+37255511011") as someone:
+        call, line = await taken(service, agent, someone)
+        invite = (await agent.until("incoming"))["message"]
+        assert 'From: "+37255511011 (billing)" <sip:+37255511011@' in invite
+        assert "Call-Info: <https://crm.example/?n=%2B37255511011&q=billing>;purpose=info" in invite
+        await call.hang_up()
+        await agent.ended(line)
+
+
+@pytest.mark.interop("pjsua2", "voice messages waiting (MWI)")
+async def test_phone_hears_of_its_voice_messages(service: EveryTransport) -> None:
+    async with pjsua(service, 1, messages=True) as agent:
+        await agent.registered()
+        assert "Messages-Waiting:" in (await agent.until("messages"))["notify"]
 
 
 @pytest.mark.interop("pjsua2", "digits by RFC 4733 and by INFO")

@@ -8,27 +8,40 @@ import pytest
 
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
-from tests.support.browser import JSSIP, Chromium, PhonePage
+from tests.support.browser import LIBRARIES, Chromium, PhonePage
 from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone
 from tests.support.every_transport import V6, EveryTransport
 from tests.support.net import eventually
 from tests.support.rtp_peer import RtpPeer
-from tests.support.service import HOST, PASSWORD, TRUNK
+from tests.support.service import HOST, PASSWORD, TRUNK, standard_directory
 from tests.support.sipp import run
 
 SERVICE = EveryTransport
+DIRECTORY = standard_directory()
+DIRECTORY["devices"] = [{"name": "encrypted", "srtp": "require"}]
+DIRECTORY["agents"][7]["device"] = "encrypted"
 
 
-@pytest.mark.parametrize("transport", ["tcp", "tls"])
-@pytest.mark.interop("baresip", "TCP and TLS, audio both ways")
+@pytest.mark.parametrize(
+    ("transport", "extension", "mediaenc"),
+    [
+        pytest.param("tcp", "1001", "", marks=pytest.mark.interop("baresip", "TCP, audio both ways")),
+        pytest.param("tls", "1001", "", marks=pytest.mark.interop("baresip", "TLS, audio both ways")),
+        pytest.param(
+            *("tls", "1008", "srtp-mand"),
+            marks=pytest.mark.interop("baresip", "TLS with SRTP (SDES) required by both, audio both ways"),
+        ),
+    ],
+)
 async def test_softphone_registers_is_called_and_both_hear_each_other(
-    service: EveryTransport, transport: str
+    service: EveryTransport, transport: str, extension: str, mediaenc: str
 ) -> None:
     softphone = Baresip(
         service.at(transport),
-        *("1001", PASSWORD),
+        *(extension, PASSWORD),
         says=AGENT_HZ,
         transport=transport,
+        mediaenc=mediaenc,
         authority=service.authority.path,
     )
     async with softphone as agent, caller(service) as someone:
@@ -75,18 +88,29 @@ async def test_carrier_calls_over_tcp(service: EveryTransport) -> None:
 
 
 @pytest.fixture
-def jssip() -> None:
-    if shutil.which("chromium") is None or not JSSIP.is_file():
-        pytest.skip("not installed: chromium and JsSIP; run: make setup-test")
+def browser_phones() -> None:
+    if shutil.which("chromium") is None or not (LIBRARIES / "sipjs.js").is_file():
+        pytest.skip("not installed: chromium, JsSIP and SIP.js; run: make setup-test")
 
 
-@pytest.mark.usefixtures("jssip")
-@pytest.mark.interop("JsSIP", "registers, is called, hangs up over secure WebSocket (signalling)")
-async def test_jssip_in_a_browser_registers_is_called_and_hangs_up(service: EveryTransport) -> None:
+_OVER_WSS = "registers, is called, hangs up over secure WebSocket (signalling)"
+
+
+@pytest.mark.usefixtures("browser_phones")
+@pytest.mark.parametrize(
+    "library",
+    [
+        pytest.param("jssip", marks=pytest.mark.interop("JsSIP", _OVER_WSS)),
+        pytest.param("sipjs", marks=pytest.mark.interop("SIP.js", _OVER_WSS)),
+    ],
+)
+async def test_phone_in_a_browser_registers_is_called_and_hangs_up(
+    service: EveryTransport, library: str
+) -> None:
     rtp = await RtpPeer.open(HOST)
     async with Chromium() as browser, caller(service, "+37255500071") as someone:
         url = f"wss://{HOST}:{service.ports['wss']}/"
-        async with PhonePage(browser, url, "1001", PASSWORD, rtp=(HOST, rtp.port)) as agent:
+        async with PhonePage(browser, url, "1001", PASSWORD, rtp=(HOST, rtp.port), library=library) as agent:
             await agent.until("registered")
             await service.agent_reaches("a1", "available")
             call = await dial(someone, BILLING)
@@ -106,7 +130,7 @@ async def test_jssip_in_a_browser_registers_is_called_and_hangs_up(service: Ever
 
 
 @pytest.mark.interop("Chromium", "page closed while it rings")
-@pytest.mark.usefixtures("jssip")
+@pytest.mark.usefixtures("browser_phones")
 async def test_browser_that_closes_while_it_rings_passes_the_caller_on_at_once(
     service: EveryTransport,
 ) -> None:

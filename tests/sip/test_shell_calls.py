@@ -65,7 +65,7 @@ async def test_call_is_answered_confirmed_and_ended_by_the_caller(shell: Shell, 
         bye = {"to": ok.get("to"), "from_": ok.get("from"), "call_id": ok.get("call-id")}
         assert (await carrier.request("BYE", uri=NUMBER, **bye)).status == 200
         assert await shell.event() == LegEnded(call.leg, "remote", 0)
-        assert not shell.service.trunk_calls
+        assert shell.service.trunks["carrier"].calls == 0
 
 
 async def test_call_refused_by_its_owner_ends_once(shell: Shell) -> None:
@@ -106,7 +106,7 @@ async def test_trunk_that_is_full_is_told_to_come_later_and_is_freed_by_an_end(s
     async with await shell.client(host=CARRIER) as carrier:
         _, first = await arrived(shell, carrier)
         await arrived(shell, carrier)
-        assert shell.service.trunk_calls == {"carrier": 2}
+        assert shell.service.trunks["carrier"].calls == 2
         third = await carrier.request("INVITE", uri=NUMBER, body=SDP)
         assert (third.status, third.get("retry-after")) == (503, "5")
         assert shell.service.rejected["trunk-full"] == 1
@@ -131,7 +131,7 @@ async def test_call_whose_owner_fails_is_answered_500(shell: Shell) -> None:
     shell.on_call = fail
     async with await shell.client(host=CARRIER) as carrier:
         assert (await carrier.request("INVITE", uri=NUMBER, body=SDP)).status == 500
-    assert not shell.service.trunk_calls
+    assert shell.service.trunks["carrier"].calls == 0
     assert shell.events.empty()
 
 

@@ -186,7 +186,7 @@ def test_a_provider_that_says_when_is_asked_then() -> None:
     reply(peer, only(peer), 503, ("Retry-After", "120 (maintenance);duration=60"))
     failed = peer.events[-1]
     assert isinstance(failed, RegistrationFailed)
-    assert failed.retry_seconds == 120
+    assert (failed.retry_seconds, failed.retry_after) == (120, 120)
 
 
 def test_success_forgets_the_failures_before() -> None:
@@ -380,6 +380,37 @@ def test_a_host_that_says_trying_has_all_the_time_to_ring() -> None:
     peer.send(peer.answer(dialled(peer, patience=3.0), 100, to_tag=""))
     peer.wait(60)
     assert peer.events == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("120", 120), ("18000;duration=3600", 3600), ("5 (busy)", 5), ("-1", 0), ("soon", 0), ("9" * 500, 0)],
+)
+def test_a_503_tells_for_how_long_within_reason(text: str, seconds: float) -> None:
+    peer = StackPeer()
+    reply(peer, dialled(peer), 503, ("Retry-After", text))
+    assert peer.events == [LegEnded("out", "remote", 503, "Reason", seconds)]
+
+
+def test_a_redirect_is_told_with_its_contacts_the_best_first_and_none_is_called() -> None:
+    peer = StackPeer()
+    contacts = ("Contact", '<sip:b@x.example>;q=0.2, "C, D" <sip:c@x.example>;q=nan, sip:a@x.example;q=0.7')
+    sent = reply(peer, dialled(peer), 302, contacts)
+    assert [request.method for request in sent] == ["ACK"]
+    (ended,) = peer.events
+    assert isinstance(ended, LegEnded)
+    assert [str(uri) for uri in ended.contacts] == ["sip:c@x.example", "sip:a@x.example", "sip:b@x.example"]
+
+
+@pytest.mark.parametrize(
+    "contact", ["*", "<sip:x", ", ".join(f"<sip:{n}@x.example>" for n in range(1000)), "<tel:+3725551>"]
+)
+def test_a_redirect_to_nonsense_or_to_very_many_is_bounded(contact: str) -> None:
+    peer = StackPeer()
+    reply(peer, dialled(peer), 302, ("Contact", contact))
+    (ended,) = peer.events
+    assert isinstance(ended, LegEnded)
+    assert len(ended.contacts) <= 8
 
 
 # Who is there.

@@ -7,7 +7,7 @@ import pytest
 from routing.estimate import Agent, Busy, Durations, Waiter, expected_waits
 from routing.limits import HABITS_KEPT
 from routing.model import AgentProfile, AgentState, Offer, Requirement, Ticket
-from routing.requirement import score
+from routing.requirement import first_score, once_missed, score
 from routing.store.redis_store import RedisQueueStore
 from routing.store.survey import durations_of
 
@@ -29,6 +29,18 @@ async def test_everybody_who_waits_is_seen_with_need_and_place(store: RedisQueue
     await store.enqueue(Ticket("for-anna", "n1", Requirement("extension", agent="anna"), NOW), NOW)
     found = sorted(await store.waiters(), key=lambda waiter: waiter.score)
     assert found == [Waiter(f"c{n}", BILLING, score(n, NOW + n)) for n in (2, 1, 0)]
+
+
+async def test_of_each_who_waits_it_is_known_when_the_target_is_missed_and_what_follows(
+    store: RedisQueueStore,
+) -> None:
+    ticket = Ticket("c1", "n1", BILLING, NOW, priority=3, target_ms=20_000)
+    await store.enqueue(ticket, NOW)
+    (waiter,) = await store.waiters()
+    assert waiter == Waiter("c1", BILLING, first_score(ticket), missed=once_missed(ticket))
+    await store.tick(NOW + 20_000)
+    (waiter,) = await store.waiters()
+    assert waiter == Waiter("c1", BILLING, score(3, NOW + 40_000))
 
 
 async def test_each_agent_is_seen_at_what_they_do(store: RedisQueueStore) -> None:

@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, steered by its DevTools protocol; and JsSIP in a page of it."""
+"""Debian's Chromium without a window, steered by its DevTools protocol; JsSIP or SIP.js in a page of it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from aiohttp import web
 
 from tests.support.net import eventually
 
-JSSIP = Path(__file__).parent.parent.parent / ".venv" / "jssip" / "jssip.js"
-_PAGE = Path(__file__).parent / "jssip_page.js"
+LIBRARIES = Path(__file__).parent.parent.parent / ".venv" / "browser"
+"""Where tools/setup_browser_phones.sh puts jssip.js and sipjs.js."""
+_PAGES = Path(__file__).parent
 _HTML = """\
 <!doctype html><meta charset=utf-8><title>phone</title>
-<script src=jssip.js></script><script src=page.js></script>
+<script src=library.js></script><script src=page.js></script>
 """
 _SWITCHES = (
     "--headless=new",
@@ -161,7 +162,10 @@ class Page:
 
 
 class PhonePage:
-    """A page with JsSIP: `async with PhonePage(browser, url, user, password, rtp=address) as phone`."""
+    """A page with a phone: `async with PhonePage(browser, url, user, password, rtp=address) as phone`.
+
+    `library` is `jssip` or `sipjs`.
+    """
 
     def __init__(
         self,
@@ -172,8 +176,10 @@ class PhonePage:
         *,
         rtp: tuple[str, int],
         answers: bool = True,
+        library: str = "jssip",
     ) -> None:
         self._browser = browser
+        self._library = library
         sdp = _SDP.format(host=rtp[0], port=rtp[1]).replace("\n", "\r\n")
         self._account = {"url": url, "user": user, "password": password, "sdp": sdp, "answers": answers}
         self._runner: web.AppRunner | None = None
@@ -188,9 +194,9 @@ class PhonePage:
         self._page = await self._browser.open(await self._serve())
 
         async def loaded() -> bool:
-            return bool(await self.page.run("typeof JsSIP === 'object' && typeof start === 'function'"))
+            return bool(await self.page.run("typeof start === 'function'"))
 
-        await eventually(loaded, within=10, what="the page with JsSIP")
+        await eventually(loaded, within=10, what="the page with the phone")
         await self.page.run(f"start({json.dumps(self._account)})")
         return self
 
@@ -206,13 +212,13 @@ class PhonePage:
         async def html(request: web.Request) -> web.Response:
             return web.Response(text=_HTML, content_type="text/html")
 
-        async def jssip(request: web.Request) -> web.FileResponse:
-            return web.FileResponse(JSSIP)
+        async def library(request: web.Request) -> web.FileResponse:
+            return web.FileResponse(LIBRARIES / f"{self._library}.js")
 
         async def page(request: web.Request) -> web.FileResponse:
-            return web.FileResponse(_PAGE)
+            return web.FileResponse(_PAGES / f"{self._library}_page.js")
 
-        app.add_routes([web.get("/", html), web.get("/jssip.js", jssip), web.get("/page.js", page)])
+        app.add_routes([web.get("/", html), web.get("/library.js", library), web.get("/page.js", page)])
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -229,8 +235,8 @@ class PhonePage:
         return await eventually(seen, within=within, what=f"{what!r} in the page")
 
     async def hang_up(self) -> None:
-        await self.page.run("call.terminate()")
+        await self.page.run("hangUp()")
 
     async def stop(self) -> None:
-        """Unregister and disconnect."""
-        await self.page.run("phone.stop()")
+        """Unregister."""
+        await self.page.run("leave()")

@@ -11,7 +11,7 @@ from acd.calls.model import SituationKnown
 from acd.calls.record import CallRecord
 from acd.directory.model import Srtp
 from acd.errors import AcdError
-from acd.media.engine import Direction, LegStatistics, MediaEvent
+from acd.media.engine import Direction, LegStatistics, MediaEvent, RecordingEnd, RecordingEnded
 from acd.sip.core.refer import DialogId
 from routing.callbacks import Callback
 from routing.model import AgentState, AgentStatus, Position
@@ -83,12 +83,16 @@ class FakeMedia:
         self.bad_answer: AcdError | None = None
         self.answers: dict[str, bytes] = {}
         self.direction: Direction = "sendrecv"
+        self.recordings: dict[str, tuple[str, Path, float, float]] = {}
+        """By leg: the recording, its file, limit and silence."""
+        self.handler: Callable[[MediaEvent], None] = lambda event: None
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
-    def subscribe(self, handler: Callable[[MediaEvent], None]) -> None: ...
+    def subscribe(self, handler: Callable[[MediaEvent], None]) -> None:
+        self.handler = handler
 
     async def answer(self, leg: str, offer: bytes, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
         return await self.offer(leg, srtp=srtp)
@@ -128,7 +132,25 @@ class FakeMedia:
 
     def send_digits(self, leg: str, digits: str) -> None: ...
 
+    def record(
+        self, leg: str, recording: str, file: Path, *, limit_seconds: float, silence_seconds: float = 0.0
+    ) -> None:
+        if leg not in self.open:
+            self.handler(RecordingEnded(leg, recording, 0.0, 0.0, "failed"))
+            return
+        self.stop_recording(leg)
+        self.recordings[leg] = (recording, file, limit_seconds, silence_seconds)
+
+    def stop_recording(self, leg: str) -> None:
+        self.end_recording(leg, "stopped")
+
+    def end_recording(self, leg: str, why: RecordingEnd, seconds: float = 2.0) -> None:
+        """So many seconds have been recorded, all of them sound."""
+        if recorded := self.recordings.pop(leg, None):
+            self.handler(RecordingEnded(leg, recorded[0], seconds, seconds, why))
+
     async def close(self, leg: str) -> LegStatistics:
+        self.end_recording(leg, "closed")
         self.open.discard(leg)
         return LegStatistics(packets_lost=3, jitter_seconds=0.002)
 

@@ -24,6 +24,7 @@ from acd.directory.model import Agent, Directory, Queue, Trunk
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
 from acd.sip.trace.tracer import Rules, Tracer
+from acd.sip.trunk_status import TrunkStatus
 from routing.callbacks import Callback, CallbackState, CallbackStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 
@@ -276,6 +277,7 @@ class Centre:
     forecast: FakeForecast = field(default_factory=FakeForecast)
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
+    trunks: dict[str, TrunkStatus] = field(default_factory=dict)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
     clock: FixedClock = field(default_factory=FixedClock)
@@ -296,6 +298,7 @@ class Centre:
             clock=self.clock,
             tracer=self.tracer,
             forecast=self.forecast,
+            trunks=lambda: self.trunks,
         )
         return replace(context, **changes)  # type: ignore[arg-type]
 

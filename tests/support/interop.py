@@ -17,6 +17,7 @@ _DEBIAN = {
     "linphone": "linphone-cli",
 }
 _PYTHON = {"pyVoIP": "pyVoIP", "SIPVicious": "sipvicious", "pjsua2": "pjsua2-python"}
+_NPM = {"JsSIP": "jssip", "SIP.js": "sip.js"}
 _HEAD = """# Interoperability
 
 What `make interop` saw on its last run, with programs that nobody here wrote. A feature is listed where a
@@ -64,12 +65,12 @@ def version_of(program: str) -> str:
             return version(_PYTHON[program])
         except PackageNotFoundError:
             return ""
-    if program == "JsSIP":
-        return _jssip_version()
+    if program in _NPM:
+        return _npm_version(_NPM[program])
     command = ("dpkg-query", "-W", "-f", "${Version}", _DEBIAN.get(program, program))
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def _jssip_version() -> str:
-    package = Path(".venv/jssip/node_modules/jssip/package.json")
+def _npm_version(name: str) -> str:
+    package = Path(f".venv/browser/node_modules/{name}/package.json")
     return package.read_text().partition('"version": "')[2].partition('"')[0] if package.exists() else ""

@@ -74,3 +74,11 @@ function start({ url, user, password, sdp, answers }) {
   });
   phone.start();
 }
+
+function hangUp() {
+  call.terminate();
+}
+
+function leave() {
+  phone.stop();
+}

@@ -24,6 +24,8 @@ sip_tcp_port={tcp}
 sip_tls_port=-1
 use_ipv6=0
 media_encryption=none
+use_info={info}
+use_rfc2833={rtp_digits}
 [rtp]
 audio_rtp_port={rtp}
 [video]
@@ -43,7 +45,10 @@ realm=acd
 
 
 class Linphone:
-    """One phone: `async with Linphone(server, "1001", "secret", says=700) as phone`; it takes every call."""
+    """One phone: `async with Linphone(server, "1001", "secret", says=700) as phone`; it takes every call.
+
+    With `digits_by_info` it sends digits in INFO requests and not in its audio.
+    """
 
     def __init__(
         self,
@@ -53,7 +58,9 @@ class Linphone:
         *,
         says: float = 700.0,
         transport: str = "udp",
+        digits_by_info: bool = False,
     ) -> None:
+        self._digits_by_info = digits_by_info
         self.server = server
         self.user = user
         self.dir = Path()
@@ -97,7 +104,8 @@ class Linphone:
         own = {"udp": {"sip": port, "tcp": -1}, "tcp": {"sip": -1, "tcp": port}}[self._transport]
         host, number = self.server
         account = {"user": self.user, "password": self._password, "host": host, "port": number}
-        return _CONFIG.format(**own, **account, transport=self._transport, rtp=free_port() & ~1)
+        digits = {"info": int(self._digits_by_info), "rtp_digits": int(not self._digits_by_info)}
+        return _CONFIG.format(**own, **account, **digits, transport=self._transport, rtp=free_port() & ~1)
 
     async def close(self) -> None:
         """Unregister and end; killed after three seconds."""
@@ -140,6 +148,14 @@ class Linphone:
                     await self._changed.wait()
         except TimeoutError:
             raise AssertionError(f"no {words!r} within {within} s; {self.log}") from None
+
+    async def dial(self, number: str) -> None:
+        """Call somebody and be answered."""
+        await self.command(f"call sip:{number}@{self.server[0]}")
+        await self._until("LinphoneCallStreamsRunning", 0, 8.0)
+
+    async def press(self, digit: str) -> None:
+        await self.command(f"dtmf {digit}")
 
     async def resumed(self) -> None:
         """Wait until audio runs again after it has been paused."""

@@ -22,12 +22,20 @@ from acd.calls.facts import (
 )
 from acd.media.engine import LegStatistics
 from acd.metrics import Metrics, NodeCounts
+from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 from tests.support.control import NOW, Centre, FixedClock, a_record
 
 COUNTS = NodeCounts(
     calls={"queued": 3, "talking": 2},
-    trunk_calls={"carrier": 2},
+    trunks={
+        "carrier": TrunkStatus(
+            (HostStatus("sbc", "udp", ("192.0.2.1", 5060), 1, 1, is_up=True),),
+            only_brings=False,
+            is_registered=True,
+            calls=2,
+        )
+    },
     sip_responses={("INVITE", 200): 90, ("INVITE", 503): 1, ("EVIL\n", 200): 1, ("BYE", 99): 1},
     sip_rejected={"unknown-source": 4},
     sip_dropped=21,
@@ -38,6 +46,7 @@ COUNTS = NodeCounts(
     sip_connections={"tcp": 1, "wss": 1},
     sip_connections_broken={"slow-message": 3},
     sip_registrations=3,
+    sip_subscriptions=4,
     media_legs=5,
     media_ports_free=90,
     media_ports=100,

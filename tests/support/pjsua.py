@@ -27,7 +27,8 @@ class Pjsua:
 
     `reliable` (100rel) is `no`, `optional` or `required`, `timer` (RFC 4028) these or `always`, `srtp` as
     `reliable`; `authority` is the PEM file of the CA that a TLS server's certificate must be signed by. With
-    `answers` it answers every call at once, 180 and then 200.
+    `answers` it answers every call at once, 180 and then 200; where that is `asked`, those that ask for it.
+    With `messages` it subscribes to its voice messages.
     """
 
     def __init__(self, server: tuple[str, int], user: str, password: str, **settings: object) -> None:
@@ -43,6 +44,7 @@ class Pjsua:
             "timer": "optional",
             "srtp": "no",
             "authority": "",
+            "messages": False,
             "server": server,
             "user": user,
             "password": password,

@@ -101,11 +101,15 @@ class PhoneAccount(pj.Account):
         self.is_known = prm.code == 200 and prm.expiration > 0
         tell("registered" if self.is_known else "unregistered", status=prm.code)
 
+    def onMwiInfo(self, prm: Any) -> None:
+        tell("messages", notify=prm.rdata.wholeMsg)
+
     def onIncomingCall(self, prm: Any) -> None:
         call = PhoneCall(self.phone, prm.callId)
         self.phone.calls[prm.callId] = call
         tell("incoming", line=prm.callId, message=prm.rdata.wholeMsg)
-        if self.phone.settings["answers"]:
+        answers = self.phone.settings["answers"]
+        if answers is True or (answers == "asked" and ";answer-after=0" in prm.rdata.wholeMsg):
             self.phone.answer(prm.callId, 180)
             self.phone.to_answer.append(prm.callId)
 
@@ -167,6 +171,9 @@ class Phone:
         config.mediaConfig.srtpSecureSignaling = 1 if settings["transport"] == "tls" else 0
         config.mediaConfig.transportConfig.boundAddress = settings["host"]
         config.natConfig.contactRewriteUse = 0
+        if settings["messages"]:
+            config.mwiConfig.enabled = True
+            config.sipConfig.proxies.append(self.uri("").replace("sip:@", "sip:") + ";lr")
         return config
 
     # Commands.

@@ -91,6 +91,10 @@ def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
         for c in waiting.values():
             expected.setdefault(c[name], {})[c["m"]] = int(c["s"])
         assert state.under(kind) == expected
+    by_age: dict[str, dict[str, int]] = {}
+    for i, c in waiting.items():
+        by_age.setdefault(c["q"], {})[i] = int(c["e"])
+    assert state.under("qe:") == by_age
     heads: dict[str, dict[str, int]] = {}
     for c in waiting.values():
         group = heads.setdefault(f"h:{c['g']}" if c["g"] else "h", {})
@@ -185,6 +189,8 @@ def _deadlines_are_set(state: Snapshot, calls: dict[str, Any], agents: dict[str,
     assert {w for w in due if w[0] == "x"} == {f"x:{i}" for i in state.under("x:")}
     stepping = {f"l:{i}" for i, c in calls.items() if c["l"]}
     assert {w for w in due if w[0] == "l"} == stepping
+    aiming = {f"d:{i}": int(c["t"].split()[0]) for i, c in calls.items() if c["t"]}
+    assert {w: at for w, at in due.items() if w[0] == "d"} == aiming
     timed = {f"a:{a}" for a, v in agents.items() if v["st"] in ("wrapup", "offline")}
     assert timed <= {w for w in due if w[0] == "a"}
     assert ("s:" in due) == bool(state.get("cl") or state.get("pf"))

@@ -25,7 +25,13 @@ class Call:
 
     def __post_init__(self) -> None:
         self.score = score(self.ticket.priority, self.ticket.enqueued_ms + self.ticket.target_ms)
+        self.target_ahead = self.ticket.target_ms > 0
         self.asks(self.requirement)
+
+    def misses_target(self) -> None:
+        """It counts the target twice from now on."""
+        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + 2 * self.ticket.target_ms)
+        self.target_ahead = False
 
     def asks(self, requirement: Requirement) -> None:
         """This is what it needs from now on."""

@@ -50,6 +50,10 @@ class QueueModel:
         self._await_step(call)
         while call.steps and ticket.enqueued_ms + call.steps[0].after_ms <= now:
             self._take_step(call)
+        if call.target_ahead and (at := ticket.enqueued_ms + ticket.target_ms) <= now:
+            call.misses_target()
+        elif call.target_ahead:
+            self.due[f"d:{ticket.call_id}"] = at
         return call
 
     def agent_available(
@@ -318,6 +322,9 @@ class QueueModel:
         if call.state == "waiting":
             self._place(call, now)
 
+    def _due_d(self, call_id: str, now: int) -> None:
+        self.calls[call_id].misses_target()
+
     def _take_step(self, call: Call) -> None:
         call.asks(call.steps.pop(0).requirement)
         self._count(call, "relaxed")
@@ -381,6 +388,7 @@ class QueueModel:
         agent.calls += 1
         self.due.pop(f"r:{call.ticket.call_id}", None)
         self.due.pop(f"x:{call.ticket.call_id}", None)
+        self.due.pop(f"d:{call.ticket.call_id}", None)
         self._count(call, "answered")
         self._let_go(call, rivals)
         for rival in rivals:
@@ -482,7 +490,7 @@ class QueueModel:
 
     def _forget(self, call: Call) -> None:
         del self.calls[call.ticket.call_id]
-        for kind in "rxl":
+        for kind in "rxld":
             self.due.pop(f"{kind}:{call.ticket.call_id}", None)
 
     def _reserved(self, call_id: str, agent_id: str, token: int) -> Call | None:

@@ -99,8 +99,11 @@ class Sipp:
         seconds: float = 30.0,
         media_host: str = "",
         rtp_echo: bool = False,
+        hears_repeats: bool = False,
     ) -> None:
+        """With `hears_repeats` the scenario sees what is sent again; else SIPp absorbs it, as stacks do."""
         self._rtp_echo = rtp_echo
+        self._hears_repeats = hears_repeats
         self._media_host = media_host or host
         self._scenario = scenario
         self.server = server
@@ -162,6 +165,8 @@ class Sipp:
             words += ["-trace_msg", "-message_file", f"{os.environ['ACD_TEST_TRACE']}/{file.stem}.msg"]
         if self._rtp_echo:
             words.append("-rtp_echo")
+        if self._hears_repeats:
+            words.append("-nr")
         if self._calls is not None:
             words += ["-m", str(self._calls), "-r", f"{self._rate:g}"]
         if self._users:
@@ -265,6 +270,7 @@ class Agents:
         transport: str = "u1",
         seconds: float = 60.0,
         scenario: str | Script = "agents",
+        hears_repeats: bool = False,
     ) -> None:
         self.phones = phones
         self.server = server
@@ -279,6 +285,7 @@ class Agents:
             users=phones,
             transport=transport,
             seconds=seconds,
+            hears_repeats=hears_repeats,
         )
 
     @property

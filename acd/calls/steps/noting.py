@@ -32,6 +32,7 @@ def callback_order(context: Context, call: Call, queue: str, number: str, now: f
         caller_name=call.caller_name,
         language=call.language,
         skills=call.skills,
+        attributes=call.attributes,
         priority=call.priority,
         created_at=now,
         enqueued_at=now if rank is None else rank,

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from acd.directory.model import Number, Trunk, TrunkHost
+from acd.directory.model import Diversion, Number, Redirects, Trunk, TrunkHost
 from acd.directory.schema.words import (
+    OFF,
     Country,
     Dialled,
     Entry,
@@ -19,6 +20,7 @@ from acd.directory.schema.words import (
     Language,
     Name,
     Network,
+    OwnHeaderName,
     Password,
     SecondsOrNone,
     Skills,
@@ -69,6 +71,9 @@ class TrunkEntry(Entry):
     account: AccountEntry | None = None
     calls_per_second: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0.0
     probe_seconds: SecondsOrNone = Trunk("", ()).probe_seconds
+    send_headers: Annotated[dict[OwnHeaderName, Name], Field(max_length=20)] = {}
+    diversion: Annotated[Diversion, OFF] = "off"
+    redirects: Redirects = "refuse"
 
     @model_validator(mode="after")
     def _can_be_known(self) -> TrunkEntry:
@@ -79,6 +84,10 @@ class TrunkEntry(Entry):
             )
         if self.account is not None and not self.hosts:
             raise ValueError("an account needs hosts: where to register and to call")
+        if self.send_headers and not self.hosts:
+            raise ValueError("send_headers needs hosts: no call goes out over this trunk")
+        if "caller" in self.send_headers.values() and not self.trusted:
+            raise ValueError("send_headers tells the caller's number, which only a trusted trunk may be told")
         return self
 
     @property
@@ -99,6 +108,9 @@ class TrunkEntry(Entry):
             hosts=tuple(host.build() for host in self.hosts),
             calls_per_second=self.calls_per_second,
             probe_seconds=self.probe_seconds,
+            send_headers=MappingProxyType(self.send_headers),
+            diversion=self.diversion,
+            redirects=self.redirects,
             **self._account(),
         )
 

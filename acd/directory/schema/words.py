@@ -91,6 +91,28 @@ def _header_name(value: str) -> str:
     return value
 
 
+_OURS = """
+    accept accept-contact accept-encoding accept-language alert-info allow allow-events answer-mode
+    authentication-info authorization call-id call-info contact content-disposition content-encoding
+    content-language content-length content-type cseq date diversion error-info event expires
+    flow-timer from geolocation history-info identity in-reply-to join max-forwards mime-version
+    min-expires min-se p-asserted-identity p-preferred-identity path privacy proxy-authenticate
+    proxy-authorization proxy-require rack reason record-route refer-sub refer-to referred-by
+    reject-contact remote-party-id replaces reply-to request-disposition require retry-after route
+    rseq security-client security-server security-verify server service-route session-expires
+    sip-etag sip-if-match subscription-state supported target-dialog timestamp to unsupported
+    user-agent via warning www-authenticate x-acd-call-id
+"""
+"""Headers with a meaning to SIP itself, which the service writes where they belong."""
+
+
+def _own_header(value: str) -> str:
+    # A single letter is the short form of one of them (RFC 3261 section 7.3.3).
+    if len(_header_name(value)) == 1 or value.lower() in _OURS.split():
+        raise ValueError(f"{value!r} has a meaning of its own in SIP; send a header like 'X-Customer'")
+    return value
+
+
 def _plain_text(value: str) -> str:
     if not value.isprintable():
         raise ValueError("contains control characters; remove them")
@@ -120,10 +142,11 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 Country = Annotated[str, AfterValidator(_country)]
 StrategyName = Annotated[str, AfterValidator(_strategy)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
-_OFF = BeforeValidator(lambda value: "off" if value is False else value)
+OwnHeaderName = Annotated[str, AfterValidator(_own_header)]
+OFF = BeforeValidator(lambda value: "off" if value is False else value)
 """YAML reads a bare `off` as false."""
-SrtpChoice = Annotated[Srtp, _OFF]
-AutoAnswerChoice = Annotated[AutoAnswer, _OFF]
+SrtpChoice = Annotated[Srtp, OFF]
+AutoAnswerChoice = Annotated[AutoAnswer, OFF]
 
 
 class Entry(BaseModel):

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 
@@ -28,6 +28,8 @@ from acd.media.engine import (
     MediaFailed,
     MediaTimedOut,
     PlaybackEnded,
+    RecordingEnd,
+    RecordingEnded,
 )
 from acd.media.g711 import Law
 from acd.media.negotiation import Negotiation
@@ -75,6 +77,8 @@ class EmbeddedEngine:
         self._preference = tuple(Law[name] for name in settings.codecs)
         self._handler: Callable[[MediaEvent], None] = _ignore
         self._legs: dict[str, _Leg] = {}
+        self._recordings: dict[str, _Leg] = {}
+        """The legs that are, or were, recorded, by recordings that are not over."""
         self._opening: dict[str, tuple[_Place, asyncio.Future[str]]] = {}
         self._closing: dict[str, tuple[_Place, asyncio.Future[LegStatistics]]] = {}
         self._places = [self._place(pool) for pool in _share(settings.port_range, settings.workers)]
@@ -180,6 +184,19 @@ class EmbeddedEngine:
 
     def send_digits(self, leg: str, digits: str) -> None:
         self._command(protocol.SendDigits(leg, digits))
+
+    def record(
+        self, leg: str, recording: str, file: Path, *, limit_seconds: float, silence_seconds: float = 0.0
+    ) -> None:
+        known = self._legs.get(leg)
+        if known is None or known.failed or not known.place.worker.alive:
+            asyncio.get_running_loop().call_soon(self._end_recording, _lost(leg, recording))
+            return
+        self._recordings[recording] = known
+        self._command(protocol.Record(leg, recording, str(file), limit_seconds, silence_seconds))
+
+    def stop_recording(self, leg: str) -> None:
+        self._command(protocol.StopRecording(leg))
 
     async def close(self, leg: str) -> LegStatistics:
         known = self._legs.pop(leg, None)
@@ -312,11 +329,17 @@ class EmbeddedEngine:
                     self._tell(PlaybackEnded(event.leg, event.playback))
                 case protocol.TimedOut():
                     self._tell(MediaTimedOut(event.leg))
+                case protocol.Recorded():
+                    self._end_recording(_recorded(event))
                 case protocol.Problem():
                     _log.warning("media_problem", leg=event.leg, problem=event.text)
 
+    def _end_recording(self, event: RecordingEnded) -> None:
+        self._recordings.pop(event.recording, None)
+        self._tell(event)
+
     def _tell(self, event: MediaEvent) -> None:
-        if event.leg not in self._legs:
+        if event.leg not in self._legs and not isinstance(event, RecordingEnded):
             return  # it was under way while the leg closed
         try:
             self._handler(event)
@@ -330,6 +353,9 @@ class EmbeddedEngine:
         for leg in [leg for leg in self._legs.values() if leg.place is place and not leg.failed]:
             leg.failed = True
             self._tell(MediaFailed(leg.name))
+        for recording, recorded in list(self._recordings.items()):
+            if recorded.place is place:
+                self._end_recording(_lost(recorded.name, recording))
 
     def _settle(self, place: _Place) -> None:
         """Nobody waits for an answer of a worker that is gone."""
@@ -356,6 +382,16 @@ def _srtp(keys: Keys | None) -> tuple[str, bytes, bytes] | None:
 def _resolve(future: asyncio.Future[_Result], result: _Result) -> None:
     if not future.done():
         future.set_result(result)
+
+
+def _recorded(event: protocol.Recorded) -> RecordingEnded:
+    why: RecordingEnd = cast(RecordingEnd, event.why)
+    return RecordingEnded(event.leg, event.recording, event.seconds, event.sound_seconds, why)
+
+
+def _lost(leg: str, recording: str) -> RecordingEnded:
+    """What is known of a recording whose worker died."""
+    return RecordingEnded(leg, recording, 0.0, 0.0, "failed")
 
 
 def _statistics(closed: protocol.Closed) -> LegStatistics:

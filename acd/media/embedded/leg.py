@@ -14,10 +14,12 @@ from acd.media import dtmf, rtcp
 from acd.media.embedded import protocol
 from acd.media.embedded.incoming import Incoming
 from acd.media.embedded.outgoing import Outgoing, Send
+from acd.media.embedded.recorder import Recorder
 from acd.media.embedded.recordings import Recording
 from acd.media.embedded.reports import Reports
 from acd.media.embedded.sources import Music, Playback, SilentSource, Source
 from acd.media.embedded.srtp import Shield
+from acd.media.embedded.writer import Tape, Writer
 from acd.media.g711 import SAMPLE_RATE, SILENCE
 from acd.media.negotiation import Address
 from acd.media.rtp import HEADER, HEADER_BYTES, VERSION, payload_of
@@ -45,6 +47,7 @@ class Leg:
         now: float,
         epoch: float,
         randomness: random.Random,
+        writer: Writer,
     ) -> None:
         self.name = name
         self.incoming = Incoming()
@@ -72,6 +75,9 @@ class Leg:
         self._source: Source | None = _SILENCE
         self._digits: deque[Iterator[dtmf.EventPacket | None]] = deque()
         self._music: OrderedDict[str, Music] = OrderedDict()
+        self._writer = writer
+        self._recorder: Recorder | None = None
+        self._tape: Tape | None = None
 
     # What comes from the network.
 
@@ -104,6 +110,8 @@ class Leg:
             self._take_event(payload, ssrc, sequence, timestamp, marker, now)
             return
         reception.time(timestamp, now * SAMPLE_RATE)
+        if self._recorder is not None:
+            self._recorder.take(law, payload, ssrc, timestamp, now)
         for listener in self.listeners:
             if not listener._digits:
                 listener.outgoing.relay(law, payload, ssrc, sequence, timestamp, marker, now)
@@ -169,7 +177,8 @@ class Leg:
             self._report(protocol.Ended(self.name, source.name))
 
     def every_second(self, now: float) -> None:
-        """Look whether the far end went silent, and report to it every few seconds."""
+        """Look whether the far end went silent, write on, and report to it every few seconds."""
+        self._look_at_recording(now)
         if not self._agreed:
             return
         if self._far_sends and 0 < self._rtp_timeout < now - self.incoming.heard_at:
@@ -274,6 +283,31 @@ class Leg:
         if room < len(digits):
             self._report(protocol.Problem(self.name, f"digits left out: more than {_MAX_DIGITS} wait"))
 
+    def record(self, terms: protocol.Record, now: float) -> None:
+        """Write what the far end says from now on; a recording before ends."""
+        self.stop_recording()
+        self._recorder = Recorder(
+            terms.recording, limit_seconds=terms.limit_seconds, silence_seconds=terms.silence_seconds, now=now
+        )
+        self._tape = self._writer.begin(self.name, terms.recording, terms.file)
+
+    def stop_recording(self, why: str = "stopped") -> None:
+        recorder, tape = self._recorder, self._tape
+        self._recorder = self._tape = None
+        if recorder is not None and tape is not None:
+            self._writer.write(tape, recorder.piece(last=True))
+            self._writer.finish(tape, why, recorder.sound_samples)
+
+    def _look_at_recording(self, now: float) -> None:
+        recorder, tape = self._recorder, self._tape
+        if recorder is None or tape is None:
+            return
+        recorder.look(now)
+        if recorder.ended or tape.fault or self._writer.full:
+            self.stop_recording(recorder.ended or "overrun")
+        else:
+            self._writer.write(tape, recorder.piece())
+
     def _set_source(self, source: Source | None) -> None:
         if self._hears is not None:
             self._hears.listeners = tuple(leg for leg in self._hears.listeners if leg is not self)
@@ -286,6 +320,7 @@ class Leg:
         for listener in self.listeners:
             listener.silence()
         self._set_source(_SILENCE)
+        self.stop_recording("closed")
         self._send_report(now, goodbye=True)
         incoming, outgoing, reports = self.incoming, self.outgoing, self._reports
         return protocol.Closed(

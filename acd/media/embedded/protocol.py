@@ -81,13 +81,28 @@ class SendDigits(_Message, frozen=True):
     digits: str
 
 
+class Record(_Message, frozen=True):
+    """Write what the far end says into a new file; Recorded tells when that is over."""
+
+    leg: str
+    recording: str
+    file: str
+    limit_seconds: float
+    silence_seconds: float
+    """Of silence after which it ends; 0: it does not."""
+
+
+class StopRecording(_Message, frozen=True):
+    leg: str
+
+
 class Close(_Message, frozen=True):
     """Answered by Closed."""
 
     leg: str
 
 
-LegCommand = Agree | Play | Music | Echo | Silence | Bridge | SendDigits | Close
+LegCommand = Agree | Play | Music | Echo | Silence | Bridge | SendDigits | Record | StopRecording | Close
 """What may be asked of an open leg; asked of another, it is passed over."""
 
 Command = Configure | Open | LegCommand
@@ -130,6 +145,16 @@ class TimedOut(_Message, frozen=True):
     leg: str
 
 
+class Recorded(_Message, frozen=True):
+    """The file is finished; its leg may be closed already."""
+
+    leg: str
+    recording: str
+    seconds: float
+    sound_seconds: float
+    why: str
+
+
 class Problem(_Message, frozen=True):
     """Something for the log that changes nothing else, such as a file that cannot be played."""
 
@@ -137,7 +162,7 @@ class Problem(_Message, frozen=True):
     text: str
 
 
-Event = Ready | Opened | Closed | Digit | Ended | TimedOut | Problem
+Event = Ready | Opened | Closed | Digit | Ended | TimedOut | Recorded | Problem
 
 _encoder = msgspec.msgpack.Encoder()
 _commands = msgspec.msgpack.Decoder(list[Command])

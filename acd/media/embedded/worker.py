@@ -26,6 +26,7 @@ from acd.media.embedded.leg import Leg
 from acd.media.embedded.outgoing import Send
 from acd.media.embedded.pacer import SLOT_SECONDS, Pacer
 from acd.media.embedded.recordings import Library
+from acd.media.embedded.writer import Writer
 from acd.media.negotiation import Address
 
 _MAX_PACKET = 2048
@@ -34,6 +35,7 @@ _MAX_PACKETS_A_SLOT = 4
 """From one port; what a flood sends beyond this fills its own socket's buffer and is lost."""
 _MAX_LAG = 0.2
 """Seconds; when the machine stood still for longer, the missed frames are not sent in a burst."""
+_FINISH_SECONDS = 1.0
 _MAX_WAITING = 10_000
 """Messages to an engine that does not read; beyond this it is gone."""
 
@@ -53,6 +55,7 @@ class Worker:
         self._family = socket.AF_INET6 if ":" in configuration.address else socket.AF_INET
         self._library = Library(configuration.recordings_bytes)
         self._pacer = Pacer()
+        self._writer = Writer()
         self._epoll = select.epoll()
         self._legs: dict[str, Leg] = {}
         self._sockets: dict[str, tuple[socket.socket, socket.socket]] = {}
@@ -68,7 +71,7 @@ class Worker:
         due = time.monotonic()
         self._flush()
         while True:
-            if self._legs or self._library.busy or self._unsent:
+            if self._legs or self._library.busy or self._writer.busy or self._unsent:
                 time.sleep(max(0.0, due - time.monotonic()))
             else:
                 select.select([self._control], [], [])
@@ -83,7 +86,15 @@ class Worker:
                     due += SLOT_SECONDS
                 if self._library.busy:
                     self._library.read_some()
+                if self._writer.busy:
+                    self._events += self._writer.results()
             self._flush()
+
+    def finish(self) -> None:
+        """The service is gone: bring what is being recorded to the disk."""
+        for leg in self._legs.values():
+            leg.stop_recording("closed")
+        self._writer.stop(_FINISH_SECONDS)
 
     def _drain(self, now: float) -> None:
         takers = self._takers
@@ -160,6 +171,10 @@ class Worker:
                 self._bridge(leg, command.other)
             case protocol.SendDigits():
                 leg.send_digits(command.digits)
+            case protocol.Record():
+                leg.record(command, time.monotonic())
+            case protocol.StopRecording():
+                leg.stop_recording()
             case protocol.Close():
                 self._close(leg)
                 return
@@ -187,6 +202,7 @@ class Worker:
             now=time.monotonic(),
             epoch=self._epoch,
             randomness=self._random,
+            writer=self._writer,
         )
         self._legs[command.leg] = leg
         self._sockets[command.leg] = rtp, rtcp
@@ -269,9 +285,11 @@ def main() -> None:
     control.setblocking(False)
     gc.collect()
     gc.freeze()
+    worker = Worker(control, configuration)
     try:
-        Worker(control, configuration).run()
+        worker.run()
     except EngineGone:
+        worker.finish()
         os._exit(0)  # nothing is left to say, and sockets close with the process
 
 

@@ -20,8 +20,8 @@ from acd.sip.core.message import Request
 _FIELD = re.compile(r'[ \t,]*+([A-Za-z0-9_\-]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^\s,"]++)[ \t]*+')
 HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
 """The algorithms that we speak, the stronger first."""
-_MD5_ONLY = ("baresip",)
-"""User agents that refuse all challenges where one of them is not MD5 (libre before 2.1)."""
+_MD5_ONLY = ("baresip", "sipp")
+"""User agents that refuse all challenges where one of them is not MD5 (libre before 2.1, SIPp 3.6)."""
 _NO_SUCH_HA1 = "0" * 64
 _WINDOW = 64
 _MAX_FIELDS = 32

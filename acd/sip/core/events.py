@@ -12,6 +12,7 @@ from typing import Literal
 
 from acd.sip.core.message import Request
 from acd.sip.core.refer import ReferTo
+from acd.sip.core.uri import Uri
 
 FlowKind = Literal["udp", "tcp", "tls", "ws", "wss"]
 
@@ -123,6 +124,10 @@ class LegEnded:
     status: int
     reason: str = ""
     """The peer's Reason header or reason phrase, for the record; never trusted."""
+    retry_after: float = 0.0
+    """Seconds for which the peer asked to be left alone."""
+    contacts: tuple[Uri, ...] = ()
+    """Where a 3xx sends the call, the best first; never trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,8 @@ class RegistrationFailed:
     retry_seconds: float
     realm: str = ""
     """Of `credentials`: the realm that was asked for, where we have nothing for it; never trusted."""
+    retry_after: float = 0.0
+    """Seconds for which the provider asked to be left alone; the next attempt is no sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,8 @@ class PeerProbed:
 
     probe: str
     status: int
+    retry_after: float = 0.0
+    """Seconds for which the peer asked to be left alone."""
 
 
 LegEvent = (

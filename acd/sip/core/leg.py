@@ -40,6 +40,7 @@ from acd.sip.core.requests import (
 from acd.sip.core.session_timer import SessionTimer
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ClientTransaction, Lost, ServerTransaction
+from acd.sip.core.verdict import redirected_to, retry_after
 from acd.sip.core.wire import ALLOW, is_known
 
 _MAX_REASON = 256
@@ -242,7 +243,7 @@ class Leg:
         elif self._again is not None and self._is_worth_repeating(response):
             self._again(now)
         else:
-            self._end("remote", response.status, _why(response), now)
+            self._end("remote", response.status, _why(response), now, response)
 
     def _is_worth_repeating(self, response: Response) -> bool:
         """Whether it asks for a longer session (422), or for proof that we can give (401, 407)."""
@@ -325,9 +326,11 @@ class Leg:
         why = reason if by == "local" else ""
         send_bye(self._hub, self.dialog, now, reason=why, on_done=lambda: self._hub.unbind(self))
 
-    def _end(self, by: EndedBy, status: int, reason: str, now: float) -> None:
+    def _end(
+        self, by: EndedBy, status: int, reason: str, now: float, verdict: Response | None = None
+    ) -> None:
         """End without a BYE: there is no dialog, or the peer has ended it."""
-        self._tell_end(by, status, reason)
+        self._tell_end(by, status, reason, verdict)
         self._close(now)
         self._hub.unbind(self)
 
@@ -347,10 +350,11 @@ class Leg:
             self._ring_limit.cancel()
             self._ring_limit = None
 
-    def _tell_end(self, by: EndedBy, status: int, reason: str) -> None:
+    def _tell_end(self, by: EndedBy, status: int, reason: str, verdict: Response | None = None) -> None:
         if not self._is_told:
             self._is_told = True
-            self._hub.emit(LegEnded(self.name, by, status, plain(reason)[:_MAX_REASON]))
+            more = (retry_after(verdict), redirected_to(verdict)) if verdict else ()
+            self._hub.emit(LegEnded(self.name, by, status, plain(reason)[:_MAX_REASON], *more))
             self._hub.release(self)
 
     # Both: within the dialog.

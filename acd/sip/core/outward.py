@@ -8,6 +8,7 @@ from acd.sip.core.registrant import Account, Registrant
 from acd.sip.core.requests import Hub
 from acd.sip.core.transaction import ClientTransaction, Lost
 from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.core.verdict import retry_after
 
 
 class Outward:
@@ -68,7 +69,7 @@ class _Probe:
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
         if response.status >= 200:
-            self._hub.emit(PeerProbed(self._name, response.status))
+            self._hub.emit(PeerProbed(self._name, response.status, retry_after(response)))
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
         self._hub.emit(PeerProbed(self._name, 0))

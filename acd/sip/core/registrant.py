@@ -14,6 +14,7 @@ from acd.sip.core.requests import Farewell, Hub
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ClientTransaction, Lost
 from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.core.verdict import retry_after
 
 _LEAST_SECONDS = 10
 _LONGEST_SECONDS = 86_400
@@ -21,7 +22,6 @@ _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 600.0
 _REFUSED_PAUSE = 300.0
 """After a refusal that more of the same does not mend; providers ban who tries wrong passwords."""
-_MOST_RETRY_AFTER = 3600.0
 _MAX_DOUBLINGS = 10
 _LASTING = frozenset((403, 404, 405, 410, 416, 501, 604, 606))
 
@@ -135,7 +135,7 @@ class Registrant:
             self._fail(response.status, "credentials", now, pause=_REFUSED_PAUSE, realm=realm)
         else:
             pause = _REFUSED_PAUSE if response.status in _LASTING else 0.0
-            self._fail(response.status, "refused", now, pause=max(pause, _retry_after(response)))
+            self._fail(response.status, "refused", now, pause=pause, retry_after=retry_after(response))
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
         if not self._is_over:
@@ -164,16 +164,25 @@ class Registrant:
             return self._seconds
         return min(max(int(told), _LEAST_SECONDS), _LONGEST_SECONDS)
 
-    def _fail(self, status: int, why: Why, now: float, *, pause: float = 0.0, realm: str = "") -> None:
+    def _fail(
+        self,
+        status: int,
+        why: Why,
+        now: float,
+        *,
+        pause: float = 0.0,
+        retry_after: float = 0.0,
+        realm: str = "",
+    ) -> None:
         """Try again later: after twice as long each time, and at a moment of our own choice."""
         self._is_bound = False
         longest = min(_FIRST_PAUSE * 2 ** min(self._failures, _MAX_DOUBLINGS), _LONGEST_PAUSE)
         dice = self._hub.wire.dice() % 1000 / 1000
-        seconds = max(longest * (0.5 + 0.5 * dice), pause)
+        seconds = max(longest * (0.5 + 0.5 * dice), pause, retry_after)
         self._failures += 1
         self._proof = None
         self._fall_due(now, seconds)
-        self._hub.emit(RegistrationFailed(self._name, status, why, seconds, realm))
+        self._hub.emit(RegistrationFailed(self._name, status, why, seconds, realm, retry_after))
 
     # The clock.
 
@@ -195,10 +204,3 @@ def _min_expires(response: Response) -> int:
     text = response.header("Min-Expires") or ""
     seconds = int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else 0
     return seconds if seconds <= _LONGEST_SECONDS else 0
-
-
-def _retry_after(response: Response) -> float:
-    """Seconds of a Retry-After (RFC 3261 section 20.33), within reason."""
-    text = (response.header("Retry-After") or "").partition(";")[0].partition("(")[0].strip()
-    seconds = float(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0.0
-    return min(seconds, _MOST_RETRY_AFTER)

@@ -67,7 +67,7 @@ class SessionTimer:
         if asked is None and not (knows and self._wanted):
             self.stop()
             return []
-        least = least_of(request)
+        least = max(least_of(request), self._least)
         longest = self._wanted or _LONGEST_SECONDS
         seconds = max(min(asked.seconds if asked else longest, longest), least)
         theirs = knows and asked is not None and asked.refresher == "uac"

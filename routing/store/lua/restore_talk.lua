@@ -1,10 +1,10 @@
 -- include: base agents calls exclusions talk tickets
 -- Puts back a conversation that the store has lost. What the store did with the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-15 the ticket (includes/tickets.lua), 16 agent, 17 node of the agent, 18 profile, 19 token
+-- ARGV     1 now, 2-16 the ticket (includes/tickets.lua), 17 agent, 18 node of the agent, 19 profile, 20 token
 -- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another
-local now, node, profile, token = tonumber(ARGV[1]), ARGV[17], ARGV[18], ARGV[19]
-local c, agent = load_call(ARGV[2]), load_agent(ARGV[16])
+local now, node, profile, token = tonumber(ARGV[1]), ARGV[18], ARGV[19], ARGV[20]
+local c, agent = load_call(ARGV[2]), load_agent(ARGV[17])
 if c and c.state == 'talking' then
   return c.agent == agent.id and c.token == token and OK or STALE_TOKEN
 end

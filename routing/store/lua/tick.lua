@@ -1,6 +1,6 @@
 -- include: base agents calls exclusions drop sweep wrapup callbacks
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
--- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, n:NODE end of a lease,
+-- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, d:CALL its target missed, n:NODE end of a lease,
 -- o:NODE time to have one for a node that put a call in line without,
 -- b:ID a callback that rests, e:ID the end of one, s: unused classes and profiles.
 -- KEYS[1]  prefix of the site
@@ -56,6 +56,18 @@ function on.l(id)
     place(now, c)
   else
     take_step(now, c)
+  end
+end
+
+-- Nobody who is free could take it before, and nobody can now: it only moves.
+function on.d(id)
+  local c = load_call(id)
+  if c.state == 'waiting' then
+    leave_line(c)
+    miss_target(c)
+    enter_line(c)
+  else
+    miss_target(c)
   end
 end
 

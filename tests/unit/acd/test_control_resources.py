@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient
 
+from acd.directory.model import Trunk, TrunkHost
+from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 from tests.support.control import NOW, Centre, a_call, a_record, bearer, serving
 
@@ -269,3 +272,68 @@ async def test_what_callers_and_directory_hold_stays_text_in_json(client: TestCl
     assert json.loads(await response.text())["items"][0]["caller"] == evil
     agents = await read(client, "/v1/agents")
     assert agents["items"][1]["name"] == '<b onload="x">Bert</b>'
+
+
+# Trunks.
+
+
+async def test_a_trunk_that_only_brings_calls_has_its_limit_and_no_hosts(client: TestClient):
+    (shown,) = (await read(client, "/v1/trunks"))["items"]
+    assert (shown["name"], shown["up"], shown["hosts"], shown["registration"]) == ("carrier", True, [], None)
+    assert (shown["calls"], shown["max_calls"], shown["calls_per_second"]) == (0, 2, None)
+    assert await read(client, "/v1/trunks/carrier") == shown
+
+
+async def test_a_trunk_shows_its_hosts_our_registration_and_its_calls(client: TestClient, centre: Centre):
+    centre.directory = replace(
+        centre.directory,
+        trunks={
+            "carrier": Trunk(
+                "carrier",
+                (),
+                hosts=(TrunkHost("sbc.example"),),
+                username="line1",
+                realm="carrier.example",
+                ha1_md5="secret",
+                register_seconds=600,
+                calls_per_second=5.0,
+            )
+        },
+    )
+    hosts = (
+        HostStatus("sbc.example", "udp", ("192.0.2.1", 5060), 1, 5, is_up=False, out_seconds=12.5),
+        HostStatus("sbc.example", "tls", ("2001:db8::1", 5061), 2, 1, is_up=True),
+    )
+    centre.trunks["carrier"] = TrunkStatus(
+        hosts, only_brings=False, is_registered=False, calls=3, calls_out=9, answered_out=7, failovers=1
+    )
+    shown = await read(client, "/v1/trunks/carrier")
+    assert shown["up"] is False
+    assert shown["hosts"] == [
+        {
+            "host": "sbc.example",
+            "transport": "udp",
+            "address": "192.0.2.1:5060",
+            "priority": 1,
+            "weight": 5,
+            "up": False,
+            "out_seconds": 12.5,
+        },
+        {
+            "host": "sbc.example",
+            "transport": "tls",
+            "address": "[2001:db8::1]:5061",
+            "priority": 2,
+            "weight": 1,
+            "up": True,
+            "out_seconds": None,
+        },
+    ]
+    assert shown["registration"] == {"username": "line1", "realm": "carrier.example", "registered": False}
+    assert (shown["calls"], shown["calls_per_second"]) == (3, 5.0)
+    assert (shown["calls_out"], shown["answered_out"], shown["failovers"]) == (9, 7, 1)
+    assert "secret" not in str(shown)
+
+
+async def test_a_trunk_that_there_is_not_is_not_found(client: TestClient):
+    assert (await client.get("/v1/trunks/nobody", headers=bearer("viewer"))).status == 404

@@ -31,6 +31,8 @@ LEAST = {
     ("GET", "/v1/calls/{id}/trace.html"): "supervisor",
     ("GET", "/v1/calls/{id}/trace.pcap"): "supervisor",
     ("GET", "/v1/records"): "viewer",
+    ("GET", "/v1/trunks"): "viewer",
+    ("GET", "/v1/trunks/{name}"): "viewer",
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/metrics"): "viewer",
@@ -55,8 +57,9 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     centre.calls.views["c1"] = a_call()
     trace_one(centre, "c1")
     centre.callbacks.kept["c1"] = a_callback("c1")
-    queue_or_id = "billing" if "queues" in path else "anna" if "agents" in path else "c1"
-    url = path.replace("{name}", queue_or_id).replace("{id}", queue_or_id)
+    section = path.split("/")[2] if path.startswith("/v1/") else ""
+    which = {"queues": "billing", "agents": "anna", "trunks": "carrier"}.get(section, "c1")
+    url = path.replace("{name}", which).replace("{id}", which)
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}

@@ -74,3 +74,70 @@ def test_an_account_without_a_host_is_an_error() -> None:
     account = "account: {username: u, password: secret-1, realm: r}"
     with pytest.raises(DirectoryError, match="an account needs hosts"):
         read("trunks:\n  - {name: a, match: [192.0.2.1/32], " + account + "}\n")
+
+
+# What calls over it say, and where they may be sent.
+
+OUTWARD = (
+    FILE
+    + """
+    headers: {X-Customer: customer}
+    send_headers: {X-Customer: customer, X-Queue: queue, User-to-User: call}
+    diversion: history-info
+    redirects: follow
+"""
+)
+
+
+async def test_headers_diversion_and_redirects_come_back_from_the_database(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.db")
+    await migrate(engine)
+    store = DirectoryStore(engine, FakeClock())
+    wanted = read(OUTWARD)
+    await store.apply(wanted, realm="acd")
+    assert (await store.load()).trunks == wanted.trunks
+    await engine.dispose()
+    trunk = wanted.trunks["carrier"]
+    assert trunk.send_headers == {"X-Customer": "customer", "X-Queue": "queue", "User-to-User": "call"}
+    assert (trunk.diversion, trunk.redirects) == ("history-info", "follow")
+
+
+def test_without_a_word_nothing_is_sent_diverted_or_followed() -> None:
+    trunk = read(FILE.replace("probe_seconds: 15", "diversion: off")).trunks["carrier"]
+    assert (dict(trunk.send_headers), trunk.diversion, trunk.redirects) == ({}, "off", "refuse")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("X-Queue: queue", "X-Queue: quue", "trunks[0].send_headers.X-Queue: no trunk has 'quue'"),
+        ("X-Queue: queue", "From: queue", "'From' has a meaning of its own in SIP"),
+        ("X-Queue: queue", "P-Asserted-Identity: queue", "has a meaning of its own in SIP"),
+        ("X-Queue: queue", "content-length: queue", "has a meaning of its own in SIP"),
+        ("X-Queue: queue", "v: queue", "'v' has a meaning of its own in SIP"),
+        ("X-Queue: queue", "'X-Queue: 1\\r\\nFrom': queue", "is not the name of a SIP header"),
+        ("redirects: follow", "redirects: anywhere", "trunks[0].redirects: "),
+        ("diversion: history-info", "diversion: both", "trunks[0].diversion: "),
+    ],
+)
+def test_what_cannot_be_said_is_an_error_that_names_the_field(old: str, new: str, complaint: str) -> None:
+    with pytest.raises(DirectoryError) as wrong:
+        read(OUTWARD.replace(old, new))
+    assert complaint in str(wrong.value)
+
+
+def test_the_error_names_the_word_that_was_perhaps_meant() -> None:
+    with pytest.raises(DirectoryError, match="did you mean 'queue'"):
+        read(OUTWARD.replace("X-Queue: queue", "X-Queue: quue"))
+
+
+def test_headers_of_a_trunk_that_nothing_goes_out_over_are_an_error() -> None:
+    with pytest.raises(DirectoryError, match="send_headers needs hosts"):
+        read("trunks:\n  - {name: a, match: [192.0.2.1/32], send_headers: {X-A: queue}}\n")
+
+
+def test_the_number_of_the_caller_is_for_trusted_trunks_only() -> None:
+    told = OUTWARD.replace("X-Queue: queue", "X-From: caller")
+    assert read(told).trunks["carrier"].send_headers["X-From"] == "caller"
+    with pytest.raises(DirectoryError, match="only a trusted trunk may be told"):
+        read(told.replace("redirects: follow", "trusted: false"))

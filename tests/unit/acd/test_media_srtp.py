@@ -15,6 +15,7 @@ from acd.errors import BadSessionDescription, NoCommonCodec, NoCommonCrypto
 from acd.media.crypto import KEY_BYTES, CryptoLine, Suite, crypto_lines
 from acd.media.embedded import protocol
 from acd.media.embedded.leg import Leg
+from acd.media.embedded.writer import Writer
 from acd.media.g711 import Law
 from acd.media.negotiation import Address, Negotiation
 from acd.sip.secrecy import srtp_over
@@ -177,6 +178,7 @@ class Line:
             now=0.0,
             epoch=0.0,
             randomness=random.Random(name),
+            writer=Writer(),
         )
 
     def _terms(self, leg: str, remote: Address, send: bytes, receive: bytes) -> protocol.Agree:

@@ -54,7 +54,7 @@ def test_the_dashboard_is_what_its_script_makes():
 def test_the_dashboard_has_its_rows_and_no_two_panels_in_one_place():
     panels = json.loads(DASHBOARD.read_text())["panels"]
     rows = [panel["title"] for panel in panels if panel["type"] == "row"]
-    assert rows == ["Queues", "Service level", "Agents", "Calls", "SIP", "Media", "Node"]
+    assert rows == ["Queues", "Service level", "Agents", "Calls", "Trunks", "SIP", "Media", "Node"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken = [
         (x, y)

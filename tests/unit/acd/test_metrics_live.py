@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import acd
 from acd.metrics import NodeCounts
 from acd.metrics.lag import LoopLag
+from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 from tests.support.control import NOW
 from tests.support.metrics import COUNTS, Bench
@@ -61,6 +62,7 @@ async def test_the_nodes_own_counts_are_shown(bench: Bench):
     assert value("acd_nodes_up") == 2
     assert value("acd_media_worker_restarts_total") == 2
     assert value("acd_sip_registrations") == 3
+    assert value("acd_sip_subscriptions") == 4
     assert value("acd_sip_connections", transport="wss") == 1
     assert value("acd_sip_connections", transport="tls") == 0
     assert value("acd_sip_connections_broken_total", reason="slow-message") == 3
@@ -78,17 +80,57 @@ async def test_methods_and_codes_of_strangers_stay_bounded(bench: Bench):
 
 
 @pytest.mark.parametrize(
-    ("calls", "draining", "up"), [(0, False, 1), (1, False, 1), (2, False, 0), (0, True, 0)]
+    ("calls", "draining", "takes"), [(0, False, 1), (1, False, 1), (2, False, 0), (0, True, 0)]
 )
-async def test_a_trunk_is_up_while_a_new_call_of_it_would_be_taken(
-    bench: Bench, calls: int, draining: bool, up: int
+async def test_a_trunk_takes_calls_while_it_is_under_its_limit_and_the_node_stays(
+    bench: Bench, calls: int, draining: bool, takes: int
 ):
-    bench.counts = NodeCounts(trunk_calls={"carrier": calls}, draining=draining)
+    bench.counts = NodeCounts(trunks={"carrier": TrunkStatus(calls=calls)}, draining=draining)
     value = await bench.scrape()
-    assert value("acd_trunk_up", trunk="carrier") == up
+    assert value("acd_trunk_takes_calls", trunk="carrier") == takes
     assert value("acd_trunk_calls", trunk="carrier") == calls
     assert value("acd_trunk_max_calls", trunk="carrier") == 2
     assert value("acd_draining") == draining
+
+
+def _hosts(*up: bool) -> tuple[HostStatus, ...]:
+    return tuple(
+        HostStatus("sbc", "udp", (f"192.0.2.{n}", 5060), 1, 1, is_up) for n, is_up in enumerate(up, start=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "up"),
+    [
+        (TrunkStatus(), 1),
+        (TrunkStatus(only_brings=False), 0),
+        (TrunkStatus(_hosts(False, True), only_brings=False), 1),
+        (TrunkStatus(_hosts(False, False), only_brings=False), 0),
+        (TrunkStatus(_hosts(True), only_brings=False, is_registered=False), 0),
+        (TrunkStatus(_hosts(True), only_brings=False, is_registered=True), 1),
+    ],
+)
+async def test_a_trunk_is_up_where_a_host_is_and_has_bound_us(bench: Bench, status: TrunkStatus, up: int):
+    bench.counts = NodeCounts(trunks={"carrier": status})
+    value = await bench.scrape()
+    assert value("acd_trunk_up", trunk="carrier") == up
+    assert value("acd_trunk_hosts", trunk="carrier") == len(status.hosts)
+    assert value("acd_trunk_hosts_up", trunk="carrier") == sum(host.is_up for host in status.hosts)
+    wanted = None if status.is_registered is None else int(status.is_registered)
+    assert value("acd_trunk_registered", trunk="carrier") == wanted
+
+
+async def test_calls_out_are_counted_by_trunk_from_nothing_on(bench: Bench):
+    bench.counts = NodeCounts()
+    assert (await bench.scrape())("acd_trunk_calls_out_total", trunk="carrier") == 0
+    status = TrunkStatus(calls_out=9, answered_out=7, failovers=2, refused_out={"trunk-rate": 3})
+    bench.counts = NodeCounts(trunks={"carrier": status})
+    value = await bench.scrape()
+    assert value("acd_trunk_calls_out_total", trunk="carrier") == 9
+    assert value("acd_trunk_calls_out_answered_total", trunk="carrier") == 7
+    assert value("acd_trunk_failovers_total", trunk="carrier") == 2
+    assert value("acd_trunk_calls_out_refused_total", trunk="carrier", cause="trunk-rate") == 3
+    assert value("acd_trunk_calls_out_refused_total", trunk="carrier", cause="trunk-full") == 0
 
 
 async def test_a_store_that_is_away_is_told_and_the_rest_stays_readable(bench: Bench):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from acd.sip.core.events import LegAnswered, LegEnded, LegProgressed
 from acd.sip.hosts import Peer, in_turn
 from acd.sip.outgoing import OutgoingCall
+from acd.sip.redirects import Target
 
 peers = st.lists(
     st.builds(
@@ -49,7 +50,7 @@ HOSTS = [Peer(name, "udp", (f"192.0.2.{n}", 5060)) for n, name in enumerate("abc
 
 
 def a_call(hosts: int = 3) -> OutgoingCall:
-    call = OutgoingCall("leg", "carrier", HOSTS[:hosts])
+    call = OutgoingCall("leg", "carrier", [Target(host, "+3725551234") for host in HOSTS[:hosts]])
     call.next()
     return call
 
@@ -77,7 +78,7 @@ def test_another_host_is_asked_where_the_host_failed_and_not_where_the_called_pe
 def test_each_attempt_has_its_own_leg_and_calls_hear_of_one() -> None:
     call = a_call()
     assert call.told(LegEnded("leg", "timeout", 408)) is None
-    assert (call.next(), call.current) == (HOSTS[1], "leg.2")
+    assert (call.next(), call.current) == (Target(HOSTS[1], "+3725551234"), "leg.2")
     assert call.told(LegEnded("leg", "remote", 200)) is None
     assert call.told(LegProgressed("leg.2", 180, None)) == LegProgressed("leg", 180, None)
     assert call.told(LegAnswered("leg.2", b"v=0")) == LegAnswered("leg", b"v=0")

@@ -13,12 +13,16 @@ import pytest
 from acd.directory.model import Directory, Trunk, TrunkHost
 from acd.sip.core.events import (
     Flow,
+    LegAnswered,
     LegEnded,
+    LegProgressed,
     PeerProbed,
     RegistrationDue,
     RegistrationFailed,
     RegistrationMade,
 )
+from acd.sip.core.uri import Uri
+from acd.sip.presenting import Presented
 from acd.sip.providers import Providers, TrunkUnavailable
 from acd.sip.resolving import Service
 from acd.sip.trunk_calls import TrunkCalls
@@ -96,10 +100,20 @@ class Bench:
                 self.providers.care(self.clock.monotonic())
                 await asyncio.sleep(0)
 
-    def call(self, leg: str = "leg") -> None:
+    def call(self, leg: str = "leg", **about: str) -> None:
         self.calls.call(
-            leg, "carrier", "+3725551234", offer=b"v=0", caller="+3726000100", caller_name="", headers=()
+            leg, "carrier", "+3725551234", offer=b"v=0", caller=Presented("+3726000100"), about=about
         )
+
+    async def changed(self, **changes: Any) -> None:
+        """The trunk is configured anew, and known anew."""
+        self.endpoint.withdrawn.clear()
+        self.change(**changes)
+        await self.until(lambda: self.endpoint.withdrawn and self.providers.hosts_of("carrier"))
+
+    @property
+    def asked(self) -> list[tuple[str, int]]:
+        return [invite["flow"].remote for invite in self.endpoint.invites]
 
     def change(self, **changes: Any) -> None:
         self.directory = replace(self.directory, trunks={"carrier": replace(CARRIER, **changes)})
@@ -164,12 +178,15 @@ async def test_the_trunks_limits_hold_for_calls_of_ours(bench: Bench):
     assert refused.value.why == "trunk-rate"
     bench.clock.advance(0.5)
     bench.call("seven")
+    assert bench.calls.refused == {("carrier", "trunk-full"): 1, ("carrier", "trunk-rate"): 1}
+    assert bench.calls.made["carrier"] == 5
 
 
 async def test_a_trunk_that_only_brings_calls_cannot_be_called(bench: Bench):
     with pytest.raises(TrunkUnavailable) as refused:
-        bench.calls.call("l", "elsewhere", "1", offer=b"", caller="", caller_name="", headers=())
+        bench.calls.call("l", "elsewhere", "1", offer=b"", caller=Presented(), about={})
     assert refused.value.why == "no-host"
+    assert bench.calls.refused["elsewhere", "no-host"] == 1
 
 
 async def test_secret_audio_goes_to_no_host_that_cannot_be_told_in_secret(bench: Bench):
@@ -196,6 +213,7 @@ async def test_a_registration_goes_on_at_another_host_when_the_first_is_silent(b
     assert bench.endpoint.registered == [("carrier", FIRST)]
     assert bench.providers.is_registered("carrier") is False
     bench.providers.take_outward(RegistrationFailed("carrier", 408, "timeout", 5.0))
+    assert bench.endpoint.registered == [("carrier", FIRST), ("carrier", SECOND)]
     bench.providers.take_outward(RegistrationDue("carrier"))
     assert bench.endpoint.registered[-1] == ("carrier", SECOND)
     bench.providers.take_outward(RegistrationMade("carrier", 600))
@@ -212,3 +230,131 @@ async def test_a_trunk_that_is_taken_out_is_registered_no_longer(bench: Bench):
     await bench.until(lambda: bench.endpoint.withdrawn == ["carrier"])
     assert bench.providers.hosts_of("carrier") == ()
     assert bench.providers.trunk_at("192.0.2.1") == ""
+
+
+async def test_a_registration_waits_where_no_other_host_is_left(bench: Bench):
+    await bench.until(lambda: bench.endpoint.registered)
+    for _ in range(5):
+        bench.providers.take_outward(RegistrationFailed("carrier", 503, "transport", 5.0))
+    assert bench.endpoint.registered == [("carrier", FIRST), ("carrier", SECOND)]
+
+
+async def test_a_wrong_password_is_not_tried_at_the_next_host(bench: Bench):
+    await bench.until(lambda: bench.endpoint.registered)
+    bench.providers.take_outward(RegistrationFailed("carrier", 401, "credentials", 300.0))
+    assert bench.endpoint.registered == [("carrier", FIRST)]
+
+
+# A host that asks to be left alone.
+
+
+def up(bench: Bench) -> list[bool]:
+    return [host.is_up for host in bench.providers.hosts_of("carrier")]
+
+
+async def test_a_host_that_says_when_to_come_back_is_asked_no_sooner(bench: Bench):
+    bench.call("one")
+    assert bench.calls.take(LegEnded("one", "remote", 503, retry_after=120.0)) is None
+    assert bench.asked == [FIRST, SECOND]
+    first, second = bench.providers.hosts_of("carrier")
+    assert (first.is_up, first.out_seconds, second.is_up, second.out_seconds) == (False, 120.0, True, None)
+    bench.call("two")
+    assert bench.asked[-1] == SECOND
+    bench.clock.advance(119)
+    bench.endpoint.probes.clear()
+    await bench.until(lambda: SECOND in bench.endpoint.probes)
+    assert FIRST not in bench.endpoint.probes
+    assert up(bench) == [False, True]
+    bench.clock.advance(1)
+    bench.providers.care(bench.clock.monotonic())
+    assert up(bench) == [True, True]
+
+
+async def test_nothing_but_the_time_ends_what_a_host_has_asked_for(bench: Bench):
+    await bench.until(lambda: FIRST in bench.endpoint.probes)
+    bench.call()
+    bench.calls.take(LegEnded("leg", "remote", 503, retry_after=120.0))
+    bench.providers.take_outward(PeerProbed(bench.endpoint.probes[FIRST], 200))
+    assert up(bench) == [False, True]
+
+
+async def test_a_503_that_says_no_time_is_of_this_call_alone(bench: Bench):
+    bench.call("one")
+    assert bench.calls.take(LegEnded("one", "remote", 503)) is None
+    assert up(bench) == [True, True]
+    bench.call("two")
+    assert bench.asked == [FIRST, SECOND, FIRST]
+
+
+async def test_a_probe_that_is_told_to_come_back_later_is_believed(bench: Bench):
+    await bench.until(lambda: FIRST in bench.endpoint.probes)
+    bench.providers.take_outward(PeerProbed(bench.endpoint.probes[FIRST], 503, 60.0))
+    assert bench.providers.hosts_of("carrier")[0].out_seconds == 60.0
+
+
+async def test_a_host_that_answers_a_call_is_up_again(bench: Bench):
+    for leg in ("one", "two"):
+        bench.call(leg)
+    bench.calls.take(LegEnded("one", "timeout", 408))
+    assert up(bench) == [False, True]
+    bench.calls.take(LegProgressed("two", 180, None))
+    assert up(bench) == [True, True]
+
+
+async def test_a_phone_that_rings_for_too_long_is_no_silent_host(bench: Bench):
+    bench.call()
+    bench.calls.take(LegProgressed("leg", 180, None))
+    assert bench.calls.take(LegEnded("leg", "timeout", 408)) == LegEnded("leg", "timeout", 408)
+    assert up(bench) == [True, True]
+
+
+async def test_without_probes_a_silent_host_is_tried_again_after_a_while(bench: Bench):
+    await bench.changed(probe_seconds=0.0)
+    bench.call()
+    bench.calls.take(LegEnded("leg", "timeout", 408))
+    assert bench.providers.hosts_of("carrier")[0].out_seconds == 30.0
+    bench.clock.advance(30)
+    bench.providers.care(bench.clock.monotonic())
+    assert up(bench) == [True, True]
+
+
+# What calls say and where they are sent.
+
+
+async def test_calls_out_are_counted_with_those_that_were_answered(bench: Bench):
+    bench.call("one")
+    bench.call("two")
+    bench.calls.take(LegAnswered("one", b"v=0"))
+    bench.calls.take(LegEnded("two", "remote", 486))
+    assert (bench.calls.made["carrier"], bench.calls.answered["carrier"]) == (2, 1)
+
+
+async def test_headers_of_the_trunk_go_with_the_call(bench: Bench):
+    await bench.changed(send_headers={"X-Customer": "customer", "X-Queue": "queue"}, trusted=False)
+    bench.call(customer="4711", queue="")
+    assert bench.endpoint.invites[0]["headers"] == (("X-Customer", "4711"),)
+
+
+async def test_a_redirect_is_followed_to_a_host_of_the_trunk_with_our_account(bench: Bench):
+    await bench.changed(redirects="follow")
+    bench.call()
+    elsewhere = Uri.parse("sip:+37255599999@192.0.2.2")
+    assert bench.calls.take(LegEnded("leg", "remote", 302, contacts=(elsewhere,))) is None
+    first, second = bench.endpoint.invites
+    assert (second["flow"].remote, str(second["uri"])) == (SECOND, "sip:+37255599999@192.0.2.2")
+    assert str(second["to"]) == "<sip:+3725551234@192.0.2.2>"
+    assert second["credentials"] == first["credentials"]
+    assert bench.calls.failovers["carrier"] == 0
+    assert bench.live.on("carrier") == 1
+
+
+@pytest.mark.parametrize("redirects", ["refuse", "follow"])
+async def test_nobody_is_told_of_our_account_by_a_redirect_to_a_stranger(bench: Bench, redirects: str):
+    await bench.changed(redirects=redirects, max_calls=3)
+    bench.call()
+    stranger = Uri.parse("sip:+3725551234@203.0.113.66")
+    ended = bench.calls.take(LegEnded("leg", "remote", 302, contacts=(stranger,)))
+    assert ended is not None
+    assert ended.leg == "leg"
+    assert bench.asked == [FIRST]
+    assert len(bench.live) == 0

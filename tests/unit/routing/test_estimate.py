@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from routing.estimate import Agent, Busy, Durations, Habits, Waiter, duration_bucket, expected_waits
 from routing.model import AgentProfile, Requirement
+from routing.requirement import Missed
 from tests.support.centre_day import Day
 from tests.support.wait_formulas import errors_of, habits_of
 
@@ -109,6 +110,18 @@ def test_within_a_class_who_is_ahead_is_served_first(
         known = [waits[waiter.name] for waiter in mine if waiter.name in waits]
         assert known == sorted(known)
         assert len(known) == (len(mine) if any(queue in found for found in skills) else 0)
+
+
+def test_who_will_have_missed_the_target_by_then_lets_the_others_go_first() -> None:
+    """The only agent is busy for longer than the first has until the target, but not the second."""
+    busy = Agent(ABLE, Busy("talk", "billing", 90.0))
+    hurried = Waiter("hurried", BILLING, 5_000, missed=Missed(5_000, 400_000))
+    patient = Waiter("patient", Requirement("support"), 200_000, missed=Missed(200_000, 210_000))
+    habits = {"billing": STEADY, "support": STEADY}
+    waits = expected_waits([busy], [hurried, patient], habits, now_ms=0)
+    assert waits["patient"] < waits["hurried"]
+    waits = expected_waits([Agent(ABLE)], [hurried, patient], habits, now_ms=0)
+    assert waits["hurried"] < waits["patient"]
 
 
 def test_a_line_too_long_to_play_through_goes_on_at_its_pace() -> None:

@@ -1,6 +1,6 @@
 -- include: base
 -- The waiting line of each class `w:C`, the best call of each class `h` (of those that name an agent
--- `h:AGENT`), and the line of each queue `qw:Q`. A member is the arrival number and the call, so that
+-- `h:AGENT`), the line of each queue `qw:Q`, and its calls by age `qe:Q`. A member is the arrival number and the call, so that
 -- calls of one millisecond keep their order.
 local SEQ_DIGITS = 14
 
@@ -22,6 +22,7 @@ end
 local function enter_line(c)
   rc('ZADD', K .. 'w:' .. c.class, c.score, c.member)
   rc('ZADD', K .. 'qw:' .. c.queue, c.score, c.member)
+  rc('ZADD', K .. 'qe:' .. c.queue, c.enqueued, c.id)
   rc('ZADD', heads_key(c.named), 'LT', c.score, c.class)
 end
 
@@ -29,6 +30,7 @@ local function leave_line(c)
   local line = K .. 'w:' .. c.class
   rc('ZREM', line, c.member)
   rc('ZREM', K .. 'qw:' .. c.queue, c.member)
+  rc('ZREM', K .. 'qe:' .. c.queue, c.id)
   local head = rc('ZRANGE', line, 0, 0, 'WITHSCORES')
   if head[1] then
     rc('ZADD', heads_key(c.named), head[2], c.class)

@@ -1,4 +1,4 @@
--- include: base events exclusions steps offers agents
+-- include: base events exclusions steps targets offers agents
 -- A reservation became a conversation. Others who rang for the call are free again, in their old places.
 local function begin_talk(now, c)
   local rung = c.rings > 1 and offers_of(c) or {}
@@ -7,7 +7,9 @@ local function begin_talk(now, c)
     rc('HSET', K .. 'c:' .. c.id, 'l', '')
     c.steps = ''
   end
-  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking', 'a', c.agent, 'tk', c.token)
+  no_more_target(c)
+  c.late = ''
+  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking', 'a', c.agent, 'tk', c.token, 't', '')
   forget_offers(c)
   rc('HSET', K .. 'a:' .. c.agent, 'st', 'talking', 'since', now, 'un', 0)
   rc('HINCRBY', K .. 'a:' .. c.agent, 'cn', 1)

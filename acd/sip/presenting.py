@@ -1,0 +1,67 @@
+"""What a call to a trunk says of the caller and of our call, by the rules of the trunk. Pure.
+
+Values come from callers and from the headers of other trunks: each is bounded and plain, so that none of them
+can end a header and begin another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from acd.directory.model import Trunk
+from acd.sip.core.grammar import plain
+from acd.sip.core.message import Header
+from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.identity import ANONYMOUS
+
+_MAX_VALUE = 256
+_ANONYMOUS = NameAddr(Uri(host="anonymous.invalid", user="anonymous"), "Anonymous")
+"""RFC 3323 section 4.1.1.3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """Whom the called are to see."""
+
+    number: str = ""
+    """Empty: no number is known."""
+    name: str = ""
+    withheld: bool = False
+    """The called are not to see the number; a trusted trunk is told it all the same, with `Privacy: id`."""
+    diverted_from: str = ""
+    """The number of ours that was dialled, where the call goes on to the outside for its caller."""
+
+
+def presented(caller: Presented, trunk: Trunk, host: str, target: Uri) -> tuple[NameAddr, Sequence[Header]]:
+    """From, and the headers of RFC 3323, RFC 3325, RFC 5806 or RFC 7044. `host` is what we call ourselves."""
+    number = "" if caller.number == ANONYMOUS.number else caller.number
+    withheld = caller.withheld or caller.number == ANONYMOUS.number
+    shown = NameAddr(Uri(host=host, user=number or ANONYMOUS.number), plain(caller.name)[:_MAX_VALUE])
+    headers: list[Header] = []
+    if trunk.trusted and number:
+        headers.append(("P-Asserted-Identity", str(shown)))
+    if withheld:
+        headers.append(("Privacy", "id"))
+    if caller.diverted_from:
+        headers += _diversion(caller.diverted_from, trunk, host, target)
+    return (_ANONYMOUS if withheld else shown), headers
+
+
+def _diversion(number: str, trunk: Trunk, host: str, target: Uri) -> Sequence[Header]:
+    ours = Uri(host=host, user=number)
+    match trunk.diversion:
+        case "diversion":
+            return [("Diversion", f"<{ours}>;reason=unconditional;counter=1")]
+        case "history-info":
+            # The cause of a diversion is a parameter of the URI that it led to (RFC 4458 section 2).
+            led_to = Uri(host=target.host, user=target.user, port=target.port, params=(("cause", "302"),))
+            return [("History-Info", f"<{ours}>;index=1, <{led_to}>;index=1.1;mp=1")]
+        case _:
+            return []
+
+
+def own_headers(trunk: Trunk, about: Mapping[str, str]) -> Sequence[Header]:
+    """The headers of the directory with what is known of the call; what is not known is left out."""
+    found = ((header, plain(about.get(word, ""))[:_MAX_VALUE]) for header, word in trunk.send_headers.items())
+    return [(header, value) for header, value in found if value]
