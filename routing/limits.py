@@ -7,12 +7,15 @@ from typing import Final
 RING_GRACE_MS: Final = 2_000
 """How long after a ring deadline the store waits for the owner's word before it takes the agent back."""
 REFUSAL_PAUSE_MS: Final = 5_000
-"""A call is not offered again sooner to an agent who did not take it. One who refused
-at once rests as long."""
+"""Where nothing else is said, a call is not offered again sooner to an agent who did not take it, though
+nobody else could. So often it is looked again whether others still could."""
 EXCLUSION_MAX_MS: Final = 60_000
-"""After this a call may come again to an agent who did not take it, even while others could take it."""
+"""Where nothing else is said, after this a call may come again to an agent who did not take it, even while
+others could take it."""
+WHOLE_WAIT_MS: Final = 10**12
+"""Longer than any call waits, and short enough to be added to a time."""
 EXCLUSIONS_PER_AGENT: Final = 64
-"""Calls kept away from one agent at a time; bounds each search. The oldest gives way."""
+"""Calls kept away from one agent at a time; bounds each search. The one that would be over next gives way."""
 CANDIDATES_NOTED: Final = 8
 """Agents or calls that the reason of one decision names at most."""
 RUNNERS_UP: Final = 3

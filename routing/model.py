@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from routing.limits import EXCLUSION_MAX_MS, REFUSAL_PAUSE_MS
+
 HIGHEST_PRIORITY = 99
 
 
@@ -34,6 +36,25 @@ class RejectReason(StrEnum):
     BUSY = "busy"
     NO_ANSWER = "no-answer"
     UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An agent did not take a call, and what becomes of the two. Times in milliseconds."""
+
+    reason: RejectReason
+    then: AgentState = AgentState.AVAILABLE
+    """Or NOT_ANSWERING, or PAUSED."""
+    why: str = ""
+    """Of a pause; the others have the reason."""
+    rest_ms: int = 0
+    """How long an agent who is available then gets no call at all."""
+    retry_ms: int = REFUSAL_PAUSE_MS
+    """The call does not come again to this agent before, though nobody else could take it."""
+    exclude_ms: int = EXCLUSION_MAX_MS
+    """Nor before this while others could; at least `retry_ms`."""
+    counts: bool = False
+    """Whether it is one more of those in a row that an Offer tells of as `unanswered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +166,7 @@ class Offer:
     """Fence: rises with each reservation; every later word about the offer carries it."""
     deadline_ms: int
     unanswered: int = 0
-    """Offers in a row that this agent left unanswered before this one."""
+    """Offers in a row that this agent did not take before this one, those of whom the refusal counts."""
     decision: Decision | None = None
     together: int = 0
     """Of several agents who are rung together for the call, the token of the first; 0 of one alone."""

@@ -16,7 +16,7 @@ from routing.model import (
     NodeMessage,
     Position,
     QueueStatus,
-    RejectReason,
+    Refusal,
     Requirement,
     Ticket,
 )
@@ -81,17 +81,13 @@ class QueueStore(Protocol):
         call_id: str,
         agent_id: str,
         token: int,
-        reason: RejectReason,
-        agent_then: AgentState,
+        refusal: Refusal,
         now_ms: int,
     ) -> None:
-        """The agent did not take it: the call rings on where others are rung for it, keeps its place, is not
-        offered to this agent again while others could be (five seconds at least, a minute at most), and the
-        agent becomes `agent_then` (AVAILABLE or NOT_ANSWERING). Raises StaleToken; repeating with the same
-        token changes nothing.
+        """The agent did not take it: the call rings on where others are rung for it, and keeps its place.
 
-        An agent who is to be available after REJECTED, BUSY or UNREACHABLE rests five seconds before the
-        next offer, so that a phone that refuses at once is not sent call after call."""
+        What becomes of the two, the refusal says. Raises StaleToken; repeating with the same token changes
+        nothing."""
 
     async def cancel(self, call_id: str, now_ms: int, how: Departure = "abandoned") -> bool:
         """The wait is over without an agent; one who is reserved is free again. False if unknown.

@@ -16,7 +16,7 @@ from acd.calls.model import Call, State
 from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
 from acd.clock import Clock
-from routing.model import AgentProfile, AgentState, Offer, RejectReason, Ticket
+from routing.model import AgentProfile, Offer, Ticket
 from routing.ports import QueueStore, StaleToken
 
 log = structlog.get_logger(__name__)
@@ -66,16 +66,12 @@ class Booking:
         self._lane.put(confirm)
 
     def reject(self, effect: m.RejectOffer) -> None:
-        offer, reason = effect.offer, effect.reason
-        # An agent who pressed "no" is there; one who lets it ring, or whose phone is gone, may not be.
-        absent = reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
-        tired = absent and 0 < effect.not_answering_after <= offer.unanswered + 1
-        then = AgentState.NOT_ANSWERING if tired else AgentState.AVAILABLE
+        offer = effect.offer
 
         async def reject() -> None:
             try:
                 await self._store.reject(
-                    offer.call_id, offer.agent_id, offer.token, reason, then, self._now_ms()
+                    offer.call_id, offer.agent_id, offer.token, effect.refusal, self._now_ms()
                 )
             except StaleToken:
                 self._post(m.OfferStale(offer.token))

@@ -28,6 +28,8 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "codes": CodeEntry,
     "devices": DeviceEntry,
 }
+_MOVED = {"not_answering_after": "it is refusals: {no-answer: {not_answering_after: 3}} now"}
+"""Keys that there were, and what they are now."""
 _KINDS = {
     "list_type": "must be a list, like [one, two]",
     "dict_type": "must be a mapping, like {billing: 5}",
@@ -91,7 +93,8 @@ def _explain(found: ErrorDetails) -> Problem:
     if kind == "extra_forbidden":
         model = _ENTRIES.get(path[0], DirectoryFile) if len(path) > 1 else DirectoryFile
         known = sorted(model.model_fields)
-        hint = suggestion(str(path[-1]), known) or f"; known are {', '.join(known)}"
+        hint = f"; {_MOVED[path[-1]]}" if path[-1] in _MOVED else ""
+        hint = hint or suggestion(str(path[-1]), known) or f"; known are {', '.join(known)}"
         return Problem(path, f"no such key{hint}")
     if kind == "string_type":
         quotes = "" if isinstance(found["input"], list | dict | None) else "; put it in quotes"

@@ -173,6 +173,33 @@ class OverflowRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalRule:
+    """What becomes of an agent who did not take a call in one way, and of the two."""
+
+    rest_seconds: float = 5.0
+    """Before any next call; a phone that refuses at once would otherwise refuse call after call."""
+    not_answering_after: int = 0
+    """So many refusals in a row set the agent to not-answering; 0: never, and this one is not counted."""
+    exclude_seconds: float | None = 60.0
+    """The call does not ring this agent again before while others could take it; None: while it waits."""
+    pause: str = ""
+    """The reason with which the agent is paused; empty: not paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The rules of a queue, by the way in which a call is not taken."""
+
+    rejected: RefusalRule = RefusalRule()
+    busy: RefusalRule = RefusalRule()
+    # It has taken its time already.
+    no_answer: RefusalRule = RefusalRule(rest_seconds=0.0, not_answering_after=3)
+    unreachable: RefusalRule = RefusalRule(not_answering_after=3)
+    retry_seconds: float = 5.0
+    """A call does not ring an agent again sooner who did not take it, though nobody else could take it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     name: str
     requires: Mapping[str, int] = field(default_factory=dict)
@@ -205,8 +232,7 @@ class Queue:
     announce_position_seconds: float = 30.0
     """0: never."""
     music: str = "hold-music"
-    not_answering_after: int = 3
-    """Unanswered offers in a row before an agent is set to not-answering."""
+    refusals: Refusals = Refusals()
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
     overflow: tuple[OverflowRule, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +25,7 @@ from acd.directory.model import (
     Number,
     OverflowRule,
     Queue,
+    Refusals,
     Relaxation,
     Trunk,
     TrunkHost,
@@ -166,6 +167,7 @@ def _queue(row: RowMapping) -> Queue:
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
             "overflow": tuple(_overflow_rule(rule) for rule in row["overflow"]),
             "agents_count_as_absent": tuple(row["agents_count_as_absent"]),
+            "refusals": _refusals(row["refusals"]),
         }
     )
 
@@ -182,6 +184,16 @@ def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
 def _overflow_rule(rule: Mapping[str, Any]) -> OverflowRule:
     when = Conditions(**rule["when"])
     return OverflowRule(**{**rule, "when": when, "message": tuple(rule["message"])})
+
+
+def _refusals(kept: Mapping[str, Any]) -> Refusals:
+    """What is not kept is as it is without a rule."""
+    standard = Refusals()
+    given = {
+        name: replace(getattr(standard, name), **value) if isinstance(value, dict) else value
+        for name, value in kept.items()
+    }
+    return replace(standard, **given)
 
 
 def _form_field(field: Mapping[str, Any]) -> FormField:
@@ -238,4 +250,5 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
         "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
         "agents_count_as_absent": [*queue.agents_count_as_absent],
+        "refusals": asdict(queue.refusals),
     }

@@ -61,7 +61,6 @@ queues = Table(
     Column("max_wait_seconds", Double),
     Column("announce_position_seconds", Double, nullable=False),
     Column("music", String(64), nullable=False),
-    Column("not_answering_after", Integer, nullable=False),
     Column("transfer_place", String(16), nullable=False, server_default="keep"),
     Column("wrapup_mode", String(16), nullable=False, server_default="fixed"),
     Column("wrapup_limit_seconds", Double, nullable=False, server_default="300"),
@@ -75,6 +74,7 @@ queues = Table(
     Column("join_when_empty", Boolean, nullable=False, server_default=true()),
     Column("leave_when_empty", Boolean, nullable=False, server_default=false()),
     Column("agents_count_as_absent", JSON, nullable=False, server_default='["paused", "not-answering"]'),
+    Column("refusals", JSON, nullable=False, server_default="{}"),
 )
 
 agents = Table(

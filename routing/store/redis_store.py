@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from routing.estimate import Agent, Waiter
-from routing.limits import FORGET_QUEUE_MS, REFUSAL_PAUSE_MS
+from routing.limits import FORGET_QUEUE_MS
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -22,7 +22,7 @@ from routing.model import (
     NodeMessage,
     Position,
     QueueStatus,
-    RejectReason,
+    Refusal,
     Requirement,
     Ticket,
 )
@@ -41,15 +41,8 @@ _ATTEMPTS = 5
 _MESSAGES_AT_ONCE = 100
 _READ_MARGIN_SECONDS = 2.0
 
-# A phone that refuses at once would otherwise refuse call after call; no-answer has taken its time.
-_REST_MS = {
-    RejectReason.REJECTED: REFUSAL_PAUSE_MS,
-    RejectReason.BUSY: REFUSAL_PAUSE_MS,
-    RejectReason.UNREACHABLE: REFUSAL_PAUSE_MS,
-    RejectReason.NO_ANSWER: 0,
-}
 _SAME_TERMS = AgentTerms()
-_UNANSWERED = frozenset({RejectReason.NO_ANSWER, RejectReason.UNREACHABLE})
+_AFTER_REFUSAL = (AgentState.AVAILABLE, AgentState.NOT_ANSWERING, AgentState.PAUSED)
 
 
 def connect(url: str) -> Redis:
@@ -109,15 +102,14 @@ class RedisQueueStore:
         call_id: str,
         agent_id: str,
         token: int,
-        reason: RejectReason,
-        agent_then: AgentState,
+        refusal: Refusal,
         now_ms: int,
     ) -> None:
         """The agent did not take it. Raises StaleToken."""
-        unanswered = int(reason in _UNANSWERED)
-        arguments = (call_id, agent_id, token, reason.value, agent_then.value, _REST_MS[reason], unanswered)
+        arguments = (call_id, agent_id, token, *_refusal_arguments(refusal))
         _not_stale(await self._run("reject", now_ms, *arguments))
-        self._tell(now_ms + REFUSAL_PAUSE_MS)
+        for wait in {refusal.rest_ms, refusal.retry_ms} - {0}:
+            self._tell(now_ms + wait)
 
     async def cancel(self, call_id: str, now_ms: int, how: Departure = "abandoned") -> bool:
         """The wait is over without an agent. False if unknown."""
@@ -332,6 +324,17 @@ def _check_agent(agent_id: str, terms: AgentTerms) -> None:
     check_name(agent_id)
     if terms.weight < 1:
         raise ValueError(f"weight {terms.weight} of agent {agent_id!r} is not at least 1")
+
+
+def _refusal_arguments(refusal: Refusal) -> tuple[str | int, ...]:
+    """ARGV 5-11 of reject. Raises ValueError for one that cannot be kept."""
+    if refusal.then not in _AFTER_REFUSAL:
+        raise ValueError(f"{refusal.then.value!r} does not follow from a refusal")
+    times = (refusal.rest_ms, refusal.retry_ms, refusal.exclude_ms)
+    if min(times) < 0 or refusal.exclude_ms < refusal.retry_ms:
+        raise ValueError(f"a refusal's rest, retry and exclusion cannot take {times} ms")
+    why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
+    return (refusal.reason.value, refusal.then.value, why, *times, int(refusal.counts))
 
 
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:

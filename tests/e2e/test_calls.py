@@ -207,6 +207,21 @@ async def test_agent_who_never_answers_is_set_to_not_answering(service: RunningS
         await call.hang_up()
 
 
+async def test_agent_who_rejects_is_paused_where_the_queue_says_so(service: RunningService) -> None:
+    refuses = phone(3, Behaviour.DECLINE)
+    async with caller(service, "+37255500072") as someone, agents(service, refuses):
+        call = await dial(someone, STRICT)
+        await service.agent_reaches("a3", "paused")
+        assert (await service.agent("a3"))["reason"] == "missed a call"
+        await service.call_reaches(someone.user, "queued")
+        async with agents(service, phone(4)):
+            talking = await service.call_reaches(someone.user, "talking")
+            assert talking["agent"] == "a4"
+            await call.hang_up()
+    record = await service.record_of(someone.user)
+    assert [(refused["agent"], refused["reason"]) for refused in record["refusals"]] == [("a3", "rejected")]
+
+
 async def test_agent_is_in_wrapup_after_the_call_and_then_free(service: RunningService) -> None:
     async with caller(service) as someone, agents(service, phone(1)):
         call = await dial(someone, SALES)

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from acd.calls.steps.context import Context
-from acd.directory.model import Agent, Directory, Number, OverflowRule, Queue, Relaxation
+from acd.directory.model import (
+    Agent,
+    Directory,
+    Number,
+    OverflowRule,
+    Queue,
+    RefusalRule,
+    Refusals,
+    Relaxation,
+)
 from ivr.flow import FlowDefinition, HangUp, Play, Transfer
 from ivr.flow import Queue as QueueNode
 from routing.overflow import Conditions
@@ -69,7 +78,13 @@ def _queues() -> dict[str, Queue]:
         wrapup_mode="until-ended",
         wrapup_limit_seconds=10,
         announce_position_seconds=0,
-        not_answering_after=2,
+        refusals=Refusals(
+            rejected=RefusalRule(pause="missed a call"),
+            busy=RefusalRule(rest_seconds=0, not_answering_after=3, exclude_seconds=9),
+            no_answer=RefusalRule(rest_seconds=0, not_answering_after=2),
+            unreachable=RefusalRule(rest_seconds=2),
+            retry_seconds=2,
+        ),
         max_waiting=14,
         join_when_empty=False,
     )
@@ -87,7 +102,11 @@ def _queues() -> dict[str, Queue]:
             strategy=name,
             ring_seconds=5,
             announce_position_seconds=0,
-            not_answering_after=0,
+            refusals=Refusals(
+                rejected=RefusalRule(rest_seconds=12, exclude_seconds=None),
+                no_answer=RefusalRule(rest_seconds=0),
+                unreachable=RefusalRule(),
+            ),
             overflow=_LATE.get(name, ()),
         )
         for name in sorted(STRATEGIES)

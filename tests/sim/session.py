@@ -13,7 +13,7 @@ from acd.calls.lookout import Seeking, WaitingPlace, states_of
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State
 from acd.calls.steps.guiding import ticket_of
-from routing.model import AgentState, RejectReason, Ticket
+from routing.model import Ticket
 from routing.overflow import Situation
 from routing.requirement import still_asked
 from tests.sim.link import Lane
@@ -22,8 +22,6 @@ from tests.sim.stores import Stale
 if TYPE_CHECKING:
     from tests.sim.node import Node
     from tests.sim.people import Caller
-
-_ABSENT = (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
 
 
 class Session:
@@ -160,15 +158,13 @@ class Session:
         self.lane.put("accept", offer.call_id, offer.agent_id, offer.token, heard=heard)
 
     def _reject(self, effect: m.RejectOffer) -> None:
-        offer, reason = effect.offer, effect.reason
-        tired = reason in _ABSENT and 0 < effect.not_answering_after <= offer.unanswered + 1
-        then = AgentState.NOT_ANSWERING if tired else AgentState.AVAILABLE
+        offer = effect.offer
 
         def heard(answer: Any) -> None:
             if answer is Stale:
                 self.post(m.OfferStale(offer.token))
 
-        self.lane.put("reject", offer.call_id, offer.agent_id, offer.token, reason, then, heard=heard)
+        self.lane.put("reject", offer.call_id, offer.agent_id, offer.token, effect.refusal, heard=heard)
 
     def _finish(self, effect: m.FinishConversation) -> None:
         offer = effect.offer

@@ -11,7 +11,7 @@ import pytest
 
 from acd.agents.state import ALLOWED
 from routing.limits import RING_GRACE_MS
-from routing.model import AgentProfile, AgentState, Offer, RejectReason, Requirement, Ticket
+from routing.model import AgentProfile, AgentState, Offer, Refusal, RejectReason, Requirement, Ticket
 from routing.ports import StaleToken
 from routing.store.redis_store import RedisQueueStore
 
@@ -79,7 +79,7 @@ async def available(scene: Scene) -> None:
 async def resting(scene: Scene) -> None:
     await offered(scene)
     word = (scene.call, scene.agent, await scene.token())
-    await scene.store.reject(*word, RejectReason.BUSY, AgentState.AVAILABLE, NOW)
+    await scene.store.reject(*word, Refusal(RejectReason.BUSY, rest_ms=5_000), NOW)
 
 
 async def offered(scene: Scene) -> None:
@@ -128,7 +128,7 @@ def going_away(state: AgentState) -> Act:
 def refusing(reason: RejectReason, after: AgentState) -> Act:
     async def act(scene: Scene) -> None:
         word = (scene.call, scene.agent, await scene.token())
-        await scene.store.reject(*word, reason, after, NOW)
+        await scene.store.reject(*word, Refusal(reason, after, "missed a call", rest_ms=5_000), NOW)
 
     return act
 
@@ -164,7 +164,9 @@ OPERATIONS: Sequence[Act] = (
     accepting,
     *(
         refusing(reason, after)
-        for reason, after in product(RejectReason, (AgentState.AVAILABLE, AgentState.NOT_ANSWERING))
+        for reason, after in product(
+            RejectReason, (AgentState.AVAILABLE, AgentState.NOT_ANSWERING, AgentState.PAUSED)
+        )
     ),
     parting,
     lambda scene: scene.store.cancel(scene.call, NOW),

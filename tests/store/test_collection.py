@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from routing import limits
 from routing.callbacks import Callback
-from routing.model import AgentProfile, AgentState, Offer, RejectReason, Requirement, Step, Ticket
+from routing.model import AgentProfile, AgentState, Offer, Refusal, RejectReason, Requirement, Step, Ticket
 from routing.ports import StaleToken
 from routing.store.redis_store import RedisQueueStore
 from routing.strategy import STRATEGIES
@@ -94,7 +94,7 @@ class Churn:
 
     async def _take(self, offer: Offer, fate: str) -> None:
         if fate == "refused":
-            word = (offer.call_id, offer.agent_id, offer.token, RejectReason.BUSY, AgentState.AVAILABLE)
+            word = (offer.call_id, offer.agent_id, offer.token, Refusal(RejectReason.BUSY, rest_ms=5_000))
             await self.store.reject(*word, self.now)
         elif fate == "answered":
             await self.store.accept(offer.call_id, offer.agent_id, offer.token, self.now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routing.model import AgentProfile, AgentState, Candidate, Offer, RejectReason, Requirement, Ticket
+from routing.model import AgentProfile, Candidate, Offer, Refusal, RejectReason, Requirement, Ticket
 from routing.requirement import class_name
 from routing.store.redis_store import RedisQueueStore
 
@@ -58,13 +58,13 @@ async def test_who_has_just_refused_is_shown_as_passed_over(store: RedisQueueSto
     await store.enqueue(ticket("c1"), NOW + 10)
     (first,) = await offers(store)
     # No-answer has taken its time already: anna is free again at once, and still is not rung for this call.
-    await store.reject("c1", "anna", first.token, RejectReason.NO_ANSWER, AgentState.AVAILABLE, NOW + 20)
+    await store.reject("c1", "anna", first.token, Refusal(RejectReason.NO_ANSWER), NOW + 20)
     second = (await offers(store))[1]
-    await store.reject("c1", "bert", second.token, RejectReason.NO_ANSWER, AgentState.AVAILABLE, NOW + 30)
+    await store.reject("c1", "bert", second.token, Refusal(RejectReason.NO_ANSWER), NOW + 30)
     await sign_in(store, "cleo", 5, NOW + 40)
     third = (await offers(store))[2]
     assert (third.agent_id, third.decision.sought if third.decision else "") == ("cleo", "call")
-    await store.reject("c1", "cleo", third.token, RejectReason.BUSY, AgentState.AVAILABLE, NOW + 50)
+    await store.reject("c1", "cleo", third.token, Refusal(RejectReason.BUSY, rest_ms=5_000), NOW + 50)
     await store.enqueue(ticket("c2", NOW + 60), NOW + 60)
     fourth = (await offers(store))[3]
     assert (fourth.call_id, names(fourth)[0]) == ("c2", ("anna", False))
@@ -75,7 +75,7 @@ async def test_a_call_that_an_agent_refused_is_passed_over_for_the_next(store: R
     await store.enqueue(ticket("c1"), NOW)
     (first,) = await offers(store)
     await store.enqueue(ticket("c2", NOW + 5), NOW + 5)
-    await store.reject("c1", "anna", first.token, RejectReason.NO_ANSWER, AgentState.AVAILABLE, NOW + 10)
+    await store.reject("c1", "anna", first.token, Refusal(RejectReason.NO_ANSWER), NOW + 10)
     second = (await offers(store))[1]
     assert second.call_id == "c2"
     assert second.decision is not None

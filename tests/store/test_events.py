@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from routing.model import AgentProfile, AgentState, Offer, RejectReason, Requirement, Ticket
+from routing.model import AgentProfile, AgentState, Offer, Refusal, RejectReason, Requirement, Ticket
 from routing.store.redis_store import RedisQueueStore
 from tests.support.event_fold import EventsMissing, Fold, assert_equal, events_of
 from tests.support.queue_audit import snapshot
@@ -27,7 +27,7 @@ async def a_day_of_anna(store: RedisQueueStore) -> None:
     await store.agent_available("anna", "n1", ABLE, NOW)
     await store.enqueue(Ticket("c1", "n1", Requirement("billing"), NOW + 1_000, wrapup_ms=5_000), NOW + 1_000)
     offer = await offer_of(store)
-    word = ("c1", "anna", offer.token, RejectReason.NO_ANSWER, AgentState.NOT_ANSWERING)
+    word = ("c1", "anna", offer.token, Refusal(RejectReason.NO_ANSWER, AgentState.NOT_ANSWERING, counts=True))
     await store.reject(*word, NOW + 16_000)
     await store.tick(NOW + 80_000)
     await store.agent_available("anna", "n2", ABLE, NOW + 90_000)

@@ -29,6 +29,7 @@ from routing.model import (
     Departure,
     Offer,
     OfferWithdrawn,
+    Refusal,
     RejectReason,
     Requirement,
     Step,
@@ -261,14 +262,22 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
     @rule(
         pick=picks,
-        reason=st.sampled_from(list(RejectReason)),
-        then=st.sampled_from((AgentState.AVAILABLE, AgentState.AVAILABLE, AgentState.NOT_ANSWERING)),
+        refusal=st.builds(
+            Refusal,
+            reason=st.sampled_from(list(RejectReason)),
+            then=st.sampled_from((*(AgentState.AVAILABLE,) * 4, AgentState.NOT_ANSWERING, AgentState.PAUSED)),
+            why=st.sampled_from(("", "missed a call")),
+            rest_ms=st.sampled_from((0, 0, 700, 5_000, 30_000)),
+            retry_ms=st.sampled_from((1_000, 5_000)),
+            exclude_ms=st.sampled_from((5_000, 12_000, 60_000, limits.WHOLE_WAIT_MS)),
+            counts=st.booleans(),
+        ),
     )
-    def agent_does_not_take_it(self, pick: int, reason: RejectReason, then: AgentState) -> None:
+    def agent_does_not_take_it(self, pick: int, refusal: Refusal) -> None:
         word = self.reserved(pick)
         self.both(
-            lambda: self.store.reject(*word, reason, then, self.now),
-            lambda: self.model.reject(*word, reason, then, self.now),
+            lambda: self.store.reject(*word, refusal, self.now),
+            lambda: self.model.reject(*word, refusal, self.now),
         )
 
     @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
@@ -284,7 +293,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(pick=picks, what=st.sampled_from(("accept", "done", "reject")))
     def something_old_is_said(self, pick: int, what: str) -> None:
         word = self.old_words[pick % len(self.old_words)]
-        extra = (RejectReason.NO_ANSWER, AgentState.AVAILABLE) if what == "reject" else ()
+        extra = (Refusal(RejectReason.NO_ANSWER),) if what == "reject" else ()
         self.both(
             lambda: getattr(self.store, what)(*word, *extra, self.now),
             lambda: getattr(self.model, what)(*word, *extra, self.now),

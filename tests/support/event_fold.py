@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 _AWAY = ("offline", "paused", "not-answering")
-_RINGS_IN_VAIN = ("no-answer", "unreachable")
 
 
 class EventsMissing(Exception):
@@ -105,7 +104,7 @@ class Fold:
         agent.wu = (agent.wu or 0) + int(event["ms"])
 
     def _on_rejected(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
-        agent.un += event["why"] in _RINGS_IN_VAIN
+        agent.un += int(event["un"])
 
     def _on_withdrawn(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
         agent.un += event["why"] == "deadline"

@@ -21,6 +21,7 @@ class Call:
     held: dict[str, int] = field(default_factory=dict)
     """Who is reserved for it, or talks, with the token of each."""
     refused: dict[str, int] = field(default_factory=dict)
+    """From when on it may come again to whom, even while others could take it."""
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:

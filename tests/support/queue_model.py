@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from routing import limits
-from routing.model import AgentProfile, AgentState, AgentTerms, RejectReason, Requirement, Ticket
+from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Requirement, Ticket
 from routing.ports import StaleToken
 from routing.requirement import eligible
 from tests.support.callback_model import CallbackModel
@@ -125,9 +125,7 @@ class QueueModel:
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
 
-    def reject(
-        self, call_id: str, agent_id: str, token: int, reason: RejectReason, then: AgentState, now: int
-    ) -> None:
+    def reject(self, call_id: str, agent_id: str, token: int, refusal: Refusal, now: int) -> None:
         call = self._reserved(call_id, agent_id, token)
         agent = self.agents.get(agent_id)
         if call is None or agent is None or call.state != "offered":
@@ -135,15 +133,16 @@ class QueueModel:
                 return
             raise StaleToken
         self._count(call, "rejected")
-        self._exclude(call, agent, now)
+        self._exclude(call, agent, now, refusal.retry_ms, refusal.exclude_ms)
         agent.last = ("reject", token, 0)
-        agent.unanswered += reason in (RejectReason.NO_ANSWER, RejectReason.UNREACHABLE)
+        agent.unanswered += refusal.counts
         self._give_back(call, agent_id, now)
-        if then is not AgentState.AVAILABLE:
-            self._put_away(agent, then, reason.value, now)
-        elif reason is not RejectReason.NO_ANSWER:
-            self._set_state(agent, then, "", now)
-            self.due[f"a:{agent_id}"] = now + limits.REFUSAL_PAUSE_MS
+        if refusal.then is not AgentState.AVAILABLE:
+            why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
+            self._put_away(agent, refusal.then, why, now)
+        elif refusal.rest_ms:
+            self._set_state(agent, refusal.then, "", now)
+            self.due[f"a:{agent_id}"] = now + refusal.rest_ms
         else:
             self._set_free(agent, now, now)
 
@@ -288,7 +287,7 @@ class QueueModel:
         rung = [self.agents[agent_id] for agent_id in call.held]
         for agent in rung:
             self._withdraw(call, agent.id)
-            self._exclude(call, agent, now)
+            self._exclude(call, agent, now, limits.REFUSAL_PAUSE_MS, limits.EXCLUSION_MAX_MS)
             agent.unanswered += 1
         self._requeue(call, now)
         for agent in rung:
@@ -308,7 +307,7 @@ class QueueModel:
         call = self.calls[call_id]
         kept = {}
         if self._others_could(call):
-            kept = {a: at for a, at in call.refused.items() if at + limits.EXCLUSION_MAX_MS > now}
+            kept = {agent: until for agent, until in call.refused.items() if until > now}
         lifted = len(kept) < len(call.refused)
         call.refused = kept
         if kept:
@@ -460,9 +459,10 @@ class QueueModel:
         self.withdrawn.append((call.ticket.call_id, agent_id, call.ticket.node, call.held[agent_id]))
         self._count(call, "withdrawn")
 
-    def _exclude(self, call: Call, agent: Agent, now: int) -> None:
-        call.refused[agent.id] = now
-        self.due[f"x:{call.ticket.call_id}"] = now + limits.REFUSAL_PAUSE_MS
+    def _exclude(self, call: Call, agent: Agent, now: int, retry_ms: int, longest_ms: int) -> None:
+        call.refused[agent.id] = now + longest_ms
+        what = f"x:{call.ticket.call_id}"
+        self.due[what] = max(now + retry_ms, self.due.get(what, 0))
 
     def _others_could(self, call: Call) -> bool:
         return call.requirement.agent is None and any(

@@ -25,6 +25,10 @@ from tests.support.net import eventually, free_port
 HOST = "127.0.0.1"
 TRUNK = "127.0.0.2"
 PASSWORD = "correct-horse"
+_STRICT = {
+    "no-answer": {"not_answering_after": 1},
+    "rejected": {"pause": "missed a call"},
+}
 _READY_WITHIN = 30.0
 _STOPPED_WITHIN = 20.0
 
@@ -49,7 +53,7 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
                 "wrapup_codes": ["sold", "no interest"],
                 "wrapup_form": [{"name": "amount", "kind": "number", "required": True}],
             },
-            {"name": "strict", "requires": {"billing": 1}, "ring_seconds": 1, "not_answering_after": 1},
+            {"name": "strict", "requires": {"billing": 1}, "ring_seconds": 1, "refusals": _STRICT},
             {"name": "together", "requires": {"billing": 1}, "ring_seconds": 5, "ring_agents": "all"},
         ],
         "agents": [

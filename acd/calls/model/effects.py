@@ -10,7 +10,7 @@ from acd.calls.facts import CallFact
 from acd.calls.model.call import Place, Side, Timer
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Departure, Offer, RejectReason, Ticket
+from routing.model import Departure, Offer, Refusal, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,7 @@ class ConfirmOffer:
 @dataclass(frozen=True, slots=True)
 class RejectOffer:
     offer: Offer
-    reason: RejectReason
-    not_answering_after: int
+    refusal: Refusal
 
 
 @dataclass(frozen=True, slots=True)

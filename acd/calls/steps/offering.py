@@ -20,7 +20,6 @@ from acd.calls.model import (
     OfferMade,
     OfferStale,
     OfferTakenBack,
-    RejectOffer,
     ReleaseAgentLeg,
     ReleaseTransferor,
     ReportRefer,
@@ -42,6 +41,7 @@ from acd.calls.steps.calling_back import dial
 from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.guiding import STOP_WAITING, ticket_of
 from acd.calls.steps.overflowing import wait_on
+from acd.calls.steps.refusing import rejection
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
 from acd.calls.steps.together import give_way, let_rivals_go, rival, rival_fails, rival_wins, rivals_turn_down
@@ -87,7 +87,7 @@ def _needs(context: Context, call: Call, offer: Offer) -> str:
 
 def on_ring_timeout(context: Context, call: Call, event: TimerFired, now: float) -> Step:
     """Nobody who is rung answers."""
-    call, effects = rivals_turn_down(call, RejectReason.NO_ANSWER, _limit(context, call), now)
+    call, effects = rivals_turn_down(context, call, RejectReason.NO_ANSWER, now)
     call, more = _turned_down(context, call, RejectReason.NO_ANSWER, now)
     return call, effects + more
 
@@ -110,7 +110,7 @@ def on_rival_over(context: Context, call: Call, event: RivalOver, now: float) ->
     if offer is None:
         return call, ()
     call, effects = rival_fails(call, offer, reason.value, now)
-    return call, (*effects, RejectOffer(offer, reason, _limit(context, call)))
+    return call, (*effects, rejection(context, call, offer, reason))
 
 
 def _reason(by: EndedBy, status: int) -> RejectReason:
@@ -119,15 +119,10 @@ def _reason(by: EndedBy, status: int) -> RejectReason:
     return RejectReason.BUSY if status in _BUSY else RejectReason.REJECTED
 
 
-def _limit(context: Context, call: Call) -> int:
-    rules = context.queue(call.queue)
-    return rules.not_answering_after if rules else 0
-
-
 def _turned_down(context: Context, call: Call, reason: RejectReason, now: float) -> Step:
     if call.offer is None:
         return call, ()
-    word = RejectOffer(call.offer, reason, _limit(context, call))
+    word = rejection(context, call, call.offer, reason)
     if call.rivals:
         call, effects = give_way(call, reason.value, now)
         return call, (*effects, word)

@@ -9,7 +9,6 @@ from acd.calls.model import (
     Call,
     Effect,
     OfferMade,
-    RejectOffer,
     ReleaseAgentLeg,
     ReleaseRival,
     RingRival,
@@ -18,6 +17,7 @@ from acd.calls.model import (
 )
 from acd.calls.steps.attempts import attempted
 from acd.calls.steps.context import Context, Step
+from acd.calls.steps.refusing import rejection
 from acd.sip.ringing import ELSEWHERE
 from routing.model import Offer, RejectReason
 
@@ -48,12 +48,12 @@ def rival_fails(call: Call, offer: Offer, reason: str, now: float) -> Step:
     return call, (ReleaseRival(offer.token, reason), _failed(call, offer, reason, now))
 
 
-def rivals_turn_down(call: Call, reason: RejectReason, limit: int, now: float) -> Step:
+def rivals_turn_down(context: Context, call: Call, reason: RejectReason, now: float) -> Step:
     """None of them takes it."""
     effects: list[Effect] = []
     for offer in call.rivals:
         call, more = rival_fails(call, offer, reason.value, now)
-        effects += (*more, RejectOffer(offer, reason, limit))
+        effects += (*more, rejection(context, call, offer, reason))
     return call, tuple(effects)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -14,6 +15,8 @@ from acd.directory.model import (
     CallbackRules,
     FormField,
     Queue,
+    RefusalRule,
+    Refusals,
     Relaxation,
     WrapupMode,
 )
@@ -30,6 +33,7 @@ from acd.directory.schema.words import (
     Text,
 )
 from routing.limits import CALLBACK_ATTEMPTS_MAX, RING_AGENTS_MAX, STEPS_MAX
+from routing.model import RejectReason
 
 _DIGIT = re.compile(r"[0-9]?", re.ASCII)
 _PREFIX = re.compile(r"\+?[0-9]{1,15}", re.ASCII)
@@ -93,6 +97,53 @@ class CallbackEntry(Entry):
         return CallbackRules(**{**dict(self), "numbers": tuple(self.numbers)})
 
 
+class RefusalEntry(Entry):
+    """What is left out is as it is for this way of not taking a call."""
+
+    rest_seconds: SecondsOrNone | None = None
+    not_answering_after: Annotated[int, Field(ge=0, le=1000)] | None = None
+    exclude_seconds: Seconds | Literal["wait"] | None = None
+    pause: Text | None = None
+
+    def build(self, standard: RefusalRule) -> RefusalRule:
+        given = {name: value for name, value in self if value is not None}
+        if self.exclude_seconds == "wait":
+            given["exclude_seconds"] = None
+        return replace(standard, **given)
+
+
+class RefusalsEntry(Entry):
+    rejected: RefusalEntry = RefusalEntry()
+    busy: RefusalEntry = RefusalEntry()
+    no_answer: Annotated[RefusalEntry, Field(alias="no-answer")] = RefusalEntry()
+    unreachable: RefusalEntry = RefusalEntry()
+    retry_seconds: Annotated[float, Field(ge=1, le=DAY_SECONDS, allow_inf_nan=False)] = 5.0
+
+    @model_validator(mode="after")
+    def _excludes_at_least_until_the_retry(self) -> RefusalsEntry:
+        for name, rule in self._rules(self.build()):
+            if rule.exclude_seconds is not None and rule.exclude_seconds < self.retry_seconds:
+                raise ValueError(
+                    f"exclude_seconds of {name} is less than retry_seconds; raise the one or lower the other"
+                )
+        return self
+
+    @staticmethod
+    def _rules(built: Refusals) -> list[tuple[str, RefusalRule]]:
+        ways = [reason.value for reason in RejectReason]
+        return [(way, getattr(built, way.replace("-", "_"))) for way in ways]
+
+    def build(self) -> Refusals:
+        standard = Refusals()
+        return Refusals(
+            rejected=self.rejected.build(standard.rejected),
+            busy=self.busy.build(standard.busy),
+            no_answer=self.no_answer.build(standard.no_answer),
+            unreachable=self.unreachable.build(standard.unreachable),
+            retry_seconds=self.retry_seconds,
+        )
+
+
 class QueueEntry(Entry):
     name: Name
     requires: Skills = {}
@@ -115,7 +166,7 @@ class QueueEntry(Entry):
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
     music: Name = "hold-music"
-    not_answering_after: Annotated[int, Field(ge=1, le=1000)] = 3
+    refusals: RefusalsEntry = RefusalsEntry()
     transfer_place: Literal["keep", "last"] = "keep"
     overflow: Annotated[list[OverflowEntry], Field(max_length=20)] = []
     max_waiting: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -163,5 +214,6 @@ class QueueEntry(Entry):
                 "callback": self.callback.build() if self.callback else None,
                 "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),
                 "agents_count_as_absent": tuple(dict.fromkeys(self.agents_count_as_absent)),
+                "refusals": self.refusals.build(),
             }
         )

@@ -2,8 +2,9 @@
 -- The agent did not take the call, which is kept away from this agent for a while. It keeps its place, and rings on
 -- where others are rung for it.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2 call, 3 agent, 4 token, 5 reason, 6 state of the agent after, 7 rest of the agent (ms),
---          8 whether it counts as unanswered (1 or 0)
+-- ARGV     1 now, 2 call, 3 agent, 4 token, 5 reason, 6 state of the agent after and 7 why, 8 rest of the agent,
+--          9 how long the call is kept away where nobody else could take it and 10 where others could (ms),
+--          11 whether it counts as unanswered (1 or 0)
 -- Returns  0, or -3 where that reservation is not in force
 local now, token, state = tonumber(ARGV[1]), ARGV[4], ARGV[6]
 local c = load_call(ARGV[2])
@@ -15,18 +16,18 @@ if not c or c.state ~= 'offered' or not holds(c, agent.id, token) then
   end
   return STALE_TOKEN
 end
-emit(now, 'rejected', c.queue, 'c', c.id, 'a', agent.id, 'tk', token, 'why', ARGV[5])
-exclude(now, c.id, agent.id)
+emit(now, 'rejected', c.queue, 'c', c.id, 'a', agent.id, 'tk', token, 'why', ARGV[5], 'un', ARGV[11])
+exclude(now, c.id, agent.id, tonumber(ARGV[9]), tonumber(ARGV[10]))
 remember(agent.id, token, 'reject', 0)
-if ARGV[8] == '1' then
+if ARGV[11] == '1' then
   rc('HINCRBY', K .. 'a:' .. agent.id, 'un', 1)
 end
 if give_back(c) then
   requeue(now, c)
 end
-local rest = tonumber(ARGV[7])
+local rest = tonumber(ARGV[8])
 if state ~= 'available' then
-  put_away(now, agent, state, ARGV[5])
+  put_away(now, agent, state, ARGV[7])
 elseif rest > 0 then
   set_state(now, agent, 'available', '')
   emit(now, 'agent', '', 'a', agent.id, 'st', 'available', 'rest', int(rest))

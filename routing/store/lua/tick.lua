@@ -16,7 +16,7 @@ function on.r(id)
   for _, offer in ipairs(held) do
     c.agent, c.token = offer[1], offer[2]
     tell_withdrawn(now, c, 'deadline')
-    exclude(now, id, c.agent)
+    exclude(now, id, c.agent, REFUSAL_PAUSE_MS, EXCLUSION_MAX_MS)
     rc('HINCRBY', K .. 'a:' .. c.agent, 'un', 1)
   end
   forget_offers(c)

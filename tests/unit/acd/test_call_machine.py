@@ -308,7 +308,8 @@ def test_an_agent_who_does_not_take_the_call_leaves_the_caller_in_place(
     call, effects = drive(call, m.LegOver(Side.AGENT, by, status), now=NOW + 4)
     assert call.state is State.QUEUED
     assert call.enqueued_at == NOW
-    assert of_type(effects, m.RejectOffer) == [m.RejectOffer(OFFER, reason, 3)]
+    (rejection,) = of_type(effects, m.RejectOffer)
+    assert (rejection.offer, rejection.refusal.reason) == (OFFER, reason)
     assert not of_type(effects, m.EnterQueue)
     again, effects = drive(call, m.OfferMade(replace(OFFER, agent_id="bert", token=8)))
     assert (again.state, again.agent, again.offers) == (State.OFFERED, "bert", 2)
@@ -365,7 +366,7 @@ def test_an_unanswered_ring_is_given_back_after_the_ring_time() -> None:
     call, effects = drive(fresh(), *TO_OFFERED)
     assert m.StartTimer(Timer.RING, 15) in effects
     _, effects = drive(call, m.TimerFired(Timer.RING, 0))
-    assert of_type(effects, m.RejectOffer)[0].reason is RejectReason.NO_ANSWER
+    assert of_type(effects, m.RejectOffer)[0].refusal.reason is RejectReason.NO_ANSWER
     assert of_type(effects, m.ReleaseAgentLeg)
 
 

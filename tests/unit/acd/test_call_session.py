@@ -15,7 +15,7 @@ from acd.calls.ports import Services
 from acd.calls.steps.context import Context
 from acd.calls.supervisor import CallSupervisor
 from acd.calls.targets import TransferImpossible, UnknownTarget
-from acd.directory.model import Agent, Directory, FeatureCode, Number, Queue, Srtp
+from acd.directory.model import Agent, Directory, FeatureCode, Number, Queue, RefusalRule, Refusals, Srtp
 from acd.errors import AcdError, NoCommonCodec
 from acd.media.engine import DigitReceived, MediaFailed, PlaybackEnded
 from acd.sip.core import events as sip
@@ -41,10 +41,11 @@ from tests.support.stack_peer import StackPeer
 
 ANNA = Agent(id="anna", extension="1001")
 BERT = Agent(id="bert", extension="1002")
+TWICE = Refusals(no_answer=RefusalRule(not_answering_after=2))
 CONTEXT = Context(
     directory=Directory(
         numbers={"+1": Number("+1", flow="main"), "+2": Number("+2", queue="billing")},
-        queues={"billing": Queue("billing", not_answering_after=2)},
+        queues={"billing": Queue("billing", refusals=TWICE)},
         codes={"*12": FeatureCode("*12", "sign-out")},
         agents={"anna": ANNA, "bert": BERT},
         agent_by_extension={"1001": ANNA, "1002": BERT},
@@ -222,14 +223,16 @@ async def test_the_nth_unanswered_offer_sets_the_agent_to_not_answering(
     bench.calls.on_leg(sip.LegEnded(agent_leg, "timeout", 408))
     await bench.until("queued")
     await bench.told_store("reject")
-    assert bench.store.said[-1][4:6] == (RejectReason.NO_ANSWER, then)
+    refusal = bench.store.said[-1][4]
+    assert (refusal.reason, refusal.then) == (RejectReason.NO_ANSWER, then)
 
 
 async def test_a_busy_agent_is_not_taken_for_absent(bench: Bench) -> None:
     agent_leg = await bench.to_offered(unanswered=5)
     bench.calls.on_leg(sip.LegEnded(agent_leg, "remote", 486))
     await bench.told_store("reject")
-    assert bench.store.said[-1][4:6] == (RejectReason.BUSY, AgentState.AVAILABLE)
+    refusal = bench.store.said[-1][4]
+    assert (refusal.reason, refusal.then) == (RejectReason.BUSY, AgentState.AVAILABLE)
 
 
 async def test_a_phone_that_cannot_be_rung_is_given_back_as_unreachable(bench: Bench) -> None:
@@ -237,7 +240,7 @@ async def test_a_phone_that_cannot_be_rung_is_given_back_as_unreachable(bench: B
     await bench.to_queue()
     bench.calls.on_routing(bench.offer())
     await bench.told_store("reject")
-    assert bench.store.said[-1][4] is RejectReason.UNREACHABLE
+    assert bench.store.said[-1][4].reason is RejectReason.UNREACHABLE
     assert bench.media.open == {"caller-leg"}
 
 

@@ -75,7 +75,7 @@ def test_one_who_refuses_leaves_the_others_ringing() -> None:
     call, effects = drive(rung(), m.RivalOver(7, "remote", 486), m.RivalOver(9, "remote", 603))
     assert call.state is State.OFFERED
     assert (call.offer, call.rivals) == (BERTS, ())
-    told = [(effect.offer.agent_id, effect.reason) for effect in of_type(effects, m.RejectOffer)]
+    told = [(effect.offer.agent_id, effect.refusal.reason) for effect in of_type(effects, m.RejectOffer)]
     assert told == [("anna", RejectReason.BUSY), ("carl", RejectReason.REJECTED)]
     assert of_type(effects, m.StopTimer) == []
     call, _ = drive(call, m.RivalOver(8, "remote", 486))
@@ -86,7 +86,7 @@ def test_one_who_refuses_leaves_the_others_ringing() -> None:
 def test_the_ring_time_ends_for_all_of_them() -> None:
     call, effects = drive(rung(), m.TimerFired(Timer.RING, 0))
     assert call.state is State.QUEUED
-    told = {effect.offer.agent_id: effect.reason for effect in of_type(effects, m.RejectOffer)}
+    told = {effect.offer.agent_id: effect.refusal.reason for effect in of_type(effects, m.RejectOffer)}
     assert told == dict.fromkeys(("anna", "bert", "carl"), RejectReason.NO_ANSWER)
 
 

@@ -18,8 +18,11 @@ import acd.control.tokens
 import acd.directory.tables
 import acd.history.tables
 from acd.database import create_engine, metadata, reading, writing
+from acd.directory.model import Refusals
+from acd.directory.store import DirectoryStore
 from acd.errors import ConfigError
 from acd.history.migrate import migrate
+from tests.support.clock import FakeClock
 
 _OWNERS = (acd.control.tokens, acd.directory.tables, acd.history.tables)
 """Who adds tables to the metadata."""
@@ -104,3 +107,19 @@ async def test_what_agents_had_of_their_phones_is_kept_as_profiles(engine: Async
         devices = await connection.execute(text("SELECT name, srtp, auto_answer FROM devices"))
         assert agents.all() == [("anna", "srtp-require_off"), ("bela", ""), ("cleo", "srtp-require_off")]
         assert devices.all() == [("srtp-require_off", "require", "off")]
+
+
+async def test_how_often_agents_may_not_answer_is_kept_as_a_rule(engine: AsyncEngine) -> None:
+    async with writing(engine) as connection:
+        await connection.run_sync(upgrade_to("0012"))
+        names = "name, requires, strategy, ring_seconds, wrapup_seconds, service_level_seconds"
+        names += ", announce_position_seconds, music, not_answering_after"
+        for name, after in (("usual", 3), ("strict", 1)):
+            row = f"'{name}', '{{}}', 'linear', 9, 0, 20, 0, 'none', {after}"
+            await connection.execute(text(f"INSERT INTO queues ({names}) VALUES ({row})"))
+        await connection.run_sync(upgrade_to("head"))
+    queues = (await DirectoryStore(engine, FakeClock()).load()).queues
+    assert queues["usual"].refusals == Refusals()
+    after = queues["strict"].refusals
+    assert (after.no_answer.not_answering_after, after.unreachable.not_answering_after) == (1, 1)
+    assert (after.no_answer.rest_seconds, after.busy) == (0.0, Refusals().busy)

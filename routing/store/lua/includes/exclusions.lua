@@ -1,17 +1,18 @@
 -- include: base
--- Who did not take which call: `x:CALL` set of agents, `xa:AGENT` calls by the time of the refusal.
-local function exclude(now, call, agent)
+-- Who did not take which call: `x:CALL` set of agents, `xa:AGENT` calls by the time from which they may come again
+-- even while others could take them. `x:CALL` falls due when the call may come again though nobody else could.
+local function exclude(now, call, agent, retry, longest)
   local of_agent = K .. 'xa:' .. agent
-  rc('SADD', K .. 'x:' .. call, agent)
-  rc('ZADD', of_agent, now, call)
-  due_at(now + REFUSAL_PAUSE_MS, 'x:' .. call)
-  if rc('ZCARD', of_agent) > EXCLUSIONS_PER_AGENT then
-    local oldest = rc('ZPOPMIN', of_agent)[1]
-    rc('SREM', K .. 'x:' .. oldest, agent)
-    if rc('EXISTS', K .. 'x:' .. oldest) == 0 then
-      not_due('x:' .. oldest)
+  if rc('ZCARD', of_agent) == EXCLUSIONS_PER_AGENT then
+    local next_over = rc('ZPOPMIN', of_agent)[1]
+    rc('SREM', K .. 'x:' .. next_over, agent)
+    if rc('EXISTS', K .. 'x:' .. next_over) == 0 then
+      not_due('x:' .. next_over)
     end
   end
+  rc('SADD', K .. 'x:' .. call, agent)
+  rc('ZADD', of_agent, int(now + longest), call)
+  rc('ZADD', K .. 'due', 'GT', int(now + retry), 'x:' .. call)
 end
 
 local function forget_exclusions(call)
@@ -51,8 +52,7 @@ local function lift_exclusions(now, c)
   end
   local lifted, key = false, K .. 'x:' .. c.id
   for _, agent in ipairs(rc('SMEMBERS', key)) do
-    local refused_at = tonumber(rc('ZSCORE', K .. 'xa:' .. agent, c.id))
-    if refused_at + EXCLUSION_MAX_MS <= now then
+    if tonumber(rc('ZSCORE', K .. 'xa:' .. agent, c.id)) <= now then
       rc('SREM', key, agent)
       rc('ZREM', K .. 'xa:' .. agent, c.id)
       lifted = true
