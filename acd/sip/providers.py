@@ -203,6 +203,9 @@ class Providers:
         provider = self._provider_at(trunk, peer)
         if provider is not None and provider.outages.answered(peer):
             self._tell(provider, peer)
+            over = provider.registers_over
+            if over is not None and (over == peer or not provider.outages.is_up(over)):
+                self._register(trunk)  # It may have forgotten us, say by a restart; or nobody else was there.
 
     def silent(self, trunk: str, peer: Peer) -> None:
         """A host did not answer, or does not serve: calls ask the others first until it is back."""
@@ -212,6 +215,7 @@ class Providers:
         until = math.inf if provider.trunk.probe_seconds else self._clock.monotonic() + _REST_SECONDS
         if provider.outages.begin(peer, until):
             self._tell(provider, peer)
+            self._leave(provider, peer)
 
     def asked_to_wait(self, trunk: str, peer: Peer, seconds: float) -> None:
         """A host said 503 with Retry-After: for that time it is not asked (RFC 3261 section 21.5.4)."""
@@ -220,6 +224,7 @@ class Providers:
             peer, self._clock.monotonic() + seconds, asked=True
         ):
             self._tell(provider, peer, seconds=round(seconds))
+            self._leave(provider, peer)
 
     def _provider_at(self, trunk: str, peer: Peer) -> Provider | None:
         provider = self._providers.get(trunk)
@@ -254,6 +259,11 @@ class Providers:
         provider.registers_over = peer
         self._endpoint.register(name, self.flow(peer))
 
+    def _leave(self, provider: Provider, peer: Peer) -> None:
+        """Be bound over another host, where one is up: calls would come over the one that is down."""
+        if provider.registers_over == peer and provider.outages.is_up(self.in_turn(provider)[0]):
+            self._register(provider.trunk.name)
+
     def take_outward(self, event: OutwardEvent) -> None:
         """Something came of a registration or a probe."""
         match event:
@@ -283,12 +293,13 @@ class Providers:
         failed = provider.registers_over
         if failed is None or not (event.why in ("timeout", "transport") or event.status == 503):
             return
-        if event.retry_after:
+        # The time to wait is that host's; another one may have us at once.
+        if not provider.outages.is_up(failed):
+            self._leave(provider, failed)
+        elif event.retry_after:
             self.asked_to_wait(name, failed, event.retry_after)
         else:
             self.silent(name, failed)
-        if provider.outages.is_up(self.in_turn(provider)[0]):
-            self._register(name)  # The time to wait is that host's; another one may have us at once.
 
     # For calls.
 

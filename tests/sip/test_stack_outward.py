@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from acd.sip.core.auth import parse_fields
@@ -187,6 +189,26 @@ def test_a_provider_that_says_when_is_asked_then() -> None:
     failed = peer.events[-1]
     assert isinstance(failed, RegistrationFailed)
     assert (failed.retry_seconds, failed.retry_after) == (120, 120)
+
+
+def test_another_way_is_taken_at_once_and_the_old_one_has_no_say_any_more() -> None:
+    peer = enrolled()
+    first = only(peer)
+    other = replace(peer.flow, remote=("192.0.2.99", 5060))
+    peer.stack.outward.register("carrier", other, peer.now)
+    second = only(peer)
+    assert second.cseq.number == first.cseq.number + 1
+    assert reply(peer, first, 403) == []
+    assert peer.events == []
+    reply(peer, second, 200, ("Expires", "600"))
+    assert peer.events == [RegistrationMade("carrier", 600)]
+
+
+def test_the_same_way_twice_is_one_attempt() -> None:
+    peer = enrolled()
+    only(peer)
+    peer.stack.outward.register("carrier", peer.flow, peer.now)
+    assert peer.sent() == []
 
 
 def test_success_forgets_the_failures_before() -> None:

@@ -15,6 +15,7 @@ _DEBIAN = {
     "sipsak": "sipsak",
     "Chromium": "chromium",
     "linphone": "linphone-cli",
+    "Kamailio": "kamailio",
 }
 _PYTHON = {"pyVoIP": "pyVoIP", "SIPVicious": "sipvicious", "pjsua2": "pjsua2-python"}
 _NPM = {"JsSIP": "jssip", "SIP.js": "sip.js"}

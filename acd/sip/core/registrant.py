@@ -18,6 +18,8 @@ from acd.sip.core.verdict import retry_after
 
 _LEAST_SECONDS = 10
 _LONGEST_SECONDS = 86_400
+_PATIENCE_SECONDS = 8.0
+"""For an answer: sooner than 64*T1, since another host may bind us."""
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 600.0
 _REFUSED_PAUSE = 300.0
@@ -63,9 +65,10 @@ class Registrant:
         return self._flow
 
     def register(self, flow: Flow, now: float) -> None:
-        """Ask to be bound, or to stay so. An attempt under way is left to its end."""
-        if self._asking is not None or self._is_over:
+        """Ask to be bound, or to stay so. An attempt under way over the same way is left to its end."""
+        if self._is_over or (self._asking is not None and flow.remote == self._asking.flow.remote):
             return
+        self._asking = None
         self._stop_clock()
         if self._proof is None or self._flow is None or flow.remote != self._flow.remote:
             credentials = self._account.credentials
@@ -102,6 +105,7 @@ class Registrant:
         self._asking = self._hub.request(
             "REGISTER", self._registrar, self._number, headers, b"", flow, self, now
         )
+        self._asking.give_up_at(now + _PATIENCE_SECONDS)
 
     def _headers(self, flow: Flow, seconds: int) -> Sequence[Header]:
         wire, aor = self._hub.wire, self._account.aor
@@ -120,7 +124,7 @@ class Registrant:
     # What comes of it.
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        if response.status < 200 or self._is_over:
+        if response.status < 200 or transaction is not self._asking or self._is_over:
             return
         self._flow, self._asking = transaction.flow, None
         if response.status < 300:
@@ -138,7 +142,7 @@ class Registrant:
             self._fail(response.status, "refused", now, pause=pause, retry_after=retry_after(response))
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
-        if not self._is_over:
+        if transaction is self._asking and not self._is_over:
             self._asking = None
             self._fail(408 if why == "timeout" else 503, why, now)
 

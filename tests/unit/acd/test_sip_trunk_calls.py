@@ -358,3 +358,46 @@ async def test_nobody_is_told_of_our_account_by_a_redirect_to_a_stranger(bench: 
     assert ended.leg == "leg"
     assert bench.asked == [FIRST]
     assert len(bench.live) == 0
+
+
+# Where we are registered, as hosts go and come.
+
+
+async def bound(bench: Bench) -> None:
+    """Registered at the first host, and each host was probed."""
+    await bench.until(lambda: bench.endpoint.registered and len(bench.endpoint.probes) == 2)
+    bench.providers.take_outward(RegistrationMade("carrier", 600))
+
+
+def probed(bench: Bench, host: tuple[str, int], status: int) -> None:
+    """The newest probe of a host is answered."""
+    bench.providers.take_outward(PeerProbed(bench.endpoint.probes[host], status))
+
+
+async def test_we_register_at_another_host_when_ours_falls_silent(bench: Bench):
+    await bound(bench)
+    probed(bench, FIRST, 0)
+    assert bench.endpoint.registered == [("carrier", FIRST), ("carrier", SECOND)]
+
+
+async def test_a_host_that_has_forgotten_us_is_told_again_when_it_is_back(bench: Bench):
+    await bound(bench)
+    probed(bench, SECOND, 0)
+    probed(bench, FIRST, 0)
+    assert bench.endpoint.registered == [("carrier", FIRST)]
+    bench.clock.advance(30)
+    bench.endpoint.probes.clear()
+    await bench.until(lambda: len(bench.endpoint.probes) == 2)
+    probed(bench, FIRST, 200)
+    assert bench.endpoint.registered == [("carrier", FIRST), ("carrier", FIRST)]
+
+
+async def test_the_first_host_that_is_back_has_us_where_ours_is_not(bench: Bench):
+    await bound(bench)
+    probed(bench, SECOND, 0)
+    probed(bench, FIRST, 0)
+    bench.clock.advance(30)
+    bench.endpoint.probes.clear()
+    await bench.until(lambda: len(bench.endpoint.probes) == 2)
+    probed(bench, SECOND, 200)
+    assert bench.endpoint.registered == [("carrier", FIRST), ("carrier", SECOND)]

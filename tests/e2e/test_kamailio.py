@@ -1,0 +1,268 @@
+"""Two Kamailios as a provider with two hosts: we register, calls come and go, one makes up for the other."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.audio import seconds_of
+from tests.support.baresip import Baresip
+from tests.support.cast import AGENT_HZ, BILLING, softphone
+from tests.support.kamailio import REALM, Kamailio, Line, Phone, is_missing
+from tests.support.net import eventually, free_port
+from tests.support.service import RunningService, standard_directory
+
+FIRST, SECOND, MISNAMED = "127.0.0.3", "127.0.0.4", "127.0.0.5"
+PORT = free_port(FIRST)
+CUSTOMER = Phone("phone1", "phone-secret", "+37255512345")
+LINE = Line("line1", "line-secret", "+372600")
+CUSTOMER_HZ = 500.0
+
+
+def _host(host: str, priority: int = 1) -> dict[str, Any]:
+    return {"host": host, "port": PORT, "transport": "udp", "priority": priority}
+
+
+ACCOUNT = {"username": LINE.user, "password": LINE.password, "realm": REALM, "register_seconds": 60}
+
+
+def _directory() -> dict[str, Any]:
+    directory = standard_directory(agents=1)
+    directory["trunks"] = [
+        {
+            "name": "provider",
+            "max_calls": 10,
+            "hosts": [_host(FIRST), _host(SECOND, priority=2)],
+            "account": ACCOUNT,
+            "probe_seconds": 0.5,
+            "called_from": "to",
+            "headers": {"X-Customer": "customer"},
+            "send_headers": {"X-Customer": "customer", "X-Queue": "queue"},
+        }
+    ]
+    rules = {"digit": "1", "attempts": 1, "ring_seconds": 10}
+    for queue in directory["queues"]:
+        if queue["name"] == "billing":
+            queue |= {"callback": rules, "ring_seconds": 10}
+    return directory
+
+
+DIRECTORY = _directory()
+pytestmark = pytest.mark.skipif(is_missing(), reason="not installed: kamailio")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hosts() -> Iterator[tuple[Kamailio, Kamailio]]:
+    """The two hosts of the provider. The first is also reached as another one, whose realm we have wrong."""
+    everybody = {"lines": (LINE,), "phones": (CUSTOMER,), "port": PORT}
+    with (
+        Kamailio(FIRST, also_at=(MISNAMED,), **everybody) as first,
+        Kamailio(SECOND, **everybody) as second,
+    ):
+        yield first, second
+
+
+@pytest.fixture
+async def provider(
+    hosts: tuple[Kamailio, Kamailio], service: RunningService
+) -> AsyncIterator[tuple[Kamailio, Kamailio]]:
+    """Both hosts up, and we are registered at the first: a trunk that is changed begins anew."""
+    first, _ = hosts
+    before = len(first.saw("REGISTER", auth=LINE.user))
+    DIRECTORY["trunks"][0]["max_calls"] += 1
+    service.apply(DIRECTORY)
+
+    async def bound() -> bool:
+        is_told = len(first.saw("REGISTER", auth=LINE.user, fu=LINE.user)) > before
+        return is_told and bool((await trunk(service))["registration"]["registered"])
+
+    await up(service, FIRST, SECOND)
+    await eventually(bound, within=15, what="registered at the first host")
+    yield hosts
+    for host in hosts:
+        host.restart()
+
+
+# What is shown.
+
+
+async def trunk(service: RunningService, name: str = "provider") -> dict[str, Any]:
+    return dict(await service.ask(f"/v1/trunks/{name}"))
+
+
+async def up(service: RunningService, *wanted: str) -> None:
+    """Wait until exactly these hosts of the provider are up."""
+
+    async def so() -> bool:
+        shown = (await trunk(service))["hosts"]
+        return {host["host"] for host in shown if host["up"]} == set(wanted) and len(shown) == 2
+
+    await eventually(so, within=15, what=f"{wanted} are up in {await trunk(service)}")
+
+
+def logged(service: RunningService, event: str, **words: object) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in service.log_file.read_text().splitlines() if f'"{event}"' in line]
+    return [line for line in lines if all(line.get(name) == value for name, value in words.items())]
+
+
+# Who calls.
+
+
+@asynccontextmanager
+async def customer_behind(host: Kamailio, **more: Any) -> AsyncIterator[Baresip]:
+    """The customer's phone, registered with the provider."""
+    async with Baresip(host.address, CUSTOMER.user, CUSTOMER.password, says=CUSTOMER_HZ, **more) as phone:
+        await phone.registered()
+        yield phone
+
+
+async def hear_each_other(one: Baresip, other: Baresip, one_hz: float, other_hz: float) -> None:
+    async def both() -> bool:
+        return min(seconds_of(other_hz, one.heard()), seconds_of(one_hz, other.heard())) >= 0.5
+
+    await eventually(both, within=8, what="each hears the other's tone")
+
+
+async def call_out(service: RunningService) -> None:
+    """Promise the customer a call, which agent a1 makes in a moment."""
+    at = datetime.fromtimestamp(time.time() + 0.2, UTC).isoformat()
+    await service.post("/v1/callbacks", {"number": CUSTOMER.number, "at": at, "agent": "a1"})
+
+
+@pytest.mark.interop(
+    "Kamailio",
+    "registration with digest, and OPTIONS both ways",
+    "a challenge of another realm is not answered",
+)
+async def test_we_are_bound_by_digest_and_prove_nothing_to_another_realm(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, second = provider
+    misnamed = {
+        "name": "misnamed",
+        "hosts": [_host(MISNAMED)],
+        "account": {**ACCOUNT, "realm": "elsewhere.example"},
+    }
+    service.apply({**DIRECTORY, "trunks": [*DIRECTORY["trunks"], misnamed]})
+    await first.sees("OPTIONS", src="127.0.0.1")
+    await second.sees("OPTIONS", src="127.0.0.1")
+    assert await service.metric("acd_trunk_up", trunk="provider") == 1
+    assert await service.metric("acd_trunk_registered", trunk="provider") == 1
+    assert await service.metric("acd_trunk_hosts_up", trunk="provider") == 2
+
+    async def told() -> bool:
+        return bool(logged(service, "trunk-not-registered", trunk="misnamed"))
+
+    await eventually(told, within=5, what="the trunk of another realm is told")
+    (line,) = logged(service, "trunk-not-registered", trunk="misnamed")
+    assert (line["status"], line["why"]) == (401, "credentials")
+    assert await service.metric("acd_trunk_up", trunk="misnamed") == 0
+    shown = await trunk(service, "misnamed")
+    assert (shown["up"], shown["hosts"][0]["up"], shown["registration"]["registered"]) == (False, True, False)
+    (asked,) = first.saw("REGISTER", td="elsewhere.example")
+    assert asked["auth"] == "<null>"
+
+
+@pytest.mark.interop(
+    "Kamailio",
+    "calls in over our registration, with P-Asserted-Identity",
+    "calls out, 407 answered, tone both ways",
+)
+async def test_a_customer_calls_in_and_is_called_back(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    async with customer_behind(first) as customer:
+        await customer.dial(BILLING)
+        await customer.until("CALL_ESTABLISHED")
+        call = await service.call_reaches(CUSTOMER.number, "queued")
+        assert call["called"] == BILLING
+        await customer.press("11")
+
+        async def noted() -> bool:
+            return bool((await service.queue("billing"))["callbacks"] == 1)
+
+        await eventually(noted, within=5, what="the callback is noted")
+        await customer.hang_up()
+        record = await service.record_of(CUSTOMER.number)
+        assert (record["outcome"], record["attributes"]) == ("callback", {"customer": "C-phone1"})
+
+        async with softphone(service, 1) as agent:
+            await customer.until("CALL_ESTABLISHED", count=2)
+            await hear_each_other(agent, customer, AGENT_HZ, CUSTOMER_HZ)
+            challenged, proven = first.saw("INVITE", src="127.0.0.1", ru=CUSTOMER.number)[-2:]
+            assert (challenged["auth"], proven["auth"]) == ("<null>", LINE.user)
+            assert (proven["customer"], proven["queue"], proven["fu"]) == ("C-phone1", "billing", BILLING)
+            assert proven["pai"] == f"<sip:{BILLING}@{REALM}>"
+            assert (await trunk(service))["calls"] == 1
+            await agent.hang_up()
+            await customer.until("CALL_CLOSED", count=2)
+    assert await service.metric("acd_trunk_calls_out_answered_total", trunk="provider") == 1
+
+
+@pytest.mark.interop("Kamailio", "failover between hosts: 503 with Retry-After, silence, a closed port")
+async def test_the_other_host_makes_up_for_one_that_refuses_falls_silent_or_is_gone(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, second = provider
+    async with customer_behind(second) as customer, softphone(service, 1) as agent:
+        await agent.registered()
+        # It answers OPTIONS, but no calls.
+        first.restart(refuses_with="503 Retry-After: 30")
+        before = len(first.saw("INVITE"))
+        await call_out(service)
+        await customer.until("CALL_ESTABLISHED", within=15)
+        assert len(first.saw("INVITE")) == before + 1
+        await hear_each_other(agent, customer, AGENT_HZ, CUSTOMER_HZ)
+        shown = (await trunk(service))["hosts"][0]
+        assert (shown["host"], shown["up"]) == (FIRST, False)
+        assert 0 < shown["out_seconds"] <= 30
+        await agent.hang_up()
+        # Our registration went to the host that is left; calls come over it.
+        await second.sees("REGISTER", auth=LINE.user)
+        await customer.until("CALL_CLOSED")
+        await customer.dial(BILLING)
+        await agent.until("CALL_ESTABLISHED", count=2)
+        await hear_each_other(customer, agent, CUSTOMER_HZ, AGENT_HZ)
+        await customer.hang_up()
+        # Asked to wait, it is not even probed.
+        probes = len(first.saw("OPTIONS", src="127.0.0.1"))
+        await call_out(service)
+        await customer.until("CALL_ESTABLISHED", count=3, within=15)
+        assert len(first.saw("INVITE")) == before + 1
+        assert len(first.saw("OPTIONS", src="127.0.0.1")) == probes
+        await agent.hang_up()
+    assert await service.metric("acd_trunk_failovers_total", trunk="provider") == 1
+
+
+async def test_a_trunk_without_a_host_is_down_until_one_is_back_and_has_bound_us(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, second = provider
+    first.hang()
+    await up(service, SECOND)
+    await second.sees("REGISTER", auth=LINE.user)
+    assert await service.metric("acd_trunk_up", trunk="provider") == 1
+    second.stop()
+    await up(service)
+    assert await service.metric("acd_trunk_up", trunk="provider") == 0
+    assert logged(service, "trunk-host-down", trunk="provider", host=FIRST)
+    assert logged(service, "trunk-host-down", trunk="provider", host=SECOND)
+    bound = len(second.saw("REGISTER", auth=LINE.user))
+    second.start()
+    await up(service, SECOND)
+
+    async def again() -> bool:
+        return len(second.saw("REGISTER", auth=LINE.user)) > bound
+
+    await eventually(again, within=10, what="we register with the host that is back")
+    assert await service.metric("acd_trunk_up", trunk="provider") == 1
+    first.go_on()
+    await up(service, FIRST, SECOND)
+    assert logged(service, "trunk-host-up", trunk="provider", host=FIRST)
