@@ -48,6 +48,8 @@ MESSAGES_KEPT: Final = 10_000
 RING_MAX_MS: Final = 300_000
 RING_AGENTS_MAX: Final = 50
 """Agents who are rung together for one call."""
+CAPACITY_MAX: Final = 10
+"""Conversations that one agent may have at a time."""
 TARGET_MAX_MS: Final = 86_400_000
 TARGETS_ONCE_MISSED: Final = 2
 """A call that has missed its target counts as one with so many targets."""

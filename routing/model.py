@@ -83,6 +83,8 @@ class AgentProfile:
 
     skills: tuple[tuple[str, int], ...]
     queues: tuple[tuple[str, int], ...] = ()
+    in_talk: bool = False
+    """Of agents who talk and have room for another call: they come behind those who do not talk."""
 
     @classmethod
     def of(cls, skills: Mapping[str, int], queues: Mapping[str, int] | None = None) -> AgentProfile:
@@ -95,6 +97,8 @@ class AgentTerms:
 
     order: int = 0
     weight: int = 1
+    capacity: int = 1
+    """How many conversations the agent may have at a time (1-CAPACITY_MAX)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,8 @@ class AgentStatus:
     node: str = ""
     unanswered: int = 0
     wrapup: Wrapup | None = None
+    talks: int = 0
+    """Conversations now; `call_id` is the one that rings, else the newest of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,14 @@ class QueueStore(Protocol):
         and not while a call of theirs is there. Returns the names of those forgotten."""
 
     async def restore_talk(
-        self, ticket: Ticket, agent_id: str, node: str, profile: AgentProfile, token: int, now_ms: int
+        self,
+        ticket: Ticket,
+        agent_id: str,
+        node: str,
+        profile: AgentProfile,
+        token: int,
+        now_ms: int,
+        terms: AgentTerms = ...,
     ) -> None:
         """Put back a conversation that the store has lost. Raises StaleToken where the store knows better:
         the call or the agent talks to another. Repeating changes nothing."""

@@ -57,13 +57,14 @@ def read_class(definition: str) -> Requirement:
 
 def profile_definition(profile: AgentProfile) -> str:
     """What a profile is, as canonical text: equal texts are the same profile."""
-    return _canonical([sorted(dict(profile.skills).items()), sorted(dict(profile.queues).items())])
+    parts: list[Any] = [sorted(dict(profile.skills).items()), sorted(dict(profile.queues).items())]
+    return _canonical([*parts, True] if profile.in_talk else parts)
 
 
 def read_profile(definition: str) -> AgentProfile:
     """The inverse of profile_definition. Raises ValueError."""
-    skills, queues = json.loads(definition)
-    return AgentProfile(_levels(skills), _levels(queues))
+    skills, queues, *in_talk = json.loads(definition)
+    return AgentProfile(_levels(skills), _levels(queues), bool(in_talk))
 
 
 def signature(definition: str) -> str:

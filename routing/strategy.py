@@ -20,6 +20,7 @@ _MOST_CALLS = 90_000
 _WHOLE = 10_000
 """Occupancy is counted in parts of this."""
 _QUEUE_PRIORITY_WIDTH = 10_000
+_IN_TALK = 100 * _QUEUE_PRIORITY_WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ STRATEGIES: Mapping[str, Strategy] = {
 
 
 def rank(requirement: Requirement, profile: AgentProfile) -> int:
-    """The place of a profile that fits: first by the agents' own priority for the queue, then by strategy."""
+    """The place of a profile that fits: who talks comes last, then the agents' own priority for the queue
+    counts, then the strategy."""
     priority = dict(profile.queues).get(requirement.queue, 1)
-    return priority * _QUEUE_PRIORITY_WIDTH + STRATEGIES[requirement.strategy].rank(requirement, profile)
+    place = priority * _QUEUE_PRIORITY_WIDTH + STRATEGIES[requirement.strategy].rank(requirement, profile)
+    return _IN_TALK + place if profile.in_talk else place

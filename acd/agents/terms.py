@@ -19,4 +19,4 @@ def profile_of(agent: Agent) -> AgentProfile:
 
 
 def terms_of(agent: Agent) -> AgentTerms:
-    return AgentTerms(agent.order, agent.weight)
+    return AgentTerms(agent.order, agent.weight, agent.capacity)

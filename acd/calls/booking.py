@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from msgspec.structs import replace
 
-from acd.agents.terms import profile_of
+from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.errand import Errand
@@ -16,7 +16,7 @@ from acd.calls.model import Call, State
 from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
 from acd.clock import Clock
-from routing.model import AgentProfile, Offer, Ticket
+from routing.model import AgentProfile, AgentTerms, Offer, Ticket
 from routing.ports import QueueStore, StaleToken
 
 log = structlog.get_logger(__name__)
@@ -125,11 +125,12 @@ class Booking:
     def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:
         agent = context.directory.agents.get(offer.agent_id)
         profile = profile_of(agent) if agent else AgentProfile.of({})
+        terms = terms_of(agent) if agent else AgentTerms()
 
         async def restore() -> None:
             try:
                 await self._store.restore_talk(
-                    ticket, offer.agent_id, call.node, profile, offer.token, self._now_ms()
+                    ticket, offer.agent_id, call.node, profile, offer.token, self._now_ms(), terms
                 )
             except StaleToken:
                 log.warning("conversation-unknown-to-store", agent=offer.agent_id)

@@ -34,7 +34,9 @@ class Agent(BaseModel):
     state: AgentState
     reason: str | None = Field(description="Why paused or offline, where one was given.")
     since: Time | None = Field(description="When the state began; null for one who never signed in.")
-    call_id: str | None = Field(description="The call that rings or talks.")
+    call_id: str | None = Field(description="The call that rings, else the newest that is talked to.")
+    talks: int = Field(description="Conversations now.")
+    capacity: int = Field(description="Conversations that the agent may have at a time.")
     wrapup: Wrapup | None
     skills: dict[str, int]
     queues: list[str] = Field(description="Queues that these skills serve.")
@@ -65,6 +67,8 @@ def agent_of(agent: Configured, status: AgentStatus, directory: Directory, conte
         reason=status.reason or None,
         since=time_of(status.since_ms / 1000) if status.since_ms else None,
         call_id=status.call_id and call_of_entry(status.call_id),
+        talks=status.talks,
+        capacity=agent.capacity,
         wrapup=wrapup_of(status),
         skills=dict(agent.skills),
         queues=[name for name, agents in staffed.items() if agent.id in agents],

@@ -296,6 +296,8 @@ class Agent:
     """Queues that the agent serves, with the priority (1 is asked first); without any, by skills alone."""
     order: int = 0
     weight: int = 1
+    capacity: int = 1
+    """Conversations at a time. Above 1 the phone must take a call while there is another (call waiting)."""
     device: str = ""
     """The profile of the agent's phones; empty: of each phone the one that fits its User-Agent."""
 

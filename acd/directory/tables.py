@@ -91,6 +91,7 @@ agents = Table(
     Column("queues", JSON, nullable=False, server_default="{}"),
     Column("order", Integer, nullable=False, server_default="0"),
     Column("weight", Integer, nullable=False, server_default="1"),
+    Column("capacity", Integer, nullable=False, server_default="1"),
     Column("device", String(64), nullable=False, server_default=""),
 )
 

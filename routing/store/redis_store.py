@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from routing.estimate import Agent, Waiter
-from routing.limits import FORGET_QUEUE_MS
+from routing.limits import CAPACITY_MAX, FORGET_QUEUE_MS
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -87,7 +88,7 @@ class RedisQueueStore:
 
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free."""
-        await self._defining("enqueue", now_ms, ticket, None, *_ticket_arguments(ticket))
+        await self._defining("enqueue", now_ms, ticket, (), *_ticket_arguments(ticket))
         for step in ticket.steps[:1]:
             self._tell(ticket.enqueued_ms + step.after_ms)
         if ticket.target_ms:
@@ -126,11 +127,19 @@ class RedisQueueStore:
         return deadline
 
     async def restore_talk(
-        self, ticket: Ticket, agent_id: str, node: str, profile: AgentProfile, token: int, now_ms: int
+        self,
+        ticket: Ticket,
+        agent_id: str,
+        node: str,
+        profile: AgentProfile,
+        token: int,
+        now_ms: int,
+        terms: AgentTerms = _SAME_TERMS,
     ) -> None:
         """Put back a conversation that the store has lost. Raises StaleToken."""
-        arguments = (*_ticket_arguments(ticket), agent_id, node, profile_name(profile), token)
-        _not_stale(await self._defining("restore_talk", now_ms, ticket, profile, *arguments))
+        arguments = (*_ticket_arguments(ticket), agent_id, node, token, *_skill_arguments(profile, terms))
+        profiles = _profiles(profile, terms)
+        _not_stale(await self._defining("restore_talk", now_ms, ticket, profiles, *arguments))
 
     async def position(self, call_id: str) -> Position | None:
         """The caller's place; None where the call neither waits nor is offered."""
@@ -157,8 +166,9 @@ class RedisQueueStore:
     ) -> AgentState:
         """Sign in, resume, or leave wrap-up early. Returns the state that the agent is now in."""
         _check_agent(agent_id, terms)
-        arguments = (agent_id, node, profile_name(profile), terms.order, terms.weight)
-        return AgentState(await self._defining("agent_available", now_ms, None, profile, *arguments))
+        arguments = (agent_id, node, *_skill_arguments(profile, terms))
+        profiles = _profiles(profile, terms)
+        return AgentState(await self._defining("agent_available", now_ms, None, profiles, *arguments))
 
     async def agent_away(self, agent_id: str, state: AgentState, reason: str, now_ms: int) -> AgentState:
         """Pause, sign out or set not-answering. Returns the state that the agent is now in."""
@@ -187,8 +197,9 @@ class RedisQueueStore:
     ) -> AgentState:
         """The agent's skills are other ones now. Returns the state that the agent is now in."""
         _check_agent(agent_id, terms)
-        arguments = (agent_id, profile_name(profile), terms.order, terms.weight)
-        return AgentState(await self._defining("agent_skills", now_ms, None, profile, *arguments))
+        arguments = (agent_id, *_skill_arguments(profile, terms))
+        profiles = _profiles(profile, terms)
+        return AgentState(await self._defining("agent_skills", now_ms, None, profiles, *arguments))
 
     # Nodes and time.
 
@@ -300,17 +311,18 @@ class RedisQueueStore:
         name: str,
         now_ms: int,
         ticket: Ticket | None,
-        profile: AgentProfile | None,
+        profiles: Sequence[AgentProfile],
         *arguments: str | int,
     ) -> Any:
-        """Run a script that needs the class or profile known; make it known where it is not."""
+        """Run a script that needs classes or profiles known; make them known where they are not."""
         for _ in range(_ATTEMPTS):
             reply = await self._run(name, now_ms, *arguments)
             if reply == UNKNOWN_CLASS and ticket is not None:
                 for requirement in (ticket.requirement, *(step.requirement for step in ticket.steps)):
                     await self._registry.define_class(requirement, now_ms)
-            elif reply == UNKNOWN_PROFILE and profile is not None:
-                await self._registry.define_profile(profile, now_ms)
+            elif reply == UNKNOWN_PROFILE and profiles:
+                for profile in profiles:
+                    await self._registry.define_profile(profile, now_ms)
             else:
                 return reply
         raise StoreUnavailable(f"{name}: the store keeps forgetting what it was told")
@@ -324,6 +336,19 @@ def _check_agent(agent_id: str, terms: AgentTerms) -> None:
     check_name(agent_id)
     if terms.weight < 1:
         raise ValueError(f"weight {terms.weight} of agent {agent_id!r} is not at least 1")
+    if not 1 <= terms.capacity <= CAPACITY_MAX:
+        raise ValueError(f"capacity {terms.capacity} of agent {agent_id!r} is not within 1-{CAPACITY_MAX}")
+
+
+def _profiles(profile: AgentProfile, terms: AgentTerms) -> Sequence[AgentProfile]:
+    """How an agent is found without a conversation and, with room for more than one, in one."""
+    return (profile, replace(profile, in_talk=True)) if terms.capacity > 1 else (profile,)
+
+
+def _skill_arguments(profile: AgentProfile, terms: AgentTerms) -> tuple[str | int, ...]:
+    """What includes/skills.lua takes."""
+    free, *in_talk = (profile_name(found) for found in _profiles(profile, terms))
+    return free, terms.order, terms.weight, terms.capacity, *(in_talk or ("",))
 
 
 def _refusal_arguments(refusal: Refusal) -> tuple[str | int, ...]:

@@ -19,7 +19,7 @@ from routing.model import (
     WrapupTaken,
 )
 
-AGENT_FIELDS = ("st", "since", "why", "c", "n", "un", "wc", "wq", "wu", "wx")
+AGENT_FIELDS = ("st", "since", "why", "c", "n", "un", "ld", "wc", "wq", "wu", "wx")
 _COUNTERS = (
     "entered",
     "offers",
@@ -71,7 +71,7 @@ def _decision(text: str) -> Decision:
 
 def agent_status(agent_id: str, values: Sequence[str | None]) -> AgentStatus:
     """An agent's hash, as AGENT_FIELDS. One that the store does not know is offline since 0."""
-    state, since, why, call_id, node, unanswered, *wrapup = values
+    state, since, why, call_id, node, unanswered, talks, *wrapup = values
     if state is None:
         return AgentStatus(agent_id, AgentState.OFFLINE, 0)
     return AgentStatus(
@@ -83,6 +83,7 @@ def agent_status(agent_id: str, values: Sequence[str | None]) -> AgentStatus:
         node or "",
         int(unanswered or 0),
         _wrapup(*wrapup),
+        int(talks) if talks is not None else int(state == AgentState.TALKING),
     )
 
 

@@ -13,6 +13,7 @@ from routing.store.replies import pairs
 
 _MOST_CLASSES = 256
 _MOST_OF_A_CLASS = 2_000
+_AGENT_FIELDS = ("st", "since", "c", "wq", "cap", "ld", "ow", "nx")
 _STAGE_OF: Mapping[str, Stage] = {"offered": "ring", "talking": "talk", "wrapup": "wrapup"}
 
 Ask = Callable[..., Awaitable[Any]]
@@ -56,25 +57,21 @@ class Surveyor:
 
     async def agents(self, now_ms: int) -> Sequence[Agent]:
         """Who is signed in and not away."""
-        profiles = pairs(await self._ask("HGETALL", f"{self._prefix}pf"))
-        members = await asyncio.gather(
-            *(self._ask("SMEMBERS", f"{self._prefix}si:{name}") for name in profiles)
-        )
-        of = {
-            agent: read_profile(definition)
-            for definition, found in zip(profiles.values(), members, strict=True)
-            for agent in found
-        }
+        known = pairs(await self._ask("HGETALL", f"{self._prefix}pf"))
+        profiles = {name: read_profile(definition) for name, definition in known.items()}
+        names = [name for name, profile in profiles.items() if not profile.in_talk]
+        members = await asyncio.gather(*(self._ask("SMEMBERS", f"{self._prefix}si:{name}") for name in names))
+        of = {agent: profiles[name] for name, found in zip(names, members, strict=True) for agent in found}
         states = await asyncio.gather(
-            *(self._ask("HMGET", f"{self._prefix}a:{agent}", "st", "since", "c", "wq") for agent in of)
+            *(self._ask("HMGET", f"{self._prefix}a:{agent}", *_AGENT_FIELDS) for agent in of)
         )
-        calls = [call for _, _, call, _ in states if call]
+        calls = [call for _, _, call, *_ in states if call]
         queues = await asyncio.gather(*(self._ask("HGET", f"{self._prefix}c:{call}", "q") for call in calls))
         queue_of = dict(zip(calls, queues, strict=True))
         return [
             agent
-            for profile, (state, since, call, wrapped) in zip(of.values(), states, strict=True)
-            if (agent := _agent(profile, state, since, queue_of.get(call) or wrapped, now_ms)) is not None
+            for profile, (state, since, call, wrapped, *units) in zip(of.values(), states, strict=True)
+            for agent in _agents(profile, state, since, queue_of.get(call) or wrapped, units, now_ms)
         ]
 
 
@@ -86,15 +83,28 @@ def _missed(score: int, age: str | None, target: str | None) -> Missed | None:
     return missed(priority_of(score), int(float(age)), int(float(target)))
 
 
-def _agent(
-    profile: AgentProfile, state: str | None, since: str | None, queue: str | None, now_ms: int
-) -> Agent | None:
+def _agents(
+    profile: AgentProfile,
+    state: str | None,
+    since: str | None,
+    queue: str | None,
+    units: Sequence[str | None],
+    now_ms: int,
+) -> list[Agent]:
+    """One for each conversation that the agent has or may have. All are taken to be as old as the newest, and
+    none begins while a wrap-up or a pause is to come."""
+    capacity, talks, wraps, leaves = units
     if state == "available":
-        return Agent(profile)
+        return [Agent(profile)] * int(capacity or 1)
     stage = _STAGE_OF.get(state or "")
     if stage is None or not queue:
-        return None
-    return Agent(profile, Busy(stage, queue, max(0.0, (now_ms - int(float(since or 0))) / 1000)))
+        return []
+    busy = Agent(profile, Busy(stage, queue, max(0.0, (now_ms - int(float(since or 0))) / 1000)))
+    if stage == "wrapup" or capacity is None:
+        return [busy]
+    at_work = int(talks or 0) + (stage == "ring")
+    room = 0 if wraps or leaves else max(0, int(capacity) - at_work)
+    return [busy] * at_work + [Agent(profile)] * room
 
 
 def durations_of(known: Mapping[str, int]) -> Mapping[Stage, Durations]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.audio import seconds_of, seconds_of_sound
-from tests.support.caller import Call
+from tests.support.baresip import Baresip
+from tests.support.caller import Call, Caller
 from tests.support.cast import (
     AGENT_HZ,
     BILLING,
@@ -21,6 +22,7 @@ from tests.support.cast import (
     STRICT,
     SUPPORT,
     TOGETHER,
+    TWO_LINES,
     agents,
     caller,
     dial,
@@ -377,6 +379,44 @@ async def test_of_three_agents_who_are_rung_together_one_answers_and_the_others_
     assert counted.failed == 0, counted
     counters = (await service.queue("together"))["counters"]
     assert (counters["let-go"], counters["rejected"], counters["withdrawn"]) == (2, 0, 0)
+
+
+@pytest.mark.interop("baresip", "call waiting: a second call while the first is held")
+async def test_an_agent_with_two_lines_gets_a_second_call_and_the_first_hears_music(
+    service: RunningService,
+) -> None:
+    desk = Baresip(service.sip_address, "1900", PASSWORD, says=AGENT_HZ, auto_answer=False)
+
+    async def taken(someone: Caller, count: int) -> Call:
+        call = await dial(someone, TWO_LINES)
+        await desk.until("CALL_INCOMING", count=count)
+        await desk.answer()
+        await heard(call, AGENT_HZ)
+        return call
+
+    first, second, third = (caller(service, f"+3725550016{n}") for n in (1, 2, 3))
+    async with desk, first, second, third:
+        await desk.registered()
+        one, two = await taken(first, 1), await taken(second, 2)
+        agent = await service.ask("/v1/agents/two-lines")
+        assert (agent["state"], agent["talks"], agent["capacity"]) == ("talking", 2, 2)
+        one.rtp.forget()
+
+        async def music() -> bool:
+            pcm = bytes(one.rtp.heard.pcm)
+            return seconds_of_sound(pcm) >= 0.5 and seconds_of(AGENT_HZ, pcm) < 0.1
+
+        await eventually(music, within=4, what="music for the caller who is held")
+        three = await dial(third, TWO_LINES)
+        await service.call_reaches(third.user, "queued")
+        await two.hang_up()
+        await desk.until("CALL_INCOMING", count=3)
+        await desk.answer()
+        await heard(three, AGENT_HZ)
+        for call in (one, three):
+            await call.hang_up()
+        for someone in (first, second, third):
+            assert (await service.record_of(someone.user))["outcome"] == "answered"
 
 
 # Overflow.

@@ -154,7 +154,7 @@ class Centre:
         )
 
     def _agent(self, n: int, source: random.Random) -> Agent:
-        agent = Agent(id=f"a{n}", extension=str(1000 + n), order=n, weight=1 + n % 3)
+        agent = Agent(id=f"a{n}", extension=str(1000 + n), order=n, weight=1 + n % 3, capacity=1 + n % 5 // 3)
         return replace(agent, skills=self._skills(n, source))
 
     def _skills(self, n: int, source: random.Random) -> dict[str, int]:

@@ -20,7 +20,6 @@ CHECK_EVERY = 400
 SLACK_MS = 5_000
 """T of the invariants: a few ticks of any node."""
 FENCED = ("accept", "reject", "done", "restore_talk")
-_RESERVED = {"offered": AgentState.OFFERED, "talking": AgentState.TALKING}
 
 
 class Checks:
@@ -101,14 +100,18 @@ class Checks:
             assert call.agent is None, f"4: {call_id} waits and has an agent"
             return
         agent = self._model.agents[call.agent or ""]
-        assert (agent.call, agent.state) == (call_id, _RESERVED[call.state]), f"3, 4: {call} {agent}"
+        if call.state == "talking":
+            assert call_id in agent.talks, f"3: {call} {agent}"
+        else:
+            assert (agent.call, agent.state) == (call_id, AgentState.OFFERED), f"3, 4: {call} {agent}"
 
     def _follows_from_its_call(self, agent: Agent) -> None:
         now = self._world.schedule.now
         has_call = agent.state in (AgentState.OFFERED, AgentState.TALKING)
         assert (agent.call is not None) == has_call, f"11: {agent}"
-        if agent.call:
-            assert self._model.calls[agent.call].agent == agent.id, f"3: {agent}"
+        for call_id in {*agent.talks, agent.call} - {None}:
+            assert agent.id in self._model.calls[call_id].held, f"3: {agent}"
+        assert len(agent.talks) <= agent.terms.capacity, f"3: {agent}"
         if agent.state is AgentState.WRAPUP:
             assert self._model.due[f"a:{agent.id}"] + SLACK_MS > now or self._nobody_ticks(), f"11: {agent}"
         if agent.state is AgentState.AVAILABLE:
@@ -168,5 +171,5 @@ class Checks:
             left += [repr(session.call) for session in node.sessions.values()]
         busy = (AgentState.OFFERED, AgentState.TALKING, AgentState.WRAPUP)
         left += [repr(agent) for agent in self._model.agents.values() if agent.state in busy]
-        left += [f"the phone of {phone.agent_id}" for phone in self._world.phones.values() if phone.leg]
+        left += [f"the phone of {phone.agent_id}" for phone in self._world.phones.values() if phone.legs]
         return left

@@ -51,12 +51,12 @@ class Caller:
 
 
 class Phone:
-    """An agent's phone: it rings for one call at a time, whoever asks."""
+    """An agent's phone: it has as many calls as the agent may have, whoever asks."""
 
-    def __init__(self, world: World, agent_id: str) -> None:
-        self.agent_id = agent_id
-        self.leg = ""
-        self.talks = False
+    def __init__(self, world: World, agent: Agent) -> None:
+        self.agent_id = agent.id
+        self.legs: set[str] = set()
+        self._lines = agent.capacity
         self._world = world
 
     def ring(self, node: Node, session: Session, leg: str) -> None:
@@ -66,12 +66,12 @@ class Phone:
         if session.agent_leg != leg:
             return
         drawn, world = self._world.source.random(), self._world
-        if self.leg:
+        if len(self.legs) >= self._lines:
             world.log("busy", self.agent_id, leg)
             world.counts["busy"] += 1
             node.later(_WAY_MS, session.agent_leg_over, leg, "remote", 486)
             return
-        self.leg = leg
+        self.legs.add(leg)
         if world.is_calm or drawn < 0.86:
             node.later(world.source.randrange(300, 4_000), self._answers, session, leg)
         elif drawn < 0.88:
@@ -83,24 +83,22 @@ class Phone:
             node.later(2_000, session.agent_leg_over, leg, "timeout", 408)
 
     def _answers(self, session: Session, leg: str) -> None:
-        if self.leg == leg:
-            self.talks = True
+        if leg in self.legs:
             session.agent_answered(leg)
 
     def _refuses(self, session: Session, leg: str, status: int) -> None:
-        if self.leg == leg:
+        if leg in self.legs:
             self.let_go(leg)
             session.agent_leg_over(leg, "remote", status)
 
     def hangs_up(self, session: Session, leg: str) -> None:
         """After the conversation."""
-        if self.leg == leg:
+        if leg in self.legs:
             self.let_go(leg)
             session.agent_leg_over(leg, "remote", 0)
 
     def let_go(self, leg: str) -> None:
-        if self.leg == leg:
-            self.leg, self.talks = "", False
+        self.legs.discard(leg)
 
 
 class Worker:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from acd.agents.terms import profile_of
+from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
 from acd.calls.facts import CallOverflowed
 from acd.calls.lookout import Seeking, WaitingPlace, states_of
@@ -183,8 +183,9 @@ class Session:
             self.lane.put("enqueue", ticket_of(self._world.context, self.call))
         elif self.call.state is State.TALKING and self.call.offer:
             offer, ticket = self.call.offer, ticket_of(self._world.context, self.call)
-            profile = profile_of(self._world.context.directory.agents[offer.agent_id])
-            self.lane.put("restore_talk", ticket, offer.agent_id, self.call.node, profile, offer.token)
+            agent = self._world.context.directory.agents[offer.agent_id]
+            known = (offer.agent_id, self.call.node, profile_of(agent), offer.token)
+            self.lane.put("restore_talk", ticket, *known, terms=terms_of(agent))
 
     # Timers.
 

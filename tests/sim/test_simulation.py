@@ -27,6 +27,7 @@ CALLS_A_SEED = 25_000
 OUTCOMES = get_args(Outcome)
 
 
+@pytest.mark.timeout(900)
 def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() -> None:
     with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=get_context("fork")) as pool:
         found = list(pool.map(simulate_apart, SEEDS, [CALLS_A_SEED] * len(SEEDS)))
@@ -43,11 +44,13 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
 
 
 @pytest.mark.store
+@pytest.mark.timeout(600)
 def test_the_real_store_tells_the_same_story_as_the_model(redis_url: str) -> None:
     assert simulate(5, 1_200, redis_url=redis_url) == simulate(5, 1_200)
 
 
 @pytest.mark.store
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("few", [0, 1_000])
 def test_however_few_heads_are_probed_the_choice_is_that_of_the_model(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, few: int

@@ -56,7 +56,7 @@ class World:
         self._faults = faults
         self._arrived = self._to_arrive = self._events = 0
         self.nodes = {name: Node(self, name) for name in NODES}
-        self.phones = {agent.id: Phone(self, agent.id) for agent in self.centre.agents}
+        self.phones = {agent.id: Phone(self, agent) for agent in self.centre.agents}
         self.checks = Checks(self)
         self.workers = [Worker(self, agent) for agent in self.centre.agents]
 
@@ -139,7 +139,7 @@ class World:
     def release(self, leg: str) -> None:
         """A node lets a phone go."""
         for phone in self.phones.values():
-            if leg and phone.leg == leg:
+            if leg in phone.legs:
                 self.schedule.after(30, phone.let_go, leg)
 
     def cut_off(self, session: Session) -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -80,7 +81,7 @@ ABSENT = (
     frozenset({AgentState.PAUSED, AgentState.WRAPUP}),
     frozenset(),
 )
-TERMS = (AgentTerms(), AgentTerms(order=2, weight=5))
+TERMS = (AgentTerms(), AgentTerms(order=2, weight=5), AgentTerms(capacity=2), AgentTerms(capacity=3))
 _SITES = count(1)
 
 agents = st.sampled_from(AGENTS)
@@ -177,6 +178,19 @@ class QueueMachine(RuleBasedStateMachine):
     def reserved(self, pick: int) -> tuple[str, str, int]:
         words = [(i, a, token) for i, c in self.model.calls.items() for a, token in c.held.items()]
         return words[pick % len(words)]
+
+    # How it begins.
+
+    @initialize(busy=st.booleans(), wrapup_ms=st.sampled_from((0, 3_000)))
+    def an_agent_may_be_in_two_conversations(self, busy: bool, wrapup_ms: int) -> None:
+        """Random words seldom lead there."""
+        if not busy:
+            return
+        self.agent_signs_in("anna", PROFILES[0], AgentTerms(capacity=3))
+        for _ in range(2):
+            self.call_arrives(Requirement("support"), "n1", 0, wrapup_ms, 0, 0, 1)
+            self.agent_answers(self.calls - 1)
+        assert len(self.model.agents["anna"].talks) == 2
 
     # Time.
 
@@ -300,13 +314,13 @@ class QueueMachine(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.old_words)
-    @rule(pick=picks, profile=st.sampled_from(PROFILES))
-    def conversation_is_put_back(self, pick: int, profile: AgentProfile) -> None:
+    @rule(pick=picks, profile=st.sampled_from(PROFILES), terms=st.sampled_from(TERMS))
+    def conversation_is_put_back(self, pick: int, profile: AgentProfile, terms: AgentTerms) -> None:
         call_id, agent, token = self.old_words[pick % len(self.old_words)]
         ticket = self.tickets[call_id]
         self.both(
-            lambda: self.store.restore_talk(ticket, agent, "n1", profile, token, self.now),
-            lambda: self.model.restore_talk(ticket, agent, profile, token, self.now),
+            lambda: self.store.restore_talk(ticket, agent, "n1", profile, token, self.now, terms),
+            lambda: self.model.restore_talk(ticket, agent, profile, token, self.now, terms),
         )
 
     # Callbacks.
@@ -423,6 +437,7 @@ class QueueMachine(RuleBasedStateMachine):
             expected = (agent.state, agent.since, agent.why, agent.call, agent.unanswered) if agent else None
             found = (status.state, status.since_ms, status.reason, status.call_id, status.unanswered)
             assert found == (expected or (AgentState.OFFLINE, 0, "", None, 0))
+            assert status.talks == (len(agent.talks) if agent else 0)
         for call_id in self.model.calls:
             place = self.run(self.store.position(call_id))
             assert (place and (place.position, place.waiting)) == self.model.position(call_id)
@@ -497,6 +512,7 @@ def machine(redis_url: str) -> Iterator[type[QueueMachine]]:
     QueueMachine.url = ""
 
 
+@pytest.mark.timeout(600)
 def test_store_does_what_the_model_does_in_any_order_of_operations(machine: type[QueueMachine]) -> None:
     run_state_machine_as_test(
         machine,

@@ -70,6 +70,9 @@ class Fold:
 
     def _on_agent(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
         state = event["st"]
+        if state == "talking":  # their phone rings no more, and another conversation goes on
+            agent.st, agent.since, agent.c = state, now, event["c"]
+            return
         if state == "available" and agent.st in _AWAY:
             self._begin_presence(agent, now)
         if state == "paused" and agent.st == "offline":
@@ -88,9 +91,11 @@ class Fold:
             agent.si += now - agent.since
 
     def _on_offers(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
-        agent.st, agent.since, agent.why, agent.c, agent.lr = "offered", now, "", event["c"], now
+        agent.since, agent.why, agent.c, agent.lr = now, "", event["c"], now
         agent.bs = now if agent.bs is None else agent.bs
-        agent.wu = agent.nx = agent.nw = None
+        if agent.st != "talking":
+            agent.nx = agent.nw = None
+        agent.st, agent.wu = "offered", None
 
     def _on_answered(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
         agent.st, agent.since, agent.un = "talking", now, 0
@@ -99,6 +104,11 @@ class Fold:
     def _on_completed(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
         if wrapup := int(event["w"]):
             agent.st, agent.since, agent.c, agent.wu = "wrapup", now, None, now + wrapup
+        elif on := event.get("on"):
+            agent.c = on
+
+    def _on_wraps(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
+        agent.st, agent.since, agent.c, agent.wu = "wrapup", now, None, now + int(event["w"])
 
     def _on_extended(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
         agent.wu = (agent.wu or 0) + int(event["ms"])

@@ -74,7 +74,7 @@ def audit(state: Snapshot) -> None:
     _lines_are_whole(state, calls)
     _idle_sets_are_whole(state, agents)
     _agents_are_listed(state, agents)
-    _reservations_are_pairs(_reservations(state, calls), agents)
+    _reservations_are_pairs(state, _reservations(state, calls), agents)
     _owners_know_their_calls(state, calls)
     _exclusions_agree(state, calls)
     _deadlines_are_set(state, calls, agents)
@@ -107,8 +107,7 @@ def _idle_sets_are_whole(state: Snapshot, agents: dict[str, Any]) -> None:
     idle = state.under("i:longest-idle:")
     for profile, members in idle.items():
         for agent, since in members.items():
-            assert agents[agent]["st"] == "available"
-            assert agents[agent]["p"] == profile
+            assert profile == _found_by(agents[agent])
             assert int(agents[agent]["is"]) == since
     orders = {"longest-idle", *state.get("or")}
     assert Counter(state.get("co").values()) == {o: int(n) for o, n in state.get("or").items()}
@@ -124,13 +123,23 @@ def _idle_sets_are_whole(state: Snapshot, agents: dict[str, Any]) -> None:
                 assert score == ORDERS[order](_idle_facts(agent, agents[agent]))
     listed = [agent for members in idle.values() for agent in members]
     assert len(listed) == len(set(listed))
-    resting = {a for a, v in agents.items() if v["st"] == "available"} - set(listed)
+    resting = {a for a, v in agents.items() if _found_by(v)} - set(listed)
     assert all(f"a:{agent}" in state.get("due") for agent in resting)
     signed_in: dict[str, set[str]] = {}
     for agent, v in agents.items():
         if v["st"] in ("available", "offered", "talking", "wrapup"):
-            signed_in.setdefault(v["p"], set()).add(agent)
+            for profile in (v["p"], v.get("pb")):
+                if profile:
+                    signed_in.setdefault(profile, set()).add(agent)
     assert state.under("si:") == signed_in
+
+
+def _found_by(v: dict[str, str]) -> str | None:
+    """The profile under which a call finds the agent; None for one who has no room."""
+    if v["st"] == "available":
+        return v["p"]
+    has_room = v["st"] == "talking" and int(v.get("ld", 1)) < int(v.get("cap", 1))
+    return v["pb"] if has_room and "nx" not in v and "ow" not in v else None
 
 
 def _idle_facts(agent_id: str, v: dict[str, str]) -> IdleAgent:
@@ -161,11 +170,20 @@ def _reservations(state: Snapshot, calls: dict[str, Any]) -> list[tuple[str, str
     return several + [(i, c["a"], c["tk"], c["st"]) for i, c in calls.items() if "a" in c]
 
 
-def _reservations_are_pairs(held: list[tuple[str, str, str, str]], agents: dict[str, Any]) -> None:
-    assert sorted(held) == sorted((v["c"], a, v["tk"], v["st"]) for a, v in agents.items() if "c" in v)
-    assert len({agent for _, agent, _, _ in held}) == len(held)
-    for v in agents.values():
+def _reservations_are_pairs(
+    state: Snapshot, held: list[tuple[str, str, str, str]], agents: dict[str, Any]
+) -> None:
+    at = state.under("at:")
+    talks = {(call, a, str(token), "talking") for a, found in at.items() for call, token in found.items()}
+    at_hand = {(v["c"], a, v["tk"], v["st"]) for a, v in agents.items() if "c" in v}
+    assert sorted(held) == sorted(talks | at_hand)
+    several = {a for a, v in agents.items() if "cap" in v}
+    assert {a for _, a, _, st in held if st == "talking" and a in several} == set(at)
+    for a, v in agents.items():
         assert ("c" in v) == (v["st"] in ("offered", "talking"))
+        assert int(v.get("ld", 0)) == len(at.get(a, ()))
+    one_at_most = [a for _, a, _, st in held if st == "offered" or a not in several]
+    assert len(one_at_most) == len(set(one_at_most))
 
 
 def _owners_know_their_calls(state: Snapshot, calls: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from routing.model import AgentProfile, AgentState, AgentTerms, Requirement, Step, Ticket
 from routing.requirement import class_name, score
@@ -56,6 +57,8 @@ class Agent:
     since: int = 0
     why: str = ""
     call: str | None = None
+    """The one that their phone rings for, else the newest that they talk to."""
+    talks: dict[str, Call] = field(default_factory=dict)
     next: tuple[AgentState, str] | None = None
     idle: bool = False
     idle_since: int = 0
@@ -68,18 +71,42 @@ class Agent:
     clock: int = 0
     unanswered: int = 0
     last: tuple[str, int, int] | None = None
-    wraps: tuple[str, str] = ("", "")
+    wraps: Sequence[str] = ("", "")
     """Queue and node of the call that the wrap-up is of."""
     wrapup_limit: int = 0
     came: bool = True
     """Has signed in before: what they can do is known."""
+    owes: tuple[int, int, str, str] | None = None
+    """A wrap-up for when the last conversation is over: its length and limit, queue and node."""
 
     def __post_init__(self) -> None:
-        self.profile_name = profile_name(self.profile)
+        came = self.came
+        self.learns(self.profile)
+        self.came = came
 
-    def learns(self, profile: AgentProfile) -> None:
+    def learns(self, profile: AgentProfile, terms: AgentTerms | None = None) -> None:
         """The skills are these from now on."""
+        in_talk = replace(profile, in_talk=True)
         self.profile, self.profile_name, self.came = profile, profile_name(profile), True
+        self.terms = terms or self.terms
+        self._found_as = (profile, self.profile_name), (in_talk, profile_name(in_talk))
+
+    @property
+    def found_as(self) -> tuple[AgentProfile, str]:
+        """The profile under which a call finds them now, and its name."""
+        return self._found_as[bool(self.talks)]
+
+    @property
+    def newest_talk(self) -> str:
+        return max(self.talks, key=lambda call_id: self.talks[call_id].held[self.id])
+
+    @property
+    def has_room(self) -> bool:
+        return (
+            self.state is AgentState.TALKING
+            and len(self.talks) < self.terms.capacity
+            and not (self.next or self.owes)
+        )
 
     def score(self, order: str) -> int:
         facts = IdleAgent(

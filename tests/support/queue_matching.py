@@ -21,17 +21,17 @@ class Matching:
             return False
         if call.requirement.agent:
             return call.requirement.agent == agent.id
-        key = call.class_name, agent.profile_name
+        key = call.class_name, agent.found_as[1]
         if key not in self._fits:
-            self._fits[key] = eligible(call.requirement, agent.profile)
+            self._fits[key] = eligible(call.requirement, agent.found_as[0])
         return self._fits[key]
 
     def rank(self, call: Call, agent: Agent) -> int:
         if call.requirement.agent is not None:
             return 0
-        key = call.class_name, agent.profile_name
+        key = call.class_name, agent.found_as[1]
         if key not in self._ranks:
-            self._ranks[key] = rank(call.requirement, agent.profile)
+            self._ranks[key] = rank(call.requirement, agent.found_as[0])
         return self._ranks[key]
 
     def best_agent(self, call: Call, agents: Iterable[Agent]) -> Agent | None:
@@ -40,11 +40,12 @@ class Matching:
         idle = [(agent, agent.score(scored_by)) for agent in agents if agent.idle]
         heads: dict[str, int] = {}
         for agent, score in idle:
-            heads[agent.profile_name] = min(score, heads.get(agent.profile_name, score))
+            name = agent.found_as[1]
+            heads[name] = min(score, heads.get(name, score))
 
         def order(found: tuple[Agent, int]) -> tuple[int, int, int, str, str]:
             agent, score = found
-            name = agent.profile_name
+            name = agent.found_as[1]
             return self.rank(call, agent), score, heads[name], name, agent.id
 
         best = min((found for found in idle if self.fits(call, found[0])), key=order, default=None)

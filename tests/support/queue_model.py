@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from routing import limits
 from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Requirement, Ticket
@@ -60,15 +60,13 @@ class QueueModel:
         self, agent_id: str, profile: AgentProfile, now: int, terms: AgentTerms
     ) -> AgentState:
         agent = self.agents.setdefault(agent_id, Agent(agent_id, profile))
-        changed = (agent.profile, agent.terms) != (profile, terms)
-        agent.learns(profile)
-        agent.terms = terms
+        self._learn(agent, profile, terms, now)
         if agent.state in (AgentState.OFFERED, AgentState.TALKING):
-            agent.next = None
-        elif agent.state is AgentState.AVAILABLE:
-            if changed and agent.idle:
-                self._seek(agent, agent.idle_since, now)
-        else:
+            if agent.next:
+                agent.next = None
+                if agent.has_room:
+                    self._seek(agent, now, now)
+        elif agent.state is not AgentState.AVAILABLE:
             self._end_wrapup(agent, now)
             self.due.pop(f"a:{agent_id}", None)
             agent.unanswered = 0
@@ -81,12 +79,18 @@ class QueueModel:
         agent = self.agents.get(agent_id)
         if agent is None or agent.state is AgentState.OFFLINE:
             return AgentState.OFFLINE
-        changed = (agent.profile, agent.terms) != (profile, terms)
-        agent.learns(profile)
-        agent.terms = terms
-        if changed and agent.idle:
-            self._seek(agent, agent.idle_since, now)
+        self._learn(agent, profile, terms, now)
         return agent.state
+
+    def _learn(self, agent: Agent, profile: AgentProfile, terms: AgentTerms, now: int) -> None:
+        if (agent.profile, agent.terms) == (profile, terms):
+            return
+        could, was_idle, agent.idle = agent.has_room, agent.idle, False
+        agent.learns(profile, terms)
+        if was_idle and (agent.state is AgentState.AVAILABLE or agent.has_room):
+            self._seek(agent, agent.idle_since, now)
+        elif agent.has_room and not could:
+            self._seek(agent, now, now)
 
     @staticmethod
     def _begin_presence(agent: Agent, now: int) -> None:
@@ -107,7 +111,7 @@ class QueueModel:
         if agent.state is AgentState.OFFLINE:
             agent.signed_in = None
         if agent.state is AgentState.TALKING:
-            agent.next = (state, why)
+            agent.next, agent.idle = (state, why), False
             return agent.state
         call = self.calls[agent.call] if agent.state is AgentState.OFFERED and agent.call else None
         if call:
@@ -116,7 +120,7 @@ class QueueModel:
         self._put_away(agent, state, why, now)
         if call:
             self._give_back(call, agent_id, now)
-        return state
+        return agent.state
 
     def accept(self, call_id: str, agent_id: str, token: int, now: int) -> None:
         call = self._reserved(call_id, agent_id, token)
@@ -140,8 +144,11 @@ class QueueModel:
         if refusal.then is not AgentState.AVAILABLE:
             why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
             self._put_away(agent, refusal.then, why, now)
-        elif refusal.rest_ms:
-            self._set_state(agent, refusal.then, "", now)
+        elif refusal.rest_ms and not (agent.owes and not agent.talks):
+            if agent.talks:
+                self._back_to_talk(agent, now)
+            else:
+                self._set_state(agent, refusal.then, "", now)
             self.due[f"a:{agent_id}"] = now + refusal.rest_ms
         else:
             self._set_free(agent, now, now)
@@ -238,26 +245,33 @@ class QueueModel:
     # A conversation that is put back.
 
     def restore_talk(
-        self, ticket: Ticket, agent_id: str, profile: AgentProfile, token: int, now: int
+        self, ticket: Ticket, agent_id: str, profile: AgentProfile, token: int, now: int, terms: AgentTerms
     ) -> None:
         call, agent = self.calls.get(ticket.call_id), self.agents.get(agent_id)
         if call and call.state == "talking":
             if call.held != {agent_id: token}:
                 raise StaleToken
             return
-        if agent and agent.state is AgentState.TALKING:
+        if agent and agent.state is AgentState.TALKING and len(agent.talks) >= agent.terms.capacity:
             raise StaleToken
         if call and self._reserved(ticket.call_id, agent_id, token):
             self._begin_talk(call, agent_id, now)
             return
         agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
-        self._put_back(call, ticket, agent, profile, token, now)
+        self._put_back(call, ticket, agent, token, now, lambda: agent.learns(profile, terms))
 
     def _put_back(
-        self, call: Call | None, ticket: Ticket, agent: Agent, profile: AgentProfile, token: int, now: int
+        self,
+        call: Call | None,
+        ticket: Ticket,
+        agent: Agent,
+        token: int,
+        now: int,
+        learn: Callable[[], None],
     ) -> None:
         """What the two do otherwise is undone first, and found anew for the others last."""
-        left_call = self.calls[agent.call] if agent.call and agent.call != ticket.call_id else None
+        rung = agent.call if agent.state is AgentState.OFFERED else None
+        left_call = self.calls[rung] if rung and rung != ticket.call_id else None
         left_agents = []
         if left_call:
             self._withdraw(left_call, agent.id)
@@ -267,8 +281,10 @@ class QueueModel:
             left_agents = [self.agents[left] for left in call.held if left != agent.id]
             for left in call.held:
                 self._withdraw(call, left)
-        agent.learns(profile)
-        agent.call, agent.next, agent.idle, agent.why = ticket.call_id, None, False, ""
+        learn()
+        agent.call, agent.idle, agent.why = ticket.call_id, False, ""
+        if not agent.talks:
+            agent.next = agent.owes = None
         agent.idle_since = agent.last_rung = now
         agent.busy_from = now if agent.busy_from is None else agent.busy_from
         self.due.pop(f"a:{agent.id}", None)
@@ -298,10 +314,10 @@ class QueueModel:
         if agent.state is AgentState.WRAPUP:
             self._end_wrapup(agent, now)
             self._go_on(agent, now)
-        elif agent.state is AgentState.AVAILABLE:
-            self._seek(agent, now, now)
         elif agent.state is AgentState.OFFLINE:
             del self.agents[agent_id]
+        elif (agent.state is AgentState.AVAILABLE or agent.has_room) and not agent.idle:
+            self._seek(agent, now, now)
 
     def _due_x(self, call_id: str, now: int) -> None:
         call = self.calls[call_id]
@@ -366,11 +382,12 @@ class QueueModel:
 
     def _reserve(self, call: Call, agent: Agent, now: int) -> None:
         assert call.state == "waiting" or len(call.held) < call.ticket.ring_agents
-        assert agent.state is AgentState.AVAILABLE
+        assert agent.state is AgentState.AVAILABLE or agent.has_room
         call.state = "offered"
         call.held[agent.id] = 0
         agent.state, agent.since, agent.call, agent.idle = AgentState.OFFERED, now, call.ticket.call_id, False
-        agent.last_rung = agent.busy_from = now
+        agent.last_rung = now
+        agent.busy_from = now if agent.busy_from is None else agent.busy_from
         self.due[f"r:{call.ticket.call_id}"] = now + call.ticket.ring_ms + limits.RING_GRACE_MS
         self.made.append((call.ticket.call_id, agent.id))
         self._count(call, "offers")
@@ -384,6 +401,7 @@ class QueueModel:
         call.steps = []
         self._await_step(call)
         agent.state, agent.since, agent.unanswered = AgentState.TALKING, now, 0
+        agent.talks[call.ticket.call_id] = call
         agent.calls += 1
         self.due.pop(f"r:{call.ticket.call_id}", None)
         self.due.pop(f"x:{call.ticket.call_id}", None)
@@ -392,6 +410,8 @@ class QueueModel:
         self._let_go(call, rivals)
         for rival in rivals:
             self._set_free(rival, rival.idle_since, now)
+        if agent.has_room:
+            self._seek(agent, now, now)
 
     def _let_go(self, call: Call, agents: Sequence[object]) -> None:
         """Each of them was rung together with another."""
@@ -400,18 +420,38 @@ class QueueModel:
 
     def _part(self, call: Call, now: int, wrapup: bool = True) -> int:
         agent = self.agents[call.agent or ""]
-        until = now + call.ticket.wrapup_ms if wrapup and call.ticket.wrapup_ms else 0
+        could, was_idle, agent.idle = agent.has_room, agent.idle, False
         self._forget(call)
         self._count(call, "completed")
-        if until:
-            agent.state, agent.since, agent.call = AgentState.WRAPUP, now, None
-            agent.wraps = (call.queue, call.ticket.node)
-            agent.wrapup_limit = now + max(call.ticket.wrapup_ms, call.ticket.wrapup_limit_ms)
-            self.due[f"a:{agent.id}"] = until
-        else:
+        del agent.talks[call.ticket.call_id]
+        if wrapup:
+            self._owe(agent, call)
+        until = 0
+        if agent.talks and agent.state is AgentState.TALKING:
+            agent.call = agent.newest_talk
+            if agent.has_room and (was_idle or not could):
+                self._seek(agent, agent.idle_since if was_idle else now, now)
+        elif agent.state is AgentState.TALKING and agent.owes:
+            until = self._begin_wrapup(agent, now)
+        elif agent.state is AgentState.TALKING:
             self._go_on(agent, now)
         agent.last = ("done", call.held[agent.id], until)
         return until
+
+    @staticmethod
+    def _owe(agent: Agent, call: Call) -> None:
+        ticket = call.ticket
+        if ticket.wrapup_ms > (agent.owes[0] if agent.owes else 0):
+            limit = max(ticket.wrapup_ms, ticket.wrapup_limit_ms)
+            agent.owes = (ticket.wrapup_ms, limit, call.queue, ticket.node)
+
+    def _begin_wrapup(self, agent: Agent, now: int) -> int:
+        assert agent.owes
+        length, limit, *agent.wraps = agent.owes
+        agent.state, agent.since, agent.call, agent.owes = AgentState.WRAPUP, now, None, None
+        agent.wrapup_limit = now + limit
+        self.due[f"a:{agent.id}"] = now + length
+        return now + length
 
     def _end_wrapup(self, agent: Agent, now: int) -> None:
         if agent.state is AgentState.WRAPUP:
@@ -426,11 +466,27 @@ class QueueModel:
         else:
             self._set_free(agent, now, now)
 
+    def _back_to_talk(self, agent: Agent, now: int) -> None:
+        agent.state, agent.since, agent.call, agent.idle = AgentState.TALKING, now, agent.newest_talk, False
+
     def _set_free(self, agent: Agent, idle_since: int, now: int) -> None:
+        if agent.talks:
+            self._back_to_talk(agent, now)
+            if agent.has_room:
+                self._seek(agent, idle_since, now)
+            return
+        if agent.owes:
+            self._begin_wrapup(agent, now)
+            return
         self._set_state(agent, AgentState.AVAILABLE, "", now)
         self._seek(agent, idle_since, now)
 
     def _put_away(self, agent: Agent, state: AgentState, why: str, now: int) -> None:
+        if agent.talks:
+            self._back_to_talk(agent, now)
+            agent.next = (state, why)
+            return
+        agent.owes = None
         self._set_state(agent, state, why, now)
         self.due.pop(f"a:{agent.id}", None)
         if state is AgentState.OFFLINE:
@@ -477,16 +533,26 @@ class QueueModel:
         for call in sorted(gone, key=lambda call: call.ticket.call_id):
             self._let_go(call, list(call.held)[1:])
             for agent in [self.agents[agent_id] for agent_id in call.held]:
-                if call.state == "offered":
-                    self._set_free(agent, agent.idle_since, now)
-                else:
-                    self._go_on(agent, now)
+                self._lose(agent, call, now)
         ids = {call.ticket.call_id for call in gone}
         # What the node had not read yet goes with it.
         self.made = [offer for offer in self.made if offer[0] not in ids]
         self.withdrawn = [word for word in self.withdrawn if word[0] not in ids]
         self.wrapped = [word for word in self.wrapped if word[0] != node]
         return ids
+
+    def _lose(self, agent: Agent, call: Call, now: int) -> None:
+        """A call of theirs went with its node."""
+        if call.state == "offered":
+            self._set_free(agent, agent.idle_since, now)
+            return
+        del agent.talks[call.ticket.call_id]
+        if agent.state is AgentState.OFFERED:
+            return  # their phone rings for another
+        if agent.talks:
+            self._set_free(agent, now, now)
+        else:
+            self._go_on(agent, now)
 
     def _forget(self, call: Call) -> None:
         del self.calls[call.ticket.call_id]

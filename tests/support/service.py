@@ -40,7 +40,7 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
     skills = {"billing": 5, "support": 5, "sales": 5}
     return {
         "trunks": [{"name": "carrier", "match": [f"{TRUNK}/32"], "max_calls": 500}],
-        "skills": list(skills),
+        "skills": [*skills, "two-lines"],
         "queues": [
             {"name": "billing", "requires": {"billing": 1}, "ring_seconds": 2, "wrapup_seconds": 0},
             {"name": "support", "requires": {"support": 1}, "ring_seconds": 5, "wrapup_seconds": 0},
@@ -55,10 +55,20 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
             },
             {"name": "strict", "requires": {"billing": 1}, "ring_seconds": 1, "refusals": _STRICT},
             {"name": "together", "requires": {"billing": 1}, "ring_seconds": 5, "ring_agents": "all"},
+            {"name": "two-lines", "requires": {"two-lines": 1}, "ring_seconds": 5},
         ],
         "agents": [
             {"id": f"a{n}", "extension": str(1000 + n), "password": PASSWORD, "skills": skills}
             for n in range(1, agents + 1)
+        ]
+        + [
+            {
+                "id": "two-lines",
+                "extension": "1900",
+                "password": PASSWORD,
+                "skills": {"two-lines": 1},
+                "capacity": 2,
+            }
         ],
         "numbers": [
             {"number": "+3726000100", "flow": "main"},
@@ -70,6 +80,7 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
             {"number": "+3726000203", "queue": "sales"},
             {"number": "+3726000204", "queue": "strict"},
             {"number": "+3726000205", "queue": "together"},
+            {"number": "+3726000206", "queue": "two-lines"},
         ],
     }
 

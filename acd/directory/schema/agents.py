@@ -18,6 +18,7 @@ from acd.directory.schema.words import (
     Skills,
     Text,
 )
+from routing.limits import CAPACITY_MAX
 
 
 class AgentEntry(Entry):
@@ -31,6 +32,7 @@ class AgentEntry(Entry):
     queues: dict[Name, Annotated[int, Field(ge=1, le=99)]] = {}
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
+    capacity: Annotated[int, Field(ge=1, le=CAPACITY_MAX)] = 1
     device: Name | Literal[""] = ""
 
     def build(self, realm: str) -> Agent:
@@ -48,6 +50,7 @@ class AgentEntry(Entry):
             queues=MappingProxyType(self.queues),
             order=self.order,
             weight=self.weight,
+            capacity=self.capacity,
             device=self.device,
         )
 

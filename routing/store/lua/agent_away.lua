@@ -17,9 +17,11 @@ if agent.state == 'offline' then
   rc('HDEL', K .. 'a:' .. agent.id, 'si')
 end
 if agent.state == 'talking' then
+  if has_room(agent) then
+    idle_remove(agent.id, agent.profile_in_talk)
+  end
   if agent.next ~= state or agent.next_why ~= why then
-    rc('HSET', K .. 'a:' .. agent.id, 'nx', state, 'nw', why)
-    emit(now, 'asked', '', 'a', agent.id, 'st', state, 'why', why)
+    put_away_later(now, agent, state, why)
   end
   return 'talking'
 end
@@ -39,4 +41,4 @@ if agent.state == 'offered' then
 else
   put_away(now, agent, state, why)
 end
-return state
+return agent.state

@@ -28,7 +28,10 @@ end
 local rest = tonumber(ARGV[8])
 if state ~= 'available' then
   put_away(now, agent, state, ARGV[7])
-elseif rest > 0 then
+elseif rest > 0 and agent.talks > 0 then
+  back_to_talk(now, agent)
+  due_at(now + rest, 'a:' .. agent.id)
+elseif rest > 0 and not agent.owes then
   set_state(now, agent, 'available', '')
   emit(now, 'agent', '', 'a', agent.id, 'st', 'available', 'rest', int(rest))
   due_at(now + rest, 'a:' .. agent.id)

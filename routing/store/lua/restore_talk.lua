@@ -1,20 +1,23 @@
--- include: base agents calls exclusions talk tickets
+-- include: base agents calls exclusions talk tickets skills
 -- Puts back a conversation that the store has lost. What the store did with the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-16 the ticket (includes/tickets.lua), 17 agent, 18 node of the agent, 19 profile, 20 token
+-- ARGV     1 now, 2-16 the ticket (includes/tickets.lua), 17 agent, 18 node of the agent, 19 token,
+--          20-24 skills and terms (includes/skills.lua)
 -- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another
-local now, node, profile, token = tonumber(ARGV[1]), ARGV[18], ARGV[19], ARGV[20]
+-- and has no room
+local now, node, token = tonumber(ARGV[1]), ARGV[18], ARGV[19]
 local c, agent = load_call(ARGV[2]), load_agent(ARGV[17])
 if c and c.state == 'talking' then
   return c.agent == agent.id and c.token == token and OK or STALE_TOKEN
 end
-if agent.state == 'talking' then
+if agent.state == 'talking' and (agent.talks == 0 or agent.talks >= agent.capacity) then
   return STALE_TOKEN
 end
 if rc('HEXISTS', K .. 'cl', ARGV[4]) == 0 or not know_steps(ARGV[13]) then
   return UNKNOWN_CLASS
 end
-if rc('HEXISTS', K .. 'pf', profile) == 0 then
+local skills = skills_at(20)
+if not skills then
   return UNKNOWN_PROFILE
 end
 if c and c.state == 'offered' and holds(c, agent.id, token) then
@@ -27,8 +30,8 @@ local left_agents = {}
 if left_call then
   left_call.agent, left_call.token = agent.id, agent.token
   tell_withdrawn(now, left_call, 'restored')
-elseif agent.state == 'available' then
-  idle_remove(agent.id, agent.profile)
+elseif agent.state == 'available' or has_room(agent) then
+  idle_remove(agent.id, idle_profile(agent))
 end
 if not c then
   c = ticket()
@@ -46,19 +49,22 @@ else
   forget_offers(c)
 end
 know(agent)
-if agent.profile and agent.profile ~= profile then
-  sign_out_of(now, agent.id, agent.profile)
+local old, old_in_talk = agent.profile, agent.profile_in_talk
+if not SIGNED_IN[agent.state] then
+  old, old_in_talk = nil, nil
 end
-sign_in_to(now, agent.id, profile)
-if agent.profile ~= profile then
-  emit(now, 'agent-skills', '', 'a', agent.id, 'p', profile)
-end
+write_skills(now, agent, skills)
+move_sign_in(now, agent.id, old, agent.profile)
+move_sign_in(now, agent.id, old_in_talk, agent.profile_in_talk)
 if agent.node ~= node then
   emit(now, 'agent-node', '', 'a', agent.id, 'n', node)
 end
-rc('HSET', K .. 'a:' .. agent.id, 'p', profile, 'n', node, 'c', c.id, 'tk', token, 'is', now, 'why', '',
-  'lr', now, 'bs', agent.busy_from or now)
-rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn', 'wc', 'wu', 'wx')
+rc('HSET', K .. 'a:' .. agent.id, 'n', node, 'c', c.id, 'tk', token, 'is', now, 'why', '', 'lr', now,
+  'bs', agent.busy_from or now)
+if agent.talks == 0 then
+  owe_nothing(agent)
+  rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn', 'wc', 'wu', 'wx')
+end
 not_due('a:' .. agent.id)
 rc('HSET', K .. 'c:' .. c.id, 'a', agent.id, 'tk', token)
 if tonumber(token) > tonumber(rc('GET', K .. 'fence') or '0') then

@@ -31,7 +31,7 @@ function on.a(id)
   if agent.state == 'wrapup' then
     tell_wrapup(now, agent)
     go_on(now, agent)
-  elseif agent.state == 'available' then
+  elseif (agent.state == 'available' or has_room(agent)) and not is_idle(agent) then
     seek_call(now, agent, now)
   elseif agent.state == 'offline' then
     rc('DEL', K .. 'a:' .. id)

@@ -1,11 +1,13 @@
--- include: base events lines idle match reserve calls
+-- include: base events lines idle match reserve calls talks
 local function load_agent(id)
-  local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt')
+  local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt',
+    'cap', 'pb', 'ld', 'ow')
   return {
     id = id, state = v[1] or 'offline', known = v[1], profile = v[2], call = v[3], token = v[4],
     next = v[5], next_why = v[6], idle_since = v[7], unanswered = tonumber(v[8] or '0'), node = v[9],
     why = v[10] or '', since = tonumber(v[11]), busy_from = tonumber(v[12]), busy = tonumber(v[13] or '0'),
-    signed_in = tonumber(v[14]), terms = (v[15] or '') .. ' ' .. (v[16] or ''),
+    signed_in = tonumber(v[14]), terms = (v[15] or '') .. ' ' .. (v[16] or '') .. ' ' .. (v[17] or '1'),
+    capacity = tonumber(v[17] or '1'), talks = tonumber(v[19] or '0'), profile_in_talk = v[18], owes = v[20],
   }
 end
 
@@ -28,24 +30,42 @@ local function set_state(now, agent, state, why)
   agent.state = state
 end
 
--- A free agent gets the call that has waited for one longest, or else goes idle.
+-- An agent with room gets the call that has waited for one longest, or else goes idle.
 local function seek_call(now, agent, idle_since)
   rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', rc('GET', K .. 'vt') or 0)
-  local id, seen = best_call(agent.id, agent.profile)
+  local profile = idle_profile(agent)
+  local id, seen = best_call(agent.id, profile)
   if id then
     local c = load_call(id)
     leave_line(c)
     reserve(now, c, agent.id, 'call', seen)
     agent.state = 'offered'
   else
-    idle_add(agent.id, agent.profile, idle_since)
+    idle_add(agent.id, profile, idle_since)
   end
 end
 
+-- No phone of theirs rings any more, and other conversations go on.
+local function back_to_talk(now, agent)
+  agent.state = 'talking'
+  rc('HSET', K .. 'a:' .. agent.id, 'st', 'talking', 'since', now)
+  emit(now, 'agent', '', 'a', agent.id, 'st', 'talking', 'c', go_on_with_newest(agent))
+end
+
+-- Who was rung and is not any more, or has ended a conversation or a wrap-up: on to what there is to do, or free.
 local function set_free(now, agent, idle_since)
-  set_state(now, agent, 'available', '')
-  emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
-  seek_call(now, agent, idle_since)
+  if agent.talks > 0 then
+    back_to_talk(now, agent)
+    if has_room(agent) then
+      seek_call(now, agent, idle_since)
+    end
+  elseif agent.owes then
+    begin_owed_wrapup(now, agent)
+  else
+    set_state(now, agent, 'available', '')
+    emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
+    seek_call(now, agent, idle_since)
+  end
 end
 
 -- Whose phone rang for a call that another has, or that is gone: free, in the old place among the idle.
@@ -57,14 +77,16 @@ end
 
 -- `si:P` holds who is signed in with a profile; one that is used is not swept.
 local function sign_out_of(now, agent, profile)
-  if rc('SREM', K .. 'si:' .. profile, agent) == 1 then
+  if profile and rc('SREM', K .. 'si:' .. profile, agent) == 1 then
     rc('ZADD', K .. 'pk', now, profile)
   end
 end
 
 local function sign_in_to(now, agent, profile)
-  rc('SADD', K .. 'si:' .. profile, agent)
-  rc('ZADD', K .. 'pk', now, profile)
+  if profile then
+    rc('SADD', K .. 'si:' .. profile, agent)
+    rc('ZADD', K .. 'pk', now, profile)
+  end
 end
 
 -- Counts for the strategies begin with signing in, and a pause does not count as time without work.
@@ -78,12 +100,26 @@ local function begin_presence(now, agent)
   end
 end
 
--- Paused, not-answering or offline. The agent is in no idle set.
+-- What an agent who talks is to be afterwards; meanwhile there are no further calls.
+local function put_away_later(now, agent, state, why)
+  rc('HSET', K .. 'a:' .. agent.id, 'nx', state, 'nw', why)
+  agent.next, agent.next_why = state, why
+  emit(now, 'asked', '', 'a', agent.id, 'st', state, 'why', why)
+end
+
+-- Paused, not-answering or offline. The agent is in no idle set, and no phone of theirs rings.
 local function put_away(now, agent, state, why)
+  if agent.talks > 0 then
+    back_to_talk(now, agent)
+    put_away_later(now, agent, state, why)
+    return
+  end
   set_state(now, agent, state, why)
+  owe_nothing(agent)
   emit(now, 'agent', '', 'a', agent.id, 'st', state, 'why', why)
   if agent.profile then
     sign_out_of(now, agent.id, agent.profile)
+    sign_out_of(now, agent.id, agent.profile_in_talk)
   end
   if state == 'offline' then
     due_at(now + FORGET_AGENT_MS, 'a:' .. agent.id)

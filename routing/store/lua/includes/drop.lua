@@ -11,12 +11,18 @@ end
 local function drop_reserved(now, c)
   local held = offers_of(c)
   local agent = load_agent(held[1][1])
+  if has_room(agent) then
+    idle_remove(agent.id, agent.profile_in_talk)
+  end
+  remove_talk(agent, c.id)
   not_due('r:' .. c.id)
   forget_exclusions(c.id)
   forget_call(c)
   rc('HINCRBY', K .. 'qs:' .. c.queue, 'lost_' .. c.state, 1)
   emit(now, 'lost', c.queue, 'c', c.id, 'n', c.node, 'from', c.state, 'a', agent.id, 'tk', held[1][2])
-  if agent.next then
+  if c.state == 'talking' and agent.state == 'offered' then
+    -- Their phone rings for another call meanwhile, and goes on to.
+  elseif agent.next and agent.talks == 0 then
     put_away(now, agent, agent.next, agent.next_why or '')
   else
     set_free(now, agent, c.state == 'offered' and agent.idle_since or now)

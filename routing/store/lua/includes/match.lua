@@ -188,10 +188,13 @@ local function search_ranked(heads, fits, try, next_best)
 end
 
 local function named_agent(c, refused)
-  local profile = rc('HGET', K .. 'a:' .. c.named, 'p')
-  if profile and rc('ZSCORE', K .. 'i:longest-idle:' .. profile, c.named)
-    and (refused == 0 or rc('SISMEMBER', K .. 'x:' .. c.id, c.named) == 0) then
-    return c.named, profile
+  if refused > 0 and rc('SISMEMBER', K .. 'x:' .. c.id, c.named) == 1 then
+    return
+  end
+  for _, profile in ipairs(rc('HMGET', K .. 'a:' .. c.named, 'p', 'pb')) do
+    if profile and rc('ZSCORE', K .. 'i:longest-idle:' .. profile, c.named) then
+      return c.named, profile
+    end
   end
 end
 

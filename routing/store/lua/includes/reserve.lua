@@ -7,7 +7,8 @@ local ALONE = {}
 local function reserve(now, c, agent, sought, seen, first)
   local token = next_token(now)
   local deadline = now + c.ring
-  local unanswered = rc('HGET', K .. 'a:' .. agent, 'un') or 0
+  local known = rc('HMGET', K .. 'a:' .. agent, 'un', 'bs')
+  local unanswered = known[1] or 0
   local together = ALONE
   if c.rings == 1 then
     rc('HSET', K .. 'c:' .. c.id, 'st', 'offered', 'a', agent, 'tk', token)
@@ -16,7 +17,7 @@ local function reserve(now, c, agent, sought, seen, first)
     rc('HSET', K .. 'o:' .. c.id, agent, token)
     together = { 'g', first or token }
   end
-  rc('HSET', K .. 'a:' .. agent, 'st', 'offered', 'since', now, 'c', c.id, 'tk', token, 'lr', now, 'bs', now)
+  rc('HSET', K .. 'a:' .. agent, 'st', 'offered', 'since', now, 'c', c.id, 'tk', token, 'lr', now, 'bs', known[2] or now)
   due_at(deadline + RING_GRACE_MS, 'r:' .. c.id)
   rc('ZADD', K .. 'ck', 'GT', now, c.class)
   rc('XADD', K .. 'off:' .. c.node, 'MAXLEN', '~', MESSAGES_KEPT, '*', 'c', c.id, 'a', agent, 't', token,

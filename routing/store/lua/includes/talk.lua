@@ -13,6 +13,10 @@ local function begin_talk(now, c)
   forget_offers(c)
   rc('HSET', K .. 'a:' .. c.agent, 'st', 'talking', 'since', now, 'un', 0)
   rc('HINCRBY', K .. 'a:' .. c.agent, 'cn', 1)
+  local several = rc('HEXISTS', K .. 'a:' .. c.agent, 'cap') == 1 and load_agent(c.agent)
+  if several then
+    add_talk(several, c.id, c.token)
+  end
   not_due('r:' .. c.id)
   forget_exclusions(c.id)
   emit(now, 'answered', c.queue, 'c', c.id, 'a', c.agent, 'tk', c.token)
@@ -21,5 +25,8 @@ local function begin_talk(now, c)
     if offer[1] ~= c.agent then
       let_go(now, c, offer)
     end
+  end
+  if several and has_room(several) then
+    seek_call(now, several, now)
   end
 end
