@@ -49,6 +49,7 @@ from acd.sip.core.events import Flow
 from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
 from acd.sip.site import Site
+from acd.webhooks.courier import Courier
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
 from routing.store.redis_store import RedisQueueStore, connect
@@ -128,6 +129,11 @@ class Node:
         self._sip = SipService(settings, self._clock, self._directory.current, site)
         self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
         site.subscribe(self._desk.nodes_gone)
+        self._webhooks = Courier(
+            settings.webhooks, self._clock, self._directory.current, lambda call_id: self._calls.find(call_id)
+        )
+        self._webhooks.start()
+        self._running.push_async_callback(self._webhooks.stop)
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
             self._store,
@@ -182,7 +188,7 @@ class Node:
             prompts=self._prompts,
             clock=self._clock,
             context=lambda: self._context,
-            observers=(self._metrics, self._forecast),
+            observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
             lookout=self._lookout,
             phones=self._sip.lamps.phones_changed,
@@ -225,6 +231,7 @@ class Node:
         self._context = self._make_context(after)
         self._tell_loose_ends()
         self._desk.directory_changed()
+        self._webhooks.directory_changed()
 
     async def _say_everything_again(self) -> None:
         """The store was away, or took us for dead: it is an index, and we are the truth."""
@@ -270,6 +277,8 @@ class Node:
             sip_connections_broken=self._sip.broken_connections,
             sip_registrations=self._sip.registrations,
             sip_subscriptions=len(self._sip.lamps),
+            webhook_outcomes=self._webhooks.outcomes,
+            webhook_waiting=self._webhooks.waiting,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
             media_legs=self._media.live_legs,

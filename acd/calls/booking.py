@@ -114,6 +114,9 @@ class Booking:
             former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
             ticket = ticket_of(context, former)
             self._lane.put(self._restore(context, call, ticket, call.transferor.offer))
+        if call.seated is not None:
+            former = replace(call, place=call.seated.place, ticket=call.seated.ticket)
+            self._lane.put(self._restore(context, call, ticket_of(context, former), call.seated.offer))
         talks = call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket_of(context, call))

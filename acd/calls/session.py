@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -32,6 +32,15 @@ from acd.sip.watching import PhoneState
 from ivr.prompts import UnknownPrompt
 from routing.model import Offer, Requirement, Ticket
 from routing.requirement import in_force, still_asked
+
+
+@dataclass(frozen=True, slots=True)
+class OfLeg:
+    """Something happened to a leg, whose side is that of the moment when this is heard: seats may change."""
+
+    leg: str
+    event: m.LegOver | m.MediaLost
+
 
 INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
@@ -91,11 +100,11 @@ class CallSession:
         self._phones: tuple[PhoneState, ...] = ()
         self._legs = legs
         self._booking = Booking(services.store, call.node, services.clock, legs.spawn, self.post, legs.make)
-        self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_LIMIT)
+        self._inbox: asyncio.Queue[Event | OfLeg] = asyncio.Queue(INBOX_LIMIT)
         self._timers: dict[Timer, tuple[asyncio.TimerHandle, m.TimerFired]] = {}
         legs.add(leg, self)
 
-    def post(self, event: Event) -> None:
+    def post(self, event: Event | OfLeg) -> None:
         """Hand in an event; never blocks."""
         try:
             self._inbox.put_nowait(event)
@@ -115,7 +124,9 @@ class CallSession:
         structlog.contextvars.bind_contextvars(call_id=call.id, node=call.node)
         try:
             while self.call.state is not State.ENDED:
-                event = await self._inbox.get()
+                event = self._heard(await self._inbox.get())
+                if event is None:
+                    continue
                 if not (isinstance(event, m.TimerFired) and self._is_stale(event)):
                     await self._take(event)
         except Exception:
@@ -127,6 +138,13 @@ class CallSession:
         finally:
             for handle, _ in self._timers.values():
                 handle.cancel()
+
+    def _heard(self, event: Event | OfLeg) -> Event | None:
+        """None where it is about a leg that this call has let go meanwhile."""
+        if not isinstance(event, OfLeg):
+            return event
+        side = self.side_of(event.leg)
+        return None if side is None else replace(event.event, side=side)
 
     async def _take(self, event: Event) -> None:
         now = self._services.clock.time()
@@ -398,7 +416,7 @@ class CallSession:
     # Transfers.
 
     def _answer_refer(self, effect: m.AnswerRefer) -> None:
-        if leg := self.leg_of(Side.AGENT):
+        if leg := self.leg_of(effect.side):
             self._services.sip.answer_refer(leg, effect.status)
 
     def _report_refer(self, effect: m.ReportRefer) -> None:
@@ -412,6 +430,16 @@ class CallSession:
     def _reclaim_agent_leg(self, effect: m.ReclaimAgentLeg) -> None:
         if leg := self._side_legs.pop(Side.TRANSFEROR, None):
             self._side_legs[Side.AGENT] = leg
+
+    def _change_seats(self, effect: m.ChangeSeats) -> None:
+        legs = self._side_legs
+        legs[Side.TRANSFEROR] = legs[Side.CALLER]
+        legs[Side.CALLER] = legs.pop(Side.AGENT)
+
+    def _change_seats_back(self, effect: m.ChangeSeatsBack) -> None:
+        legs = self._side_legs
+        legs[Side.AGENT] = legs[Side.CALLER]
+        legs[Side.CALLER] = legs.pop(Side.TRANSFEROR)
 
     async def _release_transferor(self, effect: m.ReleaseTransferor) -> None:
         await self._release(self._side_legs.pop(Side.TRANSFEROR, None), effect.reason)
@@ -618,6 +646,8 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ReportRefer: CallSession._report_refer,
     m.ParkAgentLeg: CallSession._park_agent_leg,
     m.ReclaimAgentLeg: CallSession._reclaim_agent_leg,
+    m.ChangeSeats: CallSession._change_seats,
+    m.ChangeSeatsBack: CallSession._change_seats_back,
     m.ReleaseTransferor: CallSession._release_transferor,
     m.AskHandOver: CallSession._ask_hand_over,
     m.HandOver: CallSession._hand_over,

@@ -16,7 +16,7 @@ from acd.calls.facts import WrapupEnded
 from acd.calls.lookout import WaitingPlace
 from acd.calls.ports import Services
 from acd.calls.record import CallRecord, Outcome
-from acd.calls.session import CallSession, LegRegistry
+from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
 from acd.calls.targets import TransferImpossible, target_of
@@ -178,7 +178,7 @@ class CallSupervisor:
             case sip.LegReofferAnswered(sdp=sdp):
                 session.reoffer_answered(side, sdp)
             case sip.LegEnded(by=by, status=status, reason=reason):
-                session.post(m.LegOver(side, by, status, reason))
+                session.post(OfLeg(event.leg, m.LegOver(side, by, status, reason)))
             case sip.LegReferred(leg=leg, wanted=wanted):
                 self._refer(session, side, leg, wanted)
             case sip.LegInfoReceived(content_type=content_type, body=body):
@@ -188,8 +188,9 @@ class CallSupervisor:
     def _refer(self, session: CallSession, side: m.Side, leg: str, wanted: ReferTo) -> None:
         """An agent's phone transfers: blind, or by joining its two calls."""
         if wanted.replaces is None:
-            if side is m.Side.AGENT:
-                session.post(m.TransferAsked(clean_number(wanted.user), by_phone=True))
+            may = bool(_person(session.call, side)) and session.call.state in _REFERABLE
+            if may:
+                session.post(m.TransferAsked(clean_number(wanted.user), by_phone=True, side=side))
             else:
                 self._services.sip.answer_refer(leg, 403)
             return
@@ -217,9 +218,9 @@ class CallSupervisor:
             case PlaybackEnded(playback=playback):
                 session.post(m.PlaybackOver(int(playback)))
             case MediaTimedOut():
-                session.post(m.MediaLost(side, "rtp-timeout"))
+                session.post(OfLeg(event.leg, m.MediaLost(side, "rtp-timeout")))
             case MediaFailed():
-                session.post(m.MediaLost(side, "media-failed"))
+                session.post(OfLeg(event.leg, m.MediaLost(side, "media-failed")))
 
     def on_routing(self, message: NodeMessage) -> None:
         """The store reserved an agent for a call of ours, or took one back; or an agent's wrap-up ended."""
@@ -368,6 +369,9 @@ def _new_id(now: float) -> str:
     return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
 
 
+_REFERABLE = frozenset(
+    {m.State.TALKING, m.State.QUEUED, m.State.IVR, m.State.OFFERED, m.State.CONNECTING, m.State.DIALLING}
+)
 _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
 
 

@@ -29,10 +29,12 @@ from acd.control import (
 from acd.control.auth import ROLE, Gate
 from acd.control.ports import ControlContext
 from acd.control.problems import response_to
-from acd.control.route import REQUEST_ID, Route, bind
+from acd.control.route import REQUEST_ID, TIME_LIMIT, Route, bind
 
 LARGEST_BODY = 64 * 1024
 REQUEST_SECONDS = 10.0
+BEGUN = web.RequestKey("begun", bool)
+"""The first bytes of the answer are out."""
 _IDLE_SECONDS = 30.0
 _GRACE_SECONDS = 2.0
 _REQUEST_ID_FORM = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
@@ -42,7 +44,6 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "Server": "acd",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -72,6 +73,7 @@ def build_app(
     routes = declared_routes(open_metrics=open_metrics)
     gate = Gate(context.tokens, {(route.method, route.path): route.role for route in routes})
     app = web.Application(middlewares=[_guard(gate, request_seconds)], client_max_size=LARGEST_BODY)
+    app.on_response_prepare.append(_complete)
     for route in routes:
         if route.method == "GET":
             app.router.add_get(route.path, bind(route, context))
@@ -89,17 +91,27 @@ def _guard(gate: Gate, request_seconds: float) -> Middleware:
         request[REQUEST_ID] = request_id
         response: web.StreamResponse
         try:
-            async with asyncio.timeout(request_seconds):
+            async with asyncio.timeout(request_seconds) as limit:
+                request[TIME_LIMIT] = limit
                 request[ROLE] = await gate.admit(request)
                 response = await handler(request)
         except Exception as error:
             response = response_to(error, request_id)
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        response.headers["X-Request-Id"] = request_id
+            if BEGUN in request and request.transport is not None:
+                # Part of another answer is out already: who reads it must see that it is not whole.
+                request.transport.abort()
         return response
 
     return guard
+
+
+async def _complete(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """The headers that every answer has."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "acd"  # aiohttp has put its own there
+    response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    request[BEGUN] = True
 
 
 class ControlServer:

@@ -106,7 +106,8 @@ def _responses(route: Route) -> dict[str, Any]:
     problem = _content(ProblemDocument, CONTENT_TYPE)
     responses: dict[str, Any] = {}
     if route.answer is not None:
-        responses["200"] = {"description": "Done", "content": _content(route.answer, route.media_type)}
+        content = {**_content(route.answer, route.media_type), **{kind: {} for kind in route.other_types}}
+        responses["200"] = {"description": "Done", "content": content}
     elif route.method == "GET":
         responses["200"] = {"description": "Done", "content": {route.media_type: {}}}
     else:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
 
+from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from acd.agents.notes import Note as KeptNote
 from acd.calls.record import NOT_TAKEN, Attempt, CallRecord, Outcome
 from acd.calls.record import Segment as RecordedSegment
+from acd.control.export import send_file
 from acd.control.ports import RecordFilter
 from acd.control.problems import Problem
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Masked, Seconds, Time, caller_for, time_of
+from acd.history.reader import RecordPage
 from routing.overflow import Why
 
 _NAME = Annotated[str, Field(min_length=1, max_length=64)]
@@ -49,6 +52,10 @@ class RecordQuery(BaseModel):
         description="`next_cursor` of the page before.",
     )
     limit: int = Field(default=50, ge=1, le=500)
+    format: Literal["json", "csv"] | None = Field(
+        default=None,
+        description="`csv`, or `Accept: text/csv`: all that match as one file, without `cursor` and `limit`.",
+    )
 
 
 class Segment(BaseModel):
@@ -185,7 +192,7 @@ def _segment_of(segment: RecordedSegment) -> Segment:
     )
 
 
-async def list_records(ask: Ask) -> Records:
+async def list_records(ask: Ask) -> Records | web.StreamResponse:
     query = ask.query(RecordQuery)
     filters = RecordFilter(
         queue=query.queue,
@@ -194,6 +201,8 @@ async def list_records(ask: Ask) -> Records:
         since=query.since.timestamp() if query.since else None,
         until=query.until.timestamp() if query.until else None,
     )
+    if _is_file_wanted(ask, query):
+        return await _send_file(ask, query, filters)
     try:
         page = await ask.context.records.records(filters, query.cursor, query.limit)
     except ValueError as error:
@@ -202,6 +211,28 @@ async def list_records(ask: Ask) -> Records:
         items=[record_of(record, page.notes.get(record.id, ()), ask.role) for record in page.records],
         next_cursor=page.next_cursor,
     )
+
+
+def _is_file_wanted(ask: Ask, query: RecordQuery) -> bool:
+    if query.format is not None:
+        return query.format == "csv"
+    accepted = {
+        word.partition(";")[0].strip().lower() for word in ask.request.headers.get("Accept", "").split(",")
+    }
+    return "text/csv" in accepted and "application/json" not in accepted
+
+
+async def _send_file(ask: Ask, query: RecordQuery, filters: RecordFilter) -> web.StreamResponse:
+    if query.model_fields_set & {"cursor", "limit"}:
+        raise Problem(400, "invalid-query", "A CSV file holds all that match: leave cursor and limit out.")
+
+    def rows(page: RecordPage) -> Iterable[dict[str, Any]]:
+        return (
+            record_of(record, page.notes.get(record.id, ()), ask.role).model_dump(mode="json")
+            for record in page.records
+        )
+
+    return await send_file(ask, filters, rows)
 
 
 ROUTES = (
@@ -214,5 +245,6 @@ ROUTES = (
         "Call records, newest first",
         answer=Records,
         query=RecordQuery,
+        other_types=("text/csv",),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 REQUEST_ID = web.RequestKey("request_id", str)
+TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -55,6 +57,10 @@ class Ask:
         except ValidationError as error:
             raise invalid(error, "body") from error
 
+    def allow(self, seconds: float) -> None:
+        """More time than requests have, from now on."""
+        self.request[TIME_LIMIT].reschedule(asyncio.get_running_loop().time() + seconds)
+
     def _check_declared(self, used: type[BaseModel], declared: type[BaseModel] | None) -> None:
         if used is not declared:
             raise TypeError(f"{self.route.path}: {used.__name__} is not what the route declares")
@@ -69,7 +75,7 @@ class Route:
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
-    handler: Callable[[Ask], Awaitable[BaseModel | web.Response | None]]
+    handler: Callable[[Ask], Awaitable[BaseModel | web.StreamResponse | None]]
     role: Role | None
     tag: str
     summary: str
@@ -78,6 +84,8 @@ class Route:
     body: type[BaseModel] | None = None
     media_type: str = "application/json"
     """Of the 200."""
+    other_types: tuple[str, ...] = ()
+    """Which it can have too, where one asks."""
     errors: tuple[int, ...] = ()
     """Statuses beside the ones that any route of its role may answer."""
 
@@ -96,7 +104,7 @@ def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Await
         if route.method != "GET":
             _note_change(route, request.match_info, role, request[REQUEST_ID])
         match answer:
-            case web.Response():
+            case web.StreamResponse():
                 return answer
             case BaseModel():
                 return web.Response(

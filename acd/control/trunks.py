@@ -34,6 +34,7 @@ class Registration(BaseModel):
     username: str
     realm: str
     registered: bool = Field(description="Whether the trunk has bound us.")
+    over: str | None = Field(description="The address that was asked last; null where none is known yet.")
 
 
 class Trunk(BaseModel):
@@ -62,7 +63,10 @@ def trunk_of(trunk: Configured, status: TrunkStatus) -> Trunk:
     registration = None
     if status.is_registered is not None:
         registration = Registration(
-            username=trunk.username, realm=trunk.realm, registered=status.is_registered
+            username=trunk.username,
+            realm=trunk.realm,
+            registered=status.is_registered,
+            over=format_host(*status.registers_over) if status.registers_over else None,
         )
     return Trunk(
         name=trunk.name,

@@ -64,6 +64,7 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("agents", "extension", [entry.extension for entry in file.agents])
     yield from _repeated("codes", "code", [entry.code for entry in file.codes])
     yield from _repeated("devices", "name", [entry.name for entry in file.devices])
+    yield from _repeated("webhooks", "name", [entry.name for entry in file.webhooks])
     numbers = {entry.number for entry in file.numbers}
     for index, agent in enumerate(file.agents):
         if agent.extension in numbers:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from acd.directory.model import Directory
 
-Kind = Literal["trunk", "number", "skill", "queue", "agent", "code", "device"]
-_SECRETS = ("ha1_md5", "ha1_sha256")
+Kind = Literal["trunk", "number", "skill", "queue", "agent", "code", "device", "webhook"]
+_SECRETS = {"ha1_md5": "password", "ha1_sha256": "password", "secret": "secret"}
+"""Fields of which only that they changed is told, under which name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("agent", before.agents, after.agents),
         *_entries("code", before.codes, after.codes),
         *_entries("device", before.devices, after.devices),
+        *_entries("webhook", before.webhooks, after.webhooks),
     )
 
 
@@ -64,8 +66,9 @@ def _entries(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) ->
 
 def _fields(before: Any, after: Any) -> Iterator[FieldChange]:
     names = [field.name for field in fields(before)]
-    if any(getattr(before, name) != getattr(after, name) for name in _SECRETS if name in names):
-        yield FieldChange("password", "", "changed")
+    changed = [name for name in _SECRETS if name in names and getattr(before, name) != getattr(after, name)]
+    for told in dict.fromkeys(_SECRETS[name] for name in changed):
+        yield FieldChange(told, "", "changed")
     for name in names:
         old, new = getattr(before, name), getattr(after, name)
         if name not in _SECRETS and old != new:

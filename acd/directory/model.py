@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Literal, get_args
 
 from routing.overflow import Conditions
 
@@ -282,6 +282,21 @@ class Device:
 STANDARD_DEVICE = Device("")
 
 
+WebhookEvent = Literal["call.queued", "call.answered", "call.ended"]
+WEBHOOK_EVENTS: tuple[WebhookEvent, ...] = get_args(WebhookEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A web server that is told what happens."""
+
+    name: str
+    url: str
+    secret: str = field(default="", repr=False)
+    """What its messages are signed with, as Standard Webhooks write it."""
+    events: tuple[WebhookEvent, ...] = WEBHOOK_EVENTS
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     id: str
@@ -341,3 +356,4 @@ class Directory:
     agent_by_extension: Mapping[str, Agent] = field(default_factory=dict)
     codes: Mapping[str, FeatureCode] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)

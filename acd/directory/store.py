@@ -29,6 +29,7 @@ from acd.directory.model import (
     Relaxation,
     Trunk,
     TrunkHost,
+    Webhook,
 )
 from acd.errors import ConfigError
 from routing.overflow import Conditions
@@ -41,6 +42,7 @@ _TABLES: Mapping[Kind, Table] = {
     "agent": tables.agents,
     "code": tables.codes,
     "device": tables.devices,
+    "webhook": tables.webhooks,
 }
 
 
@@ -103,6 +105,10 @@ async def _load(connection: AsyncConnection) -> Directory:
     agents = [Agent(**_frozen(row, "skills", "queues")) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
+    webhooks = [
+        Webhook(**{**row, "events": tuple(row["events"])})
+        for row in await _rows_of(connection, tables.webhooks)
+    ]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -113,6 +119,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
+        webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
     )
 
 
@@ -227,9 +234,12 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
         case "device":
             yield from (_columns(device) for device in directory.devices.values())
+        case "webhook":
+            for webhook in directory.webhooks.values():
+                yield {**_columns(webhook), "events": [*webhook.events]}
 
 
-_Fact = Trunk | Number | Queue | Agent | Device | Relaxation | FormField | CallbackRules
+_Fact = Trunk | Number | Queue | Agent | Device | Webhook | Relaxation | FormField | CallbackRules
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:

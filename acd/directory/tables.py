@@ -106,6 +106,15 @@ devices = Table(
     Column("call_info", String(500), nullable=False),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", String(2000), nullable=False),
+    Column("secret", String(128), nullable=False),
+    Column("events", JSON, nullable=False),
+)
+
 codes = Table(
     "codes",
     metadata,

@@ -30,6 +30,9 @@ class NodeCounts:
     """Total of connections refused or broken off by us, by a short fixed reason."""
     sip_registrations: int = 0
     sip_subscriptions: int = 0
+    webhook_outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(webhook, outcome) -> how often."""
+    webhook_waiting: Mapping[str, int] = field(default_factory=dict)
     """Contacts bound now."""
     sip_passed: int = 0
     """Total of messages passed on between phones of this node and other nodes."""

@@ -70,6 +70,7 @@ class LiveCollector(Collector):
         yield from trunk_metrics(moment.directory.trunks, moment.node.trunks, draining=moment.node.draining)
         yield from _sip(self._moment.node)
         yield from _media(self._moment.node)
+        yield from _webhooks(self._moment.node)
         if self._moment.live is not None:
             yield from _queues(self._moment.live, self._moment.now)
             yield gauge(
@@ -147,6 +148,20 @@ def _media(node: NodeCounts) -> Iterator[Metric]:
     yield GaugeMetricFamily("acd_media_ports", "RTP ports of this node.", value=node.media_ports)
     yield CounterMetricFamily(
         "acd_media_worker_restarts", "Media workers that died.", value=node.media_worker_restarts
+    )
+
+
+def _webhooks(node: NodeCounts) -> Iterator[Metric]:
+    deliveries = CounterMetricFamily(
+        "acd_webhook_deliveries",
+        "Messages delivered and given up (dead), and attempts that failed.",
+        labels=["webhook", "outcome"],
+    )
+    for (name, outcome), total in node.webhook_outcomes.items():
+        deliveries.add_metric([name, outcome], total)
+    yield deliveries
+    yield gauge(
+        "acd_webhook_waiting", "Messages that wait to be delivered.", "webhook", node.webhook_waiting.items()
     )
 
 

@@ -350,6 +350,11 @@ class Providers:
         provider = self._providers.get(name)
         return provider.is_bound if provider and provider.trunk.register_seconds else None
 
+    def registers_over(self, name: str) -> tuple[str, int] | None:
+        """The address that was asked last to bind us; None for nobody yet."""
+        provider = self._providers.get(name)
+        return provider.registers_over.address if provider and provider.registers_over else None
+
 
 def credentials_for(trunk: Trunk) -> Credentials | None:
     if not trunk.username:

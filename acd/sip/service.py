@@ -223,6 +223,7 @@ class SipService:
             hosts=self.providers.hosts_of(name),
             only_brings=only_brings,
             is_registered=self.providers.is_registered(name),
+            registers_over=self.providers.registers_over(name),
             calls=self._calls.on(name),
             calls_out=outside.made[name],
             answered_out=outside.answered[name],

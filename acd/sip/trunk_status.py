@@ -33,6 +33,8 @@ class TrunkStatus:
     """No hosts are configured: nothing is known of the carrier's side but the calls that come."""
     is_registered: bool | None = None
     """None where we do not register."""
+    registers_over: tuple[str, int] | None = None
+    """The address that was asked last to bind us."""
     calls: int = 0
     """Live, in and out."""
     calls_out: int = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,13 +18,16 @@ from tests.support.baresip import Baresip
 from tests.support.cast import AGENT_HZ, BILLING, softphone
 from tests.support.kamailio import REALM, Kamailio, Line, Phone, is_missing
 from tests.support.net import eventually, free_port
-from tests.support.service import RunningService, standard_directory
+from tests.support.script import Answerer, audio
+from tests.support.service import TRUNK, RunningService, standard_directory
+from tests.support.sipp import Sipp
 
 FIRST, SECOND, MISNAMED = "127.0.0.3", "127.0.0.4", "127.0.0.5"
 PORT = free_port(FIRST)
 CUSTOMER = Phone("phone1", "phone-secret", "+37255512345")
 LINE = Line("line1", "line-secret", "+372600")
-CUSTOMER_HZ = 500.0
+CUSTOMER_HZ, OTHER_HZ = 500.0, 900.0
+MOVED, LURED, CIRCLE, STRANGER = "+37255500301", "+37255500302", "+37255500303", "127.0.0.9"
 
 
 def _host(host: str, priority: int = 1) -> dict[str, Any]:
@@ -54,13 +59,19 @@ def _directory() -> dict[str, Any]:
 
 
 DIRECTORY = _directory()
+PROVIDER = DIRECTORY["trunks"][0]
 pytestmark = pytest.mark.skipif(is_missing(), reason="not installed: kamailio")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def hosts() -> Iterator[tuple[Kamailio, Kamailio]]:
     """The two hosts of the provider. The first is also reached as another one, whose realm we have wrong."""
-    everybody = {"lines": (LINE,), "phones": (CUSTOMER,), "port": PORT}
+    moved = {
+        MOVED: f"sip:{CUSTOMER.number}@{FIRST}:{PORT}",
+        LURED: f"sip:{CUSTOMER.number}@{STRANGER}:{PORT}",
+        CIRCLE: f"sip:{CIRCLE}@{FIRST}:{PORT}",
+    }
+    everybody: dict[str, Any] = {"lines": (LINE,), "phones": (CUSTOMER,), "port": PORT, "moved": moved}
     with (
         Kamailio(FIRST, also_at=(MISNAMED,), **everybody) as first,
         Kamailio(SECOND, **everybody) as second,
@@ -72,21 +83,17 @@ def hosts() -> Iterator[tuple[Kamailio, Kamailio]]:
 async def provider(
     hosts: tuple[Kamailio, Kamailio], service: RunningService
 ) -> AsyncIterator[tuple[Kamailio, Kamailio]]:
-    """Both hosts up, and we are registered at the first: a trunk that is changed begins anew."""
-    first, _ = hosts
-    before = len(first.saw("REGISTER", auth=LINE.user))
-    DIRECTORY["trunks"][0]["max_calls"] += 1
-    service.apply(DIRECTORY)
-
-    async def bound() -> bool:
-        is_told = len(first.saw("REGISTER", auth=LINE.user, fu=LINE.user)) > before
-        return is_told and bool((await trunk(service))["registration"]["registered"])
-
-    await up(service, FIRST, SECOND)
-    await eventually(bound, within=15, what="registered at the first host")
+    """Both hosts up, and we are registered at the first."""
+    await registered_at_first(service)
+    starts = [host.starts for host in hosts]
     yield hosts
-    for host in hosts:
-        host.restart()
+    if [host.starts for host in hosts] != starts:
+        # A trunk that is changed begins anew, with hosts of which nothing is known.
+        for host in hosts:
+            host.restart()
+        DIRECTORY["trunks"] = [{**PROVIDER, "max_calls": service.applied["trunks"][0]["max_calls"] + 1}]
+    if service.applied != DIRECTORY:
+        service.apply(DIRECTORY)
 
 
 # What is shown.
@@ -104,6 +111,15 @@ async def up(service: RunningService, *wanted: str) -> None:
         return {host["host"] for host in shown if host["up"]} == set(wanted) and len(shown) == 2
 
     await eventually(so, within=15, what=f"{wanted} are up in {await trunk(service)}")
+
+
+async def registered_at_first(service: RunningService) -> None:
+    async def bound() -> bool:
+        registration = (await trunk(service))["registration"] or {}
+        return registration.get("registered", False) and registration["over"] == f"{FIRST}:{PORT}"
+
+    await up(service, FIRST, SECOND)
+    await eventually(bound, within=15, what="registered at the first host")
 
 
 def logged(service: RunningService, event: str, **words: object) -> list[dict[str, Any]]:
@@ -129,10 +145,10 @@ async def hear_each_other(one: Baresip, other: Baresip, one_hz: float, other_hz:
     await eventually(both, within=8, what="each hears the other's tone")
 
 
-async def call_out(service: RunningService) -> None:
-    """Promise the customer a call, which agent a1 makes in a moment."""
+async def call_out(service: RunningService, number: str = CUSTOMER.number) -> None:
+    """Promise somebody a call, which agent a1 makes in a moment."""
     at = datetime.fromtimestamp(time.time() + 0.2, UTC).isoformat()
-    await service.post("/v1/callbacks", {"number": CUSTOMER.number, "at": at, "agent": "a1"})
+    await service.post("/v1/callbacks", {"number": number, "at": at, "agent": "a1"})
 
 
 @pytest.mark.interop(
@@ -266,3 +282,96 @@ async def test_a_trunk_without_a_host_is_down_until_one_is_back_and_has_bound_us
     first.go_on()
     await up(service, FIRST, SECOND)
     assert logged(service, "trunk-host-up", trunk="provider", host=FIRST)
+
+
+@pytest.mark.interop("Kamailio", "two phones behind it ring for a call of ours (forking), one answers")
+async def test_of_two_phones_behind_the_provider_one_has_the_call(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    async with (
+        customer_behind(first, auto_answer=False) as one,
+        Baresip(first.address, CUSTOMER.user, CUSTOMER.password, says=OTHER_HZ, auto_answer=False) as other,
+        softphone(service, 1) as agent,
+    ):
+        await other.registered()
+        await agent.registered()
+        await call_out(service)
+        await one.until("CALL_INCOMING")
+        await other.until("CALL_INCOMING")
+        await other.answer()
+        await one.until("CALL_CLOSED")
+        await hear_each_other(agent, other, AGENT_HZ, OTHER_HZ)
+        await agent.hang_up()
+        await other.until("CALL_CLOSED")
+    assert one.times("CALL_ESTABLISHED") == 0
+    assert (await trunk(service))["calls"] == 0
+
+
+def _two_phones_answer(script: Answerer) -> None:
+    """The provider's phones ring each with a dialog of its own; both answer, one of them late."""
+    script.rung()
+    script.answer(183, tag="a", body=audio())
+    script.answer(180, tag="b")
+    script.answer(180, tag="c")
+    script.answer(200, tag="b", body=audio())
+    script.hear_request("ACK", "To:.*tag=[0-9]+b")
+    script.answer(200, tag="c", body=audio())
+    script.hear_request("ACK", "To:.*tag=[0-9]+c")
+    script.hear_request("BYE", "To:.*tag=[0-9]+c")
+    script.reply()
+    script.hear_request("BYE", "To:.*tag=[0-9]+b")
+    script.reply()
+
+
+@pytest.mark.interop("SIPp", "a provider forks: two phones answer, the late 200 is acknowledged and hung up")
+async def test_the_late_answer_of_a_forking_provider_is_hung_up_and_the_first_one_goes_on(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    script = Answerer()
+    _two_phones_answer(script)
+    port = free_port(TRUNK)
+    host = {"host": TRUNK, "port": port, "transport": "udp"}
+    forking = {"name": "provider", "hosts": [host], "probe_seconds": 0, "max_calls": 10}
+    service.apply({**DIRECTORY, "trunks": [forking]})
+    async with Sipp(script, service.sip_address, host=TRUNK, port=port) as phones:
+        async with softphone(service, 1) as agent:
+            await agent.registered()
+            await call_out(service)
+            await service.call_reaches(CUSTOMER.number, "talking", within=15)
+            await asyncio.sleep(0.5)
+            assert [call["state"] for call in await service.calls()] == ["talking"]
+            await agent.hang_up()
+            await service.agent_reaches("a1", "available")
+        result = await phones.stop()
+    result.assert_clean(1)
+
+
+@pytest.mark.interop("Kamailio", "302 followed to a host of the trunk, and to no other")
+async def test_a_redirect_is_followed_within_the_trunk_and_nobody_else_is_ever_asked(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    trunks = [{**DIRECTORY["trunks"][0], "redirects": "follow"}]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind((STRANGER, PORT))
+        stranger.setblocking(False)
+        async with customer_behind(first) as customer, softphone(service, 1) as agent:
+            await agent.registered()
+            await call_out(service, MOVED)  # by default a 302 is a failure
+            await first.sees("INVITE", ru=MOVED, auth=LINE.user)
+            await service.agent_reaches("a1", "available")
+            service.apply({**DIRECTORY, "trunks": trunks})
+            for number in (LURED, CIRCLE):
+                await call_out(service, number)
+                await first.sees("INVITE", ru=number, auth=LINE.user)
+                await service.agent_reaches("a1", "available")
+            assert customer.times("CALL_INCOMING") == 0
+            await call_out(service, MOVED)
+            await customer.until("CALL_ESTABLISHED")
+            await hear_each_other(agent, customer, AGENT_HZ, CUSTOMER_HZ)
+            await agent.hang_up()
+        with pytest.raises(BlockingIOError):
+            stranger.recv(65536)
+    assert len(first.saw("INVITE", ru=CIRCLE, auth=LINE.user)) == 1
+    assert logged(service, "trunk-call-redirected", trunk="provider", status=302)

@@ -16,7 +16,7 @@ from tests.support.net import eventually
 from tests.support.service import PASSWORD, RunningService
 from tests.support.sipp import Behaviour
 
-FIRST_HZ, SECOND_HZ = 700.0, 1100.0
+FIRST_HZ, SECOND_HZ, THIRD_HZ = 700.0, 1100.0, 1500.0
 
 
 def baresip(service: RunningService, n: int, tone: float, **more: object) -> Baresip:
@@ -157,6 +157,59 @@ async def test_attended_transfer_joins_caller_and_colleague(service: RunningServ
             await service.agent_reaches("a2", "available")
         record = await service.record_of(someone.user)
     assert (record["agent"], record["queue"]) == ("a2", "support")
+
+
+async def hears(agent: Baresip, frequency: float) -> None:
+    async def enough() -> bool:
+        return seconds_of(frequency, agent.heard(last_seconds=1.0)) >= 0.4
+
+    await eventually(enough, within=5, what=f"{frequency} Hz at {agent.user}")
+
+
+async def test_an_agent_who_dialled_a_colleague_sends_them_on(service: RunningService) -> None:
+    async with desk_phone(service, 1) as first, baresip(service, 2, SECOND_HZ) as second:
+        await second.registered()
+        await service.agent_reaches("a2", "available")
+        line = await first.dial("1002")
+        assert isinstance(line, Line)
+        await service.call_reaches("1001", "talking")
+        assert await first.refer(line, "4711") == 404
+        async with agents(service, phone(3, Behaviour.BUSY)):
+            assert await first.refer(line, "1003") == 202
+            await first.told("SIP/2.0 486")
+        await first.hears(line, SECOND_HZ)
+        await hears(second, FIRST_HZ)
+        async with baresip(service, 3, THIRD_HZ) as third:
+            await third.registered()
+            await service.agent_reaches("a3", "available")
+            assert await first.refer(line, "1003") == 202
+            await first.told("SIP/2.0 200")
+            await first.ended(line)
+            await hears(second, THIRD_HZ)
+            await hears(third, SECOND_HZ)
+            states = await service.agents()
+            assert (states["a2"], states["a3"]) == ("talking", "talking")
+            await third.hang_up()
+            await second.until("CALL_CLOSED")
+            await service.agent_reaches("a2", "available")
+        record = await service.record_of("1001")
+    assert (record["agent"], record["called"]) == ("a3", "1002")
+
+
+async def test_an_agent_who_dialled_a_queue_sends_who_answered_into_another(service: RunningService) -> None:
+    async with desk_phone(service, 1) as first, baresip(service, 2, SECOND_HZ) as second:
+        await second.registered()
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "asks"})
+        line = await first.dial(SUPPORT)
+        assert isinstance(line, Line)
+        await service.call_reaches("1001", "talking")
+        assert await first.refer(line, BILLING) == 202
+        await first.told("SIP/2.0 200")
+        await first.ended(line)
+        assert (await service.call_reaches("1001", "queued"))["queue"] == "billing"
+        await second.hang_up()
+        await service.agent_reaches("a2", "available")
+        await service.post("/v1/agents/a1/state", {"state": "available"})
 
 
 async def test_lamps_and_feature_codes_of_a_desk_phone(service: RunningService) -> None:

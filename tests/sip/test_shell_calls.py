@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from acd.directory.model import Device
-from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed
+from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed, LegReferred
 from acd.sip.identity import Party
 from acd.sip.phones import AgentUnreachable
 from acd.sip.service import IncomingCall
@@ -93,6 +93,16 @@ async def test_stranger_is_challenged_and_no_call_is_told(shell: Shell) -> None:
     assert shell.service.rejected["challenged"] == 1
 
 
+async def test_who_calls_with_a_wrong_password_makes_no_call(shell: Shell) -> None:
+    async with await shell.client() as stranger:
+        how = {"from_": "<sip:1001@acd.test>;tag=x", "call_id": "fixed"}
+        challenge = await stranger.request("INVITE", uri=NUMBER, body=SDP, cseq=1, **how)
+        line = credentials(challenge, "INVITE", NUMBER, "1001", "guessed", "SHA-256")
+        answer = await stranger.request("INVITE", uri=NUMBER, body=SDP, cseq=2, headers=(line,), **how)
+    assert answer.status == 401
+    assert shell.calls.empty()
+
+
 async def test_agent_calls_with_the_password_and_is_who_it_proved_to_be(shell: Shell) -> None:
     async with await shell.client() as phone:
         how = {"from_": '"The Boss" <sip:9999@acd.test>;tag=x', "call_id": "fixed"}
@@ -172,6 +182,45 @@ async def test_agent_is_rung_with_caller_and_queue_shown(shell: Shell, transport
         assert bye.method == "BYE"
         phone.answer(bye, 200)
         assert (await shell.ended()).by == "local"
+
+
+_REFER_TO = "Refer-To: <sip:+99900123456@acd.test>"
+
+
+async def test_carrier_within_its_own_call_transfers_nobody(shell: Shell) -> None:
+    async with await shell.client(host=CARRIER) as carrier:
+        invite, call = await arrived(shell, carrier)
+        shell.service.accept(call.leg, SDP.encode())
+        ok = await carrier.final()
+        carrier.acknowledge(invite, ok)
+        assert isinstance(await shell.event(), LegConfirmed)
+        told = {"to": ok.get("to"), "from_": ok.get("from"), "call_id": ok.get("call-id")}
+        assert (await carrier.request("REFER", uri=NUMBER, headers=(_REFER_TO,), **told)).status == 403
+    assert shell.events.empty()
+    assert shell.service.rejected["refer-not-allowed"] == 1
+
+
+async def test_transfer_from_elsewhere_than_the_agents_phone_needs_the_password(shell: Shell) -> None:
+    async with await shell.client() as phone, await shell.client(host="127.0.0.9") as thief:
+        await phone.register("1001", PASSWORD)
+        ring_anna(shell)
+        invite = await phone.next()
+        phone.answer(invite, 200, sdp=SDP)
+        assert isinstance(await shell.event(), LegAnswered)
+        assert (await phone.next()).method == "ACK"
+        told = {
+            "from_": f"{invite.get('to')};tag=far",
+            "to": invite.get("from"),
+            "call_id": invite.get("call-id"),
+        }
+        refused = await thief.request("REFER", uri=NUMBER, headers=(_REFER_TO,), cseq=7, **told)
+        assert refused.status == 401
+        assert shell.events.empty()
+        refer = phone.build("REFER", NUMBER, headers=(_REFER_TO,), cseq=8, **told)
+        phone.send(refer)
+        asked = await shell.event()
+        assert isinstance(asked, LegReferred)
+        assert asked.wanted.user == "+99900123456"
 
 
 async def test_agent_without_a_phone_is_unreachable(shell: Shell) -> None:

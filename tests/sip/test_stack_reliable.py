@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from acd.sip.core.events import InviteReceived, LegAnswered, LegEnded, LegProgressed, LegReoffered
@@ -200,6 +202,44 @@ def test_sdp_is_found_beside_other_parts() -> None:
 def test_parts_that_cannot_be_read_are_an_invite_without_offer(kind: str, body: bytes) -> None:
     peer = StackPeer()
     peer.send(peer.request("INVITE", body=body, headers=[("Content-Type", kind)]))
+    event = peer.events[-1]
+    assert isinstance(event, InviteReceived)
+    assert event.offer is None
+
+
+def test_sdp_is_found_in_parts_of_a_part_and_behind_folded_headers() -> None:
+    inner = b"--in\nContent-Type: application/sdp\nContent-Transfer-Encoding: 8bit\n\nv=0 deep\n--in--"
+    body = b"preamble\r\n--b1\r\nContent-Type: multipart/alternative;\r\n boundary=in\r\n\r\n" + inner
+    peer = StackPeer()
+    headers = [("Content-Type", "multipart/mixed;boundary=b1")]
+    peer.send(peer.request("INVITE", body=body + b"\r\n--b1--", headers=headers))
+    event = peer.events[-1]
+    assert isinstance(event, InviteReceived)
+    assert event.offer == b"v=0 deep"
+
+
+def _nested(level: int) -> bytes:
+    return b"--%x\nContent-Type:multipart/mixed;boundary=%x\n\n" % (level, level + 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"".join(map(_nested, range(1200))),
+        b"".join(map(_nested, range(40))) + b"\n" * 58_000,
+        b"--0\n" * 16_000,
+        b"--0\nContent-Type: text/plain\n\nx\n" * 1800,
+        b"--0" + b" " * 60_000,
+    ],
+    ids=["nested", "nested-lines", "delimiters", "parts", "padding"],
+)
+def test_a_body_of_many_parts_costs_nothing(body: bytes) -> None:
+    peer = StackPeer()
+    headers = [("Content-Type", "multipart/mixed;boundary=0")]
+    data = peer.request("INVITE", body=body, headers=headers)
+    began = time.process_time()
+    peer.send(data)
+    assert time.process_time() - began < 0.25
     event = peer.events[-1]
     assert isinstance(event, InviteReceived)
     assert event.offer is None

@@ -143,8 +143,11 @@ class FakeAgents:
 class FakeRecords:
     kept: list[CallRecord] = field(default_factory=list)
     asked: list[tuple[RecordFilter, str | None, int]] = field(default_factory=list)
+    fails_after: int | None = None
 
     async def records(self, filters: RecordFilter, cursor: str | None, limit: int) -> RecordPage:
+        if self.fails_after is not None and len(self.asked) >= self.fails_after:
+            raise OSError("the disk is gone")
         self.asked.append((filters, cursor, limit))
         if cursor is not None and not cursor.isdigit():
             raise ValueError("not a cursor")

@@ -15,9 +15,10 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import psutil
 
@@ -144,16 +145,21 @@ class Kamailio:
         port: int = 0,
         also_at: tuple[str, ...] = (),
         algorithm: str = "",
+        moved: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`also_at` are further addresses; `algorithm` of its challenges is MD5 where none is named."""
+        """`also_at` are further addresses; the `algorithm` of its challenges is MD5 where none is named;
+        a call to a number that has `moved` is answered 302 with that contact."""
         self.host = host
         self.port = port or free_port(host)
         self._lines = lines
         self._phones = phones
         self._also_at = also_at
         self._algorithm = algorithm
+        self._moved = moved
         self._folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+        """How often it was started: each time it has forgotten who was registered."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -177,6 +183,7 @@ class Kamailio:
 
     def start(self, *, refuses_with: str = "") -> None:
         """Start it and wait until it listens. `refuses_with` is the status and a header for every call."""
+        self.starts += 1
         (self._folder / "kamailio.cfg").write_text(self._config(refuses_with))
         folder = str(self._folder)
         with (self._folder / "log.txt").open("ab") as log:
@@ -271,7 +278,13 @@ class Kamailio:
                 for one in (*self._lines, *self._phones)
             ),
             out_of_service=_out_of_service(refuses_with),
-            numbers="\n".join([*map(self._to_line, self._lines), *map(_to_phone, self._phones)]),
+            numbers="\n".join(
+                [
+                    *(_to_contact(number, contact) for number, contact in self._moved.items()),
+                    *map(self._to_line, self._lines),
+                    *map(_to_phone, self._phones),
+                ]
+            ),
         )
 
     def _to_line(self, line: Line) -> str:
@@ -296,6 +309,15 @@ def _out_of_service(refuses_with: str) -> str:
     status, _, header = refuses_with.partition(" ")
     more = f'append_to_reply("{header}\\r\\n");' if header else ""
     return f'    {more} sl_send_reply("{status}", "Out Of Service"); exit;'
+
+
+def _to_contact(number: str, contact: str) -> str:
+    return f"""\
+    if ($rU == "{number}") {{
+        append_to_reply("Contact: <{contact}>\\r\\n");
+        sl_send_reply("302", "Moved Temporarily");
+        exit;
+    }}"""
 
 
 def _to_phone(phone: Phone) -> str:

@@ -97,6 +97,8 @@ class RunningService:
         self.sip_address = (HOST, free_port())
         self.http_url = f"http://{HOST}:{free_port()}"
         self.metrics_url = f"{self.http_url}/metrics"
+        self.applied: dict[str, Any] = {}
+        """The directory that was applied last."""
         self._folder = folder
         self._config = folder / "acd.toml"
         self._tokens: dict[str, str] = {}
@@ -212,6 +214,7 @@ class RunningService:
 
     def apply(self, directory: Mapping[str, Any]) -> str:
         """Apply a directory, before the start or while it runs."""
+        self.applied = dict(directory)
         path = self._folder / "directory.yaml"
         path.write_text(yaml.safe_dump(dict(directory), sort_keys=False))
         return self.command("apply", str(path), "--yes")

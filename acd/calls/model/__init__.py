@@ -6,7 +6,7 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Side, State, Timer, Transferor
+from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, State, Timer, Transferor
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
@@ -19,6 +19,8 @@ from acd.calls.model.effects import (
     BeginAttempt,
     BridgeLegs,
     CallbackMade,
+    ChangeSeats,
+    ChangeSeatsBack,
     Close,
     ConfirmOffer,
     DialCustomer,
@@ -121,6 +123,8 @@ __all__ = [
     "CallerConfirmed",
     "CallerMediaOpened",
     "CallerMediaRefused",
+    "ChangeSeats",
+    "ChangeSeatsBack",
     "ClearRequested",
     "Close",
     "ConfirmOffer",
@@ -160,6 +164,7 @@ __all__ = [
     "PlayToCaller",
     "PlaybackOver",
     "PositionKnown",
+    "Reached",
     "ReclaimAgentLeg",
     "RefuseCaller",
     "RefuseReoffer",

@@ -79,6 +79,17 @@ class Transferor:
     ticket: str
     holds: bool
     """Their phone holds the caller."""
+    made_call: bool = False
+    """They sat on the caller's side, where the one they reached sits meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How an agent was reached who now sits on the caller's side."""
+
+    offer: Offer
+    place: Place
+    ticket: str
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -117,6 +128,8 @@ class Call(msgspec.Struct, frozen=True):
     """What the store calls this call's entry; empty for the call's own id, which the first entry has."""
     transfers: int = 0
     transferor: Transferor | None = None
+    seated: Reached | None = None
+    """The caller is an agent who was reached by this call, and sent on by who made it."""
     enqueued_at: float | None = None
     """When the call came to its place."""
     ranked_at: float | None = None

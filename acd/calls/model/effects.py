@@ -232,9 +232,10 @@ class AskSituation:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRefer:
-    """Answer the REFER of the agent's phone."""
+    """Answer the REFER of an agent's phone."""
 
     status: int
+    side: Side = Side.AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,16 @@ class ParkAgentLeg:
 @dataclass(frozen=True, slots=True)
 class ReclaimAgentLeg:
     """The transferor's leg is the agent's again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeats:
+    """The caller's leg becomes that of the transferor, and the agent's that of the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeatsBack:
+    """The caller's leg is the agent's again, and the transferor's that of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +365,8 @@ Effect = (
     | ReportRefer
     | ParkAgentLeg
     | ReclaimAgentLeg
+    | ChangeSeats
+    | ChangeSeatsBack
     | ReleaseTransferor
     | AskHandOver
     | HandOver

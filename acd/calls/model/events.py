@@ -171,10 +171,12 @@ class ClearRequested:
 
 @dataclass(frozen=True, slots=True)
 class TransferAsked:
-    """Send the other party to `to`. By the agent's phone (REFER), or by a supervisor."""
+    """Send the other party to `to`. By an agent's phone (REFER), or by a supervisor."""
 
     to: str
     by_phone: bool
+    side: Side = Side.AGENT
+    """Where the phone is that asks for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
         effects.append(ReleaseTransferor(cause))
         if call.transferor.offer:
             effects.append(FinishConversation(call.transferor.offer))
+    if call.seated is not None:
+        effects.append(FinishConversation(call.seated.offer))
     verdict = outcome or _outcome(call, cause)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
     if call.state in _UNANSWERED:

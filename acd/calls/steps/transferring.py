@@ -10,6 +10,7 @@ from acd.calls.model import (
     AnswerRefer,
     AskHandOver,
     Call,
+    ChangeSeatsBack,
     Close,
     DropJoined,
     Effect,
@@ -27,6 +28,7 @@ from acd.calls.model import (
     PhoneMoved,
     Place,
     PlaySilence,
+    Reached,
     ReclaimAgentLeg,
     ReleaseAgentLeg,
     ReleaseTransferor,
@@ -60,13 +62,13 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
         target = target_of(context.directory, event.to, by=by)
     except AcdError as error:
         return call, (AnswerRefer(error.sip_status), ReportRefer(Side.AGENT, error.sip_status))
-    call = _mark(call, event.to, by, now)
+    call = mark(call, event.to, by, now)
     if isinstance(target, AgentTarget):
         call, effects = _await_agent(context, call, target.agent, now)
         return call, (AnswerRefer(202), *effects)
     freed: tuple[Effect, ...] = (AnswerRefer(202), ReportRefer(Side.AGENT, 200), *_free_agent(call))
     call = replace(settle(call, now), offer=None, held_by=call.held_by - {Side.AGENT})
-    call, effects = _go_to(context, call, target, now)
+    call, effects = go_to(context, call, target, now)
     return call, freed + effects
 
 
@@ -75,7 +77,7 @@ def _free_agent(call: Call) -> tuple[Effect, ...]:
     return (*finish, ReleaseAgentLeg("transferred"))
 
 
-def _mark(call: Call, to: str, by: str, now: float) -> Call:
+def mark(call: Call, to: str, by: str, now: float) -> Call:
     mark = Segment(state="transfer", at=now, queue=call.queue, agent=by, to=to)
     return replace(call, segments=(*call.segments, mark))
 
@@ -98,7 +100,7 @@ def _await_agent(context: Context, call: Call, agent: str, now: float) -> Step:
     return call, (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR), *effects)
 
 
-def _go_to(context: Context, call: Call, target: Target, now: float) -> Step:
+def go_to(context: Context, call: Call, target: Target, now: float) -> Step:
     call = new_entry(call)
     if isinstance(target, AgentTarget):
         back = (Place(call.queue),) if call.queue in context.directory.queues else ()
@@ -114,6 +116,8 @@ def _go_to(context: Context, call: Call, target: Target, now: float) -> Step:
 
 def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float) -> Step:
     """A supervisor sends a caller elsewhere who waits, or is in a flow."""
+    if event.side is Side.CALLER:
+        return call, (AnswerRefer(403, Side.CALLER),)  # Nobody is reached yet who could be sent on.
     if event.by_phone or call.transferor is not None:
         return call, ()
     try:
@@ -123,13 +127,14 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
     left: tuple[Effect, ...] = (StopTimer(Timer.IVR),)
     if call.state is State.QUEUED:
         left = (LeaveQueue(call.entry), *STOP_WAITING)
-    call, effects = _go_to(context, settle(_mark(call, event.to, "", now), now), target, now)
+    call, effects = go_to(context, settle(mark(call, event.to, "", now), now), target, now)
     return call, left + effects
 
 
 def on_refer_too_early(context: Context, call: Call, event: TransferAsked | JoinAsked, now: float) -> Step:
     """The agent's phone transfers before the call is theirs: it may try again."""
-    return call, (AnswerRefer(491),)
+    side = event.side if isinstance(event, TransferAsked) else Side.AGENT
+    return call, (AnswerRefer(491, side),)
 
 
 # Where it fails.
@@ -164,6 +169,8 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
 
 
 def _back_to_transferor(context: Context, call: Call, agent: Transferor, now: float) -> Step:
+    if agent.made_call and call.seated is not None:
+        return _back_to_maker(context, call, agent, call.seated, now)
     held = call.held_by | ({Side.AGENT} if agent.holds else frozenset())
     call = replace(
         settle(call, now),
@@ -175,6 +182,24 @@ def _back_to_transferor(context: Context, call: Call, agent: Transferor, now: fl
     )
     call = resume_talk(enter(call, State.TALKING, now), now)
     return call, (ReclaimAgentLeg(), *audio_effects(context, call))
+
+
+def _back_to_maker(context: Context, call: Call, maker: Transferor, reached: Reached, now: float) -> Step:
+    """The agent who made the call, and whom they reached, are in their old seats."""
+    own = Reached(maker.offer, maker.place, maker.ticket) if maker.offer and maker.place else None
+    holders = {Side.AGENT} if Side.CALLER in call.held_by else set()
+    call = replace(
+        settle(call, now),
+        offer=reached.offer,
+        place=reached.place,
+        ticket=reached.ticket,
+        seated=own,
+        from_agent=maker.agent,
+        transferor=None,
+        held_by=frozenset(holders | ({Side.CALLER} if maker.holds else set())),
+    )
+    call = resume_talk(enter(call, State.TALKING, now), now)
+    return call, (ChangeSeatsBack(), *audio_effects(context, call))
 
 
 def on_transferor_gone(context: Context, call: Call, event: LegOver | MediaLost, now: float) -> Step:
@@ -198,9 +223,10 @@ def on_hand_over_asked(context: Context, call: Call, event: HandOverAsked, now: 
         call, effects = end(call, now, side="caller", cause="transferred", outcome="completed")
         return call, (PassOn(event.to_call), *effects)
     given = HandOver(event.to_call, call.offer, call.place, Side.AGENT in call.held_by)
+    done = (FinishConversation(call.seated.offer),) if call.seated else ()
     close = Close(outcome="answered", hangup_side="caller", cause="transferred")
     call = enter(settle(call, now), State.ENDED, now)
-    return call, (given, HangUp(Side.CALLER, "transferred"), close)
+    return call, (given, HangUp(Side.CALLER, "transferred"), *done, close)
 
 
 def on_hand_over_refused(context: Context, call: Call, event: HandOverRefused, now: float) -> Step:
@@ -213,7 +239,7 @@ def on_target_joined(context: Context, call: Call, event: TargetJoined, now: flo
     done: tuple[Effect, ...] = (FinishConversation(call.offer),) if call.offer else ()
     held = (call.held_by - {Side.AGENT}) | ({Side.AGENT} if event.holds else frozenset())
     call = replace(
-        settle(_mark(call, event.place.agent or event.place.queue, call.agent, now), now),
+        settle(mark(call, event.place.agent or event.place.queue, call.agent, now), now),
         offer=event.offer,
         ticket=event.offer.call_id,
         place=event.place,

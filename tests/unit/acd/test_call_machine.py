@@ -27,6 +27,7 @@ from routing.overflow import Situation
 from routing.requirement import class_name
 
 BERT = Agent(id="bert", extension="1002")
+CORA = Agent(id="cora", extension="1003")
 ANNA = Agent(id="anna", extension="1001", skills={"billing": 5})
 CONTEXT = Context(
     directory=Directory(
@@ -44,8 +45,8 @@ CONTEXT = Context(
             "last": Queue("last", transfer_place="last"),
         },
         codes={code.code: code for code in STANDARD_CODES},
-        agents={"anna": ANNA, "bert": BERT},
-        agent_by_extension={"1001": ANNA, "1002": BERT},
+        agents={"anna": ANNA, "bert": BERT, "cora": CORA},
+        agent_by_extension={"1001": ANNA, "1002": BERT, "1003": CORA},
     ),
     flows={
         "main": FlowDefinition(

@@ -11,6 +11,7 @@ from acd.calls.machine import step
 from acd.calls.model import Call, Place, Side, State, Timer
 from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.ending import record_of
+from routing.model import Offer
 from tests.unit.acd.test_call_machine import (
     BERTS_OFFER,
     CONTEXT,
@@ -224,3 +225,103 @@ def test_a_phone_that_takes_over_goes_on_with_the_call() -> None:
     assert effects == [m.TakeJoined(Side.AGENT, "replaced"), m.BridgeLegs()]
     assert call.hold_seconds == 5
     assert call.talked_seconds == 15
+
+
+# An agent who made the call sends on whom they reached.
+
+CORAS_OFFER = Offer("c1~1", "cora", EXTENSION_QUEUE, token=9, deadline_ms=30_000)
+BERT_TALKS_TO_ANNA = drive(fresh("1001", from_agent="bert"), *TO_TALKING)[0]
+TO_CORA = m.TransferAsked("1003", by_phone=True, side=Side.CALLER)
+TO_THE_QUEUE = m.TransferAsked("sales", by_phone=True, side=Side.CALLER)
+SENT_ON = drive(BERT_TALKS_TO_ANNA, TO_CORA, now=NOW + 20)[0]
+CORA_HAS_ANNA = drive(
+    SENT_ON, m.OfferMade(CORAS_OFFER), m.AgentAnswered(b"a"), m.OfferConfirmed(9), now=NOW + 25
+)[0]
+
+
+def test_whom_an_agent_reached_waits_for_the_third_and_stays_reserved() -> None:
+    call, effects = drive(BERT_TALKS_TO_ANNA, TO_CORA, now=NOW + 20)
+    assert effects[:3] == [
+        m.AnswerRefer(202, Side.CALLER),
+        m.ChangeSeats(),
+        m.PlaySilence(Side.TRANSFEROR),
+    ]
+    assert of_type(effects, m.EnterQueue)[0].ticket.requirement.agent == "cora"
+    assert not of_type(effects, m.FinishConversation)
+    assert (call.state, call.from_agent, call.transferor and call.transferor.agent) == (
+        State.QUEUED,
+        "anna",
+        "bert",
+    )
+    call, effects = drive(call, m.OfferMade(CORAS_OFFER), m.AgentAnswered(b"a"), now=NOW + 24)
+    call, effects = drive(call, m.OfferConfirmed(9), now=NOW + 25)
+    assert effects[:2] == [m.ReportRefer(Side.TRANSFEROR, 200), m.ReleaseTransferor("transferred")]
+    assert m.BridgeLegs() in effects
+    assert (call.state, call.agent, call.from_agent) == (State.TALKING, "cora", "anna")
+    _, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 40)
+    assert {done.offer for done in of_type(effects, m.FinishConversation)} == {OFFER, CORAS_OFFER}
+
+
+@pytest.mark.parametrize("holder", [None, Side.CALLER, Side.AGENT])
+def test_both_are_back_in_their_seats_where_the_third_does_not_take_it(holder: Side | None) -> None:
+    before = BERT_TALKS_TO_ANNA
+    if holder:
+        before, _ = drive(before, m.Reoffered(holder, b"a", "sendonly"), now=NOW + 10)
+    call, _ = drive(before, TO_CORA, m.OfferMade(CORAS_OFFER), now=NOW + 20)
+    call, effects = drive(call, m.LegOver(Side.AGENT, "remote", 486), now=NOW + 25)
+    assert m.ReportRefer(Side.TRANSFEROR, 486) in effects
+    assert m.ChangeSeatsBack() in effects
+    assert not of_type(effects, m.FinishConversation)
+    assert (call.state, call.agent, call.from_agent) == (State.TALKING, "anna", "bert")
+    assert (call.offer, call.place, call.entry) == (before.offer, before.place, before.entry)
+    assert (call.held_by, call.seated, call.transferor) == (before.held_by, None, None)
+
+
+def test_who_was_sent_on_may_send_the_next_on() -> None:
+    call, effects = drive(CORA_HAS_ANNA, m.TransferAsked("1002", True, Side.CALLER), now=NOW + 30)
+    berts = Offer("c1~2", "bert", EXTENSION_QUEUE, token=10, deadline_ms=30_000)
+    failed, _ = drive(call, m.OfferMade(berts), m.LegOver(Side.AGENT, "remote", 603), now=NOW + 33)
+    assert (failed.agent, failed.from_agent, failed.seated) == ("cora", "anna", CORA_HAS_ANNA.seated)
+    call, effects = drive(call, m.OfferMade(berts), m.AgentAnswered(b"a"), m.OfferConfirmed(10), now=NOW + 35)
+    assert m.FinishConversation(OFFER) in effects  # Anna is done
+    assert m.FinishConversation(CORAS_OFFER) not in effects
+    assert (call.agent, call.from_agent) == ("bert", "cora")
+
+
+def test_to_a_queue_or_a_flow_they_go_at_once() -> None:
+    call, effects = drive(BERT_TALKS_TO_ANNA, TO_THE_QUEUE, now=NOW + 20)
+    assert effects[:4] == [
+        m.AnswerRefer(202, Side.CALLER),
+        m.ReportRefer(Side.CALLER, 200),
+        m.ChangeSeats(),
+        m.ReleaseTransferor("transferred"),
+    ]
+    assert (call.queue, call.from_agent, call.transferor) == ("sales", "anna", None)
+    _, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 30)
+    assert of_type(effects, m.FinishConversation) == [m.FinishConversation(OFFER)]
+
+
+def test_who_hangs_up_after_sending_on_is_rung_again_where_it_fails() -> None:
+    call, effects = drive(SENT_ON, m.LegOver(Side.TRANSFEROR, "remote", 0), now=NOW + 21)
+    assert of_type(effects, m.ReleaseTransferor)
+    call, effects = drive(call, m.TimerFired(Timer.LONGEST_WAIT, 0), now=NOW + 60)
+    assert of_type(effects, m.EnterQueue)[0].ticket.requirement.agent == "bert"
+
+
+@pytest.mark.parametrize(
+    ("call", "to", "status"),
+    [
+        (BERT_TALKS_TO_ANNA, "4711", 404),
+        (BERT_TALKS_TO_ANNA, "1002", 403),  # to himself
+        (BERT_TALKS_TO_ANNA, "1001", 403),  # Anna to Anna
+        (TALKING, "1002", 403),  # a caller from outside
+        (drive(fresh("1001", from_agent="bert"), *TO_LINE)[0], "1003", 403),
+        (drive(fresh("1001", from_agent="bert"), *TO_LINE, m.OfferMade(OFFER))[0], "1003", 491),
+    ],
+)
+def test_who_may_not_or_reaches_nobody_is_refused_and_the_call_goes_on(
+    call: Call, to: str, status: int
+) -> None:
+    after, effects = drive(call, m.TransferAsked(to, by_phone=True, side=Side.CALLER), now=NOW + 20)
+    assert after is call
+    assert effects == [m.AnswerRefer(status, Side.CALLER)]

@@ -305,7 +305,14 @@ async def test_a_trunk_shows_its_hosts_our_registration_and_its_calls(client: Te
         HostStatus("sbc.example", "tls", ("2001:db8::1", 5061), 2, 1, is_up=True),
     )
     centre.trunks["carrier"] = TrunkStatus(
-        hosts, only_brings=False, is_registered=False, calls=3, calls_out=9, answered_out=7, failovers=1
+        hosts,
+        only_brings=False,
+        is_registered=False,
+        registers_over=("192.0.2.1", 5060),
+        calls=3,
+        calls_out=9,
+        answered_out=7,
+        failovers=1,
     )
     shown = await read(client, "/v1/trunks/carrier")
     assert shown["up"] is False
@@ -329,7 +336,12 @@ async def test_a_trunk_shows_its_hosts_our_registration_and_its_calls(client: Te
             "out_seconds": None,
         },
     ]
-    assert shown["registration"] == {"username": "line1", "realm": "carrier.example", "registered": False}
+    assert shown["registration"] == {
+        "username": "line1",
+        "realm": "carrier.example",
+        "registered": False,
+        "over": "192.0.2.1:5060",
+    }
     assert (shown["calls"], shown["calls_per_second"]) == (3, 5.0)
     assert (shown["calls_out"], shown["answered_out"], shown["failovers"]) == (9, 7, 1)
     assert "secret" not in str(shown)

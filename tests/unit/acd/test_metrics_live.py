@@ -63,6 +63,8 @@ async def test_the_nodes_own_counts_are_shown(bench: Bench):
     assert value("acd_media_worker_restarts_total") == 2
     assert value("acd_sip_registrations") == 3
     assert value("acd_sip_subscriptions") == 4
+    assert value("acd_webhook_deliveries_total", webhook="crm", outcome="dead") == 1
+    assert value("acd_webhook_waiting", webhook="crm") == 2
     assert value("acd_sip_connections", transport="wss") == 1
     assert value("acd_sip_connections", transport="tls") == 0
     assert value("acd_sip_connections_broken_total", reason="slow-message") == 3

@@ -1,0 +1,1 @@
+"""What happens to calls, told to web servers of the operator (Standard Webhooks)."""
