@@ -38,6 +38,7 @@ from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
+from acd.history.contacts import ContactReader
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
@@ -192,6 +193,7 @@ class Node:
             desk=self._desk,
             lookout=self._lookout,
             phones=self._sip.lamps.phones_changed,
+            callers=ContactReader(self._engine),
         )
 
     async def _recover(self) -> None:

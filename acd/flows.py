@@ -8,7 +8,7 @@ from acd.config import Settings
 from acd.directory.check import suggestion
 from acd.directory.model import Directory
 from acd.errors import ConfigError
-from ivr.flow import Callback, FlowDefinition, Queue, Transfer
+from ivr.flow import Callback, FlowDefinition, Queue, Set, Transfer
 from ivr.loader import SHIPPED_FLOWS, FlowError, read_flows
 from ivr.prompts import SHIPPED_PROMPTS, PromptError, PromptLibrary
 
@@ -81,6 +81,9 @@ def _ends_of(flow: FlowDefinition, directory: Directory) -> Iterator[str]:
                 yield f"{where}: there is no queue {queue!r}{hint}"
             case Callback(queue) if queue and directory.queues[queue].callback is None:
                 yield f"{where}: queue {queue!r} calls nobody back; give it `callback` in the directory"
+            case Set(agent=str(agent)) if agent and agent not in directory.agents:
+                hint = suggestion(agent, directory.agents) or "; add it to the agents of the directory"
+                yield f"{where}: there is no agent {agent!r}{hint}"
             case Transfer(to) if not _is_there(to, directory):
                 kind, _, target = to.partition(":")
                 known = extensions if kind == "extension" else directory.numbers

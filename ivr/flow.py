@@ -38,6 +38,8 @@ class Set:
     language: str | None = None
     skills: Mapping[str, int] = field(default_factory=dict)
     priority: int | None = None
+    agent: str | None = None
+    """Who should take the call before anybody else, by the agent's id; empty: nobody in particular."""
 
 
 @dataclass(frozen=True, slots=True)

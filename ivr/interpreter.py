@@ -49,6 +49,8 @@ class Run:
     language: str
     skills: Mapping[str, int] = field(default_factory=dict)
     priority: int = 0
+    agent: str = ""
+    """Who should take the call before anybody else."""
     attempt: int = 0
     """Tries of the present menu so far."""
     step: int = 0
@@ -187,6 +189,7 @@ def start(
     skills: Mapping[str, int],
     priority: int,
     *,
+    agent: str = "",
     number: str = "",
     enter_for: Collection[str] = (),
 ) -> _Outcome:
@@ -197,6 +200,7 @@ def start(
         language=language,
         skills=dict(skills),
         priority=priority,
+        agent=agent,
         enter_for=tuple(sorted(enter_for)),
         number=number if SHORTEST_NUMBER <= len(digit_prompts(number)) <= LONGEST_NUMBER else "",
     )
@@ -370,6 +374,7 @@ def _note(run: Run, node: Set) -> Run:
         language=run.language if node.language is None else node.language,
         skills={**run.skills, **node.skills},
         priority=run.priority if node.priority is None else node.priority,
+        agent=run.agent if node.agent is None else node.agent,
     )
 
 

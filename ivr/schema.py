@@ -19,6 +19,7 @@ _MOST_RETRIES = 10
 _LONGEST_PLAY_SECONDS = 4 * 3600.0
 _HIGHEST_PRIORITY = 99
 _HIGHEST_LEVEL = 10
+_SET_KEYS = ("language", "skills", "priority", "agent")
 CALLBACK_PROMPTS = (
     *("callback-number", "callback-confirm", "callback-other", "callback-leave", "callback-enter"),
     *("callback-noted", "callback-known", "goodbye", "not-possible", "invalid-choice", "no-input"),
@@ -105,9 +106,9 @@ class NodeReader:
 
     def _set(self, at: yaml.Node, fields: Fields) -> Set:
         values = self._reader.fields(fields["set"], "set")
-        self.check_keys(fields["set"], values, (), ("language", "skills", "priority"), "set")
+        self.check_keys(fields["set"], values, (), _SET_KEYS, "set")
         if not values and isinstance(fields["set"], yaml.MappingNode):
-            self._reader.fault(fields["set"], "set needs at least one of language, skills, priority")
+            self._reader.fault(fields["set"], "set needs at least one of language, skills, priority, agent")
         levels = self._reader.fields(values["skills"], "skills") if "skills" in values else {}
         skills: dict[str, int] = {}
         for skill, level in levels.items():
@@ -119,7 +120,10 @@ class NodeReader:
             language = self._reader.one_of(values["language"], "language", self._site.languages)
         if "priority" in values:
             priority = self._reader.whole(values["priority"], "priority", 0, _HIGHEST_PRIORITY)
-        return Set(self._next(fields, "next"), language, skills, priority)
+        agent = self._reader.text(values["agent"], "agent") if "agent" in values else None
+        if agent and not NAME.fullmatch(agent):
+            self._reader.fault(values["agent"], f"{agent!r} cannot name an agent")
+        return Set(self._next(fields, "next"), language, skills, priority, agent)
 
     def _queue(self, at: yaml.Node, fields: Fields) -> Queue:
         return Queue(self._reader.name(fields["queue"], "queue"))

@@ -31,7 +31,8 @@ TICK_BATCH: Final = 100
 UNLEASED_MS: Final = 60_000
 """A node that puts a call in line without holding a lease must have one by then, or its calls go."""
 DROP_BATCH: Final = 500
-"""Calls of a dead node that one script gives up before it lets others in."""
+"""Calls of a dead node that one script gives up before it lets others in; of the calls of each class that
+wait for one agent who goes away, also those that need not wait for their time."""
 SWEEP_EVERY_MS: Final = 60_000
 UNUSED_AFTER_MS: Final = 600_000
 """A class or profile nobody has used for so long is forgotten; longer than any ring time."""

@@ -93,8 +93,12 @@ def in_words(requirement: Requirement) -> str:
 def in_force(ticket: Ticket, now_ms: int) -> Requirement:
     """What the call asks at this time of its wait. One that named an agent may have stopped doing so before
     its first step is due: the store knows that, this does not."""
-    due = [step.requirement for step in ticket.steps if ticket.enqueued_ms + step.after_ms <= now_ms]
-    return due[-1] if due else ticket.requirement
+    asked = ticket.requirement
+    for step in ticket.steps:
+        if ticket.enqueued_ms + step.after_ms > now_ms:
+            break
+        asked = step.requirement
+    return asked
 
 
 def still_asked(ticket: Ticket, now_ms: int) -> tuple[Requirement, ...]:
@@ -178,8 +182,12 @@ def check_ticket(ticket: Ticket) -> None:
 
 
 def _check_steps(ticket: Ticket) -> None:
-    times = [0, *(step.after_ms for step in ticket.steps)]
-    if len(times) > STEPS_MAX + 1 or any(later <= earlier for earlier, later in pairwise(times)):
+    times = [step.after_ms for step in ticket.steps]
+    if ticket.requirement.agent is not None:
+        first, times = times[:1], times[1:]
+        if first and first[0] <= 0:
+            raise ValueError("a call cannot stop waiting for one agent before it begins")
+    if len(times) > STEPS_MAX or any(later <= earlier for earlier, later in pairwise([0, *times])):
         raise ValueError(f"steps must be at most {STEPS_MAX}, each later than the one before")
     for step in ticket.steps:
         if step.requirement.queue != ticket.requirement.queue or step.requirement.agent is not None:

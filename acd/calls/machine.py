@@ -16,6 +16,7 @@ from acd.calls.steps import (
     ending,
     guiding,
     handing_on,
+    knowing,
     offering,
     overflowing,
     talking,
@@ -60,7 +61,8 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         **_ANY_TIME,
         m.CallArrived: guiding.on_arrival,
         m.CallbackDue: calling_back.on_due,
-        m.CallerMediaOpened: guiding.on_media_opened,
+        m.CallerMediaOpened: knowing.on_media_opened,
+        m.CallerKnown: knowing.on_caller_known,
         m.CallerMediaRefused: guiding.on_media_refused,
     },
     State.ANSWERING: {

@@ -11,6 +11,7 @@ from typing import Protocol
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
 from acd.calls.lookout import WaitingPlace
+from acd.calls.model import AskCaller, CallerKnown
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
 from acd.clock import Clock
@@ -109,6 +110,23 @@ class LookoutPort(Protocol):
         """Tell the call of who has just joined. Raises StoreUnavailable."""
 
 
+class CallerPort(Protocol):
+    """What is known of callers."""
+
+    async def ask(self, question: AskCaller) -> CallerKnown:
+        """Never raises, and takes no longer than a caller may be kept waiting for the answer."""
+
+
+class Strangers:
+    """Callers of whom nothing is known."""
+
+    async def ask(self, question: AskCaller) -> CallerKnown:
+        return CallerKnown()
+
+
+STRANGERS = Strangers()
+
+
 PhoneWatcher = Callable[[str, tuple[PhoneState, ...]], None]
 """Hears what agents' phones do in a call (by its id), whenever that changes; nothing once it is over."""
 
@@ -132,3 +150,4 @@ class Services:
     desk: Desk
     lookout: LookoutPort
     phones: PhoneWatcher = _nobody_watches
+    callers: CallerPort = STRANGERS

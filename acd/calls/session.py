@@ -193,6 +193,12 @@ class CallSession:
         else:
             self.post(m.CallerMediaOpened(sdp))
 
+    def _ask_caller(self, effect: m.AskCaller) -> None:
+        async def ask() -> None:
+            self.post(await self._services.callers.ask(effect))
+
+        self._legs.spawn(ask())
+
     def _answer_caller(self, effect: m.AnswerCaller) -> None:
         self._services.sip.accept(self._caller_leg, effect.sdp)
 
@@ -608,6 +614,7 @@ def _figures(statistics: LegStatistics) -> dict[str, Any]:
 
 _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] = {
     m.OpenCallerMedia: CallSession._open_caller_media,
+    m.AskCaller: CallSession._ask_caller,
     m.AnswerCaller: CallSession._answer_caller,
     m.RefuseCaller: CallSession._refuse_caller,
     m.ApplyCallerAnswer: CallSession._apply_caller_answer,

@@ -115,7 +115,10 @@ class Record(BaseModel):
     jitter_seconds: float
     diverted_from: str | None = Field(description="The number dialled first, where the call was diverted.")
     verstat: str | None = Field(description="What the network found of the caller's number.")
-    attributes: dict[str, str] = Field(description="From headers of the trunk, as the directory names them.")
+    attributes: dict[str, str] = Field(
+        description="From headers of the trunk, as the directory names them; `preferred_agent` or "
+        "`last_agent`, where the call was for one agent first."
+    )
     callback: str | None = Field(
         description="The callback that the caller was given, or that the call was made for."
     )

@@ -200,6 +200,16 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
+class LastAgent:
+    """Callers go first to who spoke to them last, of those who can still take the queue's calls."""
+
+    days: float = 30.0
+    """How long ago that may be."""
+    timeout_seconds: float = 20.0
+    """How long the caller waits for just that agent, from coming to the queue."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     name: str
     requires: Mapping[str, int] = field(default_factory=dict)
@@ -233,6 +243,10 @@ class Queue:
     """0: never."""
     music: str = "hold-music"
     refusals: Refusals = Refusals()
+    preferred_seconds: float = 20.0
+    """How long a caller who has a preferred agent waits for just that one, from coming to the queue."""
+    last_agent: LastAgent | None = None
+    """None: it makes no difference who spoke to a caller before."""
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
     overflow: tuple[OverflowRule, ...] = ()

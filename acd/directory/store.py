@@ -22,6 +22,7 @@ from acd.directory.model import (
     Directory,
     FeatureCode,
     FormField,
+    LastAgent,
     Number,
     OverflowRule,
     Queue,
@@ -175,6 +176,7 @@ def _queue(row: RowMapping) -> Queue:
             "overflow": tuple(_overflow_rule(rule) for rule in row["overflow"]),
             "agents_count_as_absent": tuple(row["agents_count_as_absent"]),
             "refusals": _refusals(row["refusals"]),
+            "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
         }
     )
 
@@ -261,4 +263,5 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
         "agents_count_as_absent": [*queue.agents_count_as_absent],
         "refusals": asdict(queue.refusals),
+        "last_agent": queue.last_agent and asdict(queue.last_agent),
     }

@@ -75,6 +75,8 @@ queues = Table(
     Column("leave_when_empty", Boolean, nullable=False, server_default=false()),
     Column("agents_count_as_absent", JSON, nullable=False, server_default='["paused", "not-answering"]'),
     Column("refusals", JSON, nullable=False, server_default="{}"),
+    Column("preferred_seconds", Double, nullable=False, server_default="20"),
+    Column("last_agent", JSON(none_as_null=True)),
 )
 
 agents = Table(

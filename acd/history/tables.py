@@ -53,3 +53,4 @@ notes = Table(
 Index("ix_records_started_at", records.c.started_at, records.c.id)
 Index("ix_records_queue", records.c.queue, records.c.started_at)
 Index("ix_records_agent", records.c.agent, records.c.started_at)
+Index("ix_records_caller", records.c.caller, records.c.started_at)

@@ -89,8 +89,8 @@ class RedisQueueStore:
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free."""
         await self._defining("enqueue", now_ms, ticket, (), *_ticket_arguments(ticket))
-        for step in ticket.steps[:1]:
-            self._tell(ticket.enqueued_ms + step.after_ms)
+        if ticket.steps:
+            self._tell(ticket.enqueued_ms + min(step.after_ms for step in ticket.steps))
         if ticket.target_ms:
             self._tell(ticket.enqueued_ms + ticket.target_ms)
 
@@ -111,6 +111,8 @@ class RedisQueueStore:
         _not_stale(await self._run("reject", now_ms, *arguments))
         for wait in {refusal.rest_ms, refusal.retry_ms} - {0}:
             self._tell(now_ms + wait)
+        if refusal.then is not AgentState.AVAILABLE:
+            self._tell(now_ms)
 
     async def cancel(self, call_id: str, now_ms: int, how: Departure = "abandoned") -> bool:
         """The wait is over without an agent. False if unknown."""
@@ -175,7 +177,9 @@ class RedisQueueStore:
         if state not in (AgentState.PAUSED, AgentState.OFFLINE, AgentState.NOT_ANSWERING):
             raise ValueError(f"{state.value!r} is not a way to be away")
         check_name(agent_id)
-        return AgentState(await self._run("agent_away", now_ms, agent_id, state.value, reason))
+        found = AgentState(await self._run("agent_away", now_ms, agent_id, state.value, reason))
+        self._tell(now_ms)
+        return found
 
     async def end_wrapup(self, agent_id: str, now_ms: int) -> AgentState:
         """The agent is done before the time. Returns the state that the agent is now in."""

@@ -18,6 +18,7 @@ from tests.support.cast import (
     ECHO,
     MENU,
     MUSIC,
+    PERSONAL,
     SALES,
     STRICT,
     SUPPORT,
@@ -222,6 +223,32 @@ async def test_agent_who_rejects_is_paused_where_the_queue_says_so(service: Runn
             await call.hang_up()
     record = await service.record_of(someone.user)
     assert [(refused["agent"], refused["reason"]) for refused in record["refusals"]] == [("a3", "rejected")]
+
+
+async def test_who_talked_to_the_caller_last_is_rung_first_and_another_where_that_one_is_paused(
+    service: RunningService,
+) -> None:
+    number = "+37255500073"
+    async with caller(service, number) as someone:
+        async with agents(service, phone(5)):
+            call = await dial(someone, PERSONAL)
+            assert (await service.call_reaches(number, "talking"))["agent"] == "a5"
+            await call.hang_up()
+            first = await service.record_of(number)
+        # The one without a call for longest is a6.
+        async with agents(service, phone(6)):
+            await service.agent_reaches("a6", "available")
+            async with agents(service, phone(5)):
+                await service.agent_reaches("a5", "available")
+                call = await dial(someone, PERSONAL)
+                assert (await service.call_reaches(number, "talking"))["agent"] == "a5"
+                await call.hang_up()
+                await service.agent_reaches("a5", "available")
+                await service.post("/v1/agents/a5/state", {"state": "paused", "reason": "lunch"})
+                call = await dial(someone, PERSONAL)
+                assert (await service.call_reaches(number, "talking"))["agent"] == "a6"
+                await call.hang_up()
+    assert first["attributes"] == {}
 
 
 async def test_agent_is_in_wrapup_after_the_call_and_then_free(service: RunningService) -> None:

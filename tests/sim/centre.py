@@ -10,6 +10,7 @@ from acd.calls.steps.context import Context
 from acd.directory.model import (
     Agent,
     Directory,
+    LastAgent,
     Number,
     OverflowRule,
     Queue,
@@ -17,7 +18,7 @@ from acd.directory.model import (
     Refusals,
     Relaxation,
 )
-from ivr.flow import FlowDefinition, HangUp, Play, Transfer
+from ivr.flow import FlowDefinition, HangUp, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from routing.overflow import Conditions
 from routing.strategy import STRATEGIES
@@ -62,6 +63,7 @@ def _queues() -> dict[str, Queue]:
         wrapup_mode="extendable",
         wrapup_seconds=2,
         wrapup_limit_seconds=15,
+        last_agent=LastAgent(days=1, timeout_seconds=9),
         announce_position_seconds=0,
         overflow=(
             OverflowRule(Conditions(waiting_over=4), queue="either", place="last"),
@@ -126,6 +128,7 @@ def _numbers(queues: dict[str, Queue]) -> dict[str, Number]:
     found += (Number(f"vip-{n}", queue="vip", language="en") for n in range(4))
     found.append(Number("spare", queue="either", language="en"))
     found.append(Number("desk", flow="desk", language="en"))
+    found += [Number(f"manager-{n}", flow="manager", language="en") for n in range(3)]
     return {number.number: number for number in found}
 
 
@@ -142,6 +145,8 @@ class Centre:
             "desk", "to", {"to": Transfer(f"extension:{named.extension}", otherwise="bye"), "bye": HangUp()}
         )
         nobody = FlowDefinition("nobody", "say", {"say": Play(("closed",), "in"), "in": QueueNode("support")})
+        nodes = {"who": Set("wait", agent=self.agents[1].id), "wait": QueueNode("billing")}
+        manager = FlowDefinition("manager", "who", nodes)
         self.context = Context(
             directory=Directory(
                 numbers=numbers,
@@ -150,7 +155,7 @@ class Centre:
                 agents={agent.id: agent for agent in self.agents},
                 agent_by_extension={agent.extension: agent for agent in self.agents},
             ),
-            flows={"desk": flow, "nobody": nobody},
+            flows={"desk": flow, "nobody": nobody, "manager": manager},
         )
 
     def _agent(self, n: int, source: random.Random) -> Agent:

@@ -82,6 +82,12 @@ class Session:
     def _open_caller_media(self, effect: m.OpenCallerMedia) -> None:
         self.post(m.CallerMediaOpened(b"answer"))
 
+    def _ask_caller(self, effect: m.AskCaller) -> None:
+        # Who spoke to a caller before has no bearing on what must hold: anybody will do.
+        source, agents = self._world.source, sorted(self._world.context.directory.agents)
+        known = tuple(m.Spoken(agent, self._world.schedule.now / 1000) for agent in source.sample(agents, 3))
+        self._node.later(source.randrange(1, 900), self.post, m.CallerKnown(known))
+
     def _answer_caller(self, effect: m.AnswerCaller) -> None:
         self.caller.is_answered()
 
@@ -208,6 +214,7 @@ class Session:
 
 EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
     m.OpenCallerMedia: Session._open_caller_media,
+    m.AskCaller: Session._ask_caller,
     m.AnswerCaller: Session._answer_caller,
     m.HangUp: Session._hang_up,
     m.PlayToCaller: Session._play_to_caller,

@@ -55,6 +55,8 @@ REQUIREMENTS = (
     Requirement("billing", (("billing", 5), ("et", 2))),
     Requirement("support"),
     Requirement("direct", agent="anna"),
+    Requirement("sales", agent="bert"),
+    Requirement("direct", agent="carl"),
     *(Requirement("sales", (("et", 1),), strategy) for strategy in sorted(STRATEGIES)),
     Requirement("either", any_of=((("billing", 5), ("et", 2)),)),
 )
@@ -70,7 +72,11 @@ STEPS = {
         Step(12_000, Requirement("billing", (("billing", 2),))),
         Step(50_000, Requirement("billing")),
     ),
-    Requirement("direct", agent="anna"): (Step(20_000, Requirement("direct", (("et", 1),))),),
+    Requirement("direct", agent="anna"): (
+        Step(20_000, Requirement("direct", (("et", 9),))),
+        Step(12_000, Requirement("direct", (("et", 1),))),
+    ),
+    Requirement("sales", agent="bert"): (Step(5_000, Requirement("sales")),),
     Requirement("sales", (("et", 1),), "most-skilled"): (
         Step(5_000, Requirement("sales", (), "most-skilled")),
     ),

@@ -48,8 +48,8 @@ class QueueModel:
         if f"n:{ticket.node}" not in self.due:
             self.due[f"o:{ticket.node}"] = now + limits.UNLEASED_MS
         self._await_step(call)
-        while call.steps and ticket.enqueued_ms + call.steps[0].after_ms <= now:
-            self._take_step(call)
+        if call.steps and ticket.enqueued_ms + call.steps[0].after_ms <= now:
+            self._take_steps(call, now)
         if call.target_ahead and (at := ticket.enqueued_ms + ticket.target_ms) <= now:
             call.misses_target()
         elif call.target_ahead:
@@ -333,12 +333,18 @@ class QueueModel:
 
     def _due_l(self, call_id: str, now: int) -> None:
         call = self.calls[call_id]
-        self._take_step(call)
+        self._take_steps(call, now)
         if call.state == "waiting":
             self._place(call, now)
 
     def _due_d(self, call_id: str, now: int) -> None:
         self.calls[call_id].misses_target()
+
+    def _take_steps(self, call: Call, now: int) -> None:
+        """The next one, and those whose time is over already."""
+        self._take_step(call)
+        while call.steps and call.ticket.enqueued_ms + call.steps[0].after_ms <= now:
+            self._take_step(call)
 
     def _take_step(self, call: Call) -> None:
         call.asks(call.steps.pop(0).requirement)
@@ -364,7 +370,7 @@ class QueueModel:
         if call.requirement.agent and call.steps:
             named = self.agents.get(call.requirement.agent)
             if named is None or named.state not in SIGNED_IN or named.id in call.refused:
-                self._take_step(call)
+                self._take_steps(call, now)
         for _ in range(call.ticket.ring_agents):
             agent = self.matching.best_agent(call, self.agents.values())
             if agent is None:
@@ -488,6 +494,9 @@ class QueueModel:
             return
         agent.owes = None
         self._set_state(agent, state, why, now)
+        for call in self.calls.values():
+            if call.state == "waiting" and call.requirement.agent == agent.id and call.steps:
+                self.due[f"l:{call.ticket.call_id}"] = now
         self.due.pop(f"a:{agent.id}", None)
         if state is AgentState.OFFLINE:
             self.due[f"a:{agent.id}"] = now + limits.FORGET_AGENT_MS

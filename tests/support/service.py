@@ -54,6 +54,7 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
                 "wrapup_form": [{"name": "amount", "kind": "number", "required": True}],
             },
             {"name": "strict", "requires": {"billing": 1}, "ring_seconds": 1, "refusals": _STRICT},
+            {"name": "personal", "requires": {"billing": 1}, "last_agent": {"timeout_seconds": 30}},
             {"name": "together", "requires": {"billing": 1}, "ring_seconds": 5, "ring_agents": "all"},
             {"name": "two-lines", "requires": {"two-lines": 1}, "ring_seconds": 5},
         ],
@@ -80,6 +81,7 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
             {"number": "+3726000203", "queue": "sales"},
             {"number": "+3726000204", "queue": "strict"},
             {"number": "+3726000205", "queue": "together"},
+            {"number": "+3726000207", "queue": "personal"},
             {"number": "+3726000206", "queue": "two-lines"},
         ],
     }

@@ -6,12 +6,13 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, State, Timer, Transferor
+from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, Spoken, State, Timer, Transferor
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
     AnswerRefer,
     ApplyCallerAnswer,
+    AskCaller,
     AskDesk,
     AskHandOver,
     AskPosition,
@@ -68,6 +69,7 @@ from acd.calls.model.events import (
     CallbackDue,
     CallbackGone,
     CallerConfirmed,
+    CallerKnown,
     CallerMediaOpened,
     CallerMediaRefused,
     ClearRequested,
@@ -107,6 +109,7 @@ __all__ = [
     "AnswerCaller",
     "AnswerRefer",
     "ApplyCallerAnswer",
+    "AskCaller",
     "AskDesk",
     "AskHandOver",
     "AskPosition",
@@ -121,6 +124,7 @@ __all__ = [
     "CallbackGone",
     "CallbackMade",
     "CallerConfirmed",
+    "CallerKnown",
     "CallerMediaOpened",
     "CallerMediaRefused",
     "ChangeSeats",
@@ -184,6 +188,7 @@ __all__ = [
     "SettleCallback",
     "Side",
     "SituationKnown",
+    "Spoken",
     "StartTimer",
     "State",
     "StopTimer",

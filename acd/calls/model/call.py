@@ -67,6 +67,18 @@ class Place:
     """The agent is tried once: busy, no answer and no free moment all give the transfer up."""
     way_back: tuple[Place, ...] = ()
     """Where to wait next where this one is given up."""
+    preferred: str = ""
+    """The agent whom the call waits for alone, before it waits for any."""
+    preferred_seconds: float = 0.0
+    """How long, from coming here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Who talked to the caller in an earlier call, and when (seconds since the epoch)."""
+
+    agent: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,14 @@ class Call(msgspec.Struct, frozen=True):
     language: str = ""
     skills: Mapping[str, int] = msgspec.field(default_factory=dict)
     priority: int = 0
+    preferred: str = ""
+    """The agent who should take the call before anybody else."""
+    spoke_with: tuple[Spoken, ...] = ()
+    """Who talked to the caller before, the newest first, as far as that was asked for."""
+    asking: bool = False
+    """What is known of the caller is being looked up; the call is not answered before."""
+    answer: bytes = b""
+    """Of our media, while it is held back for that."""
     run: Run | None = None
     """Where the caller is in a flow."""
     menu: Run | None = None

@@ -128,6 +128,15 @@ class TakeRival:
 
 
 @dataclass(frozen=True, slots=True)
+class AskCaller:
+    """Report CallerKnown, soon and in any case."""
+
+    number: str
+    since: float
+    """From when on it matters who talked to the caller (seconds since the epoch)."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnterQueue:
     ticket: Ticket
 
@@ -345,6 +354,7 @@ Effect = (
     | RingRival
     | ReleaseRival
     | TakeRival
+    | AskCaller
     | EnterQueue
     | SayPlaceAgain
     | LeaveQueue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acd.calls.model.call import Place, Side, Timer
+from acd.calls.model.call import Place, Side, Spoken, Timer
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
@@ -28,6 +28,13 @@ class CallerMediaOpened:
 class CallerMediaRefused:
     status: int
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKnown:
+    """What could be found out about the caller in the time there was."""
+
+    spoke_with: tuple[Spoken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,7 @@ class CallbackGone:
 
 Event = (
     CallArrived
+    | CallerKnown
     | CallbackDue
     | CallbackAnswered
     | AttemptAllowed

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from acd.calls.facts import CallQueued, CallStarted
 from acd.calls.model import (
-    AnswerCaller,
     ApplyCallerAnswer,
     AskPosition,
     AskSituation,
@@ -16,7 +15,6 @@ from acd.calls.model import (
     CallArrived,
     CallbackAnswered,
     CallerConfirmed,
-    CallerMediaOpened,
     CallerMediaRefused,
     DigitPressed,
     Effect,
@@ -44,13 +42,16 @@ from acd.calls.record import Outcome
 from acd.calls.steps.coding import carry_out, flow_of, is_code
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
+from acd.calls.steps.knowing import what_to_ask
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.calls.steps.noting import callback_order
+from acd.calls.steps.preferring import prefer
 from acd.directory.model import Number, Queue
 from ivr import interpreter as ivr
 from ivr.flow import FlowDefinition
 from ivr.speech import digit_prompts, position_prompts
 from routing.model import Requirement, Ticket
+from routing.model import Step as RoutingStep
 from routing.overflow import asks_who_joins, next_time
 
 ANNOUNCEMENT = -1
@@ -73,18 +74,15 @@ def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> 
             skills=dict(number.skills),
             priority=number.priority,
         )
-    call = enter(call, State.NEW, now)
-    return call, (Tell(CallStarted(call.id, call.trunk)), OpenCallerMedia(event.offer))
+    asked = what_to_ask(context, call, now) if number is not None else ()
+    call = enter(replace(call, asking=bool(asked)), State.NEW, now)
+    return call, (Tell(CallStarted(call.id, call.trunk)), OpenCallerMedia(event.offer), *asked)
 
 
 def _extension(context: Context, call: Call) -> str | None:
     """The agent whose extension was dialled; only agents dial extensions."""
     agent = context.directory.agent_by_extension.get(call.called) if call.from_agent else None
     return agent.id if agent else None
-
-
-def on_media_opened(context: Context, call: Call, event: CallerMediaOpened, now: float) -> Step:
-    return enter(call, State.ANSWERING, now), (AnswerCaller(event.sdp),)
 
 
 def on_media_refused(context: Context, call: Call, event: CallerMediaRefused, now: float) -> Step:
@@ -123,7 +121,13 @@ def go_to_flow(context: Context, call: Call, flow: FlowDefinition, now: float) -
     rules = context.directory.queues.values()
     open_to = [queue.name for queue in rules if queue.callback and queue.callback.numbers]
     run, commands = ivr.start(
-        flow, call.language, call.skills, call.priority, number=call.caller, enter_for=open_to
+        flow,
+        call.language,
+        call.skills,
+        call.priority,
+        agent=call.preferred,
+        number=call.caller,
+        enter_for=open_to,
     )
     return _obey(context, enter(call, State.IVR, now), run, commands, now)
 
@@ -160,7 +164,14 @@ def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
 
 def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Command], now: float) -> Step:
     """Turn the flow's commands into effects; the last one may take the call out of the flow."""
-    call = replace(call, run=run, language=run.language, skills=dict(run.skills), priority=run.priority)
+    call = replace(
+        call,
+        run=run,
+        language=run.language,
+        skills=dict(run.skills),
+        priority=run.priority,
+        preferred=run.agent,
+    )
     effects: list[Effect] = []
     for command in commands:
         match command:
@@ -234,6 +245,7 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     rules = context.queue(place.queue)
     if rules is None:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
+    call, place = prefer(context, call, place, now)
     call = replace(call, place=place, enqueued_at=now, announced=False, spent_rules=(), served=False)
     call = enter(call, State.QUEUED, now)
     if call.awaits_customer:
@@ -269,6 +281,10 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
     if call.place.agent:
         requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
+    elif call.place.preferred:
+        then = RoutingStep(round(call.place.preferred_seconds * 1000), requirement)
+        steps = (then, *steps)
+        requirement = Requirement(rules.name, strategy=rules.strategy, agent=call.place.preferred)
     ring_seconds = rules.ring_seconds
     if call.awaits_customer and call.callback is not None and not call.agent_first:
         # The agent is held while the customer is called, and only then rung.

@@ -14,6 +14,7 @@ from acd.directory.model import (
     AbsentState,
     CallbackRules,
     FormField,
+    LastAgent,
     Queue,
     RefusalRule,
     Refusals,
@@ -144,6 +145,14 @@ class RefusalsEntry(Entry):
         )
 
 
+class LastAgentEntry(Entry):
+    days: Annotated[float, Field(gt=0, le=3660, allow_inf_nan=False)] = 30.0
+    timeout_seconds: Seconds = 20.0
+
+    def build(self) -> LastAgent:
+        return LastAgent(self.days, self.timeout_seconds)
+
+
 class QueueEntry(Entry):
     name: Name
     requires: Skills = {}
@@ -167,6 +176,8 @@ class QueueEntry(Entry):
     announce_position_seconds: SecondsOrNone = 30.0
     music: Name = "hold-music"
     refusals: RefusalsEntry = RefusalsEntry()
+    preferred_seconds: Seconds = 20.0
+    last_agent: LastAgentEntry | None = None
     transfer_place: Literal["keep", "last"] = "keep"
     overflow: Annotated[list[OverflowEntry], Field(max_length=20)] = []
     max_waiting: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -215,5 +226,6 @@ class QueueEntry(Entry):
                 "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),
                 "agents_count_as_absent": tuple(dict.fromkeys(self.agents_count_as_absent)),
                 "refusals": self.refusals.build(),
+                "last_agent": self.last_agent.build() if self.last_agent else None,
             }
         )

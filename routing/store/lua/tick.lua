@@ -52,10 +52,10 @@ function on.l(id)
   local c = load_call(id)
   if c.state == 'waiting' then
     leave_line(c)
-    take_step(now, c)
+    take_steps(now, c)
     place(now, c)
   else
-    take_step(now, c)
+    take_steps(now, c)
   end
 end
 

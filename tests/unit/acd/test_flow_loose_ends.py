@@ -6,13 +6,14 @@ import pytest
 
 from acd.directory.model import Agent, Directory, Number, Queue
 from acd.flows import find_loose_ends
-from ivr.flow import FlowDefinition, Node, Transfer
+from ivr.flow import FlowDefinition, Node, Set, Transfer
 from ivr.flow import Queue as QueueNode
 
 ANNA = Agent("anna", "1001")
 DIRECTORY = Directory(
     numbers={"+3726000100": Number("+3726000100", flow="desk")},
     queues={"billing": Queue("billing")},
+    agents={"anna": ANNA},
     agent_by_extension={"1001": ANNA},
 )
 
@@ -34,6 +35,7 @@ def test_what_leads_somewhere_is_no_problem(node: Node) -> None:
         (QueueNode("biling"), "there is no queue 'biling'; did you mean 'billing'?"),
         (QueueNode("sales"), "there is no queue 'sales'; add it to the queues of the directory"),
         (Transfer("extension:1010"), "there is no extension '1010'; did you mean '1001'?"),
+        (Set("n", agent="ana"), "there is no agent 'ana'; did you mean 'anna'?"),
         (Transfer("number:112"), "there is no number '112'; add it to the directory"),
     ],
 )

@@ -100,6 +100,18 @@ local function begin_presence(now, agent)
   end
 end
 
+-- Calls that wait for just this agent, and may then have another, need not wait for their time.
+local function wait_no_longer_for(now, agent)
+  for _, class in ipairs(rc('ZRANGE', heads_key(agent), 0, -1)) do
+    for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
+      local id = call_of(member)
+      if rc('HGET', K .. 'c:' .. id, 'l') ~= '' then
+        due_at(now, 'l:' .. id)
+      end
+    end
+  end
+end
+
 -- What an agent who talks is to be afterwards; meanwhile there are no further calls.
 local function put_away_later(now, agent, state, why)
   rc('HSET', K .. 'a:' .. agent.id, 'nx', state, 'nw', why)
@@ -117,6 +129,7 @@ local function put_away(now, agent, state, why)
   set_state(now, agent, state, why)
   owe_nothing(agent)
   emit(now, 'agent', '', 'a', agent.id, 'st', state, 'why', why)
+  wait_no_longer_for(now, agent.id)
   if agent.profile then
     sign_out_of(now, agent.id, agent.profile)
     sign_out_of(now, agent.id, agent.profile_in_talk)

@@ -24,7 +24,7 @@ end
 -- A call that is in no line gets its agent, or as many as ring for it together, or else its place.
 local function place(now, c)
   if give_up_named(c) then
-    take_step(now, c)
+    take_steps(now, c)
   end
   local first, left = nil, c.rings
   while left > 0 do

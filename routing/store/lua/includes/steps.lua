@@ -19,6 +19,13 @@ local function take_step(now, c)
   end
 end
 
+-- The next step, and those whose time is over already: what follows a named agent may have come before.
+local function take_steps(now, c)
+  repeat
+    take_step(now, c)
+  until c.steps == '' or next_step(c.steps) > now
+end
+
 local function no_more_steps(c)
   if c.steps ~= '' then
     not_due('l:' .. c.id)
@@ -43,7 +50,7 @@ local function await_steps(now, c)
     rc('ZADD', K .. 'ck', 'GT', time, class)
   end
   due_at(int(next_step(c.steps)), 'l:' .. c.id)
-  while c.steps ~= '' and next_step(c.steps) <= now do
-    take_step(now, c)
+  if next_step(c.steps) <= now then
+    take_steps(now, c)
   end
 end
