@@ -69,8 +69,8 @@ class QueueModel:
         elif agent.state is not AgentState.AVAILABLE:
             self._end_wrapup(agent, now)
             self.due.pop(f"a:{agent_id}", None)
-            agent.unanswered = 0
             if agent.state not in SIGNED_IN:
+                agent.unanswered = 0
                 self._begin_presence(agent, now)
             self._set_free(agent, now, now)
         return agent.state
