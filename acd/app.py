@@ -145,6 +145,7 @@ class Node:
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
             queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            others=lambda: site.nodes.up,
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
@@ -235,11 +236,19 @@ class Node:
         self._desk.directory_changed()
         self._webhooks.directory_changed()
 
-    async def _say_everything_again(self) -> None:
-        """The store was away, or took us for dead: it is an index, and we are the truth."""
+    async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
+        """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
         self._lookout.distrust()
-        self._calls.reassert()
-        await self._desk.settle()
+        if not lost:
+            calls = self._calls.reassert()
+            return {**calls, "agents": await self._desk.say_again()}
+        calls = await self._calls.correct()
+        return {
+            **calls,
+            "phones": self._sip.say_phones_again(),
+            "records": self._history.journal.say_again(),
+            "agents": await self._desk.say_again(lost=True),
+        }
 
     def reload(self) -> None:
         """Read flows, prompts and the certificate again; on an error the old ones stay in use."""
@@ -283,6 +292,9 @@ class Node:
             webhook_waiting=self._webhooks.waiting,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
+            redis_outages=self._routing.outages.counts,
+            redis_scripts_reloaded=self._store.scripts_reloaded,
+            said_again=self._routing.outages.said_again,
             media_legs=self._media.live_legs,
             media_ports_free=self._media.ports_free,
             media_ports=self._media.ports_total,

@@ -494,6 +494,18 @@ NODES = Row(
             (Query(f"rate(process_cpu_seconds_total{NODE}{RATE})", "{{instance}}"),),
         ),
         Panel(
+            "Outages of Redis, by kind",
+            units.Short,
+            (Query(f"sum by (kind) (increase(acd_redis_outages_total{NODE}{RATE}))", "{{kind}}"),),
+            span=12,
+        ),
+        Panel(
+            "Said again to Redis",
+            units.Short,
+            (Query(f"sum by (what) (increase(acd_reasserted_total{NODE}{RATE}))", "{{what}}"),),
+            span=12,
+        ),
+        Panel(
             "Memory",
             units.BytesIEC,
             (Query(f"process_resident_memory_bytes{NODE}", "{{instance}}"),),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -108,34 +109,83 @@ class Booking:
         """Something else that is to come after what was said before."""
         self._lane.put(operation)
 
-    def say_again(self, context: Context, call: Call) -> None:
-        """Put back what this call is doing into a store that may have forgotten it."""
-        if call.transferor is not None and call.transferor.offer is not None:
-            former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
-            ticket = ticket_of(context, former)
-            self._lane.put(self._restore(context, call, ticket, call.transferor.offer))
-        if call.seated is not None:
-            former = replace(call, place=call.seated.place, ticket=call.seated.ticket)
-            self._lane.put(self._restore(context, call, ticket_of(context, former), call.seated.offer))
-        talks = call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+    def say_again(self, context: Context, call: Call) -> str:
+        """Put back what this call is doing into a store that may have forgotten it; that in a word."""
+        for former in _others(call):
+            self._lane.put(self._restore_other(context, call, former))
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket_of(context, call))
-        elif call.state is State.QUEUED:
+            return "waiting"
+        if call.state is State.QUEUED:
             self.enter(m.EnterQueue(ticket_of(context, call)))
-        elif talks and call.offer:
+            return "waiting"
+        if _talks(call) and call.offer:
             self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
+            return "talking"
+        return ""
 
-    def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:
+    def correct(self, context: Context, call: Call) -> tuple[str, Sequence[asyncio.Future[None]]]:
+        """The same to a store that has lost what it knew last: it is told before anything else that is still
+        to be said, and what it thinks otherwise is undone. Returns the word, and when each part was heard."""
+        first = self._lane.put_first
+        heard = [first(self._restore_other(context, call, other)) for other in _others(call)]
+        waits = call.state is State.QUEUED
+        if not waits and (call.offer is None or call.state not in _RESERVED):
+            return "", heard
+        ticket = ticket_of(context, call)
+        if waits and call.callback is not None and not call.reached:
+            self._errand.say_again(call.callback, ticket)
+            return "waiting", heard
+        if waits:
+            heard.append(first(lambda: self._store.restore_place(ticket, self._now_ms())))
+            return "waiting", heard
+        assert call.offer is not None
+        if _talks(call):
+            heard.append(first(self._restore(context, call, ticket, call.offer)))
+            return "talking", heard
+        for offer in (call.offer, *call.rivals):
+            heard.append(first(self._restore(context, call, ticket, offer, rings=True)))
+        return "ringing", heard
+
+    def _restore_other(self, context: Context, call: Call, other: m.Transferor | m.Reached) -> Operation:
+        before = replace(call, place=other.place, ticket=other.ticket)
+        assert other.offer is not None
+        return self._restore(context, call, ticket_of(context, before), other.offer)
+
+    def _restore(
+        self, context: Context, call: Call, ticket: Ticket, offer: Offer, *, rings: bool = False
+    ) -> Operation:
         agent = context.directory.agents.get(offer.agent_id)
         profile = profile_of(agent) if agent else AgentProfile.of({})
         terms = terms_of(agent) if agent else AgentTerms()
+        who = (ticket, offer.agent_id, call.node, profile, offer.token)
 
         async def restore() -> None:
+            now_ms = self._now_ms()
             try:
-                await self._store.restore_talk(
-                    ticket, offer.agent_id, call.node, profile, offer.token, self._now_ms(), terms
-                )
+                if rings:
+                    until = max(offer.deadline_ms, now_ms)
+                    await self._store.restore_offer(*who, until, now_ms, terms)
+                else:
+                    await self._store.restore_talk(*who, now_ms, terms)
             except StaleToken:
-                log.warning("conversation-unknown-to-store", agent=offer.agent_id)
+                if rings:
+                    self._post(m.OfferTakenBack(offer.token))
+                else:
+                    log.warning("conversation-unknown-to-store", agent=offer.agent_id)
 
         return restore
+
+
+_RESERVED = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING})
+
+
+def _others(call: Call) -> Sequence[m.Transferor | m.Reached]:
+    """Agents beside the call's own who talk in it by a reservation."""
+    return [
+        other for other in (call.transferor, call.seated) if other is not None and other.offer is not None
+    ]
+
+
+def _talks(call: Call) -> bool:
+    return call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.watching import PhoneState
 from ivr.prompts import UnknownPrompt
 from routing.model import Offer, Requirement, Ticket
-from routing.requirement import in_force, still_asked
+from routing.requirement import first_score, in_force, still_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -537,9 +537,28 @@ class CallSession:
 
     # The store, and the desk.
 
-    def reassert(self) -> None:
-        """Say again what this call is doing, to a store that may have forgotten it."""
-        self._booking.say_again(self._context, self.call)
+    def reassert(self) -> str:
+        """Say again what this call is doing, to a store that may have forgotten it. Returns that in a word,
+        or nothing of a call that the store need not know."""
+        return self._booking.say_again(self._context, self.call)
+
+    def rank(self) -> int:
+        """Who is said again first: who talks, so that no agent seems free, then for whom a phone rings, then
+        who is first in line."""
+        call = self.call
+        if call.state is State.QUEUED and call.place is not None:
+            return first_score(ticket_of(self._context, call))
+        return -2 if call.state is State.TALKING else -1
+
+    def correct(self) -> tuple[str, Sequence[asyncio.Future[None]]]:
+        """The same to a store that has lost what it knew last, and when each part of it was heard. What a
+        crash would leave behind of the call is written down again, too."""
+        if self.call.state is not State.ENDED:
+            self._services.journal.put(self.call.id, msgspec.msgpack.encode(self.call))
+        return self._booking.correct(self._context, self.call)
+
+    def _say_place_again(self, effect: m.SayPlaceAgain) -> None:
+        self.reassert()
 
     def needs(self) -> Requirement | None:
         """What the caller waits for now; None for one who does not wait."""
@@ -634,7 +653,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ReleaseRival: CallSession._release_rival,
     m.TakeRival: CallSession._take_rival,
     m.EnterQueue: CallSession._enter_queue,
-    m.SayPlaceAgain: lambda session, effect: session.reassert(),
+    m.SayPlaceAgain: CallSession._say_place_again,
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
     m.ConfirmOffer: CallSession._confirm_offer,
     m.RejectOffer: lambda session, effect: session._booking.reject(effect),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -256,10 +257,19 @@ class CallSupervisor:
         places = (session.waiting_place() for session in self._sessions.values())
         return [place for place in places if place is not None]
 
-    def reassert(self) -> None:
-        """Say every waiting caller's place again, to a store that may have lost it."""
-        for session in self._sessions.values():
-            session.reassert()
+    def reassert(self) -> Mapping[str, int]:
+        """Say every call again to a store that may have lost it, first in line first; how many of what."""
+        return _counted(session.reassert() for session in self._in_order())
+
+    async def correct(self) -> Mapping[str, int]:
+        """The same to a store that has lost what it knew last. Returns once that was heard, or after 2 s."""
+        said = [session.correct() for session in self._in_order()]
+        if pending := [heard for _, parts in said for heard in parts]:
+            await asyncio.wait(pending, timeout=_HEARD_SECONDS)
+        return _counted(word for word, _ in said)
+
+    def _in_order(self) -> Sequence[CallSession]:
+        return sorted(self._sessions.values(), key=lambda session: session.rank())
 
     # What others ask.
 
@@ -369,6 +379,11 @@ def _new_id(now: float) -> str:
     return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
 
 
+def _counted(words: Iterable[str]) -> Mapping[str, int]:
+    return Counter(word for word in words if word)
+
+
+_HEARD_SECONDS = 2.0
 _REFERABLE = frozenset(
     {m.State.TALKING, m.State.QUEUED, m.State.IVR, m.State.OFFERED, m.State.CONNECTING, m.State.DIALLING}
 )

@@ -28,7 +28,7 @@ _KEPT_REFUSED = 1000
 _REDIS_SECONDS = 5.0
 _SQL_SECONDS = 30.0
 _FIRST_RETRY_SECONDS = 0.25
-_LONGEST_RETRY_SECONDS = 10.0
+_LONGEST_RETRY_SECONDS = 4.0
 
 _UNFIT = (IntegrityError, DataError, ValueError, OverflowError, TypeError)
 """What the database says of a record that it will never take."""
@@ -103,12 +103,15 @@ class HistoryWriter:
         while True:
             try:
                 full = await self.drain() == BATCH
-                pause = 0.0
             except (RedisError, SQLAlchemyError, OSError) as error:
+                if not pause:
+                    log.error("records wait in the outbox", error=str(error) or "no answer in time")
                 pause = min(max(pause * 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
-                log.error("records wait in the outbox", error=str(error), retry_seconds=pause)
                 await asyncio.sleep(pause)
                 continue
+            if pause:
+                log.info("records leave the outbox again")
+            pause = 0.0
             if not full:
                 await self._news()
 

@@ -14,6 +14,7 @@ from acd.calls.model import State
 from acd.directory.model import Directory
 from acd.metrics.counts import NodeCounts
 from acd.metrics.families import gauge
+from acd.metrics.store import store_metrics
 from acd.metrics.trunks import trunk_metrics
 
 _METHODS = frozenset(
@@ -91,6 +92,7 @@ def _node(moment: Moment) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "acd_redis_read_seconds", "Time that reading all live state took.", value=moment.store_seconds
     )
+    yield from store_metrics(moment.node)
     yield GaugeMetricFamily(
         "acd_draining", "1 while no new call is taken in.", value=int(moment.node.draining)
     )

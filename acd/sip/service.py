@@ -272,6 +272,10 @@ class SipService:
     def registrations(self) -> int:
         return self._bindings.active
 
+    def say_phones_again(self) -> int:
+        """Redis has lost what it knew last: our registrations are written once more. How many."""
+        return self._bindings.say_again()
+
     @property
     def passed(self) -> int:
         """Total of messages passed on between phones of this node and other nodes."""

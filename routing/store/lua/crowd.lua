@@ -1,9 +1,13 @@
--- include: base
+-- include: base doubt
 -- Who else waits in the queue of a call, and whether an agent is there who may take calls of some classes.
 -- Those who are paused or not answering stand in no set of their profile: only where they count are all agents looked at.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 call, or '' where it is about no one call, 2 states that count as absent, blanks between, 3.. classes
--- Returns  {others who wait, 1 or 0}, or nil where the call does not wait or a class is unknown
+-- Returns  {others who wait, 1 or 0}, or nil where the call does not wait, a class is unknown, or
+--          the store may lack what it was told last
+if in_doubt() then
+  return false
+end
 local waiting = 0
 if ARGV[1] ~= '' then
   local v = rc('HMGET', K .. 'c:' .. ARGV[1], 'st', 'q')
