@@ -39,6 +39,7 @@ from acd.errors import ConfigError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
+from acd.history.heir import Heir
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
@@ -178,6 +179,11 @@ class Node:
         self._running.push_async_callback(self._forecast.stop)
         self._lookout.start()
         self._running.push_async_callback(self._lookout.stop)
+        heir = Heir(
+            self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
+        )
+        heir.start()
+        self._running.push_async_callback(heir.stop)
 
     def _services(self) -> Services:
         self._context = self._make_context(self._directory.current())

@@ -90,6 +90,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         (m.TimerFired, Timer.LONGEST_WAIT): transferring.on_longest_wait,
         m.TransferAsked: transferring.on_move_asked,
         m.OfferStale: offering.on_rejection_stale,
+        m.OfferConfirmed: offering.on_confirmed_too_late,
     },
     State.OFFERED: {
         **_ANY_TIME,
@@ -101,6 +102,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.RivalAnswered: offering.on_rival_answered,
         m.RivalOver: offering.on_rival_over,
         m.AgentUnavailable: offering.on_agent_unavailable,
+        m.OfferConfirmed: offering.on_confirmed_too_late,
         m.OfferTakenBack: offering.on_offer_taken_back,
         (m.TimerFired, Timer.RING): offering.on_ring_timeout,
         m.CallbackAnswered: treating.on_needless_callback,
@@ -196,7 +198,8 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _LATE_OF_RING
     | _LATE_OF_OFFER
     | _LATE_OF_AGENT
-    | _AFTER_TRANSFER,
+    | _AFTER_TRANSFER
+    | {m.OfferConfirmed},
     State.QUEUED: _WAITING_FOR_ACK
     | _LATE_OF_CUSTOMER
     | _LATE_OF_RING

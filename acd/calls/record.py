@@ -19,6 +19,10 @@ timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping 
 failed: broken by us, the network or a crash."""
 
 
+NODE_DIED = "node-died"
+"""The cause of a call whose node was gone, or taken for that."""
+
+
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One state of the call, from `at` (seconds since the epoch) until the next segment.
 

@@ -555,7 +555,7 @@ class CallSession:
         crash would leave behind of the call is written down again, too."""
         if self.call.state is not State.ENDED:
             self._services.journal.put(self.call.id, msgspec.msgpack.encode(self.call))
-        return self._booking.correct(self._context, self.call)
+        return self._booking.correct(self._context, lambda: self.call)
 
     def _say_place_again(self, effect: m.SayPlaceAgain) -> None:
         self.reassert()

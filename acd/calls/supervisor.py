@@ -16,7 +16,7 @@ from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
 from acd.calls.lookout import WaitingPlace
 from acd.calls.ports import Services
-from acd.calls.record import CallRecord, Outcome
+from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
@@ -317,16 +317,20 @@ class CallSupervisor:
 
     # Start and stop.
 
-    def recover(self, documents: Mapping[str, bytes], died_at: float) -> None:
-        """Write the record of each call that a predecessor of this process left unfinished."""
+    def recover(self, documents: Mapping[str, bytes], died_at: float) -> Collection[str]:
+        """Write the record of each call that a dead node left unfinished: a predecessor of this process, or
+        another. Returns the ids of those that cannot be read."""
+        unreadable = []
         for call_id, document in documents.items():
             try:
                 call = msgspec.msgpack.decode(document, type=m.Call)
             except msgspec.MsgspecError:
                 log.exception("lost-call-unreadable", call_id=call_id)
+                unreadable.append(call_id)
                 continue
-            self._services.journal.finish(_record_of_lost(call, max(died_at, call.started_at)))
-            log.warning("call-lost", call_id=call_id, state=call.state.value)
+            self._services.journal.finish(_record_of_lost(call, died_at))
+            log.warning("call-lost", call_id=call_id, node=call.node, state=call.state.value)
+        return unreadable
 
     async def drain(self, seconds: float) -> None:
         """Let live calls end by themselves for so long, then end those that are left."""
@@ -431,8 +435,9 @@ def _record_of_lost(call: m.Call, died_at: float) -> CallRecord:
     # A callback that waited goes on elsewhere: nobody was cut off.
     waited = call.awaits_customer and call.state is m.State.QUEUED
     outcome: Outcome = "cleared" if waited else "failed"
-    verdict = m.Close(outcome=outcome, hangup_side="system", cause="node-died")
-    return ending.record_of(call, verdict, died_at)
+    verdict = m.Close(outcome=outcome, hangup_side="system", cause=NODE_DIED)
+    last_known = max((call.started_at, *(segment.at for segment in call.segments)))
+    return ending.record_of(call, verdict, max(died_at, last_known))
 
 
 _INFO_TYPES = ("application/dtmf-relay", "application/dtmf")

@@ -18,6 +18,8 @@ Srtp = Literal["off", "offer", "require"]
 
 Redirects = Literal["refuse", "follow"]
 """What is done about a 3xx: it is a failure, or the call goes on within the trunk's own hosts."""
+FromUser = Literal["caller", "account"]
+"""Whose user part From carries in a call that goes out."""
 Diversion = Literal["off", "diversion", "history-info"]
 """How a call that goes on to the outside for its caller says so (RFC 5806, RFC 7044)."""
 
@@ -72,6 +74,7 @@ class Trunk:
     """Header -> what it says of a call that goes out: one of CALL_WORDS, or an attribute of the call."""
     diversion: Diversion = "off"
     redirects: Redirects = "refuse"
+    from_user: FromUser = "caller"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ trunks = Table(
     Column("send_headers", JSON, nullable=False, server_default="{}"),
     Column("diversion", String(16), nullable=False, server_default="off"),
     Column("redirects", String(16), nullable=False, server_default="refuse"),
+    Column("from_user", String(16), nullable=False, server_default="caller"),
 )
 
 numbers = Table(

@@ -80,7 +80,8 @@ class Baresip:
 
     `says` is the tone in Hz that it sends in a call; `interval` is the registration time in seconds;
     `mediaenc` is `srtp` (where the far end does, too) or `srtp-mand` (nothing else);
-    `authority` is the PEM file of the CA that a TLS server's certificate must be signed by.
+    `authority` is the PEM file of the CA that a TLS server's certificate must be signed by, `certificate` the
+    one that it shows itself. With an `interval` of 0 it does not register.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Baresip:
         host: str = "127.0.0.1",
         mediaenc: str = "",
         authority: Path | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self.server = server
         self.user = user
@@ -111,6 +113,7 @@ class Baresip:
         self._host = host
         self._mediaenc = mediaenc
         self._authority = authority
+        self._certificate = certificate
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -161,6 +164,8 @@ class Baresip:
         )
         if self._authority is not None:
             config += f"sip_cafile {self._authority}\n"
+        if self._certificate is not None:
+            config += f"sip_certificate {self._certificate}\n"
         account = _ACCOUNT.format(
             user=self.user,
             password=self._password,

@@ -31,6 +31,8 @@ class QueueModel:
         self.matching = Matching()
         self.doubt: set[str] = set()
         """Nodes that have not said their calls again since the store began anew."""
+        self.run = ""
+        """The server process that has this."""
         self._arrivals = 0
         self._clock = 0
 
@@ -315,6 +317,20 @@ class QueueModel:
         self.doubt |= lived | set(nodes)
         if self.doubt:
             self.due["g:"] = now + limits.DOUBT_MS
+
+    def greet(self, node: str, run: str, known: str, others: Collection[str], now: int) -> bool:
+        """The first word of a node on a connection to this run of the server; `known` is the run that it
+        knew. Whether the store may lack something."""
+        lost = bool(known) if not self.run else self.run != run or (known not in ("", run))
+        if self.run != run:
+            self.run = run
+            if lost:
+                self.begin_doubt(others, now)
+        if lost and known:
+            self.doubt.add(node)
+        if lost and self.doubt:
+            self.due["g:"] = now + limits.DOUBT_MS
+        return lost
 
     def settled(self, node: str, now: int) -> None:
         if node in self.doubt:

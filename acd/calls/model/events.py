@@ -119,6 +119,8 @@ class OfferTakenBack:
 @dataclass(frozen=True, slots=True)
 class OfferConfirmed:
     token: int
+    offer: Offer | None = None
+    """The same reservation, for one that the call had given up when its answer was heard."""
 
 
 @dataclass(frozen=True, slots=True)

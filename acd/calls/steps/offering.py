@@ -217,6 +217,14 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
     )
 
 
+def on_confirmed_too_late(context: Context, call: Call, event: OfferConfirmed, now: float) -> Step:
+    """The answer of an agent counts after all, in a store that had taken the reservation back and lost that:
+    the agent's phone was let go. The agent is free, and the caller stands in the old place."""
+    if event.offer is None or (call.offer is not None and call.offer.token == event.token):
+        return call, ()
+    return call, (FinishConversation(event.offer, wrapup=False), EnterQueue(ticket_of(context, call)))
+
+
 def _let_go(transferor: Transferor) -> tuple[Effect, ...]:
     """The transfer has reached its target: the agent who made it is done."""
     finish = (FinishConversation(transferor.offer),) if transferor.offer else ()

@@ -186,7 +186,7 @@ NEXT: dict[str, tuple[str, ...]] = {
     "ring-timer": (X, X, I, Q, Q, C, T, X, E, E),
     "offer": (X, X, I, O, O, C, T, X, D, E),
     "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, E),
-    "offer-confirmed": (X, X, X, X, X, T, X, X, D, E),
+    "offer-confirmed": (X, X, I, Q, O, T, X, X, D, E),
     "offer-stale": (X, X, I, Q, O, Q, T, X, D, E),
     "agent-answered": (X, X, I, Q, C, C, T, X, D, E),
     "agent-unavailable": (X, X, I, Q, Q, C, T, X, D, E),
@@ -553,3 +553,16 @@ def test_the_code_for_echo_starts_the_echo_flow() -> None:
 def test_an_unknown_code_and_a_stranger_who_dials_one_are_refused(dialled: str, agent: str) -> None:
     _, effects = drive(fresh(dialled, from_agent=agent), m.CallArrived(b"o"))
     assert effects[0] == m.RefuseCaller(404)
+
+
+@pytest.mark.parametrize("then", [(), (m.OfferMade(Offer("c1", "bert", "billing", 9, 0)),)])
+def test_an_answer_that_counts_after_the_offer_was_given_up_frees_the_agent_and_keeps_the_place(
+    then: tuple[m.Event, ...],
+) -> None:
+    """A store that lost the end of the reservation took the accept that was still under way."""
+    call, _ = drive(fresh(), *TO_CONNECTING, m.OfferTakenBack(7), *then)
+    after, effects = drive(call, m.OfferConfirmed(7, OFFER))
+    assert after == call
+    assert m.FinishConversation(OFFER, wrapup=False) in effects
+    assert any(isinstance(effect, m.EnterQueue) for effect in effects)
+    assert drive(call, m.OfferConfirmed(7))[1] == []
