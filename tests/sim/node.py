@@ -156,7 +156,7 @@ class Node:
         """Tell the store what is so, and then that this was all."""
         for call_id in stored:
             if not self.is_live(call_id):
-                self.link.say("cancel", (call_id,), {"released": True}, lambda answer: None, lambda: None)
+                self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
         self._to_say = 1
         for session in sorted(self.sessions.values(), key=lambda session: session.rank()):
             self._to_say += session.correct()
