@@ -115,7 +115,7 @@ async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool])
     flows = load_flows(settings, prompts)
     content = load_directory(file, flows)
     wanted = content.build(settings.sip.realm)
-    if loose_ends := find_loose_ends(wanted, flows, prompts.names):
+    if loose_ends := find_loose_ends(wanted, flows, prompts):
         raise DirectoryError(loose_ends)
     async with _database(settings) as engine:
         store = DirectoryStore(engine, SystemClock())

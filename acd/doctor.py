@@ -126,7 +126,7 @@ async def _directory(settings: Settings) -> str:
             "no phone can register; apply the directory again"
         )
     prompts = load_prompts(settings)
-    if loose_ends := find_loose_ends(directory, load_flows(settings, prompts), prompts.names):
+    if loose_ends := find_loose_ends(directory, load_flows(settings, prompts), prompts):
         raise Ailment("\n".join(loose_ends))
     return (
         f"revision {directory.revision}: {len(directory.numbers)} numbers, {len(directory.queues)} queues, "

@@ -23,7 +23,14 @@ from acd.calls.steps.times import WAITING
 from acd.calls.targets import TransferImpossible, target_of
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
-from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
+from acd.media.engine import (
+    DigitReceived,
+    MediaEvent,
+    MediaFailed,
+    MediaTimedOut,
+    PlaybackEnded,
+    RecordingEnded,
+)
 from acd.sip.core import events as sip
 from acd.sip.core.refer import ReferTo, Replaces
 from acd.sip.identity import Identity, clean_number
@@ -218,6 +225,8 @@ class CallSupervisor:
                 session.post(m.DigitPressed(side, digit))
             case PlaybackEnded(playback=playback):
                 session.post(m.PlaybackOver(int(playback)))
+            case RecordingEnded(recording=recording, sound_seconds=sound, why=why):
+                session.post(m.RecordingOver(recording, sound, why))
             case MediaTimedOut():
                 session.post(OfLeg(event.leg, m.MediaLost(side, "rtp-timeout")))
             case MediaFailed():

@@ -75,6 +75,7 @@ queues = Table(
     Column("join_when_empty", Boolean, nullable=False, server_default=true()),
     Column("leave_when_empty", Boolean, nullable=False, server_default=false()),
     Column("agents_count_as_absent", JSON, nullable=False, server_default='["paused", "not-answering"]'),
+    Column("voicemail", JSON(none_as_null=True)),
     Column("refusals", JSON, nullable=False, server_default="{}"),
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
     Column("last_agent", JSON(none_as_null=True)),
@@ -96,6 +97,7 @@ agents = Table(
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("capacity", Integer, nullable=False, server_default="1"),
     Column("device", String(64), nullable=False, server_default=""),
+    Column("voicemail", JSON(none_as_null=True)),
 )
 
 devices = Table(
@@ -107,6 +109,14 @@ devices = Table(
     Column("srtp", String(16), nullable=False),
     Column("display", String(16), nullable=False),
     Column("call_info", String(500), nullable=False),
+)
+
+boxes = Table(
+    "boxes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", String(16), nullable=False),
+    Column("rules", JSON, nullable=False),
 )
 
 webhooks = Table(

@@ -8,6 +8,7 @@ from acd.calls.model.call import Place, Side, Spoken, Timer
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
+from ivr.mailbox import Waiting
 from routing.model import Offer
 from routing.overflow import Situation
 
@@ -86,6 +87,22 @@ class DigitPressed:
 @dataclass(frozen=True, slots=True)
 class PlaybackOver:
     playback: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingOver:
+    """A message is recorded, or cannot be: `why` is a word of acd.media.engine.RecordingEnd, or "full"."""
+
+    recording: str
+    sound_seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxOpened:
+    """What is in the box that an agent listens to; None where that cannot be known now."""
+
+    messages: tuple[Waiting, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +305,8 @@ Event = (
     | ReofferUnusable
     | DigitPressed
     | PlaybackOver
+    | RecordingOver
+    | MailboxOpened
     | MediaLost
     | TimerFired
     | OfferMade

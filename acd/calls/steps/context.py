@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from acd.calls.model import Call, Effect, State
 from acd.calls.record import Segment
 from acd.directory.model import Directory, Queue
-from ivr.flow import FlowDefinition, HangUp
+from ivr.flow import FlowDefinition, HangUp, Voicemail
 
 Step = tuple[Call, tuple[Effect, ...]]
 
@@ -30,6 +30,14 @@ def message_flow(queue: str, rule: int) -> str:
     return f"{_MESSAGE}{queue}/{rule}"
 
 
+_VOICEMAIL = "voicemail/"
+
+
+def voicemail_flow(box: str) -> str:
+    """The name of the flow of a caller who is sent to a box; no file of a flow can have such a name."""
+    return _VOICEMAIL + box
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One snapshot of the configuration; a call keeps the one that it began with."""
@@ -40,9 +48,11 @@ class Context:
     default_music: str = "hold-music"
 
     def flow(self, name: str) -> FlowDefinition | None:
-        """A flow by its name, or by that of a message (message_flow)."""
-        if (found := self.flows.get(name)) or not name.startswith(_MESSAGE):
-            return found
+        """A flow by its name, or by that of a box (voicemail_flow) or a message (message_flow)."""
+        if name.startswith(_VOICEMAIL):
+            return FlowDefinition(name, "leave", {"leave": Voicemail(name.removeprefix(_VOICEMAIL))})
+        if not name.startswith(_MESSAGE):
+            return self.flows.get(name)
         _, queue, rule = name.split("/")
         rules = self.directory.queues[queue].rules if queue in self.directory.queues else ()
         if int(rule) >= len(rules):

@@ -40,6 +40,7 @@ from acd.calls.steps.attempts import attempted
 from acd.calls.steps.calling_back import dial
 from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.guiding import STOP_WAITING, ticket_of
+from acd.calls.steps.messages import box_instead
 from acd.calls.steps.overflowing import wait_on
 from acd.calls.steps.refusing import rejection
 from acd.calls.steps.talking import audio_effects, resume_talk
@@ -163,7 +164,8 @@ def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effec
     waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
     leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
-    if call.place and (call.place.is_transfer or _has_waited_too_long(context, call, now)):
+    once = call.place is not None and (call.place.is_transfer or box_instead(context, call) is not None)
+    if once or _has_waited_too_long(context, call, now):
         waiting, more = give_up(context, waiting, _TOLD.get(reason, 480), now)
     else:
         waiting, more = wait_on(context, waiting, now)

@@ -22,6 +22,7 @@ from acd.directory.model import (
     WrapupMode,
 )
 from acd.directory.schema.overflow import OverflowEntry
+from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     DAY_SECONDS,
     Entry,
@@ -171,6 +172,7 @@ class QueueEntry(Entry):
     wrapup_code_required: bool = False
     wrapup_form: Annotated[list[FormFieldEntry], Field(max_length=30)] = []
     callback: CallbackEntry | None = None
+    voicemail: OptionalVoicemail = None
     service_level_seconds: Seconds = 20.0
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
@@ -225,6 +227,7 @@ class QueueEntry(Entry):
                 "callback": self.callback.build() if self.callback else None,
                 "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),
                 "agents_count_as_absent": tuple(dict.fromkeys(self.agents_count_as_absent)),
+                "voicemail": self.voicemail.rules() if self.voicemail else None,
                 "refusals": self.refusals.build(),
                 "last_agent": self.last_agent.build() if self.last_agent else None,
             }

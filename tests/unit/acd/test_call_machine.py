@@ -149,6 +149,8 @@ EVENTS: dict[str, m.Event] = {
     "transferor-silent": m.MediaLost(Side.TRANSFEROR, "rtp-timeout"),
     "transferor-digit": m.DigitPressed(Side.TRANSFEROR, "9"),
     "desk-answered": m.DeskAnswered("paused"),
+    "recording-over": m.RecordingOver("other", 2.0, "stopped"),
+    "mailbox-opened": m.MailboxOpened(()),
     "callback-due": m.CallbackDue(),
     "callback-answered": m.CallbackAnswered("c1", 3, Noted.NOTED),
     "attempt-allowed": m.AttemptAllowed(1),
@@ -178,7 +180,7 @@ NEXT: dict[str, tuple[str, ...]] = {
     "playback-over": (X, X, I, Q, O, C, T, E, D, E),
     "caller-silent": (E, E, E, E, E, E, E, E, E, E),
     "agent-silent": (X, X, I, Q, O, E, E, X, E, E),
-    "ivr-timer": (X, X, I, Q, O, C, T, X, D, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, F, D, E),
     "announce-timer": (X, X, I, Q, O, C, T, X, D, E),
     "longest-wait": (X, X, I, E, O, C, T, X, D, E),
     "overflow-timer": (X, X, I, Q, O, C, T, X, D, E),
@@ -205,6 +207,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "transferor-silent": (X, X, I, Q, O, C, T, X, X, E),
     "transferor-digit": (X, X, I, Q, O, C, T, X, X, E),
     "desk-answered": (X, X, X, X, X, X, X, F, X, E),
+    "recording-over": (X, X, I, Q, O, C, T, X, D, E),
+    "mailbox-opened": (X, X, X, X, X, X, X, F, X, E),
     "callback-due": (N, X, X, X, X, X, X, X, X, E),
     "callback-answered": (X, X, I, Q, O, C, T, X, X, E),
     "attempt-allowed": (X, X, X, Q, O, C, T, X, D, E),
@@ -537,7 +541,7 @@ def test_a_code_is_carried_out_confirmed_and_hung_up(dialled: str, action: Any, 
     assert (call.state, of_type(effects, m.Close)[0].outcome) == (State.ENDED, "completed")
 
 
-def test_the_code_for_voicemail_says_that_there_are_no_messages() -> None:
+def test_the_code_for_voicemail_says_to_who_has_no_box_that_there_are_no_messages() -> None:
     _, effects = drive(fresh("*97", from_agent="anna"), *TO_LINE)
     assert of_type(effects, m.PlayToCaller)[0].prompts == ("no-messages",)
 

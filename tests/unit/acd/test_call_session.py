@@ -32,6 +32,7 @@ from tests.support.call_fakes import (
     FakeJournal,
     FakeLookout,
     FakeMedia,
+    FakeMessages,
     FakePrompts,
     FakeSip,
     FakeStore,
@@ -89,6 +90,7 @@ class Bench:
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
     lookout: FakeLookout = field(default_factory=FakeLookout)
+    messages: FakeMessages = field(default_factory=FakeMessages)
     context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
 
@@ -104,9 +106,11 @@ class Bench:
             observers=(self.told.append,),
             desk=self.desk,
             lookout=self.lookout,
+            messages=self.messages,
             phones=lambda call_id, phones: self.lamps.append(phones),
         )
         self.calls = CallSupervisor("a", services)
+        self.media.subscribe(self.calls.on_media)
 
     async def settle(self, reached: Callable[[], bool]) -> None:
         """Let tasks run until something is so."""

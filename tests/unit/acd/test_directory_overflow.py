@@ -13,6 +13,7 @@ from acd.directory.model import Directory, OverflowRule, Queue
 from acd.directory.store import DirectoryStore
 from acd.flows import find_loose_ends
 from acd.history.migrate import migrate
+from ivr.prompts import SHIPPED_PROMPTS, PromptLibrary
 from routing.overflow import Conditions
 from tests.support.clock import FakeClock
 
@@ -114,7 +115,7 @@ def test_a_prompt_or_flow_that_is_not_there_is_told_before_a_caller_meets_it() -
         OverflowRule(Conditions(after_seconds=9), flow="gone"),
     )
     directory = Directory(queues={"q": Queue("q", overflow=rules, max_waiting=3)})
-    prompts = ("nobody-there", "queue-full")
+    prompts = PromptLibrary([SHIPPED_PROMPTS])
     assert find_loose_ends(directory, {}, prompts) == [
         "overflow of queue q leads to the flow 'gone', which is not there; put its file into the flow folder,"
         " or give the number another",
