@@ -71,6 +71,8 @@ class Requirement:
     agent: str | None = None
     any_of: tuple[tuple[tuple[str, int], ...], ...] = ()
     """Groups of skills with their least levels: of each group one is enough."""
+    weight: int = 1
+    """Of the queue (1-QUEUE_WEIGHT_MAX): what its calls have waited counts so many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,12 @@ class Step:
 class Ticket:
     """One caller in a queue. Times in milliseconds since the epoch.
 
-    A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first; within one, who
-    reaches `enqueued_ms` + `target_ms` first; one that has reached it and still waits counts its target twice
-    from then on, so that those who can still be served in time go before it, and nobody who comes later
-    than that. `steps` relax the requirement while the call waits; where it names an agent, the first step
-    comes at once when that agent is away or did not take the call.
+    A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first; within one,
+    whose wait times the queue's weight, less `target_ms`, is the most. One that still waits when its target
+    has passed counts it twice from then on, so that those who can still be served in time go before it, and
+    (where weights are equal) nobody who comes later than that. `steps` relax the requirement while the call
+    waits; where it names an agent, the first step comes at once when that agent is away or did not take the
+    call.
     """
 
     call_id: str

@@ -254,6 +254,8 @@ class Queue:
     relax: tuple[Relaxation, ...] = ()
     order_by: Literal["arrival", "target"] = "arrival"
     """By `target`, service_level_seconds are added to the arrival: who misses the target first goes first."""
+    weight: int = 1
+    """What its callers have waited counts so many times beside callers of other queues."""
     strategy: str = "longest-idle"
     ring_seconds: float = 15.0
     ring_agents: int = 1

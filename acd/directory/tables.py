@@ -79,6 +79,7 @@ queues = Table(
     Column("refusals", JSON, nullable=False, server_default="{}"),
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
     Column("last_agent", JSON(none_as_null=True)),
+    Column("weight", Integer, nullable=False, server_default="1"),
 )
 
 agents = Table(

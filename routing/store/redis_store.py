@@ -435,7 +435,7 @@ def _refusal_arguments(refusal: Refusal) -> tuple[str | int, ...]:
 
 
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-16 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    """ARGV 2-17 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
     check_ticket(ticket)
     requirement = ticket.requirement
     return (
@@ -456,6 +456,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
         ticket.ring_agents,
         f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
+        requirement.weight,
     )
 
 

@@ -77,6 +77,7 @@ def _queues() -> dict[str, Queue]:
         any_of=({"billing": 4, "support": 4},),
         strategy="least-skilled",
         ring_seconds=45,
+        weight=3,
         wrapup_mode="until-ended",
         wrapup_limit_seconds=10,
         announce_position_seconds=0,

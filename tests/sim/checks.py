@@ -41,7 +41,7 @@ class Checks:
         before = self._written() if verb in FENCED else None
         leases = [name for name in world.nodes if f"n:{name}" in model.due]
         answer = world.store.perform(verb, arguments, words, sent_at)
-        world.log(node, verb, subject_of(arguments), answer)
+        world.log(node, verb, subject_of(arguments), sorted(answer) if isinstance(answer, set) else answer)
         if answer is InDoubt:
             world.counts["in doubt"] += 1
             assert self._written() == before, f"7: {verb} in doubt changed something: {arguments}"

@@ -96,7 +96,7 @@ def test_a_run_that_fails_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPat
     """A store that lets a call go before one that came earlier is found out, and the story of it told."""
     first = Matching.best_call
     monkeypatch.setattr(
-        Matching, "best_call", lambda self, agent, calls: first(self, agent, reversed([*calls][2:]))
+        Matching, "best_call", lambda self, agent, calls, now: first(self, agent, reversed([*calls][2:]), now)
     )
     with pytest.raises(
         SimulationFailed, match=re.compile(r"make sim SEED=9 CALLS=500", re.DOTALL)

@@ -60,6 +60,10 @@ REQUIREMENTS = (
     Requirement("direct", agent="carl"),
     *(Requirement("sales", (("et", 1),), strategy) for strategy in sorted(STRATEGIES)),
     Requirement("either", any_of=((("billing", 5), ("et", 2)),)),
+    Requirement("pressing", (("et", 1),), weight=3),
+    Requirement("pressing", (("billing", 2),), weight=3),
+    Requirement("urgent", weight=10),
+    Requirement("urgent", agent="anna", weight=10),
 )
 PROFILES = (
     AgentProfile.of({"billing": 5, "et": 3}),
@@ -78,6 +82,7 @@ STEPS = {
         Step(12_000, Requirement("direct", (("et", 1),))),
     ),
     Requirement("sales", agent="bert"): (Step(5_000, Requirement("sales")),),
+    Requirement("urgent", agent="anna", weight=10): (Step(20_000, Requirement("urgent", weight=10)),),
     Requirement("sales", (("et", 1),), "most-skilled"): (
         Step(5_000, Requirement("sales", (), "most-skilled")),
     ),
@@ -250,7 +255,7 @@ class QueueMachine(RuleBasedStateMachine):
         ring_agents: int,
     ) -> None:
         self.calls += 1
-        target_ms = 20_000 if requirement.queue == "sales" else 0
+        target_ms = 20_000 if requirement.queue in ("sales", "pressing") else 0
         ticket = Ticket(
             f"c{self.calls}",
             node,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from routing.model import AgentProfile, AgentState, AgentTerms, Requirement, Step, Ticket
-from routing.requirement import class_name, score
+from routing.requirement import PRIORITY_WIDTH, class_name, score
 from routing.store.registry import profile_name
 from routing.strategy import ORDERS, IdleAgent
 
@@ -26,14 +26,22 @@ class Call:
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + self.ticket.target_ms)
+        self._counts_target(1)
         self.target_ahead = self.ticket.target_ms > 0
         self.asks(self.requirement)
 
     def misses_target(self) -> None:
         """It counts the target twice from now on."""
-        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + 2 * self.ticket.target_ms)
+        self._counts_target(2)
         self.target_ahead = False
+
+    def _counts_target(self, times: int) -> None:
+        after = times * self.ticket.target_ms // self.ticket.requirement.weight
+        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + after)
+
+    def points(self, now: int) -> int:
+        """What was waited, times the weight of the queue, less the target: the most goes first."""
+        return self.ticket.requirement.weight * (now - self.score % PRIORITY_WIDTH)
 
     def asks(self, requirement: Requirement) -> None:
         """This is what it needs from now on."""

@@ -346,7 +346,7 @@ class QueueModel:
             (agent for agent in self.agents.values() if agent.idle), key=lambda a: (a.idle_since, a.id)
         )
         for agent in idle:
-            while agent.idle and (call := self.matching.best_call(agent, self.calls.values())):
+            while agent.idle and (call := self.matching.best_call(agent, self.calls.values(), now)):
                 self._place(call, now)
 
     def _put_back(
@@ -479,7 +479,7 @@ class QueueModel:
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
         agent.idle_since, agent.clock = idle_since, self._clock
-        call = None if self.doubt else self.matching.best_call(agent, self.calls.values())
+        call = None if self.doubt else self.matching.best_call(agent, self.calls.values(), now)
         agent.idle = call is None
         if call:
             self._reserve(call, agent, now)

@@ -321,11 +321,13 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     needs = first_needs(rules, call.skills, call.language, known)
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
     if call.place.agent:
-        requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
+        requirement, steps = Requirement(call.place.queue, agent=call.place.agent, weight=rules.weight), ()
     elif call.place.preferred:
         then = RoutingStep(round(call.place.preferred_seconds * 1000), requirement)
         steps = (then, *steps)
-        requirement = Requirement(rules.name, strategy=rules.strategy, agent=call.place.preferred)
+        requirement = Requirement(
+            rules.name, strategy=rules.strategy, agent=call.place.preferred, weight=rules.weight
+        )
     ring_seconds = rules.ring_seconds
     if call.awaits_customer and call.callback is not None and not call.agent_first:
         # The agent is held while the customer is called, and only then rung.

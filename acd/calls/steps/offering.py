@@ -163,7 +163,7 @@ def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effec
     call = attempted(call, reason, now)
     waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
-    leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
+    leave = (StopTimer(Timer.RING), *effects, ReleaseAgentLeg(reason), told)
     once = call.place is not None and (call.place.is_transfer or box_instead(context, call) is not None)
     if once or _has_waited_too_long(context, call, now):
         waiting, more = give_up(context, waiting, _TOLD.get(reason, 480), now)
@@ -230,4 +230,4 @@ def on_confirmed_too_late(context: Context, call: Call, event: OfferConfirmed, n
 def _let_go(transferor: Transferor) -> tuple[Effect, ...]:
     """The transfer has reached its target: the agent who made it is done."""
     finish = (FinishConversation(transferor.offer),) if transferor.offer else ()
-    return (ReportRefer(Side.TRANSFEROR, 200), ReleaseTransferor("transferred"), *finish)
+    return (ReportRefer(Side.TRANSFEROR, 200), *finish, ReleaseTransferor("transferred"))

@@ -34,7 +34,7 @@ from acd.directory.schema.words import (
     StrategyName,
     Text,
 )
-from routing.limits import CALLBACK_ATTEMPTS_MAX, RING_AGENTS_MAX, STEPS_MAX
+from routing.limits import CALLBACK_ATTEMPTS_MAX, QUEUE_WEIGHT_MAX, RING_AGENTS_MAX, STEPS_MAX
 from routing.model import RejectReason
 
 _DIGIT = re.compile(r"[0-9]?", re.ASCII)
@@ -162,6 +162,7 @@ class QueueEntry(Entry):
     languages: Annotated[list[Language], Field(max_length=20)] = []
     relax: Annotated[list[RelaxEntry], Field(max_length=STEPS_MAX)] = []
     order_by: Literal["arrival", "target"] = "arrival"
+    weight: Annotated[int, Field(ge=1, le=QUEUE_WEIGHT_MAX)] = 1
     strategy: StrategyName = "longest-idle"
     ring_seconds: Seconds = 15.0
     ring_agents: Annotated[int, Field(ge=1, le=RING_AGENTS_MAX)] | Literal["all"] = 1

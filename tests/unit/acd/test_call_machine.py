@@ -281,6 +281,18 @@ def test_a_call_reaches_an_agent_and_ends_in_one_record() -> None:
     ]
 
 
+def test_the_store_hears_of_the_end_before_any_audio_is_closed() -> None:
+    """The agent's next caller waits for the word to the store; closing a leg waits for the media worker."""
+    talking, _ = drive(fresh(), *TO_TALKING)
+    _, effects = drive(talking, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 30)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(m.FinishConversation) < kinds.index(m.ReleaseAgentLeg)
+    ringing, _ = drive(fresh(), *TO_LINE, m.OfferMade(OFFER))
+    _, effects = drive(ringing, m.LegOver(Side.AGENT, "remote", 486), now=NOW + 5)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(m.RejectOffer) < kinds.index(m.ReleaseAgentLeg)
+
+
 def test_a_number_gives_its_calls_priority_skills_and_language() -> None:
     _, effects = drive(fresh(), *TO_LINE)
     ticket = of_type(effects, m.EnterQueue)[0].ticket

@@ -1,4 +1,4 @@
--- include: base tokens orders
+-- include: base tokens orders weights
 -- Forgets classes and profiles that nobody has used for long. Returns when to look again, or nil.
 local function unused(now, last_used)
   return rc('ZRANGE', K .. last_used, '-inf', now - UNUSED_AFTER_MS, 'BYSCORE', 'LIMIT', 0, SWEEP_BATCH)
@@ -26,6 +26,7 @@ local function sweep_one(now, name, kind, kept)
   end
   rc('DEL', K .. kind.mine .. name)
   leave_order(name)
+  leave_weight(name)
   rc('HDEL', K .. kind.definitions, name)
   rc('ZREM', K .. kind.last_used, name)
 end
