@@ -49,7 +49,7 @@ class Booking:
 
     def leave(self, effect: m.LeaveQueue) -> None:
         async def leave() -> None:
-            await self._store.cancel(effect.ticket, self._now_ms(), released=effect.released)
+            await self._store.cancel(effect.ticket, self._now_ms(), effect.how)
 
         self._lane.put(leave)
 
@@ -83,7 +83,7 @@ class Booking:
         offer = effect.offer
         if not offer.token:
             # Who made the call and was not reserved for it yet: nobody is to be from now on.
-            self.leave(m.LeaveQueue(offer.call_id, released=True))
+            self.leave(m.LeaveQueue(offer.call_id, "released"))
             return
 
         async def finish() -> None:
@@ -108,6 +108,10 @@ class Booking:
                 self._post(m.PositionKnown(found.position))
 
         self._lane.put(ask)
+
+    def say(self, operation: Operation) -> None:
+        """Something else that is to come after what was said before."""
+        self._lane.put(operation)
 
     def say_again(self, context: Context, call: Call) -> str:
         """Put back what this call is doing into a store that may have forgotten it; that in a word."""

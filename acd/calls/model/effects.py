@@ -12,7 +12,7 @@ from acd.calls.model.call import Place, Side, Timer
 from acd.calls.outside import Outside
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Offer, Refusal, Ticket
+from routing.model import Departure, Offer, Refusal, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +198,7 @@ class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
     ticket: str
-    released: bool = False
-    """It is no abandon: the wait goes on in another way."""
+    how: Departure = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +314,11 @@ class AskDesk:
 @dataclass(frozen=True, slots=True)
 class AskPosition:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AskSituation:
+    """Find out what the overflow rules of the queue want to know of who joins it; SituationKnown says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,6 +471,7 @@ Effect = (
     | DeleteMessage
     | AskDesk
     | AskPosition
+    | AskSituation
     | AnswerRefer
     | ReportRefer
     | ParkAgentLeg

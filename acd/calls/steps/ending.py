@@ -73,11 +73,11 @@ def _leave_routing(call: Call) -> list[Effect]:
         return [FinishConversation(call.offer, wrapup=False)]
     if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
         # While connecting, our accept is under way: leaving ends whichever of the two it became.
-        return [LeaveQueue(call.entry, released=call.callback is not None)]
+        return [LeaveQueue(call.entry, "abandoned" if call.callback is None else "released")]
     if call.state is State.DIALLING and call.agent_first and call.offer:
         return [FinishConversation(call.offer, wrapup=False)]
     if call.state is State.DIALLING:
-        return [LeaveQueue(call.entry, released=True)]
+        return [LeaveQueue(call.entry, "released")]
     return []
 
 

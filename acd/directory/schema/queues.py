@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from acd.directory.model import (
+    AbsentState,
     CallbackRules,
     FormField,
     LastAgent,
@@ -21,6 +22,7 @@ from acd.directory.model import (
     WrapupMode,
 )
 from acd.directory.schema.dialling import CallerId, DialClasses
+from acd.directory.schema.overflow import OverflowEntry
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     DAY_SECONDS,
@@ -184,6 +186,11 @@ class QueueEntry(Entry):
     last_agent: LastAgentEntry | None = None
     caller_id: CallerId = ""
     transfer_place: Literal["keep", "last"] = "keep"
+    overflow: Annotated[list[OverflowEntry], Field(max_length=20)] = []
+    max_waiting: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    join_when_empty: bool = True
+    leave_when_empty: bool = False
+    agents_count_as_absent: list[AbsentState] = ["paused", "not-answering"]
 
     @model_validator(mode="after")
     def _steps_follow_each_other(self) -> QueueEntry:
@@ -204,6 +211,12 @@ class QueueEntry(Entry):
                 raise ValueError(f"{what} names something twice; each must be unique")
         return self
 
+    @model_validator(mode="after")
+    def _full_has_a_measure(self) -> QueueEntry:
+        if self.max_waiting is None and any(rule.full for rule in self.overflow):
+            raise ValueError("full in overflow needs max_waiting; say how many may wait")
+        return self
+
     def build(self) -> Queue:
         return Queue(
             **{
@@ -217,6 +230,8 @@ class QueueEntry(Entry):
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
+                "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),
+                "agents_count_as_absent": tuple(dict.fromkeys(self.agents_count_as_absent)),
                 "voicemail": self.voicemail.rules() if self.voicemail else None,
                 "refusals": self.refusals.build(),
                 "last_agent": self.last_agent.build() if self.last_agent else None,

@@ -24,6 +24,7 @@ from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from ivr.interpreter import Noted
 from routing.model import Candidate, Decision, Offer, RejectReason, Requirement
+from routing.overflow import Situation
 from routing.requirement import class_name
 
 BERT = Agent(id="bert", extension="1002")
@@ -131,6 +132,8 @@ EVENTS: dict[str, m.Event] = {
     "ivr-timer": m.TimerFired(Timer.IVR, 999),
     "announce-timer": m.TimerFired(Timer.ANNOUNCE, 0),
     "longest-wait": m.TimerFired(Timer.LONGEST_WAIT, 0),
+    "overflow-timer": m.TimerFired(Timer.OVERFLOW, 0),
+    "situation": m.SituationKnown("c1", Situation(agent_there=False)),
     "ring-timer": m.TimerFired(Timer.RING, 0),
     "offer": m.OfferMade(OFFER),
     "offer-taken-back": m.OfferTakenBack(7),
@@ -192,6 +195,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "ivr-timer": (X, X, I, Q, O, C, T, F, D, X, W, E),
     "announce-timer": (X, X, I, Q, O, C, T, X, D, X, W, E),
     "longest-wait": (X, X, I, E, O, C, T, X, D, X, W, E),
+    "overflow-timer": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "situation": (X, X, I, Q, O, C, T, X, D, X, W, E),
     "ring-timer": (X, X, I, Q, Q, C, T, X, E, X, T, E),
     "offer": (X, X, I, O, O, C, T, X, D, K, W, E),
     "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, K, W, E),

@@ -19,12 +19,13 @@ from acd.calls.steps.context import OUTBOUND_QUEUE
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.phones import phones_of
-from acd.directory.model import Dialling
+from acd.directory.model import Dialling, OverflowRule, Queue
 from acd.errors import BadSessionDescription
 from acd.sip.core import events as sip
 from acd.sip.core.refer import DialogId, ReferTo, Replaces
 from acd.sip.watching import PhoneState
 from routing.model import Offer
+from routing.overflow import Conditions
 from routing.ports import StaleToken
 from tests.support.call_fakes import FakeDoNotCall
 from tests.unit.acd import test_call_machine as table
@@ -454,3 +455,22 @@ async def test_an_agent_joins_a_caller_to_somebody_outside(bench: Bench) -> None
     first, second = bench.journal.records
     assert (first.direction, first.cause, second.direction) == ("outbound", "transferred", "inbound")
     assert (second.outside, second.outcome) == (NUMBER, "answered")
+
+
+def test_an_overflow_rule_may_lead_outside_and_who_is_not_reached_there_is_back_in_the_queue() -> None:
+    rule = OverflowRule(Conditions(after_seconds=30), number=NUMBER)
+    queues = {**CONTEXT.directory.queues, "billing": Queue("billing", overflow=(rule,))}
+    context = replace(CONTEXT, directory=replace(CONTEXT.directory, queues=queues))
+    call, _ = drive(table.fresh(), *table.TO_LINE, context=context)
+    call, effects = drive(call, m.TimerFired(m.Timer.OVERFLOW, 0), now=NOW + 30, context=context)
+    assert call.state is State.FORWARDING
+    assert m.LeaveQueue("c1", "overflowed") in effects
+    (asked,) = of_type(effects, m.AskLeave)
+    assert (asked.outside.number, asked.outside.by, asked.outside.shown) == (NUMBER, "", "+2")
+    back, effects = drive(
+        call, m.DialAllowed(), m.LegOver(Side.AGENT, "remote", 486), now=NOW + 40, context=context
+    )
+    assert (back.state, back.queue) == (State.QUEUED, "billing")
+    assert of_type(effects, m.EnterQueue)[0].ticket.enqueued_ms == round(NOW * 1000)
+    through, _ = drive(call, m.DialAllowed(), m.NumberAnswered(), now=NOW + 35, context=context)
+    assert through.state is State.TALKING
