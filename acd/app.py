@@ -22,8 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from acd import log as logs
 from acd.agents.desk import AgentDesk
 from acd.calls.keeper import CallbackKeeper
+from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
-from acd.calls.steps.context import EXTENSION_QUEUE, Context
+from acd.calls.steps.context import NO_QUEUES, Context
 from acd.calls.supervisor import CallSupervisor
 from acd.clock import SystemClock
 from acd.config import Settings
@@ -31,6 +32,7 @@ from acd.control.app import ControlServer
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
 from acd.database import open_engine
+from acd.directory.do_not_call import DoNotCallList
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
@@ -77,6 +79,7 @@ class Node:
         self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
         self._engine = open_engine(settings)
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
+        self._do_not_call = DoNotCallList(self._engine, self._clock)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -127,6 +130,9 @@ class Node:
             expected_waits=lambda: self._forecast.of_queues(),
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
+        self._lookout = Lookout(
+            self._store, self._clock, self._forecast, lambda: self._calls.waiting_places()
+        )
         site = Site(self._redis, node, self._clock)
         self._messages = MessageKeeper(
             node.id,
@@ -155,7 +161,7 @@ class Node:
             on_message=self._calls.on_routing,
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
-            queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            queues=lambda: {*NO_QUEUES, *self._directory.current().queues},
             others=lambda: site.nodes.up,
         )
         await self._media.start()
@@ -188,6 +194,8 @@ class Node:
         self._running.push_async_callback(self._keeper.stop)
         self._forecast.start()
         self._running.push_async_callback(self._forecast.stop)
+        self._lookout.start()
+        self._running.push_async_callback(self._lookout.stop)
         heir = Heir(
             self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
         )
@@ -223,6 +231,8 @@ class Node:
             context=lambda: self._context,
             observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
+            do_not_call=self._do_not_call,
+            lookout=self._lookout,
             messages=self._messages,
             phones=self._sip.lamps.phones_changed,
             callers=ContactReader(self._engine),
@@ -244,6 +254,7 @@ class Node:
             records=RecordReader(self._engine),
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
+            do_not_call=self._do_not_call,
             messages=self._messages,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
@@ -270,6 +281,7 @@ class Node:
 
     async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
         """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
+        self._lookout.distrust()
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}

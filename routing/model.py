@@ -24,6 +24,11 @@ class AgentState(StrEnum):
     NOT_ANSWERING = "not-answering"
 
 
+Departure = Literal["abandoned", "released", "overflowed"]
+"""How a wait ends without an agent: given up, or it goes on in another way (a callback), or elsewhere by a
+rule of the queue."""
+
+
 class RejectReason(StrEnum):
     """Why an offered agent did not take the call."""
 
@@ -233,6 +238,16 @@ NodeMessage = Offer | OfferWithdrawn | WrapupTaken | CallbackOver
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who else is there, seen from one waiting call or a class of calls."""
+
+    waiting: int
+    """Others in the line of the call's queue."""
+    agent_there: bool
+    """Somebody who may take such calls is signed in, and not in a state that counts as absent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A caller's place: 1 is next. `waiting` counts the whole queue."""
 
@@ -280,10 +295,10 @@ class QueueStatus:
     counters: Mapping[str, int] = field(default_factory=dict)
     """Equal to the fold of the events, never negative, never reset while the queue is in use: `entered`,
     `offers`, `rejected`, `withdrawn`, `let-go` (rung for a call that another has), `answered`, `abandoned`,
-    `completed`, `lost` (its node died), `released` (goes on in another way, as a callback), `relaxed` (steps
-    taken), `callback-added`, `callback-attempts`, `callback-done`, `callback-failed`, `callback-cancelled`,
-    `callback-expired`,
-    `ended` (abandoned, completed, lost, released)."""
+    `completed`, `lost` (its node died), `released` (goes on in another way, as a callback), `overflowed`
+    (goes on elsewhere by a rule of the queue), `relaxed` (steps taken), `callback-added`,
+    `callback-attempts`, `callback-done`, `callback-failed`, `callback-cancelled`, `callback-expired`,
+    `ended` (abandoned, completed, lost, released, overflowed)."""
     talking: int = 0
     callbacks: int = 0
     """Callers who are to be called back, whether their place is in the line now or not."""

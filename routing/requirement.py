@@ -145,6 +145,12 @@ def in_force(ticket: Ticket, now_ms: int) -> Requirement:
     return asked
 
 
+def still_asked(ticket: Ticket, now_ms: int) -> tuple[Requirement, ...]:
+    """What the call asks at this time, and after each step to come."""
+    later = (step.requirement for step in ticket.steps if ticket.enqueued_ms + step.after_ms > now_ms)
+    return (in_force(ticket, now_ms), *later)
+
+
 def missing(requirement: Requirement, profile: AgentProfile) -> tuple[str, ...]:
     """What keeps agents of this profile from the calls of this class, in words; nothing where `eligible`.
 

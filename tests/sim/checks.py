@@ -98,7 +98,7 @@ class Checks:
         states = Counter((call.queue, call.state) for call in self._model.calls.values())
         for queue, n in self._model.counters.items():
             assert all(value >= 0 for value in n.values()), f"12: {queue} {n}"
-            ended = n["abandoned"] + n["released"] + n["completed"] + n["lost"]
+            ended = n["abandoned"] + n["released"] + n["overflowed"] + n["completed"] + n["lost"]
             live = sum(states[queue, state] for state in ("waiting", "offered", "talking"))
             assert n["entered"] == live + ended, f"1: {queue} {n} with {live} live"
 

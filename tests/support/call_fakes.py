@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from acd.calls.lookout import WaitingPlace
 from acd.calls.messages import NewMessage
+from acd.calls.model import SituationKnown
 from acd.calls.record import CallRecord
 from acd.directory.model import Srtp
 from acd.errors import AcdError
@@ -15,6 +17,7 @@ from acd.sip.core.refer import DialogId
 from ivr.mailbox import Waiting
 from routing.callbacks import Callback
 from routing.model import AgentState, AgentStatus, Position
+from routing.overflow import Situation
 from routing.ports import StoreUnavailable
 
 
@@ -49,7 +52,10 @@ class FakeSip:
     def accept(self, leg: str, sdp: bytes) -> None:
         self.said.append(("accept", leg, sdp))
 
-    def refuse(self, leg: str, status: int) -> None:
+    def ring(self, leg: str, status: int, sdp: bytes | None) -> None:
+        self.said.append(("ring", leg, status, sdp))
+
+    def refuse(self, leg: str, status: int, why: str = "") -> None:
         self.said.append(("refuse", leg, status))
 
     def hangup(self, leg: str, reason: str = "") -> None:
@@ -103,7 +109,7 @@ class FakeMedia:
         self.srtp[leg] = srtp
         return b"sdp of " + leg.encode()
 
-    def apply_answer(self, leg: str, answer: bytes) -> Direction:
+    def apply_answer(self, leg: str, answer: bytes, *, early: bool = False) -> Direction:
         if self.bad_answer:
             raise self.bad_answer
         self.answers[leg] = answer
@@ -249,6 +255,32 @@ class FakeStore:
             return Position(2, 5) if verb == "position" else None
 
         return operation
+
+
+class FakeDoNotCall:
+    """Forbids what is listed; raises `failure` where there is one."""
+
+    def __init__(self) -> None:
+        self.listed: set[str] = set()
+        self.failure: Exception | None = None
+
+    async def forbids(self, number: str) -> bool:
+        if self.failure:
+            raise self.failure
+        return number in self.listed
+
+
+class FakeLookout:
+    """Notes who joined, and tells them what it is set to."""
+
+    def __init__(self) -> None:
+        self.joined: list[WaitingPlace] = []
+        self.situation: Situation | None = None
+
+    async def joining(self, place: WaitingPlace) -> None:
+        self.joined.append(place)
+        if self.situation:
+            place.post(SituationKnown(place.entry, self.situation))
 
 
 class FakeDesk:

@@ -301,10 +301,10 @@ def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:
     for queue, raw in state.under("qs:").items():
         n = Counter({name: int(value) for name, value in raw.items()})
         assert all(value >= 0 for value in n.values())
-        ended = n["abandoned"] + n["completed"] + n["lost"] + n["released"]
+        ended = n["abandoned"] + n["completed"] + n["lost"] + n["released"] + n["overflowed"]
         now = live.get(queue, Counter())
         assert n["entered"] == sum(now.values()) + ended
-        left = n["abandoned_offered"] + n["released_offered"] + n["lost_offered"]
+        left = sum(n[f"{how}_offered"] for how in ("abandoned", "released", "overflowed", "lost"))
         over = n["rejected"] + n["withdrawn"] + n["let-go"] + n["answered"] + left
         assert n["offers"] - over == rung[queue]
         assert n["answered"] - n["completed"] - n["lost_talking"] == now["talking"]

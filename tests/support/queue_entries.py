@@ -82,16 +82,20 @@ class Agent:
     wraps: Sequence[str] = ("", "")
     """Queue and node of the call that the wrap-up is of."""
     wrapup_limit: int = 0
+    came: bool = True
+    """Has signed in before: what they can do is known."""
     owes: tuple[int, int, str, str] | None = None
     """A wrap-up for when the last conversation is over: its length and limit, queue and node."""
 
     def __post_init__(self) -> None:
+        came = self.came
         self.learns(self.profile)
+        self.came = came
 
     def learns(self, profile: AgentProfile, terms: AgentTerms | None = None) -> None:
         """The skills are these from now on."""
         in_talk = replace(profile, in_talk=True)
-        self.profile, self.profile_name = profile, profile_name(profile)
+        self.profile, self.profile_name, self.came = profile, profile_name(profile), True
         self.terms = terms or self.terms
         self._found_as = (profile, self.profile_name), (in_talk, profile_name(in_talk))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from routing.model import Lending
 from routing.requirement import eligible, eligible_while
@@ -18,9 +18,16 @@ class Centre:
     calls: Collection[Call]
     agents: Collection[Agent]
     now: int
+    _well: dict[Lending, tuple[bool, set[str]]] = field(default_factory=dict)
 
     def is_well(self, terms: Lending, lent: Agent) -> bool:
         """Whether the queue that lends this agent is well."""
+        if terms not in self._well:
+            self._well[terms] = self._lines_are_well(terms), self._own_who_are_free(terms)
+        lines_are_well, free = self._well[terms]
+        return lines_are_well and len(free - {lent.id}) >= terms.free_agents_at_least
+
+    def _lines_are_well(self, terms: Lending) -> bool:
         waits = [
             self.now - call.ticket.enqueued_ms
             for call in self.calls
@@ -28,14 +35,10 @@ class Centre:
         ]
         if len(waits) > terms.waiting_at_most:
             return False
-        if terms.longest_wait_ms and max(waits, default=-1) >= terms.longest_wait_ms:
-            return False
-        free = [
-            agent
-            for agent in self.agents
-            if agent.idle and agent is not lent and terms.lender in agent.own_queues
-        ]
-        return len(free) >= terms.free_agents_at_least
+        return terms.longest_wait_ms == 0 or max(waits, default=-1) < terms.longest_wait_ms
+
+    def _own_who_are_free(self, terms: Lending) -> set[str]:
+        return {agent.id for agent in self.agents if agent.idle and terms.lender in agent.own_queues}
 
 
 class Matching:

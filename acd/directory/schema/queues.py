@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from acd.directory.model import (
+    AbsentState,
     CallbackRules,
     FormField,
     LastAgent,
@@ -21,6 +22,8 @@ from acd.directory.model import (
     Relaxation,
     WrapupMode,
 )
+from acd.directory.schema.dialling import CallerId, DialClasses
+from acd.directory.schema.overflow import OverflowEntry
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     DAY_SECONDS,
@@ -93,9 +96,11 @@ class CallbackEntry(Entry):
     interval_seconds: Seconds = 300.0
     expire_seconds: Annotated[float, Field(gt=0, le=30 * DAY_SECONDS, allow_inf_nan=False)] = 28_800.0
     numbers: Annotated[list[Annotated[str, AfterValidator(_prefix)]], Field(max_length=100)] = []
+    dialling: DialClasses = [*CallbackRules().dialling]
 
     def build(self) -> CallbackRules:
-        return CallbackRules(**{**dict(self), "numbers": tuple(self.numbers)})
+        lists = {"numbers": tuple(self.numbers), "dialling": tuple(self.dialling)}
+        return CallbackRules(**{**dict(self), **lists})
 
 
 class RefusalEntry(Entry):
@@ -190,7 +195,13 @@ class QueueEntry(Entry):
     preferred_seconds: Seconds = 20.0
     last_agent: LastAgentEntry | None = None
     lends_while: LendsWhileEntry | None = None
+    caller_id: CallerId = ""
     transfer_place: Literal["keep", "last"] = "keep"
+    overflow: Annotated[list[OverflowEntry], Field(max_length=20)] = []
+    max_waiting: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    join_when_empty: bool = True
+    leave_when_empty: bool = False
+    agents_count_as_absent: list[AbsentState] = ["paused", "not-answering"]
 
     @model_validator(mode="after")
     def _steps_follow_each_other(self) -> QueueEntry:
@@ -211,6 +222,12 @@ class QueueEntry(Entry):
                 raise ValueError(f"{what} names something twice; each must be unique")
         return self
 
+    @model_validator(mode="after")
+    def _full_has_a_measure(self) -> QueueEntry:
+        if self.max_waiting is None and any(rule.full for rule in self.overflow):
+            raise ValueError("full in overflow needs max_waiting; say how many may wait")
+        return self
+
     def build(self) -> Queue:
         return Queue(
             **{
@@ -224,6 +241,8 @@ class QueueEntry(Entry):
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
+                "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),
+                "agents_count_as_absent": tuple(dict.fromkeys(self.agents_count_as_absent)),
                 "voicemail": self.voicemail.rules() if self.voicemail else None,
                 "refusals": self.refusals.build(),
                 "last_agent": self.last_agent.build() if self.last_agent else None,

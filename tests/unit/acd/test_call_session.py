@@ -29,7 +29,9 @@ from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason, Wrapu
 from routing.ports import StaleToken
 from tests.support.call_fakes import (
     FakeDesk,
+    FakeDoNotCall,
     FakeJournal,
+    FakeLookout,
     FakeMedia,
     FakeMessages,
     FakePrompts,
@@ -88,6 +90,8 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
+    do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
+    lookout: FakeLookout = field(default_factory=FakeLookout)
     messages: FakeMessages = field(default_factory=FakeMessages)
     context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
@@ -103,6 +107,8 @@ class Bench:
             context=lambda: self.context,
             observers=(self.told.append,),
             desk=self.desk,
+            do_not_call=self.do_not_call,
+            lookout=self.lookout,
             messages=self.messages,
             phones=lambda call_id, phones: self.lamps.append(phones),
         )
