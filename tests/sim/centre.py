@@ -28,11 +28,8 @@ AGENTS = 40
 DESK = "1000"
 """The extension of the first agent."""
 _LANGUAGES = ("et", "en", "ru")
-_LENT = (
-    {"billing": 1, "either": 1, "support": 2},
-    {"either": Lending("billing", 1, 8_000), "support": Lending("billing", 0, 0, 1)},
-)
-"""Queues of some agents, two of them while billing is well."""
+_LENT = {"either": Lending("billing", 1, 8_000), "support": Lending("billing", 0, 0, 1)}
+"""Queues that some agents serve while billing is well; they serve all others too."""
 _TRADES = ("billing", "support", "sales")
 
 _LATE = {
@@ -166,7 +163,7 @@ class Centre:
         )
 
     def _agent(self, n: int, source: random.Random) -> Agent:
-        queues, lent = _LENT if n % 8 in (3, 6) else ({}, {})
+        queues, lent = (dict.fromkeys(_queues(), 1), _LENT) if n % 8 in (3, 6) else ({}, {})
         agent = Agent(
             id=f"a{n}",
             extension=str(1000 + n),
