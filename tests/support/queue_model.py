@@ -636,8 +636,9 @@ class QueueModel:
         """A queue may have become well that lends its agents."""
         if self.doubt:
             return
-        terms = {terms for agent in self.agents.values() for _, terms in agent.profile.lent}
-        found = True
+        idle = [agent for agent in self.agents.values() if agent.idle and agent.profile.lent]
+        terms = {terms for agent in idle for _, terms in agent.profile.lent}
+        found = bool(terms)
         while found:
             found = False
             for lending in sorted(terms, key=lending_terms):
