@@ -25,6 +25,7 @@ from acd.directory.model import (
     FormField,
     LastAgent,
     Number,
+    OverflowRule,
     Queue,
     Refusals,
     Relaxation,
@@ -34,6 +35,7 @@ from acd.directory.model import (
     Webhook,
 )
 from acd.errors import ConfigError
+from routing.overflow import Conditions
 
 _TABLES: Mapping[Kind, Table] = {
     "trunk": tables.trunks,
@@ -189,6 +191,8 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "overflow": tuple(_overflow_rule(rule) for rule in row["overflow"]),
+            "agents_count_as_absent": tuple(row["agents_count_as_absent"]),
             "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
             "refusals": _refusals(row["refusals"]),
             "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
@@ -203,6 +207,11 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
     return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+
+
+def _overflow_rule(rule: Mapping[str, Any]) -> OverflowRule:
+    when = Conditions(**rule["when"])
+    return OverflowRule(**{**rule, "when": when, "message": tuple(rule["message"])})
 
 
 def _refusals(kept: Mapping[str, Any]) -> Refusals:
@@ -300,6 +309,8 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
+        "agents_count_as_absent": [*queue.agents_count_as_absent],
         "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),
