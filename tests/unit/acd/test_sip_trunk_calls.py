@@ -401,3 +401,22 @@ async def test_the_first_host_that_is_back_has_us_where_ours_is_not(bench: Bench
     await bench.until(lambda: len(bench.endpoint.probes) == 2)
     probed(bench, SECOND, 200)
     assert bench.endpoint.registered == [("carrier", FIRST), ("carrier", SECOND)]
+
+
+async def test_when_every_host_has_asked_to_be_left_alone_nobody_is_asked(bench: Bench):
+    bench.call("one")
+    assert bench.calls.take(LegEnded("one", "remote", 503, retry_after=120.0)) is None
+    assert bench.calls.take(LegEnded("one.2", "remote", 503, retry_after=60.0)) is not None
+    with pytest.raises(TrunkUnavailable) as refused:
+        bench.call("two")
+    assert refused.value.why == "no-host"
+    bench.clock.advance(60)
+    bench.providers.care(bench.clock.monotonic())
+    bench.call("three")
+    assert bench.asked == [FIRST, SECOND, SECOND]
+
+
+async def test_the_last_host_has_a_little_longer_but_not_for_ever(bench: Bench):
+    bench.call()
+    bench.calls.take(LegEnded("leg", "timeout", 408))
+    assert [invite["patience"] for invite in bench.endpoint.invites] == [4.0, 8.0]
