@@ -87,6 +87,7 @@ class CallSupervisor:
             started_at=now,
             diverted_from=identity.diverted_from,
             verstat=identity.verstat,
+            withheld=identity.withheld,
             attributes=identity.attributes,
         )
         near = self._leg_near(arrival.agent) if arrival.agent else None

@@ -22,7 +22,7 @@ from tests.support.script import Answerer, audio
 from tests.support.service import TRUNK, RunningService, standard_directory
 from tests.support.sipp import Sipp
 
-FIRST, SECOND, MISNAMED = "127.0.0.3", "127.0.0.4", "127.0.0.5"
+FIRST, SECOND, MISNAMED, MODERN = "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"
 PORT = free_port(FIRST)
 CUSTOMER = Phone("phone1", "phone-secret", "+37255512345")
 LINE = Line("line1", "line-secret", "+372600")
@@ -153,7 +153,7 @@ async def call_out(service: RunningService, number: str = CUSTOMER.number) -> No
 
 @pytest.mark.interop(
     "Kamailio",
-    "registration with digest, and OPTIONS both ways",
+    "registration with digest (MD5, SHA-256), and OPTIONS both ways",
     "a challenge of another realm is not answered",
 )
 async def test_we_are_bound_by_digest_and_prove_nothing_to_another_realm(
@@ -165,7 +165,14 @@ async def test_we_are_bound_by_digest_and_prove_nothing_to_another_realm(
         "hosts": [_host(MISNAMED)],
         "account": {**ACCOUNT, "realm": "elsewhere.example"},
     }
-    service.apply({**DIRECTORY, "trunks": [*DIRECTORY["trunks"], misnamed]})
+    modern = {"name": "modern", "hosts": [_host(MODERN)], "account": ACCOUNT}
+    with Kamailio(MODERN, lines=(LINE,), port=PORT, algorithm="SHA-256"):
+        service.apply({**DIRECTORY, "trunks": [*DIRECTORY["trunks"], misnamed, modern]})
+
+        async def bound() -> bool:
+            return await service.metric("acd_trunk_registered", trunk="modern") == 1
+
+        await eventually(bound, within=10, what="registered where only SHA-256 is asked for")
     await first.sees("OPTIONS", src="127.0.0.1")
     await second.sees("OPTIONS", src="127.0.0.1")
 
