@@ -181,6 +181,11 @@ class SipService:
         trunk = self._guard.trunk_of(flow)
         return "" if trunk is None else trunk.name
 
+    def drain(self) -> None:
+        """Take no new call, and let providers send theirs to other nodes."""
+        self.draining = True
+        self.providers.withdraw()
+
     def reload_certificate(self) -> bool:
         """Show a renewed certificate on new connections; False without one. Raises ConfigError."""
         return self._endpoint.network.reload_certificate()

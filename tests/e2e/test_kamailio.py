@@ -305,6 +305,23 @@ async def test_a_trunk_without_a_host_is_down_until_one_is_back_and_has_bound_us
     assert logged(service, "trunk-host-up", trunk="provider", host=FIRST)
 
 
+async def test_a_node_that_stops_is_bound_no_longer_and_again_when_it_starts(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    async with customer_behind(first) as customer:
+        service.stop()
+        await first.sees("REGISTER", auth=LINE.user, expires="0")
+        await customer.dial(BILLING)
+        closed = await customer.until("CALL_CLOSED")
+        assert closed.param.startswith("480")
+        service.start()
+        await registered_at_first(service)
+        await customer.dial(BILLING)
+        await customer.until("CALL_ESTABLISHED")
+        await customer.hang_up()
+
+
 @pytest.mark.interop("Kamailio", "two phones behind it ring for a call of ours (forking), one answers")
 async def test_of_two_phones_behind_the_provider_one_has_the_call(
     service: RunningService, provider: tuple[Kamailio, Kamailio]

@@ -33,6 +33,7 @@ _SEEN = {
     "fu": "$fU",
     "td": "$td",
     "auth": "$au",
+    "expires": "$hdr(Expires)",
     "pai": "$hdr(P-Asserted-Identity)",
     "privacy": "$hdr(Privacy)",
     "customer": "$hdr(X-Customer)",

@@ -420,3 +420,14 @@ async def test_the_last_host_has_a_little_longer_but_not_for_ever(bench: Bench):
     bench.call()
     bench.calls.take(LegEnded("leg", "timeout", 408))
     assert [invite["patience"] for invite in bench.endpoint.invites] == [4.0, 8.0]
+
+
+async def test_a_node_that_drains_is_bound_no_longer_and_calls_still_go_out(bench: Bench):
+    await bound(bench)
+    bench.providers.withdraw()
+    assert bench.endpoint.withdrawn == ["carrier"]
+    assert bench.providers.is_registered("carrier") is False
+    probed(bench, FIRST, 0)
+    assert bench.endpoint.registered == [("carrier", FIRST)]
+    bench.call()
+    assert bench.asked == [SECOND]
