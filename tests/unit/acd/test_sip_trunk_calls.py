@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -24,10 +24,10 @@ from acd.sip.core.events import (
 from acd.sip.core.uri import Uri
 from acd.sip.presenting import Presented
 from acd.sip.providers import Providers, TrunkUnavailable
-from acd.sip.resolving import Service
 from acd.sip.trunk_calls import TrunkCalls
 from acd.sip.trunks import LiveCalls
 from tests.support.clock import FakeClock
+from tests.support.dns import FakeDns
 
 FIRST, SECOND = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
 CARRIER = Trunk(
@@ -41,17 +41,6 @@ CARRIER = Trunk(
     ha1_sha256="s",
     register_seconds=600,
 )
-
-
-class NoDns:
-    async def naptr(self, name: str) -> Sequence[tuple[int, str, str]]:
-        return []
-
-    async def srv(self, name: str) -> Sequence[Service]:
-        return []
-
-    async def addresses(self, name: str) -> Sequence[str]:
-        return []
 
 
 class FakeEndpoint:
@@ -91,7 +80,7 @@ class Bench:
         self.clock = FakeClock()
         self.directory = Directory(revision=1, trunks={"carrier": CARRIER})
         self.live = LiveCalls()
-        self.providers = Providers(self.endpoint, lambda: self.directory, self.clock, NoDns)
+        self.providers = Providers(self.endpoint, lambda: self.directory, self.clock, FakeDns)
         self.calls = TrunkCalls(self.endpoint, self.providers, self.live, self.clock, srtp_without_tls=False)
 
     async def until(self, reached: Any) -> None:
