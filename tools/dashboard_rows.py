@@ -252,6 +252,22 @@ CALLS = Row(
             (Query(f"60 * {_summed('acd_calls_ended_total', 'cause', labels=NODE)}", "{{cause}}"),),
             stacked=True,
         ),
+        Panel(
+            "Voice messages",
+            units.Short,
+            (Query(f"sum by (state) (max by (kind, state) (acd_voicemail_messages{NODE}))", "{{state}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Voice messages taken and lost",
+            units.CountsPerMinute,
+            (
+                Query(f"60 * {_summed('acd_voicemail_taken_total', 'kind', labels=NODE)}", "{{kind}}"),
+                Query(
+                    f"60 * {_summed('acd_voicemail_lost_total', 'reason', labels=NODE)}", "lost: {{reason}}"
+                ),
+            ),
+        ),
     ),
 )
 

@@ -49,7 +49,7 @@ class Booking:
 
     def leave(self, effect: m.LeaveQueue) -> None:
         async def leave() -> None:
-            await self._store.cancel(effect.ticket, self._now_ms(), released=effect.released)
+            await self._store.cancel(effect.ticket, self._now_ms(), effect.how)
 
         self._lane.put(leave)
 
@@ -62,7 +62,7 @@ class Booking:
             except StaleToken:
                 self._post(m.OfferStale(offer.token))
             else:
-                self._post(m.OfferConfirmed(offer.token))
+                self._post(m.OfferConfirmed(offer.token, offer))
 
         self._lane.put(confirm)
 
@@ -105,6 +105,10 @@ class Booking:
 
         self._lane.put(ask)
 
+    def say(self, operation: Operation) -> None:
+        """Something else that is to come after what was said before."""
+        self._lane.put(operation)
+
     def say_again(self, context: Context, call: Call) -> str:
         """Put back what this call is doing into a store that may have forgotten it; that in a word."""
         for former in _others(call):
@@ -120,11 +124,15 @@ class Booking:
             return "talking"
         return ""
 
-    def correct(self, context: Context, call: Call) -> tuple[str, Sequence[asyncio.Future[None]]]:
+    def correct(
+        self, context: Context, current: Callable[[], Call]
+    ) -> tuple[str, Sequence[asyncio.Future[None]]]:
         """The same to a store that has lost what it knew last: it is told before anything else that is still
-        to be said, and what it thinks otherwise is undone. Returns the word, and when each part was heard."""
+        to be said, as far as it is still so then, and what it thinks otherwise is undone. `current` is the
+        call as it is. Returns the word, and when each part was heard."""
+        call = current()
         first = self._lane.put_first
-        heard = [first(self._restore_other(context, call, other)) for other in _others(call)]
+        heard = [first(self._correct_talk(context, current, other)) for other in _others(call)]
         waits = call.state is State.QUEUED
         if not waits and (call.offer is None or call.state not in _RESERVED):
             return "", heard
@@ -133,15 +141,31 @@ class Booking:
             self._errand.say_again(call.callback, ticket)
             return "waiting", heard
         if waits:
-            heard.append(first(lambda: self._store.restore_place(ticket, self._now_ms())))
+            heard.append(first(self._correct_place(current, ticket)))
             return "waiting", heard
         assert call.offer is not None
         if _talks(call):
-            heard.append(first(self._restore(context, call, ticket, call.offer)))
+            restore = self._restore(context, call, ticket, call.offer)
+            heard.append(first(_while_it_holds(current, call.offer, restore)))
             return "talking", heard
         for offer in (call.offer, *call.rivals):
-            heard.append(first(self._restore(context, call, ticket, offer, rings=True)))
+            restore = self._restore(context, call, ticket, offer, rings=True)
+            heard.append(first(_while_it_holds(current, offer, restore)))
         return "ringing", heard
+
+    def _correct_place(self, current: Callable[[], Call], ticket: Ticket) -> Operation:
+        async def place() -> None:
+            call = current()
+            if call.state is State.QUEUED and call.entry == ticket.call_id:
+                await self._store.restore_place(ticket, self._now_ms())
+
+        return place
+
+    def _correct_talk(
+        self, context: Context, current: Callable[[], Call], other: m.Transferor | m.Reached
+    ) -> Operation:
+        assert other.offer is not None
+        return _while_it_holds(current, other.offer, self._restore_other(context, current(), other))
 
     def _restore_other(self, context: Context, call: Call, other: m.Transferor | m.Reached) -> Operation:
         before = replace(call, place=other.place, ticket=other.ticket)
@@ -185,3 +209,16 @@ def _others(call: Call) -> Sequence[m.Transferor | m.Reached]:
 
 def _talks(call: Call) -> bool:
     return call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+
+
+def _while_it_holds(current: Callable[[], Call], offer: Offer, restore: Operation) -> Operation:
+    """A reservation that the call has given up meanwhile is not put back."""
+
+    async def operation() -> None:
+        call = current()
+        others = (other.offer for other in _others(call))
+        held = (call.offer, *call.rivals, *others) if call.state is not State.ENDED else ()
+        if any(one is not None and one.token == offer.token for one in held):
+            await restore()
+
+    return operation

@@ -7,21 +7,35 @@ from typing import Literal
 import msgspec
 
 from routing.model import Decision, RejectReason
+from routing.overflow import Why
 
 Outcome = Literal[
-    "answered", "abandoned", "rejected", "failed", "completed", "timed-out", "cleared", "callback"
+    "answered",
+    "abandoned",
+    "rejected",
+    "failed",
+    "completed",
+    "timed-out",
+    "cleared",
+    "callback",
+    "voicemail",
 ]
 """answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
 callback: the caller is to be called back and keeps the place.
+voicemail: the caller left a message.
 timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
 failed: broken by us, the network or a crash."""
+
+
+NODE_DIED = "node-died"
+"""The cause of a call whose node was gone, or taken for that."""
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One state of the call, from `at` (seconds since the epoch) until the next segment.
 
-    The state "transfer" is a mark between two others.
+    The states "transfer" and "overflow" are marks between two others.
     """
 
     state: str
@@ -29,7 +43,10 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = ""
     agent: str = ""
     to: str = ""
-    """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor."""
+    """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor. Of an "overflow": the
+    kind of target and its name."""
+    why: Why | Literal[""] = ""
+    """Of an "overflow": what the rule went by."""
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,15 +14,23 @@ import structlog
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
+from acd.calls.lookout import WaitingPlace
 from acd.calls.ports import Services
-from acd.calls.record import CallRecord, Outcome
+from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
 from acd.calls.targets import TransferImpossible, target_of
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
-from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
+from acd.media.engine import (
+    DigitReceived,
+    MediaEvent,
+    MediaFailed,
+    MediaTimedOut,
+    PlaybackEnded,
+    RecordingEnded,
+)
 from acd.sip.core import events as sip
 from acd.sip.core.refer import ReferTo, Replaces
 from acd.sip.identity import Identity, clean_number
@@ -218,6 +226,8 @@ class CallSupervisor:
                 session.post(m.DigitPressed(side, digit))
             case PlaybackEnded(playback=playback):
                 session.post(m.PlaybackOver(int(playback)))
+            case RecordingEnded(recording=recording, sound_seconds=sound, why=why):
+                session.post(m.RecordingOver(recording, sound, why))
             case MediaTimedOut():
                 session.post(OfLeg(event.leg, m.MediaLost(side, "rtp-timeout")))
             case MediaFailed():
@@ -252,6 +262,11 @@ class CallSupervisor:
         """Whether this entry of the store is one of a call that is here."""
         return _call_of(entry) in self._sessions
 
+    def waiting_places(self) -> Iterable[WaitingPlace]:
+        """The callers who may go elsewhere by the rules of their queues."""
+        places = (session.waiting_place() for session in self._sessions.values())
+        return [place for place in places if place is not None]
+
     def reassert(self) -> Mapping[str, int]:
         """Say every call again to a store that may have lost it, first in line first; how many of what."""
         return _counted(session.reassert() for session in self._in_order())
@@ -285,7 +300,7 @@ class CallSupervisor:
         if session is None:
             return None
         view = _view(session.call, self._services.clock.time())
-        return Reasons(view, session.call.attempts, session.needs())
+        return Reasons(view, session.call.attempts, session.needs(), session.call.segments)
 
     def hang_up(self, call_id: str, cause: str = "operator") -> bool:
         """End a call. False where there is none of that id."""
@@ -312,16 +327,20 @@ class CallSupervisor:
 
     # Start and stop.
 
-    def recover(self, documents: Mapping[str, bytes], died_at: float) -> None:
-        """Write the record of each call that a predecessor of this process left unfinished."""
+    def recover(self, documents: Mapping[str, bytes], died_at: float) -> Collection[str]:
+        """Write the record of each call that a dead node left unfinished: a predecessor of this process, or
+        another. Returns the ids of those that cannot be read."""
+        unreadable = []
         for call_id, document in documents.items():
             try:
                 call = msgspec.msgpack.decode(document, type=m.Call)
             except msgspec.MsgspecError:
                 log.exception("lost-call-unreadable", call_id=call_id)
+                unreadable.append(call_id)
                 continue
-            self._services.journal.finish(_record_of_lost(call, max(died_at, call.started_at)))
-            log.warning("call-lost", call_id=call_id, state=call.state.value)
+            self._services.journal.finish(_record_of_lost(call, died_at))
+            log.warning("call-lost", call_id=call_id, node=call.node, state=call.state.value)
+        return unreadable
 
     async def drain(self, seconds: float) -> None:
         """Let live calls end by themselves for so long, then end those that are left."""
@@ -426,8 +445,9 @@ def _record_of_lost(call: m.Call, died_at: float) -> CallRecord:
     # A callback that waited goes on elsewhere: nobody was cut off.
     waited = call.awaits_customer and call.state is m.State.QUEUED
     outcome: Outcome = "cleared" if waited else "failed"
-    verdict = m.Close(outcome=outcome, hangup_side="system", cause="node-died")
-    return ending.record_of(call, verdict, died_at)
+    verdict = m.Close(outcome=outcome, hangup_side="system", cause=NODE_DIED)
+    last_known = max((call.started_at, *(segment.at for segment in call.segments)))
+    return ending.record_of(call, verdict, max(died_at, last_known))
 
 
 _INFO_TYPES = ("application/dtmf-relay", "application/dtmf")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acd.calls.record import Attempt
+from acd.calls.record import Attempt, Segment
 from routing.model import Requirement
 
 
@@ -15,6 +15,7 @@ class Reasons:
     view: CallView
     attempts: tuple[Attempt, ...]
     needs: Requirement | None
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

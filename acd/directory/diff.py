@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from acd.directory.model import Directory
 
-Kind = Literal["trunk", "number", "skill", "queue", "agent", "code", "device", "webhook"]
+Kind = Literal["trunk", "number", "skill", "queue", "agent", "code", "device", "box", "webhook"]
 _SECRETS = {"ha1_md5": "password", "ha1_sha256": "password", "secret": "secret"}
 """Fields of which only that they changed is told, under which name."""
 
@@ -50,6 +50,7 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("agent", before.agents, after.agents),
         *_entries("code", before.codes, after.codes),
         *_entries("device", before.devices, after.devices),
+        *_entries("box", before.boxes, after.boxes),
         *_entries("webhook", before.webhooks, after.webhooks),
     )
 

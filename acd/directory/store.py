@@ -17,6 +17,7 @@ from acd.directory import tables
 from acd.directory.diff import Kind, compare
 from acd.directory.model import (
     Agent,
+    Box,
     CallbackRules,
     Device,
     Directory,
@@ -24,14 +25,17 @@ from acd.directory.model import (
     FormField,
     LastAgent,
     Number,
+    OverflowRule,
     Queue,
     Refusals,
     Relaxation,
     Trunk,
     TrunkHost,
+    VoicemailRules,
     Webhook,
 )
 from acd.errors import ConfigError
+from routing.overflow import Conditions
 
 _TABLES: Mapping[Kind, Table] = {
     "trunk": tables.trunks,
@@ -41,6 +45,7 @@ _TABLES: Mapping[Kind, Table] = {
     "agent": tables.agents,
     "code": tables.codes,
     "device": tables.devices,
+    "box": tables.boxes,
     "webhook": tables.webhooks,
 }
 
@@ -101,9 +106,13 @@ async def _load(connection: AsyncConnection) -> Directory:
     numbers = [Number(**_frozen(row, "skills")) for row in await _rows_of(connection, tables.numbers)]
     skills = [row["name"] for row in await _rows_of(connection, tables.skills)]
     queues = [_queue(row) for row in await _rows_of(connection, tables.queues)]
-    agents = [Agent(**_frozen(row, "skills", "queues")) for row in await _rows_of(connection, tables.agents)]
+    agents = [_agent(row) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
+    boxes = [
+        Box(row["name"], row["number"], _voicemail_rules(row["rules"]))
+        for row in await _rows_of(connection, tables.boxes)
+    ]
     webhooks = [
         Webhook(**{**row, "events": tuple(row["events"])})
         for row in await _rows_of(connection, tables.webhooks)
@@ -118,6 +127,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
+        boxes=MappingProxyType({box.name: box for box in boxes}),
         webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
     )
 
@@ -156,6 +166,16 @@ def _trunk(row: RowMapping) -> Trunk:
     )
 
 
+def _agent(row: RowMapping) -> Agent:
+    voicemail = _voicemail_rules(row["voicemail"]) if row["voicemail"] else None
+    return Agent(**{**_frozen(row, "skills", "queues"), "voicemail": voicemail})
+
+
+def _voicemail_rules(rules: Mapping[str, Any]) -> VoicemailRules:
+    lists = {name: tuple(rules[name]) for name in _VOICEMAIL_LISTS}
+    return VoicemailRules(**{**rules, **lists})
+
+
 def _code(row: RowMapping) -> FeatureCode:
     return FeatureCode(row["code"], row["does"], tuple(row["reasons"]))
 
@@ -171,6 +191,9 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "overflow": tuple(_overflow_rule(rule) for rule in row["overflow"]),
+            "agents_count_as_absent": tuple(row["agents_count_as_absent"]),
+            "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
             "refusals": _refusals(row["refusals"]),
             "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
         }
@@ -184,6 +207,11 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
     return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+
+
+def _overflow_rule(rule: Mapping[str, Any]) -> OverflowRule:
+    when = Conditions(**rule["when"])
+    return OverflowRule(**{**rule, "when": when, "message": tuple(rule["message"])})
 
 
 def _refusals(kept: Mapping[str, Any]) -> Refusals:
@@ -221,23 +249,53 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
         case "queue":
             yield from (_queue_columns(queue) for queue in directory.queues.values())
         case "agent":
-            yield from (_columns(agent, "skills", "queues") for agent in directory.agents.values())
+            yield from map(_agent_columns, directory.agents.values())
         case "code":
             for code in directory.codes.values():
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
         case "device":
             yield from (_columns(device) for device in directory.devices.values())
+        case "box":
+            yield from map(_box_columns, directory.boxes.values())
         case "webhook":
-            for webhook in directory.webhooks.values():
-                yield {**_columns(webhook), "events": [*webhook.events]}
+            yield from map(_webhook_columns, directory.webhooks.values())
 
 
-_Fact = Trunk | Number | Queue | Agent | Device | Webhook | Relaxation | FormField | CallbackRules
+_Fact = (
+    Trunk
+    | Number
+    | Queue
+    | Agent
+    | Device
+    | Webhook
+    | Relaxation
+    | FormField
+    | CallbackRules
+    | VoicemailRules
+)
+_VOICEMAIL_LISTS = ("greeting", "agents", "teams")
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, **{name: dict(columns[name]) for name in maps}}
+
+
+def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
+    return {**_columns(rules), **{name: [*getattr(rules, name)] for name in _VOICEMAIL_LISTS}}
+
+
+def _agent_columns(agent: Agent) -> dict[str, Any]:
+    columns = _columns(agent, "skills", "queues")
+    return {**columns, "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail)}
+
+
+def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
+    return {**_columns(webhook), "events": [*webhook.events]}
+
+
+def _box_columns(box: Box) -> dict[str, Any]:
+    return {"name": box.name, "number": box.number, "rules": _voicemail_columns(box.rules)}
 
 
 def _queue_columns(queue: Queue) -> dict[str, Any]:
@@ -251,6 +309,9 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
+        "agents_count_as_absent": [*queue.agents_count_as_absent],
+        "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),
     }

@@ -70,9 +70,16 @@ queues = Table(
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
+    Column("overflow", JSON, nullable=False, server_default="[]"),
+    Column("max_waiting", Integer),
+    Column("join_when_empty", Boolean, nullable=False, server_default=true()),
+    Column("leave_when_empty", Boolean, nullable=False, server_default=false()),
+    Column("agents_count_as_absent", JSON, nullable=False, server_default='["paused", "not-answering"]'),
+    Column("voicemail", JSON(none_as_null=True)),
     Column("refusals", JSON, nullable=False, server_default="{}"),
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
     Column("last_agent", JSON(none_as_null=True)),
+    Column("weight", Integer, nullable=False, server_default="1"),
 )
 
 agents = Table(
@@ -91,6 +98,7 @@ agents = Table(
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("capacity", Integer, nullable=False, server_default="1"),
     Column("device", String(64), nullable=False, server_default=""),
+    Column("voicemail", JSON(none_as_null=True)),
 )
 
 devices = Table(
@@ -102,6 +110,14 @@ devices = Table(
     Column("srtp", String(16), nullable=False),
     Column("display", String(16), nullable=False),
     Column("call_info", String(500), nullable=False),
+)
+
+boxes = Table(
+    "boxes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", String(16), nullable=False),
+    Column("rules", JSON, nullable=False),
 )
 
 webhooks = Table(

@@ -2,14 +2,15 @@
 
 A call is either in its node's hash of live calls or in the outbox, and moves in one transaction. What a dead
 node left in the hash is recovered by whoever ends those calls; a record that comes twice is stored once,
-since the outbox may repeat and the history keeps the first of an id.
+since the outbox may repeat and the history keeps one of an id: the first, but rather the one of the node
+that had the call than one of those that took that node for dead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -42,6 +43,11 @@ def live_key(site: str, node: str) -> str:
     return f"acd:{{{site}}}:live:{node}"
 
 
+def nodes_key(site: str) -> str:
+    """A set of the nodes that may have live calls."""
+    return f"acd:{{{site}}}:live-nodes"
+
+
 class Journal:
     """Written behind: the newest document of each call goes out with those of the other calls.
 
@@ -70,6 +76,7 @@ class Journal:
         self._max_finished = max_finished
         self._live: dict[str, bytes] = {}
         self._finished: dict[str, CallRecord] = {}
+        self._is_listed = False
         self._recent: dict[str, tuple[float, CallRecord]] = {}
         self._wake = asyncio.Event()
         self._clean = asyncio.Event()
@@ -106,6 +113,7 @@ class Journal:
 
     def say_again(self) -> int:
         """Redis has lost what it knew last: the records of the last minute go once more. How many."""
+        self._is_listed = False
         recent = [record for _, record in self._recent.values()]
         for record in recent:
             self.finish(record)
@@ -116,6 +124,15 @@ class Journal:
         record carries that node's name. Raises RedisError."""
         found: dict[bytes, bytes] = await reply(self._redis.hgetall(live_key(self._site, node)))
         return {key.decode(): document for key, document in found.items()}
+
+    async def left_behind(self) -> Sequence[str]:
+        """Other nodes that may have live calls; those that live have. Raises RedisError."""
+        found: set[bytes] = await reply(self._redis.smembers(nodes_key(self._site)))
+        return sorted(name.decode() for name in found if name.decode() != self._node)
+
+    async def strike(self, node: str) -> None:
+        """That node has no live calls; it says so itself when it has. Raises RedisError."""
+        await reply(self._redis.srem(nodes_key(self._site), node))
 
     async def flush(self) -> None:
         """Return once everything put or finished so far is in Redis. Needs `run` to be running."""
@@ -176,6 +193,9 @@ class Journal:
 
     async def _write(self, live: Mapping[str, bytes], finished: Mapping[str, CallRecord]) -> None:
         mine = live_key(self._site, self._node)
+        if live and not self._is_listed:
+            await reply(self._redis.sadd(nodes_key(self._site), self._node))
+            self._is_listed = True
         if not finished:
             if live:
                 await reply(self._redis.hset(mine, mapping=live))  # type: ignore[arg-type]

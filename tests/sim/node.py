@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from acd.calls import model as m
+from acd.calls.lookout import Seeking, WaitingPlace
 from acd.calls.model import Call
 from routing.engine import Ear, sort_out
 from routing.model import NodeMessage, Offer, OfferWithdrawn
+from routing.overflow import Situation, asks_who_waits, decide
 from tests.sim.link import Lane, Link
 from tests.sim.session import Session
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 LEASE_MS = 30_000
+_BEAT_MS = 1_000
 TICK_MS = 1_000
+LOOK_MS = 4_000
 _MESSAGES_KEPT = 500
 
 
@@ -35,6 +40,7 @@ class Node:
         self.sessions: dict[str, Session] = {}
         self.stream: deque[NodeMessage] = deque(maxlen=_MESSAGES_KEPT)
         self._entries = 0
+        self._kept = 0, 0
         self.begin()
 
     def later(self, ms: int, work: Callable[..., None], *arguments: Any) -> None:
@@ -67,8 +73,12 @@ class Node:
         self.link = Link(self)
         self.away = False
         self.down = False
+        self.lost = False
+        """The store may lack what this node knows."""
+        self._to_say = 0
         self._ear, self._read_after, self._reading = Ear(), 0, False
         self._suspects: frozenset[str] = frozenset()
+        self._deserted: set[Seeking] = set()
         for session in self.sessions.values():
             lost = m.Close(outcome="failed", hangup_side="system", cause="node-died")
             self.world.recorded(session.call, lost)
@@ -84,6 +94,7 @@ class Node:
         self.is_open = True
         self._beat()
         self._tick()
+        self._look_out()
         self.later(LEASE_MS, self._look_for_ghosts)
 
     def crash(self) -> None:
@@ -132,11 +143,49 @@ class Node:
         self.link.say("heartbeat", (self.name, LEASE_MS), {}, self._beaten, self._not_beaten)
 
     def _beaten(self, lapsed: bool) -> None:
-        if lapsed or self.away:
+        if self.lost:
+            self.away = self.lost = False
+            self.link.say("calls_of", (self.name,), {}, self._correct, self._not_corrected)
+        elif lapsed or self.away:
             self.away = False
             for session in list(self.sessions.values()):
                 session.say_again()
-        self.later(LEASE_MS // 3, self._beat)
+        self.later(_BEAT_MS, self._beat)
+
+    def _correct(self, stored: list[str]) -> None:
+        """Tell the store what is so, and then that this was all."""
+        for call_id in stored:
+            if not self.is_live(call_id):
+                self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
+        self._to_say = 1
+        for session in sorted(self.sessions.values(), key=lambda session: session.rank()):
+            self._to_say += session.correct()
+        self.one_is_said(None)
+
+    def _not_corrected(self) -> None:
+        self.lost = True
+
+    def one_is_said(self, _: Any) -> None:
+        self._to_say -= 1
+        if self._to_say == 0:
+            self.link.say("settled", (self.name,), {}, lambda answer: None, lambda: None)
+
+    def keep_stream(self) -> None:
+        self._kept = len(self.stream), self._entries
+
+    def lose_stream(self, everything: bool) -> None:
+        """The messages go back with the store; what was heard of them is known here."""
+        if everything:
+            self.stream.clear()
+        else:
+            kept, entries = self._kept
+            for _ in range(self._entries - entries):
+                if len(self.stream) > kept or self.stream:
+                    self.stream.pop()
+        if not self.down:
+            self._read_after = 0
+            self.away = True
+            self.hear_of_news()
 
     def _not_beaten(self) -> None:
         self.away = True
@@ -154,7 +203,33 @@ class Node:
         ghosts, self._suspects = sort_out(stored, self._suspects, self.is_live)
         for call_id in ghosts:
             self.world.counts["ghosts"] += 1
-            self.link.say("cancel", (call_id,), {"released": True}, lambda answer: None, lambda: None)
+            self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
+
+    # As acd.calls.lookout, with fewer looks.
+
+    def _look_out(self) -> None:
+        self.later(LOOK_MS, self._look_out)
+        found = (session.waiting_place() for session in self.sessions.values())
+        wanted: dict[Seeking, list[WaitingPlace]] = {}
+        for place in found:
+            if place is not None and asks_who_waits(place.rules, place.spent):
+                wanted.setdefault(place.seeking, []).append(place)
+        self._deserted &= set(wanted)
+        for seeking, places in wanted.items():
+            heard = partial(self._looked_out, seeking, places)
+            self.link.say("crowd", ("", seeking.requirements, seeking.absent), {}, heard, lambda: None)
+
+    def _looked_out(self, seeking: Seeking, places: list[WaitingPlace], answer: Any) -> None:
+        if answer is None or answer[1]:
+            self._deserted.discard(seeking)
+        elif seeking not in self._deserted:
+            self._deserted.add(seeking)
+        else:
+            for place in places:
+                waited = self.world.schedule.now / 1000 - place.since
+                situation = Situation(waited_seconds=waited, agent_there=False)
+                if decide(place.rules, situation, place.spent) is not None:
+                    place.post(m.SituationKnown(place.entry, situation))
 
     # Messages.
 
@@ -182,7 +257,7 @@ class Node:
     def _hear(self, message: NodeMessage) -> None:
         if not isinstance(message, Offer | OfferWithdrawn):
             return
-        session = self.sessions.get(message.call_id)
+        session = self.sessions.get(_call_of(message.call_id))
         if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self.link.say("cancel", (message.call_id,), {}, lambda answer: None, lambda: None)
@@ -203,4 +278,8 @@ class Node:
         del self.sessions[call_id]
 
     def is_live(self, call_id: str) -> bool:
-        return call_id in self.sessions
+        return _call_of(call_id) in self.sessions
+
+
+def _call_of(entry: str) -> str:
+    return entry.partition("~")[0]

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
+from acd.calls.facts import CallOverflowed
+from acd.calls.lookout import Seeking, WaitingPlace, states_of
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State
 from acd.calls.steps.guiding import ticket_of
+from routing.model import Offer, Ticket
+from routing.overflow import Situation
+from routing.requirement import first_score, still_asked
 from tests.sim.link import Lane
 from tests.sim.stores import Stale
 
@@ -34,6 +39,7 @@ class Session:
         "caller",
         "forgotten_since",
         "lane",
+        "ticket",
     )
 
     def __init__(self, node: Node, call: Call, caller: Caller) -> None:
@@ -42,6 +48,7 @@ class Session:
         self.lane = Lane(node, may_be_late=True)
         self.agent_leg = ""
         self.forgotten_since: int | None = None
+        self.ticket: Ticket | None = None
         self._node = node
         self._life = node.life
         self._world = node.world
@@ -114,16 +121,45 @@ class Session:
     # The store.
 
     def _enter(self, effect: m.EnterQueue) -> None:
+        self.ticket = effect.ticket
         self.lane.put("enqueue", effect.ticket)
 
+    def waiting_place(self) -> WaitingPlace | None:
+        call, ticket, world = self.call, self.ticket, self._world
+        queue = world.context.queue(call.queue)
+        if call.state is not State.QUEUED or queue is None or not queue.rules or call.enqueued_at is None:
+            return None
+        if ticket is None or ticket.call_id != call.entry:
+            return None
+        asked = still_asked(ticket, world.schedule.now)
+        seeking = Seeking(asked, states_of(queue.agents_count_as_absent))
+        rules = tuple(rule.when for rule in queue.rules)
+        return WaitingPlace(
+            call.entry, queue.name, call.enqueued_at, rules, call.spent_rules, seeking, self.post
+        )
+
+    def _ask_situation(self, effect: m.AskSituation) -> None:
+        if place := self.waiting_place():
+            asked = place.seeking.requirements, place.seeking.absent
+            self.lane.put("crowd", place.entry, *asked, heard=lambda answer: self._joined(place, answer))
+
+    def _joined(self, place: WaitingPlace, answer: Any) -> None:
+        if answer is not None:
+            others, there = answer
+            self.post(m.SituationKnown(place.entry, Situation(True, 0.0, others, None, there)))
+
+    def _tell(self, effect: m.Tell) -> None:
+        if isinstance(effect.fact, CallOverflowed):
+            self._world.overflowed(effect.fact)
+
     def _leave(self, effect: m.LeaveQueue) -> None:
-        self.lane.put("cancel", effect.ticket, released=effect.released)
+        self.lane.put("cancel", effect.ticket, how=effect.how)
 
     def _confirm(self, effect: m.ConfirmOffer) -> None:
         offer = effect.offer
 
         def heard(answer: Any) -> None:
-            self.post(m.OfferStale(offer.token) if answer is Stale else m.OfferConfirmed(offer.token))
+            self.post(m.OfferStale(offer.token) if answer is Stale else m.OfferConfirmed(offer.token, offer))
 
         self.lane.put("accept", offer.call_id, offer.agent_id, offer.token, heard=heard)
 
@@ -156,6 +192,57 @@ class Session:
             agent = self._world.context.directory.agents[offer.agent_id]
             known = (offer.agent_id, self.call.node, profile_of(agent), offer.token)
             self.lane.put("restore_talk", ticket, *known, terms=terms_of(agent))
+
+    def rank(self) -> int:
+        """As acd.calls.session: who is said again first."""
+        call = self.call
+        if call.state is State.QUEUED and call.place is not None:
+            return first_score(ticket_of(self._world.context, call))
+        return -2 if call.state is State.TALKING else -1
+
+    def correct(self) -> int:
+        """The store has lost what it knew last. Returns how many words it is told of it."""
+        call = self.call
+        if call.state is State.QUEUED:
+            ticket = ticket_of(self._world.context, call)
+            self.lane.put_first(
+                lambda: self.call.state is State.QUEUED and self.call.entry == ticket.call_id,
+                "restore_place",
+                ticket,
+                heard=self._node.one_is_said,
+            )
+            return 1
+        if call.offer is None or call.state not in (State.OFFERED, State.CONNECTING, State.TALKING):
+            return 0
+        offers = (call.offer,) if call.state is State.TALKING else (call.offer, *call.rivals)
+        for offer in offers:
+            self._correct(offer)
+        return len(offers)
+
+    def _correct(self, offer: Offer) -> None:
+        ticket = ticket_of(self._world.context, self.call)
+        agent = self._world.context.directory.agents[offer.agent_id]
+        known = (ticket, offer.agent_id, self.call.node, profile_of(agent), offer.token)
+        terms = terms_of(agent)
+
+        def still() -> bool:
+            held = (self.call.offer, *self.call.rivals) if self.call.state is not State.ENDED else ()
+            return any(one is not None and one.token == offer.token for one in held)
+
+        if self.call.state is State.TALKING:
+            heard = self._node.one_is_said
+            self.lane.put_first(still, "restore_talk", *known, heard=heard, terms=terms)
+        else:
+            until, heard = max(offer.deadline_ms, self._world.schedule.now), self._kept(offer.token)
+            self.lane.put_first(still, "restore_offer", *known, until, heard=heard, terms=terms)
+
+    def _kept(self, token: int) -> Callable[[Any], None]:
+        def heard(answer: Any) -> None:
+            if answer is Stale:
+                self.post(m.OfferTakenBack(token))
+            self._node.one_is_said(answer)
+
+        return heard
 
     # Timers.
 
@@ -192,10 +279,11 @@ EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
     m.RejectOffer: Session._reject,
     m.FinishConversation: Session._finish,
     m.AskPosition: Session._ask_position,
+    m.AskSituation: Session._ask_situation,
+    m.Tell: Session._tell,
     m.StartTimer: Session._start_timer,
     m.StopTimer: Session._stop_timer,
     m.Close: Session._close,
     m.PlayMusic: None,
     m.PlaySilence: None,
-    m.Tell: None,
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acd.calls import model as m
+from acd.calls.facts import CallOverflowed
 from acd.calls.model import Call
 from routing.model import NodeMessage, Offer
 from tests.sim.centre import Centre
@@ -54,6 +55,8 @@ class World:
         self._digest = hashlib.blake2b(digest_size=16)
         self._faults = faults
         self._arrived = self._to_arrive = self._events = 0
+        self.run_of_store = "run1"
+        self._losses = 0
         self.nodes = {name: Node(self, name) for name in NODES}
         self.phones = {agent.id: Phone(self, agent) for agent in self.centre.agents}
         self.checks = Checks(self)
@@ -75,6 +78,7 @@ class World:
         """So many calls, in rounds: first with faults, safe at every step, then without until all is over."""
         for n in range(rounds):
             self.weather.faults = self._faults
+            self._plan_loss()
             self._to_arrive += calls // rounds + (n < calls % rounds)
             self.schedule.after(0, self._call_comes)
             while self._arrived < self._to_arrive:
@@ -126,6 +130,41 @@ class World:
             self.nodes[name].told(message)
         return answer
 
+    # What becomes of the store.
+
+    def _plan_loss(self) -> None:
+        if (ms := self.weather.until_loss_ms()) is not None:
+            self.schedule.after(ms, self._loss_begins)
+
+    def _loss_begins(self) -> None:
+        """What the store acknowledges from here on it will not have had."""
+        if self.is_calm:
+            return
+        self.store.keep()
+        for node in self.nodes.values():
+            node.keep_stream()
+        back = self.weather.lost_ms()
+        self.schedule.after(back, self._lose, not back)
+
+    def _lose(self, everything: bool) -> None:
+        """Words and answers that are on their way are lost with their connections."""
+        self._losses += 1
+        self.run_of_store = f"run{self._losses + 1}"
+        self.log("fault", "the store", "emptied" if everything else "goes back")
+        self.counts["emptied" if everything else "went-back"] += 1
+        self.store.lose(everything)
+        self.checks.forget()
+        for node in self.nodes.values():
+            node.lose_stream(everything)
+        self._plan_loss()
+
+    def greet(self, node: Node, known: str) -> bool:
+        """The first word of a node to this run of the store. Whether the store may lack something."""
+        others = [other.name for other in self.nodes.values() if other is not node and other.is_open]
+        lost = self.store.greet(node.name, self.run_of_store, known, others, self.schedule.now)
+        self.log(node.name, "greets", self.run_of_store, lost)
+        return lost
+
     def bridged(self, session: Session, agent_id: str, leg: str) -> None:
         """The two hear each other, for a while."""
         self.counts["talks"] += 1
@@ -146,6 +185,12 @@ class World:
         if session.agent_leg:
             for phone in self.phones.values():
                 self.schedule.after(2_000, phone.let_go, session.agent_leg)
+
+    def overflowed(self, fact: CallOverflowed) -> None:
+        """A rule of a queue was carried out."""
+        self.counts[f"overflow-{fact.to_kind}"] += 1
+        self.counts[f"overflow-by-{fact.why}"] += 1
+        self.log(fact.call_id, "overflows", fact.queue, fact.to_kind, fact.why)
 
     def recorded(self, call: Call, verdict: m.Close) -> None:
         """Invariant 2: one terminal outcome, written once."""

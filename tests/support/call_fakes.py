@@ -6,13 +6,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from acd.calls.lookout import WaitingPlace
+from acd.calls.messages import NewMessage
+from acd.calls.model import SituationKnown
 from acd.calls.record import CallRecord
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import Direction, LegStatistics, MediaEvent, RecordingEnd, RecordingEnded
 from acd.sip.core.refer import DialogId
+from ivr.mailbox import Waiting
 from routing.callbacks import Callback
 from routing.model import AgentState, AgentStatus, Position
+from routing.overflow import Situation
 from routing.ports import StoreUnavailable
 
 
@@ -160,6 +165,33 @@ class FakePrompts:
         return Path(f"/music/{name}.wav")
 
 
+class FakeMessages:
+    """Notes (verb, ...) in order; `boxes` are what agents find in them."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        self.boxes: dict[str, list[Waiting]] = {}
+        self.refusal: AcdError | None = None
+
+    async def begin(self, message: NewMessage) -> Path:
+        if self.refusal:
+            raise self.refusal
+        self.said.append(("begin", message.box, message.caller))
+        return Path(f"/incoming/{message.id}.wav")
+
+    async def waiting(self, box: str) -> list[Waiting]:
+        return self.boxes[box]
+
+    def audio(self, message_id: str) -> Path:
+        return Path(f"/messages/{message_id}.wav")
+
+    def heard(self, message_id: str, by: str) -> None:
+        self.said.append(("heard", message_id, by))
+
+    def deleted(self, message_id: str) -> None:
+        self.said.append(("deleted", message_id))
+
+
 class FakeJournal:
     def __init__(self) -> None:
         self.live: dict[str, bytes] = {}
@@ -220,6 +252,19 @@ class FakeStore:
             return Position(2, 5) if verb == "position" else None
 
         return operation
+
+
+class FakeLookout:
+    """Notes who joined, and tells them what it is set to."""
+
+    def __init__(self) -> None:
+        self.joined: list[WaitingPlace] = []
+        self.situation: Situation | None = None
+
+    async def joining(self, place: WaitingPlace) -> None:
+        self.joined.append(place)
+        if self.situation:
+            place.post(SituationKnown(place.entry, self.situation))
 
 
 class FakeDesk:

@@ -11,6 +11,7 @@ import msgspec
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
+from ivr.mailbox import Mailbox
 from routing.model import Offer
 
 
@@ -51,6 +52,7 @@ class Timer(StrEnum):
     IVR = "ivr"
     ANNOUNCE = "announce"
     LONGEST_WAIT = "longest-wait"
+    OVERFLOW = "overflow"
     RING = "ring"
 
 
@@ -144,6 +146,13 @@ class Call(msgspec.Struct, frozen=True):
     """The customer of the callback is on the line."""
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
+    mailbox: Mailbox | None = None
+    """Where an agent is who listens to messages."""
+    recording: str = ""
+    """The message that the caller is leaving."""
+    recording_since: float | None = None
+    messages: int = 0
+    """Left so far."""
     place: Place | None = None
     ticket: str = ""
     """What the store calls this call's entry; empty for the call's own id, which the first entry has."""
@@ -172,6 +181,10 @@ class Call(msgspec.Struct, frozen=True):
     held_by: frozenset[Side] = frozenset()
     held_since: float | None = None
     hold_seconds: float = 0.0
+    spent_rules: tuple[int, ...] = ()
+    """Of the overflow rules of this queue, those that have been carried out, or could not be."""
+    overflows: int = 0
+    """How often the call has gone elsewhere by such a rule."""
     announced: bool = False
     """The caller has been told once that all agents are busy."""
     segments: tuple[Segment, ...] = ()

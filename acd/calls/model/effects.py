@@ -7,10 +7,11 @@ from typing import Literal
 
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallFact
+from acd.calls.messages import NewMessage
 from acd.calls.model.call import Place, Side, Timer
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Offer, Refusal, Ticket
+from routing.model import Departure, Offer, Refusal, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,7 @@ class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
     ticket: str
-    released: bool = False
-    """It is no abandon: the wait goes on in another way."""
+    how: Departure = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +222,48 @@ class SettleCallback:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeMessage:
+    """Record what the caller says as a message; RecordingOver tells when that is over."""
+
+    message: NewMessage
+    limit_seconds: float
+    silence_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndMessage:
+    """The message that is being taken is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMailbox:
+    """Look up the messages of a box; MailboxOpened answers."""
+
+    box: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayMessage:
+    """Prompts and then a message, if one is named."""
+
+    playback: int
+    prompts: tuple[str, ...]
+    message: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkHeard:
+    message: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMessage:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskDesk:
     """Set an agent's state, as a feature code says."""
 
@@ -233,6 +275,11 @@ class AskDesk:
 @dataclass(frozen=True, slots=True)
 class AskPosition:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AskSituation:
+    """Find out what the overflow rules of the queue want to know of who joins it; SituationKnown says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,8 +411,15 @@ Effect = (
     | DialCustomer
     | CallbackMade
     | SettleCallback
+    | TakeMessage
+    | EndMessage
+    | OpenMailbox
+    | PlayMessage
+    | MarkHeard
+    | DeleteMessage
     | AskDesk
     | AskPosition
+    | AskSituation
     | AnswerRefer
     | ReportRefer
     | ParkAgentLeg

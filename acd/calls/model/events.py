@@ -8,7 +8,9 @@ from acd.calls.model.call import Place, Side, Spoken, Timer
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
+from ivr.mailbox import Waiting
 from routing.model import Offer
+from routing.overflow import Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,22 @@ class PlaybackOver:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingOver:
+    """A message is recorded, or cannot be: `why` is a word of acd.media.engine.RecordingEnd, or "full"."""
+
+    recording: str
+    sound_seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxOpened:
+    """What is in the box that an agent listens to; None where that cannot be known now."""
+
+    messages: tuple[Waiting, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class MediaLost:
     """No RTP from that side for too long, or its media worker died."""
 
@@ -118,6 +136,8 @@ class OfferTakenBack:
 @dataclass(frozen=True, slots=True)
 class OfferConfirmed:
     token: int
+    offer: Offer | None = None
+    """The same reservation, for one that the call had given up when its answer was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +178,14 @@ class RivalOver:
 @dataclass(frozen=True, slots=True)
 class PositionKnown:
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class SituationKnown:
+    """What the overflow rules of the queue ask about, of the place that the store calls `entry`."""
+
+    entry: str
+    situation: Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +305,8 @@ Event = (
     | ReofferUnusable
     | DigitPressed
     | PlaybackOver
+    | RecordingOver
+    | MailboxOpened
     | MediaLost
     | TimerFired
     | OfferMade
@@ -288,6 +318,7 @@ Event = (
     | RivalAnswered
     | RivalOver
     | PositionKnown
+    | SituationKnown
     | ClearRequested
     | TransferAsked
     | JoinAsked

@@ -27,6 +27,7 @@ from acd.calls.model import (
 from acd.calls.record import CallRecord, Outcome
 from acd.calls.steps.attempts import attempted
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.messages import has_left_message
 from acd.calls.steps.times import settle, talked, waited
 
 HangupSide = Literal["caller", "agent", "system"]
@@ -42,20 +43,21 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
     """End the call, whatever it is doing. Ending it again changes nothing."""
     if call.state is State.ENDED:
         return call, ()
-    effects: list[Effect] = [HangUp(Side.CALLER, cause)]
+    # The store hears of it before audio is closed, which takes a word to the worker and back: the agent's
+    # next caller waits for the one and not for the other.
+    effects: list[Effect] = [HangUp(Side.CALLER, cause), *_leave_routing(call)]
     if call.has_agent_leg:
         effects.append(ReleaseAgentLeg(cause))
     effects += (ReleaseRival(offer.token, cause) for offer in call.rivals)
-    effects += _leave_routing(call)
     if call.callback is not None and call.answered_at is None and cause not in _SETTLED_ELSEWHERE:
         effects.append(SettleCallback(cause, cancel=cause in _NEVER))
     if call.transferor is not None:
-        effects.append(ReleaseTransferor(cause))
         if call.transferor.offer:
             effects.append(FinishConversation(call.transferor.offer))
+        effects.append(ReleaseTransferor(cause))
     if call.seated is not None:
         effects.append(FinishConversation(call.seated.offer))
-    verdict = outcome or _outcome(call, cause)
+    verdict = outcome or _outcome(call, cause, now)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
     if call.state in _UNANSWERED:
         for offer in (None, *call.rivals):
@@ -69,19 +71,21 @@ def _leave_routing(call: Call) -> list[Effect]:
         return [FinishConversation(call.offer)]
     if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
         # While connecting, our accept is under way: leaving ends whichever of the two it became.
-        return [LeaveQueue(call.entry, released=call.callback is not None)]
+        return [LeaveQueue(call.entry, "abandoned" if call.callback is None else "released")]
     if call.state is State.DIALLING and call.agent_first and call.offer:
         return [FinishConversation(call.offer, wrapup=False)]
     if call.state is State.DIALLING:
-        return [LeaveQueue(call.entry, released=True)]
+        return [LeaveQueue(call.entry, "released")]
     return []
 
 
-def _outcome(call: Call, cause: str) -> Outcome:
+def _outcome(call: Call, cause: str, now: float) -> Outcome:
     if call.answered_at is not None:
         return "answered"
     if call.called_back:
         return "callback"
+    if has_left_message(call, now):
+        return "voicemail"
     if cause not in ("normal", "cancelled") or call.callback is not None:
         return "failed"
     return "completed" if call.served else "abandoned"

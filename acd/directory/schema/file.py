@@ -9,6 +9,7 @@ from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
 from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
+from acd.directory.schema.voicemail import BoxEntry
 from acd.directory.schema.webhooks import WebhookEntry
 from acd.directory.schema.words import Entry, Name
 
@@ -23,6 +24,7 @@ class DirectoryFile(Entry):
     agents: list[AgentEntry] = []
     codes: list[CodeEntry] = STANDARD_ENTRIES
     devices: list[DeviceEntry] = []
+    boxes: list[BoxEntry] = []
     webhooks: list[WebhookEntry] = []
 
     def build(self, realm: str) -> Directory:
@@ -37,5 +39,6 @@ class DirectoryFile(Entry):
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
+            boxes=MappingProxyType({entry.name: entry.build() for entry in self.boxes}),
             webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
         )

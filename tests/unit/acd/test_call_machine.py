@@ -23,6 +23,7 @@ from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from ivr.interpreter import Noted
 from routing.model import Candidate, Decision, Offer, RejectReason, Requirement
+from routing.overflow import Situation
 from routing.requirement import class_name
 
 BERT = Agent(id="bert", extension="1002")
@@ -124,6 +125,8 @@ EVENTS: dict[str, m.Event] = {
     "ivr-timer": m.TimerFired(Timer.IVR, 999),
     "announce-timer": m.TimerFired(Timer.ANNOUNCE, 0),
     "longest-wait": m.TimerFired(Timer.LONGEST_WAIT, 0),
+    "overflow-timer": m.TimerFired(Timer.OVERFLOW, 0),
+    "situation": m.SituationKnown("c1", Situation(agent_there=False)),
     "ring-timer": m.TimerFired(Timer.RING, 0),
     "offer": m.OfferMade(OFFER),
     "offer-taken-back": m.OfferTakenBack(7),
@@ -146,6 +149,8 @@ EVENTS: dict[str, m.Event] = {
     "transferor-silent": m.MediaLost(Side.TRANSFEROR, "rtp-timeout"),
     "transferor-digit": m.DigitPressed(Side.TRANSFEROR, "9"),
     "desk-answered": m.DeskAnswered("paused"),
+    "recording-over": m.RecordingOver("other", 2.0, "stopped"),
+    "mailbox-opened": m.MailboxOpened(()),
     "callback-due": m.CallbackDue(),
     "callback-answered": m.CallbackAnswered("c1", 3, Noted.NOTED),
     "attempt-allowed": m.AttemptAllowed(1),
@@ -175,13 +180,15 @@ NEXT: dict[str, tuple[str, ...]] = {
     "playback-over": (X, X, I, Q, O, C, T, E, D, E),
     "caller-silent": (E, E, E, E, E, E, E, E, E, E),
     "agent-silent": (X, X, I, Q, O, E, E, X, E, E),
-    "ivr-timer": (X, X, I, Q, O, C, T, X, D, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, F, D, E),
     "announce-timer": (X, X, I, Q, O, C, T, X, D, E),
     "longest-wait": (X, X, I, E, O, C, T, X, D, E),
+    "overflow-timer": (X, X, I, Q, O, C, T, X, D, E),
+    "situation": (X, X, I, Q, O, C, T, X, D, E),
     "ring-timer": (X, X, I, Q, Q, C, T, X, E, E),
     "offer": (X, X, I, O, O, C, T, X, D, E),
     "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, E),
-    "offer-confirmed": (X, X, X, X, X, T, X, X, D, E),
+    "offer-confirmed": (X, X, I, Q, O, T, X, X, D, E),
     "offer-stale": (X, X, I, Q, O, Q, T, X, D, E),
     "agent-answered": (X, X, I, Q, C, C, T, X, D, E),
     "agent-unavailable": (X, X, I, Q, Q, C, T, X, D, E),
@@ -200,6 +207,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "transferor-silent": (X, X, I, Q, O, C, T, X, X, E),
     "transferor-digit": (X, X, I, Q, O, C, T, X, X, E),
     "desk-answered": (X, X, X, X, X, X, X, F, X, E),
+    "recording-over": (X, X, I, Q, O, C, T, X, D, E),
+    "mailbox-opened": (X, X, X, X, X, X, X, F, X, E),
     "callback-due": (N, X, X, X, X, X, X, X, X, E),
     "callback-answered": (X, X, I, Q, O, C, T, X, X, E),
     "attempt-allowed": (X, X, X, Q, O, C, T, X, D, E),
@@ -270,6 +279,18 @@ def test_a_call_reaches_an_agent_and_ends_in_one_record() -> None:
     assert [segment.state for segment in record.segments] == [
         *("new", "answering", "queued", "offered", "connecting", "talking", "ended")
     ]
+
+
+def test_the_store_hears_of_the_end_before_any_audio_is_closed() -> None:
+    """The agent's next caller waits for the word to the store; closing a leg waits for the media worker."""
+    talking, _ = drive(fresh(), *TO_TALKING)
+    _, effects = drive(talking, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 30)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(m.FinishConversation) < kinds.index(m.ReleaseAgentLeg)
+    ringing, _ = drive(fresh(), *TO_LINE, m.OfferMade(OFFER))
+    _, effects = drive(ringing, m.LegOver(Side.AGENT, "remote", 486), now=NOW + 5)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(m.RejectOffer) < kinds.index(m.ReleaseAgentLeg)
 
 
 def test_a_number_gives_its_calls_priority_skills_and_language() -> None:
@@ -532,7 +553,7 @@ def test_a_code_is_carried_out_confirmed_and_hung_up(dialled: str, action: Any, 
     assert (call.state, of_type(effects, m.Close)[0].outcome) == (State.ENDED, "completed")
 
 
-def test_the_code_for_voicemail_says_that_there_are_no_messages() -> None:
+def test_the_code_for_voicemail_says_to_who_has_no_box_that_there_are_no_messages() -> None:
     _, effects = drive(fresh("*97", from_agent="anna"), *TO_LINE)
     assert of_type(effects, m.PlayToCaller)[0].prompts == ("no-messages",)
 
@@ -548,3 +569,16 @@ def test_the_code_for_echo_starts_the_echo_flow() -> None:
 def test_an_unknown_code_and_a_stranger_who_dials_one_are_refused(dialled: str, agent: str) -> None:
     _, effects = drive(fresh(dialled, from_agent=agent), m.CallArrived(b"o"))
     assert effects[0] == m.RefuseCaller(404)
+
+
+@pytest.mark.parametrize("then", [(), (m.OfferMade(Offer("c1", "bert", "billing", 9, 0)),)])
+def test_an_answer_that_counts_after_the_offer_was_given_up_frees_the_agent_and_keeps_the_place(
+    then: tuple[m.Event, ...],
+) -> None:
+    """A store that lost the end of the reservation took the accept that was still under way."""
+    call, _ = drive(fresh(), *TO_CONNECTING, m.OfferTakenBack(7), *then)
+    after, effects = drive(call, m.OfferConfirmed(7, OFFER))
+    assert after == call
+    assert m.FinishConversation(OFFER, wrapup=False) in effects
+    assert any(isinstance(effect, m.EnterQueue) for effect in effects)
+    assert drive(call, m.OfferConfirmed(7))[1] == []
