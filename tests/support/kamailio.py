@@ -36,6 +36,7 @@ _SEEN = {
     "expires": "$hdr(Expires)",
     "pai": "$hdr(P-Asserted-Identity)",
     "privacy": "$hdr(Privacy)",
+    "diversion": "$hdr(Diversion)",
     "customer": "$hdr(X-Customer)",
     "queue": "$hdr(X-Queue)",
 }
