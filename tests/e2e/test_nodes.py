@@ -136,6 +136,7 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
                 his.user = "+37255509033"
                 await dial(his, SUPPORT)
                 await b.agent_reaches("a2", "offered")
+                await b.written_down(2)
 
                 b.kill9()
 
