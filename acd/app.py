@@ -21,8 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from acd import log as logs
 from acd.agents.desk import AgentDesk
 from acd.calls.keeper import CallbackKeeper
+from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
-from acd.calls.steps.context import EXTENSION_QUEUE, Context
+from acd.calls.steps.context import NO_QUEUES, Context
 from acd.calls.supervisor import CallSupervisor
 from acd.clock import SystemClock
 from acd.config import Settings
@@ -30,6 +31,7 @@ from acd.control.app import ControlServer
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
 from acd.database import open_engine
+from acd.directory.do_not_call import DoNotCallList
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
@@ -44,12 +46,16 @@ from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
 from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
+from acd.media.engine import MediaEvent
 from acd.metrics import Metrics, NodeCounts
 from acd.redis_server import EmbeddedRedis
 from acd.sip.core.events import Flow
 from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
 from acd.sip.site import Site
+from acd.sip.watching import MessageCount
+from acd.voicemail.keeper import MessageKeeper
+from acd.voicemail.store import MessageStore
 from acd.webhooks.courier import Courier
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
@@ -72,6 +78,7 @@ class Node:
         self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
         self._engine = open_engine(settings)
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
+        self._do_not_call = DoNotCallList(self._engine, self._clock)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -122,8 +129,21 @@ class Node:
             expected_waits=lambda: self._forecast.of_queues(),
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
+        self._lookout = Lookout(
+            self._store, self._clock, self._forecast, lambda: self._calls.waiting_places()
+        )
         site = Site(self._redis, node, self._clock)
-        self._sip = SipService(settings, self._clock, self._directory.current, site)
+        self._messages = MessageKeeper(
+            node.id,
+            MessageStore(self._engine),
+            settings.voicemail.dir or node.data_dir / "voicemail",
+            self._clock,
+            self._directory.current,
+            changed=lambda box: self._sip.lamps.messages_changed(box),
+        )
+        self._sip = SipService(
+            settings, self._clock, self._directory.current, site, messages=self._message_count
+        )
         self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
         site.subscribe(self._desk.nodes_gone)
         self._webhooks = Courier(
@@ -140,12 +160,13 @@ class Node:
             on_message=self._calls.on_routing,
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
-            queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            queues=lambda: {*NO_QUEUES, *self._directory.current().queues},
             others=lambda: site.nodes.up,
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
-        self._media.subscribe(self._calls.on_media)
+        self._media.subscribe(self._on_media)
+        await self._start_messages()
         self._keeper = CallbackKeeper(
             node.id,
             self._store.callbacks,
@@ -172,6 +193,8 @@ class Node:
         self._running.push_async_callback(self._keeper.stop)
         self._forecast.start()
         self._running.push_async_callback(self._forecast.stop)
+        self._lookout.start()
+        self._running.push_async_callback(self._lookout.stop)
         heir = Heir(
             self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
         )
@@ -179,6 +202,22 @@ class Node:
         for part in (heir, files):
             part.start()
             self._running.push_async_callback(part.stop)
+
+    async def _start_messages(self) -> None:
+        try:
+            await self._messages.start()
+        except OSError as error:
+            raise ConfigError(f"voicemail.dir: no messages can be kept there: {error}") from error
+        self._running.push_async_callback(self._messages.stop)
+
+    def _on_media(self, event: MediaEvent) -> None:
+        """What is recorded is kept whatever becomes of its call."""
+        self._messages.on_media(event)
+        self._calls.on_media(event)
+
+    def _message_count(self, box: str) -> MessageCount:
+        found = self._messages.count(box)
+        return MessageCount(found.new, found.heard)
 
     def _services(self) -> Services:
         self._context = self._make_context(self._directory.current())
@@ -193,6 +232,9 @@ class Node:
             context=lambda: self._context,
             observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
+            do_not_call=self._do_not_call,
+            lookout=self._lookout,
+            messages=self._messages,
             phones=self._sip.lamps.phones_changed,
             callers=ContactReader(self._engine),
         )
@@ -213,6 +255,8 @@ class Node:
             records=RecordReader(self._engine),
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
+            do_not_call=self._do_not_call,
+            messages=self._messages,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,
@@ -238,6 +282,7 @@ class Node:
 
     async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
         """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
+        self._lookout.distrust()
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}
@@ -263,7 +308,7 @@ class Node:
 
     def _tell_loose_ends(self) -> None:
         """Flows can change on the disk after the directory was checked against them; calls go on."""
-        for problem in find_loose_ends(self._directory.current(), self._flows):
+        for problem in find_loose_ends(self._directory.current(), self._flows, self._prompts):
             log.warning("flow-leads-nowhere", problem=problem)
 
     def _ready(self) -> Mapping[str, bool]:
@@ -298,6 +343,9 @@ class Node:
             media_ports_free=self._media.ports_free,
             media_ports=self._media.ports_total,
             media_worker_restarts=self._media.worker_restarts,
+            messages=self._messages.by_kind(),
+            messages_taken=self._messages.taken,
+            messages_lost=self._messages.lost,
             draining=self._sip.draining,
             overloaded=self._sip.overloaded,
         )

@@ -263,6 +263,11 @@ class IvrSection(_Section):
     """For calls whose number or flow sets none, and for prompts that a language lacks."""
 
 
+class VoicemailSection(_Section):
+    dir: Path | None = None
+    """Where voice messages lie; for several nodes a folder that they share. None: data_dir/voicemail."""
+
+
 class WebhooksSection(_Section):
     """How what happens is told to the `webhooks` of the directory."""
 
@@ -352,6 +357,7 @@ class Settings(BaseSettings):
     redis: RedisSection = RedisSection()
     database: DatabaseSection = DatabaseSection()
     ivr: IvrSection = IvrSection()
+    voicemail: VoicemailSection = VoicemailSection()
     webhooks: WebhooksSection = WebhooksSection()
     log: LogSection = LogSection()
 

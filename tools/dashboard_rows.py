@@ -252,12 +252,40 @@ CALLS = Row(
             (Query(f"60 * {_summed('acd_calls_ended_total', 'cause', labels=NODE)}", "{{cause}}"),),
             stacked=True,
         ),
+        Panel(
+            "Voice messages",
+            units.Short,
+            (Query(f"sum by (state) (max by (kind, state) (acd_voicemail_messages{NODE}))", "{{state}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Voice messages taken and lost",
+            units.CountsPerMinute,
+            (
+                Query(f"60 * {_summed('acd_voicemail_taken_total', 'kind', labels=NODE)}", "{{kind}}"),
+                Query(
+                    f"60 * {_summed('acd_voicemail_lost_total', 'reason', labels=NODE)}", "lost: {{reason}}"
+                ),
+            ),
+        ),
     ),
 )
 
 TRUNKS = Row(
     "Trunks",
     (
+        Panel(
+            "Calls to the outside, by outcome",
+            units.CountsPerMinute,
+            (Query(f"60 * {_summed('acd_outside_calls_total', 'outcome', labels=NODE)}", "{{outcome}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Numbers outside not called, by cause",
+            units.CountsPerMinute,
+            (Query(f"60 * {_summed('acd_dial_refused_total', 'cause', labels=NODE)}", "{{cause}}"),),
+            stacked=True,
+        ),
         Panel(
             "Trunk use",
             units.PercentUnit,

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
+from acd.calls.leave import DoNotCall
+from acd.calls.lookout import WaitingPlace
+from acd.calls.messages import NewMessage
 from acd.calls.model import AskCaller, CallerKnown
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
@@ -18,6 +21,7 @@ from acd.directory.model import Srtp
 from acd.media.engine import MediaEngine
 from acd.sip.core.refer import DialogId
 from acd.sip.watching import PhoneState
+from ivr.mailbox import Waiting
 from routing.ports import QueueStore
 
 
@@ -68,7 +72,11 @@ class SipPort(Protocol):
 
     def accept(self, leg: str, sdp: bytes) -> None: ...
 
-    def refuse(self, leg: str, status: int) -> None: ...
+    def ring(self, leg: str, status: int, sdp: bytes | None) -> None:
+        """Say that it rings; with `sdp` the caller hears us before anybody answers."""
+
+    def refuse(self, leg: str, status: int, why: str = "") -> None:
+        """`why` is a fixed word, told in a Reason header."""
 
     def hangup(self, leg: str, reason: str = "") -> None: ...
 
@@ -100,6 +108,29 @@ class PromptPort(Protocol):
     def resolve(self, prompt: str, language: str) -> Path: ...
 
     def music(self, name: str) -> Path: ...
+
+
+class LookoutPort(Protocol):
+    """Finds out what the rules of a queue want to know."""
+
+    async def joining(self, place: WaitingPlace) -> None:
+        """Tell the call of who has just joined. Raises StoreUnavailable."""
+
+
+class MessagePort(Protocol):
+    """Where voice messages are kept."""
+
+    async def begin(self, message: NewMessage) -> Path:
+        """The file to record one into. Raises BoxFull, MessageImpossible."""
+
+    async def waiting(self, box: str) -> Sequence[Waiting]:
+        """What is in a box, new ones first. Raises what the database raises."""
+
+    def audio(self, message_id: str) -> Path: ...
+
+    def heard(self, message_id: str, by: str) -> None: ...
+
+    def deleted(self, message_id: str) -> None: ...
 
 
 class CallerPort(Protocol):
@@ -140,5 +171,8 @@ class Services:
     context: Callable[[], Context]
     observers: Sequence[Observer]
     desk: Desk
+    do_not_call: DoNotCall
+    lookout: LookoutPort
+    messages: MessagePort
     phones: PhoneWatcher = _nobody_watches
     callers: CallerPort = STRANGERS

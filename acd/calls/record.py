@@ -7,25 +7,41 @@ from typing import Literal
 import msgspec
 
 from routing.model import Decision, RejectReason
+from routing.overflow import Why
 
 Outcome = Literal[
-    "answered", "abandoned", "rejected", "failed", "completed", "timed-out", "cleared", "callback"
+    "answered",
+    "abandoned",
+    "rejected",
+    "failed",
+    "completed",
+    "timed-out",
+    "cleared",
+    "callback",
+    "voicemail",
+    "forwarded",
+    "unanswered",
 ]
-"""answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
+"""answered: an agent talked to the caller, or to whom they called. abandoned: the caller left the queue or
+the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
 callback: the caller is to be called back and keeps the place.
+voicemail: the caller left a message.
 timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
+forwarded: no agent, but a number outside talked to the caller.
+unanswered: an agent called a number outside, and nobody answered there.
 failed: broken by us, the network or a crash."""
 
 
 NODE_DIED = "node-died"
 """The cause of a call whose node was gone, or taken for that."""
+Direction = Literal["inbound", "outbound", "internal"]
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One state of the call, from `at` (seconds since the epoch) until the next segment.
 
-    The state "transfer" is a mark between two others.
+    The states "transfer" and "overflow" are marks between two others.
     """
 
     state: str
@@ -33,7 +49,10 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = ""
     agent: str = ""
     to: str = ""
-    """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor."""
+    """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor. Of an "overflow": the
+    kind of target and its name."""
+    why: Why | Literal[""] = ""
+    """Of an "overflow": what the rule went by."""
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,5 +107,13 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     verstat: str = ""
     attributes: dict[str, str] = {}
     attempts: tuple[Attempt, ...] = ()
+    direction: Direction = "inbound"
+    """outbound: an agent called a number outside, or we did for one; internal: an agent called one of us."""
+    shown: str = ""
+    """The number that was shown to the number outside."""
+    outside: str = ""
+    """The number outside that was called last: by an agent, or for the caller."""
+    trunk_out: str = ""
+    """What it was called over."""
     callback: str = ""
     """The callback that the caller was given, or that this call was made for."""

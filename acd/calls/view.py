@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acd.calls.record import Attempt
+from acd.calls.record import Attempt, Direction, Segment
 from routing.model import Requirement
 
 
@@ -15,6 +15,7 @@ class Reasons:
     view: CallView
     attempts: tuple[Attempt, ...]
     needs: Requirement | None
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +35,6 @@ class CallView:
     """Since the caller entered the queue, until an agent answered; 0 for a call that never waited."""
     language: str = ""
     node: str = ""
+    direction: Direction = "inbound"
     entry: str = ""
     """What the store calls the place of a call that waits."""

@@ -17,12 +17,14 @@ from acd.control import (
     agents,
     callbacks,
     calls,
+    dialling,
     health,
     openapi,
     queues,
     records,
     traces,
     trunks,
+    voicemail,
     why,
     wrapup,
 )
@@ -56,11 +58,13 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *agents.ROUTES,
         *wrapup.ROUTES,
         *callbacks.ROUTES,
+        *dialling.ROUTES,
         *calls.ROUTES,
         *trunks.ROUTES,
         *why.ROUTES,
         *traces.ROUTES,
         *records.ROUTES,
+        *voicemail.ROUTES,
         *health.routes(open_metrics=open_metrics),
     )
     return (*own, *openapi.routes(own))

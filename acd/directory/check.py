@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from acd.directory.model import CALL_WORDS
 from acd.directory.schema.file import DirectoryFile
+from acd.directory.schema.voicemail import VoicemailEntry
 
 KeyPath = tuple[str | int, ...]
 """The way to a value in the file: ("queues", 0, "requires")."""
@@ -27,15 +28,37 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_skills(file),
         *_served(file),
         *_numbers(file, flows),
+        *_overflow(file, flows),
+        *_overflow_loops(file),
         *_codes(file),
         *_devices(file),
+        *_boxes(file),
         *_overlaps(file),
+        *_routes(file),
         *_sent_words(file),
     ]
 
 
 def find_warnings(file: DirectoryFile) -> list[str]:
     """What is allowed but can hardly be meant."""
+    return [*_unstaffed(file), *_unreachable(file)]
+
+
+def _unreachable(file: DirectoryFile) -> list[str]:
+    """Calls to the outside that no route leads to."""
+    if file.routes:
+        return []
+    warnings = [
+        f"queue {queue.name}: callers are to be called back, but there are no routes to call over"
+        for queue in file.queues
+        if queue.callback
+    ]
+    if any(agent.dialling for agent in file.agents) or any(team.dialling for team in file.teams):
+        warnings.append("agents may call outside, but there are no routes to call over")
+    return warnings
+
+
+def _unstaffed(file: DirectoryFile) -> list[str]:
     return [
         f"queue {queue.name}: no agent has all the skills that it requires, so nobody can be rung for it"
         for queue in file.queues
@@ -62,6 +85,9 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("agents", "extension", [entry.extension for entry in file.agents])
     yield from _repeated("codes", "code", [entry.code for entry in file.codes])
     yield from _repeated("devices", "name", [entry.name for entry in file.devices])
+    yield from _repeated("boxes", "name", [entry.name for entry in file.boxes])
+    yield from _repeated("teams", "name", [entry.name for entry in file.teams])
+    yield from _repeated("routes", "prefix", [entry.prefix for entry in file.routes])
     yield from _repeated("webhooks", "name", [entry.name for entry in file.webhooks])
     numbers = {entry.number for entry in file.numbers}
     for index, agent in enumerate(file.agents):
@@ -138,6 +164,54 @@ def _numbers(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
             yield Problem((*path, "flow"), f"there is no flow {entry.flow!r}{hint}")
 
 
+def _overflow(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
+    """Where rules lead must be there."""
+    known: Mapping[str, Collection[str]] = {
+        "queue": {queue.name for queue in file.queues},
+        "number": {entry.number for entry in file.numbers},
+        "extension": {agent.extension for agent in file.agents},
+        "flow": flows,
+    }
+    for i, queue in enumerate(file.queues):
+        for j, rule in enumerate(queue.overflow):
+            for kind, names in known.items():
+                target = getattr(rule, kind)
+                if kind == "number" and _is_outside(file, target):
+                    continue
+                if target is not None and target not in names:
+                    hint = suggestion(target, names) or f"; known are {', '.join(sorted(names)) or 'none'}"
+                    path: KeyPath = ("queues", i, "overflow", j, kind)
+                    yield Problem(path, f"there is no {kind} {target!r}{hint}")
+
+
+def _is_outside(file: DirectoryFile, number: str | None) -> bool:
+    """Whether a route leads to the number, as it is written."""
+    return number is not None and any(number.startswith(route.prefix) for route in file.routes)
+
+
+def _overflow_loops(file: DirectoryFile) -> Iterator[Problem]:
+    """A caller must not go round from queue to queue."""
+    queue_of = {entry.number: entry.queue for entry in file.numbers}
+    edges = [
+        (queue.name, target, ("queues", i, "overflow", j))
+        for i, queue in enumerate(file.queues)
+        for j, rule in enumerate(queue.overflow)
+        if (target := rule.queue or queue_of.get(rule.number or ""))
+    ]
+    leads_to: dict[str, set[str]] = {}
+    for begin, end, _ in edges:
+        leads_to.setdefault(begin, set()).add(end)
+    for begin, end, path in edges:
+        reached, found = {end}, [end]
+        while found:
+            more = leads_to.get(found.pop(), set()) - reached
+            reached |= more
+            found += more
+        if begin in reached:
+            ways = "itself" if begin == end else f"{end!r}, which leads back"
+            yield Problem(path, f"callers of {begin!r} go to {ways}; end the circle with another target")
+
+
 def _codes(file: DirectoryFile) -> Iterator[Problem]:
     numbers = {entry.number for entry in file.numbers}
     codes = {entry.code for entry in file.codes}
@@ -158,6 +232,62 @@ def _devices(file: DirectoryFile) -> Iterator[Problem]:
         if agent.device and agent.device not in known:
             hint = suggestion(agent.device, known) or "; add it to devices"
             yield Problem(("agents", index, "device"), f"there is no device {agent.device!r}{hint}")
+
+
+def _routes(file: DirectoryFile) -> Iterator[Problem]:
+    """A route leads over trunks that calls can go out over."""
+    trunks = {trunk.name: trunk for trunk in file.trunks}
+    for index, route in enumerate(file.routes):
+        for position, name in enumerate(route.trunks):
+            path: KeyPath = ("routes", index, "trunks", position)
+            if name not in trunks:
+                hint = suggestion(name, trunks) or "; add it to trunks"
+                yield Problem(path, f"there is no trunk {name!r}{hint}")
+            elif not trunks[name].hosts:
+                yield Problem(path, f"no call goes out over trunk {name!r}; give it hosts")
+            elif name in route.trunks[:position]:
+                yield Problem(path, f"{name!r} stands here twice; keep it once")
+
+
+def _boxes(file: DirectoryFile) -> Iterator[Problem]:
+    """Who may listen to a box must be there, and what is dialled for one leads to it alone."""
+    agents = {entry.id for entry in file.agents}
+    teams = {entry.team for entry in file.agents if entry.team}
+    rules: list[tuple[KeyPath, VoicemailEntry]] = [
+        *(
+            (("agents", i, "voicemail"), each.voicemail)
+            for i, each in enumerate(file.agents)
+            if each.voicemail
+        ),
+        *(
+            (("queues", i, "voicemail"), each.voicemail)
+            for i, each in enumerate(file.queues)
+            if each.voicemail
+        ),
+        *((("boxes", i), each) for i, each in enumerate(file.boxes)),
+    ]
+    for path, entry in rules:
+        for index, name in enumerate(entry.agents):
+            if name not in agents:
+                hint = suggestion(name, agents) or "; add it to agents"
+                yield Problem((*path, "agents", index), f"there is no agent {name!r}{hint}")
+        for index, name in enumerate(entry.teams):
+            if name not in teams:
+                hint = suggestion(name, teams) or "; give it as team to an agent"
+                yield Problem((*path, "teams", index), f"no agent is in team {name!r}{hint}")
+    yield from _box_numbers(file)
+
+
+def _box_numbers(file: DirectoryFile) -> Iterator[Problem]:
+    taken = {entry.code: f"the code {entry.code}" for entry in file.codes}
+    taken |= {entry.number: f"the number {entry.number}" for entry in file.numbers}
+    codes = [entry.code for entry in file.codes if entry.does == "voicemail"]
+    for index, box in enumerate(file.boxes):
+        for code in codes if box.number else ():
+            dialled = code + box.number
+            if other := taken.get(dialled):
+                yield Problem(("boxes", index, "number"), f"{dialled} is {other} too; give the box another")
+            taken.setdefault(dialled, f"box {box.name!r}")
 
 
 def _shared_names(file: DirectoryFile) -> Iterator[Problem]:

@@ -11,9 +11,11 @@ from pydantic_core import ErrorDetails
 from acd.directory.check import KeyPath, Problem, find_problems, suggestion
 from acd.directory.schema.agents import AgentEntry, CodeEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.file import DirectoryFile
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
+from acd.directory.schema.voicemail import BoxEntry
 from acd.directory.schema.webhooks import WebhookEntry
 from acd.directory.yaml_lines import YamlError, read_yaml
 from acd.errors import ConfigError
@@ -28,7 +30,11 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "agents": AgentEntry,
     "codes": CodeEntry,
     "devices": DeviceEntry,
+    "boxes": BoxEntry,
     "webhooks": WebhookEntry,
+    "teams": TeamEntry,
+    "routes": RouteEntry,
+    "dialling": DiallingEntry,
 }
 _MOVED = {"not_answering_after": "it is refusals: {no-answer: {not_answering_after: 3}} now"}
 """Keys that there were, and what they are now."""

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
+from routing.overflow import Conditions
+
+QUEUE_FULL = ("queue-full",)
+NOBODY_THERE = ("nobody-there",)
+"""What who cannot wait in a queue hears, in prompts."""
 Srtp = Literal["off", "offer", "require"]
 """Whether audio is encrypted: never, where both ends can, or always."""
 
@@ -84,6 +89,55 @@ class Number:
     skills: Mapping[str, int] = field(default_factory=dict)
 
 
+DialClass = Literal["internal", "national", "international", "premium", "emergency"]
+"""What it takes to call a number outside. Emergency numbers may be called by every agent."""
+
+
+DIAL_CLASSES: tuple[DialClass, ...] = get_args(DialClass)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way of calls to numbers that begin so. The longest prefix counts."""
+
+    prefix: str
+    """Of the number as E.164 where it begins with a plus; else of what is dialled, just as it is dialled."""
+    kind: DialClass
+    trunks: tuple[str, ...] = ()
+    """Asked in this order; without any nobody gets through."""
+    strip: int = 0
+    """So many characters less are sent to the trunk, the plus being one."""
+    prepend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """What holds for all calls to the outside."""
+
+    country: str = ""
+    """How agents dial (ISO 3166); empty: only E.164, and what a route takes just as it is dialled."""
+    caller_id: str = ""
+    """The number shown where neither agent, team nor queue has one; empty: the first of the directory."""
+    outside_calls: int = 2
+    """That an agent may have at a time."""
+    ring_seconds: float = 60.0
+    """Of a number that a caller is transferred to."""
+    wrapup_seconds: float = 0.0
+    """After a call that an agent made."""
+    operators: tuple[DialClass, ...] = ("internal", "national", "international")
+    """Where the API may send callers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """What holds for the agents of a team who have nothing of their own."""
+
+    name: str
+    dialling: tuple[DialClass, ...] = ()
+    caller_id: str = ""
+    outside_calls: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Relaxation:
     """What a queue asks of agents from a waiting time on. Each step adds to the ones before."""
@@ -95,6 +149,35 @@ class Relaxation:
     """Teams that may take the call too."""
     any_language: bool = False
     """Any language of the queue's list will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoicemailRules:
+    """How a box takes messages, and how it keeps them."""
+
+    greeting: tuple[str, ...] = ()
+    """Prompts before the tone; none: the usual words."""
+    max_seconds: float = 180.0
+    """Of one message."""
+    silence_seconds: float = 8.0
+    """Of silence that end a message; 0: none does."""
+    max_messages: int = 100
+    keep_days: float = 30.0
+    wait_seconds: float = 10.0
+    """Of an agent: how long who dialled the extension waits while the agent cannot be rung."""
+    agents: tuple[str, ...] = ()
+    """Who may listen beside the agent whose box it is."""
+    teams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A voicemail box of nobody in particular."""
+
+    name: str
+    number: str = ""
+    """Dialled after the code for voicemail; empty: not by phone."""
+    rules: VoicemailRules = VoicemailRules()
 
 
 WrapupMode = Literal["fixed", "until-ended", "extendable"]
@@ -128,6 +211,48 @@ class CallbackRules:
     expire_seconds: float = 28_800.0
     numbers: tuple[str, ...] = ()
     """What other numbers than the one that is called from begin with; none: no others may be entered."""
+    dialling: tuple[DialClass, ...] = ("internal", "national", "international")
+    """Who called from any other class of number is not called back."""
+
+
+OverflowKind = Literal["queue", "number", "extension", "flow", "message"]
+OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "message")
+AbsentState = Literal["paused", "not-answering", "wrap-up", "busy"]
+
+
+@dataclass(frozen=True, slots=True)
+class OverflowRule:
+    """When callers leave a queue, and where to: one of queue, number, extension, flow and message."""
+
+    when: Conditions
+    queue: str = ""
+    place: Literal["keep", "last"] = "keep"
+    """In that queue: with the age and priority so far, or behind everybody with priority 0."""
+    number: str = ""
+    extension: str = ""
+    flow: str = ""
+    message: tuple[str, ...] = ()
+    """Prompts."""
+    then: Literal["hang-up", "wait"] = "hang-up"
+    """After the message: let go, or wait on in the same place."""
+
+    @property
+    def kind(self) -> OverflowKind:
+        """What is set of the five."""
+        return next(kind for kind in OVERFLOW_KINDS if getattr(self, kind))
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the wait in the queue is over."""
+        return not self.message or self.then == "hang-up"
+
+    @property
+    def to(self) -> str:
+        """What that leads to, in words."""
+        return " ".join(self.message) if self.message else str(getattr(self, self.kind))
+
+    def __str__(self) -> str:
+        return f"{self.when} -> {self.kind} {self.to}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +305,8 @@ class Queue:
     relax: tuple[Relaxation, ...] = ()
     order_by: Literal["arrival", "target"] = "arrival"
     """By `target`, service_level_seconds are added to the arrival: who misses the target first goes first."""
+    weight: int = 1
+    """What its callers have waited counts so many times beside callers of other queues."""
     strategy: str = "longest-idle"
     ring_seconds: float = 15.0
     ring_agents: int = 1
@@ -194,6 +321,8 @@ class Queue:
     wrapup_form: tuple[FormField, ...] = ()
     callback: CallbackRules | None = None
     """None: callers are not called back."""
+    voicemail: VoicemailRules | None = None
+    """None: no messages are taken for the queue."""
     service_level_seconds: float = 20.0
     max_wait_seconds: float | None = None
     """None: as long as the caller likes."""
@@ -205,8 +334,33 @@ class Queue:
     """How long a caller who has a preferred agent waits for just that one, from coming to the queue."""
     last_agent: LastAgent | None = None
     """None: it makes no difference who spoke to a caller before."""
+    caller_id: str = ""
+    """Shown by calls to the outside for its callers; empty: the number that they dialled."""
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
+    overflow: tuple[OverflowRule, ...] = ()
+    """The first that holds decides."""
+    max_waiting: int | None = None
+    """Who comes when so many wait, and by no rule goes elsewhere, hears that the line is full."""
+    join_when_empty: bool = True
+    """False: likewise who comes when nobody is there who could take the call."""
+    leave_when_empty: bool = False
+    """True: likewise who waits when the last such agent goes."""
+    agents_count_as_absent: tuple[AbsentState, ...] = ("paused", "not-answering")
+    """Beside those who are signed out."""
+
+    @property
+    def rules(self) -> tuple[OverflowRule, ...]:
+        """Those of `overflow`, and after them what the three keys about joining and leaving come to."""
+        last = []
+        if self.max_waiting is not None:
+            full = Conditions("joining", waiting_over=self.max_waiting - 1)
+            last.append(OverflowRule(full, message=QUEUE_FULL))
+        if not self.join_when_empty:
+            last.append(OverflowRule(Conditions("joining", no_agent=True), message=NOBODY_THERE))
+        if self.leave_when_empty:
+            last.append(OverflowRule(Conditions("waiting", no_agent=True), message=NOBODY_THERE))
+        return (*self.overflow, *last)
 
 
 AutoAnswer = Literal["off", "answer-after", "alert-info", "answer-mode"]
@@ -264,6 +418,12 @@ class Agent:
     """Conversations at a time. Above 1 the phone must take a call while there is another (call waiting)."""
     device: str = ""
     """The profile of the agent's phones; empty: of each phone the one that fits its User-Agent."""
+    voicemail: VoicemailRules | None = None
+    """None: no messages are taken for the agent."""
+    dialling: tuple[DialClass, ...] | None = None
+    """What the agent may call outside; None: what the team may, and without that nothing."""
+    caller_id: str = ""
+    outside_calls: int | None = None
 
 
 CodeAction = Literal[
@@ -305,4 +465,8 @@ class Directory:
     agent_by_extension: Mapping[str, Agent] = field(default_factory=dict)
     codes: Mapping[str, FeatureCode] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
+    boxes: Mapping[str, Box] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    teams: Mapping[str, Team] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    dialling: Dialling = Dialling()

@@ -13,8 +13,10 @@ from acd.calls.facts import (
     CallAnswered,
     CallEnded,
     CallFact,
+    CallOverflowed,
     CallQueued,
     CallStarted,
+    DialRefused,
     ExpectationMet,
     LegClosed,
     OfferFailed,
@@ -34,8 +36,10 @@ _DIRECTIONS = ("over", "under")
 JITTER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 
+_MESSAGE_THEN_WAIT = "message-then-wait"
 _SIDES = ("caller", "agent")
 _FAILURES = (*RejectReason, "withdrawn", "elsewhere")
+_REFUSED_DIALS = ("no-route", "not-allowed", "do-not-call", "too-many-calls", "do-not-call-unknown")
 _ONE_WAY_PACKETS = 50
 """A second of audio one way and nothing back is no short call but a broken path."""
 _WORD = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
@@ -87,9 +91,11 @@ class CallMetrics:
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             CallStarted: self._started,
             CallQueued: self._queued,
+            CallOverflowed: self._overflowed_one,
             AgentRung: self._rung,
             OfferFailed: self._offer_failed,
             CallAnswered: self._answered,
+            DialRefused: self._dial_refused,
             LegClosed: self._leg_closed,
             CallEnded: self._ended,
             WrapupEnded: self._wrapped_up,
@@ -124,6 +130,9 @@ class CallMetrics:
                 self._offers_failed.labels(name, reason)
             for direction in _DIRECTIONS:
                 self._foretold.labels(name, direction)
+            for rule in directory.queues[name].rules:
+                kind = rule.kind if rule.leaves else _MESSAGE_THEN_WAIT
+                self._overflowed.labels(name, kind, rule.when.why)
         for name in directory.trunks:
             self._calls_started.labels(name)
 
@@ -141,6 +150,18 @@ class CallMetrics:
             registry=self._registry,
         )
 
+        self._dials_refused = self._counter(
+            "acd_dial_refused_total", "Numbers outside that were not called, by cause.", "cause"
+        )
+        self._outside_calls = self._counter(
+            "acd_outside_calls_total",
+            "Calls to the outside that ended, by trunk and outcome.",
+            "trunk",
+            "outcome",
+        )
+        for cause in _REFUSED_DIALS:
+            self._dials_refused.labels(cause)
+
     def _make_queues(self) -> None:
         self._offered = self._counter("acd_queue_offered_total", "Callers who entered the queue.", "queue")
         self._abandoned = self._counter(
@@ -148,6 +169,13 @@ class CallMetrics:
         )
         self._timed_out = self._counter(
             "acd_queue_timed_out_total", "Callers who reached the longest wait of the queue.", "queue"
+        )
+        self._overflowed = self._counter(
+            "acd_queue_overflowed_total",
+            "Callers who left the queue by a rule of it, or heard its message (message-then-wait).",
+            "queue",
+            "to_kind",
+            "why",
         )
         self._in_target = self._counter(
             "acd_queue_answered_in_target_total",
@@ -244,6 +272,9 @@ class CallMetrics:
     def _queued(self, fact: CallQueued) -> None:
         self._offered.labels(fact.queue).inc()
 
+    def _overflowed_one(self, fact: CallOverflowed) -> None:
+        self._overflowed.labels(fact.queue, fact.to_kind, fact.why).inc()
+
     def _rung(self, fact: AgentRung) -> None:
         self._rings.labels(fact.queue).inc()
 
@@ -257,6 +288,9 @@ class CallMetrics:
         queue = self._directory().queues.get(fact.queue)
         if queue is not None and fact.wait_seconds <= queue.service_level_seconds:
             self._in_target.labels(fact.queue).inc()
+
+    def _dial_refused(self, fact: DialRefused) -> None:
+        self._dials_refused.labels(self._words.bound(fact.cause)).inc()
 
     def _leg_closed(self, fact: LegClosed) -> None:
         leg = fact.statistics
@@ -283,6 +317,8 @@ class CallMetrics:
     def _ended(self, fact: CallEnded) -> None:
         record = fact.record
         self._calls_ended.labels(record.outcome, self._words.bound(record.cause)).inc()
+        if record.outside:
+            self._outside_calls.labels(record.trunk_out, record.outcome).inc()
         if record.outcome == "answered":
             self._talk.labels(record.queue).observe(record.talk_seconds)
         elif record.queue and record.outcome == "abandoned":

@@ -51,5 +51,11 @@ class NodeCounts:
     """All RTP ports of this node, free or not."""
     media_worker_restarts: int = 0
     """Total of media workers that died and were started again."""
+    messages: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Voice messages kept, by kind of box (agent, queue, box) and state (new, heard)."""
+    messages_taken: Mapping[str, int] = field(default_factory=dict)
+    """Total of messages taken, by kind of box."""
+    messages_lost: Mapping[str, int] = field(default_factory=dict)
+    """Total of callers who could leave none, by a short fixed reason."""
     draining: bool = False
     overloaded: bool = False

@@ -37,7 +37,7 @@ from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
 from acd.sip.identity import Identity, Party, called_number, identity_of
-from acd.sip.lamps import Lamps
+from acd.sip.lamps import Lamps, Messages, no_messages
 from acd.sip.nodes import BETWEEN_NODES
 from acd.sip.overload import OverloadLimits
 from acd.sip.phones import AgentPhones
@@ -84,6 +84,7 @@ class SipService:
         directory: Callable[[], Directory],
         site: Site,
         dns: Callable[[], Dns] = SystemDns,
+        messages: Messages = no_messages,
     ) -> None:
         sip = settings.sip
         self._settings = settings
@@ -110,7 +111,10 @@ class SipService:
             bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
         )
         self.lamps = Lamps(
-            self._endpoint, directory, ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds)
+            self._endpoint,
+            directory,
+            ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds),
+            messages=messages,
         )
         """Phones that watch agents, and their own messages."""
         self.tracer = open_tracer(settings.trace, clock, self._trunk_name)
@@ -347,14 +351,16 @@ class SipService:
             headers=(("X-ACD-Call-ID", call_id),) if is_trusted else (),
         )
 
-    def ring(self, leg: str) -> None:
-        self._endpoint.ring(leg)
+    def ring(self, leg: str, status: int, sdp: bytes | None) -> None:
+        self._endpoint.ring(leg, status=status, sdp=sdp)
 
     def accept(self, leg: str, sdp: bytes) -> None:
         self._endpoint.accept(leg, sdp)
 
-    def refuse(self, leg: str, status: int) -> None:
-        headers: Sequence[tuple[str, str]] = _RETRY_AFTER if status == 503 else ()
+    def refuse(self, leg: str, status: int, why: str = "") -> None:
+        headers: list[tuple[str, str]] = [*_RETRY_AFTER] if status == 503 else []
+        if why:
+            headers.append(("Reason", f'SIP;cause={status};text="{why}"'))
         self._endpoint.refuse(leg, status, headers=headers)
 
     def hangup(self, leg: str, reason: str = "") -> None:

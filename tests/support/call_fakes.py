@@ -6,13 +6,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from acd.calls.lookout import WaitingPlace
+from acd.calls.messages import NewMessage
+from acd.calls.model import SituationKnown
 from acd.calls.record import CallRecord
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import Direction, LegStatistics, MediaEvent, RecordingEnd, RecordingEnded
 from acd.sip.core.refer import DialogId
+from ivr.mailbox import Waiting
 from routing.callbacks import Callback
 from routing.model import AgentState, AgentStatus, Position
+from routing.overflow import Situation
 from routing.ports import StoreUnavailable
 
 
@@ -23,11 +28,14 @@ class FakeSip:
         self.said: list[tuple[Any, ...]] = []
         self.unreachable: AcdError | None = None
         self.dialogs: dict[DialogId, str] = {}
+        self.shown = ("", "")
+        """Number and name of the caller, as the newest phone was told."""
         self.srtp: Srtp = "off"
 
-    def invite_agent(self, leg: str, agent_id: str, **_: Any) -> None:
+    def invite_agent(self, leg: str, agent_id: str, **shown: Any) -> None:
         if self.unreachable:
             raise self.unreachable
+        self.shown = (shown["caller"], shown["caller_name"])
         self.said.append(("invite", leg, agent_id))
 
     async def look_up(self, agent_id: str) -> None:
@@ -47,7 +55,10 @@ class FakeSip:
     def accept(self, leg: str, sdp: bytes) -> None:
         self.said.append(("accept", leg, sdp))
 
-    def refuse(self, leg: str, status: int) -> None:
+    def ring(self, leg: str, status: int, sdp: bytes | None) -> None:
+        self.said.append(("ring", leg, status, sdp))
+
+    def refuse(self, leg: str, status: int, why: str = "") -> None:
         self.said.append(("refuse", leg, status))
 
     def hangup(self, leg: str, reason: str = "") -> None:
@@ -101,7 +112,7 @@ class FakeMedia:
         self.srtp[leg] = srtp
         return b"sdp of " + leg.encode()
 
-    def apply_answer(self, leg: str, answer: bytes) -> Direction:
+    def apply_answer(self, leg: str, answer: bytes, *, early: bool = False) -> Direction:
         if self.bad_answer:
             raise self.bad_answer
         self.answers[leg] = answer
@@ -158,6 +169,33 @@ class FakePrompts:
 
     def music(self, name: str) -> Path:
         return Path(f"/music/{name}.wav")
+
+
+class FakeMessages:
+    """Notes (verb, ...) in order; `boxes` are what agents find in them."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        self.boxes: dict[str, list[Waiting]] = {}
+        self.refusal: AcdError | None = None
+
+    async def begin(self, message: NewMessage) -> Path:
+        if self.refusal:
+            raise self.refusal
+        self.said.append(("begin", message.box, message.caller))
+        return Path(f"/incoming/{message.id}.wav")
+
+    async def waiting(self, box: str) -> list[Waiting]:
+        return self.boxes[box]
+
+    def audio(self, message_id: str) -> Path:
+        return Path(f"/messages/{message_id}.wav")
+
+    def heard(self, message_id: str, by: str) -> None:
+        self.said.append(("heard", message_id, by))
+
+    def deleted(self, message_id: str) -> None:
+        self.said.append(("deleted", message_id))
 
 
 class FakeJournal:
@@ -220,6 +258,32 @@ class FakeStore:
             return Position(2, 5) if verb == "position" else None
 
         return operation
+
+
+class FakeDoNotCall:
+    """Forbids what is listed; raises `failure` where there is one."""
+
+    def __init__(self) -> None:
+        self.listed: set[str] = set()
+        self.failure: Exception | None = None
+
+    async def forbids(self, number: str) -> bool:
+        if self.failure:
+            raise self.failure
+        return number in self.listed
+
+
+class FakeLookout:
+    """Notes who joined, and tells them what it is set to."""
+
+    def __init__(self) -> None:
+        self.joined: list[WaitingPlace] = []
+        self.situation: Situation | None = None
+
+    async def joining(self, place: WaitingPlace) -> None:
+        self.joined.append(place)
+        if self.situation:
+            place.post(SituationKnown(place.entry, self.situation))
 
 
 class FakeDesk:

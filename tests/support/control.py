@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,11 +21,15 @@ from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from acd.directory.model import Agent, Directory, Queue, Trunk
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
 from acd.sip.trace.tracer import Rules, Tracer
 from acd.sip.trunk_status import TrunkStatus
+from acd.voicemail.model import BoxCount
+from acd.voicemail.model import Message as VoiceMessage
+from acd.voicemail.store import MessagePage
 from routing.callbacks import Callback, CallbackState, CallbackStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 
@@ -116,6 +121,25 @@ class FakeCalls:
 
 
 @dataclass
+class FakeDoNotCall:
+    listed: dict[str, Listed] = field(default_factory=dict)
+
+    async def forbids(self, number: str) -> bool:
+        return number in self.listed
+
+    async def add(self, entries: Sequence[str], note: str) -> int:
+        new = [entry for entry in dict.fromkeys(entries) if entry not in self.listed]
+        self.listed.update({entry: Listed(entry, note, NOW) for entry in new})
+        return len(new)
+
+    async def remove(self, entry: str) -> bool:
+        return self.listed.pop(entry, None) is not None
+
+    async def entries(self, after: str, limit: int) -> Sequence[Listed]:
+        return [self.listed[entry] for entry in sorted(self.listed) if entry > after][:limit]
+
+
+@dataclass
 class FakeAgents:
     known: frozenset[str] = frozenset({"anna", "bert", "cleo"})
     unregistered: frozenset[str] = frozenset({"cleo"})
@@ -181,6 +205,45 @@ class FakeCallbacks:
 
 
 @dataclass
+class FakeMessages:
+    """Messages as given; their audio lies in `folder`."""
+
+    kept: dict[str, VoiceMessage] = field(default_factory=dict)
+    folder: Path = Path("/nonexistent")
+
+    @property
+    def counts(self) -> dict[str, BoxCount]:
+        found: dict[str, BoxCount] = {}
+        for message in self.kept.values():
+            count = found.get(message.box, BoxCount())
+            heard = int(message.heard_at is not None)
+            found[message.box] = BoxCount(count.new + 1 - heard, count.heard + heard)
+        return found
+
+    async def of(self, box: str, cursor: str | None, limit: int) -> MessagePage:
+        if cursor is not None and not cursor.isdigit():
+            raise ValueError("not a cursor")
+        start = int(cursor or 0)
+        found = [message for message in self.kept.values() if message.box == box]
+        more = start + limit < len(found)
+        return MessagePage(tuple(found[start : start + limit]), str(start + limit) if more else None)
+
+    async def find(self, message_id: str) -> VoiceMessage | None:
+        return self.kept.get(message_id)
+
+    async def mark(self, message_id: str, heard: bool, by: str) -> bool:
+        changes = {"heard_at": NOW, "heard_by": by} if heard else {"heard_at": None, "heard_by": ""}
+        self.kept[message_id] = msgspec.structs.replace(self.kept[message_id], **changes)
+        return True
+
+    async def delete(self, message_id: str) -> bool:
+        return self.kept.pop(message_id, None) is not None
+
+    def audio(self, message_id: str) -> Path:
+        return self.folder / f"{message_id}.wav"
+
+
+@dataclass
 class FakeNotes:
     kept: list[Note] = field(default_factory=list)
 
@@ -236,6 +299,22 @@ def a_callback(callback_id: str, **changes: Any) -> Callback:
     return entry_of(msgspec.structs.replace(order, **changes))
 
 
+def a_message(message_id: str = "m1", box: str = "agent:anna", **changes: Any) -> VoiceMessage:
+    message = VoiceMessage(
+        id=message_id,
+        box=box,
+        call_id="c1",
+        caller="+37255512345",
+        caller_name="Mari",
+        called="+3726000200",
+        queue="billing",
+        received_at=NOW - 60,
+        node="a",
+        seconds=12.5,
+    )
+    return msgspec.structs.replace(message, **changes)
+
+
 def trace_one(centre: Centre, call_id: str) -> None:
     """One message of this call is in the trace."""
     flow = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.1", 5060))
@@ -280,6 +359,8 @@ class Centre:
     forecast: FakeForecast = field(default_factory=FakeForecast)
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
+    do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
+    messages: FakeMessages = field(default_factory=FakeMessages)
     trunks: dict[str, TrunkStatus] = field(default_factory=dict)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
@@ -294,7 +375,9 @@ class Centre:
             agents=self.agents,
             records=self.records,
             notes=self.notes,
+            do_not_call=self.do_not_call,
             callbacks=self.callbacks,  # type: ignore[arg-type]
+            messages=self.messages,
             tokens=FakeTokens(),
             metrics=FakeMetrics(),
             ready=lambda: self.ready,

@@ -13,8 +13,10 @@ from acd.calls.facts import (
     CallAnswered,
     CallEnded,
     CallFact,
+    CallOverflowed,
     CallQueued,
     CallStarted,
+    DialRefused,
     ExpectationMet,
     LegClosed,
     OfferFailed,
@@ -125,6 +127,8 @@ def _call(chance: random.Random, call_id: str) -> Iterator[CallFact]:
     if chance.random() < 0.3:
         yield AgentRung(call_id, queue, agent)
         yield OfferFailed(call_id, queue, agent, chance.choice(["no-answer", "busy", "rejected"]), ring)
+    if wait > 30:
+        yield CallOverflowed(call_id, queue, "message-then-wait", "waited")
     outcome = chance.choices(["answered", "abandoned", "timed-out"], [7, 2, 1])[0]
     if outcome == "answered":
         yield AgentRung(call_id, queue, agent)
@@ -132,7 +136,12 @@ def _call(chance: random.Random, call_id: str) -> Iterator[CallFact]:
         yield ExpectationMet(queue, chance.uniform(0, 40), wait)
         yield LegClosed(call_id, "agent", _leg(chance))
     yield LegClosed(call_id, "caller", _leg(chance))
-    yield CallEnded(a_record(call_id, queue=queue, outcome=outcome, wait_seconds=wait, cause="normal"))
+    outside: dict[str, object] = {}
+    if chance.random() < 0.2:
+        yield DialRefused(call_id, agent, chance.choice(["not-allowed", "do-not-call"]))
+        outside = {"outside": "+37255512345", "trunk_out": "carrier"}
+    ended = {"queue": queue, "outcome": outcome, "wait_seconds": wait, "cause": "normal", **outside}
+    yield CallEnded(a_record(call_id, **ended))
     if outcome == "answered":
         yield WrapupEnded(queue, agent, chance.uniform(0, 20))
 

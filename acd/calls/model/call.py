@@ -9,8 +9,10 @@ from enum import StrEnum
 import msgspec
 
 from acd.calls.callbacks import CallbackOrder
+from acd.calls.outside import Outside
 from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
+from ivr.mailbox import Mailbox
 from routing.model import Offer
 
 
@@ -32,6 +34,10 @@ class State(StrEnum):
     """An agent dialled a feature code; it is carried out and confirmed."""
     DIALLING = "dialling"
     """The customer of a callback is rung; an agent is reserved, or on the line already."""
+    CALLING = "calling"
+    """An agent calls a number outside, and hears what is said and played there."""
+    FORWARDING = "forwarding"
+    """A number outside is called for the caller, who hears music."""
     ENDED = "ended"
 
 
@@ -51,7 +57,11 @@ class Timer(StrEnum):
     IVR = "ivr"
     ANNOUNCE = "announce"
     LONGEST_WAIT = "longest-wait"
+    OVERFLOW = "overflow"
     RING = "ring"
+
+
+_WITH_AGENT = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.CALLING, State.FORWARDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ class Call(msgspec.Struct, frozen=True):
     asking: bool = False
     """What is known of the caller is being looked up; the call is not answered before."""
     answer: bytes = b""
-    """Of our media, while it is held back for that."""
+    """Of our media, while it is held back for that, or until the number answers that an agent calls."""
     run: Run | None = None
     """Where the caller is in a flow."""
     menu: Run | None = None
@@ -140,8 +150,24 @@ class Call(msgspec.Struct, frozen=True):
     """What this call is made for; `caller` is who is called."""
     reached: bool = False
     """The customer of the callback is on the line."""
+    extension: str = ""
+    """Of the agent who made the call."""
+    is_outgoing: bool = False
+    """An agent made it, to a number outside: that number is the caller's side of it."""
+    outside: Outside | None = None
+    """The number outside that is, or was, called last."""
+    hears_early: bool = False
+    """That answer may be given before anybody answers at the other end."""
+    bridged_early: bool = False
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
+    mailbox: Mailbox | None = None
+    """Where an agent is who listens to messages."""
+    recording: str = ""
+    """The message that the caller is leaving."""
+    recording_since: float | None = None
+    messages: int = 0
+    """Left so far."""
     place: Place | None = None
     ticket: str = ""
     """What the store calls this call's entry; empty for the call's own id, which the first entry has."""
@@ -170,6 +196,10 @@ class Call(msgspec.Struct, frozen=True):
     held_by: frozenset[Side] = frozenset()
     held_since: float | None = None
     hold_seconds: float = 0.0
+    spent_rules: tuple[int, ...] = ()
+    """Of the overflow rules of this queue, those that have been carried out, or could not be."""
+    overflows: int = 0
+    """How often the call has gone elsewhere by such a rule."""
     announced: bool = False
     """The caller has been told once that all agents are busy."""
     segments: tuple[Segment, ...] = ()
@@ -197,10 +227,13 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def has_agent_leg(self) -> bool:
-        """An agent's phone rings or is on the line."""
-        if self.state is State.DIALLING:
-            return self.agent_first
-        return self.state in (State.OFFERED, State.CONNECTING, State.TALKING)
+        """An agent's phone rings or is on the line, or what is called outside in an agent's place."""
+        match self.state:
+            case State.NEW:
+                return self.is_outgoing
+            case State.DIALLING:
+                return self.agent_first
+        return self.state in _WITH_AGENT
 
     @property
     def agent(self) -> str:

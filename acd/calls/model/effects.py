@@ -7,30 +7,77 @@ from typing import Literal
 
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallFact
+from acd.calls.messages import NewMessage
 from acd.calls.model.call import Place, Side, Timer
+from acd.calls.outside import Outside
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Offer, Refusal, Ticket
+from routing.model import Departure, Offer, Refusal, Ticket
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCallerMedia:
+    """Take the offer of who called us; `side` is theirs."""
+
     offer: bytes | None
+    side: Side = Side.CALLER
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerCaller:
     sdp: bytes
+    side: Side = Side.CALLER
 
 
 @dataclass(frozen=True, slots=True)
 class RefuseCaller:
     status: int
+    side: Side = Side.CALLER
+    why: str = ""
+    """A fixed word, told to the phone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeatAgent:
+    """Who called us is the agent's side of the call; the caller's is still to be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellRinging:
+    """Pass on to the agent who calls that it rings; `sdp` lets them hear what is played there."""
+
+    status: int
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskLeave:
+    """Ask whether this number may be called now; DialAllowed or DialForbidden answers."""
+
+    outside: Outside
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutside:
+    """Open a media leg and call the number, by the way that is next; NumberUnreachable where that fails."""
+
+    side: Side
+    outside: Outside
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRefusedDial:
+    """Nobody was called: log it and count it."""
+
+    agent: str
+    number: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyCallerAnswer:
     sdp: bytes
+    side: Side = Side.CALLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +198,7 @@ class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
     ticket: str
-    released: bool = False
-    """It is no abandon: the wait goes on in another way."""
+    how: Departure = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +247,6 @@ class BeginAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class DialCustomer:
-    """Open a media leg and call the customer over a trunk."""
-
-    number: str
-
-
-@dataclass(frozen=True, slots=True)
 class CallbackMade:
     """Customer and agent talk: the callback is done."""
 
@@ -222,6 +261,48 @@ class SettleCallback:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeMessage:
+    """Record what the caller says as a message; RecordingOver tells when that is over."""
+
+    message: NewMessage
+    limit_seconds: float
+    silence_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndMessage:
+    """The message that is being taken is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMailbox:
+    """Look up the messages of a box; MailboxOpened answers."""
+
+    box: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayMessage:
+    """Prompts and then a message, if one is named."""
+
+    playback: int
+    prompts: tuple[str, ...]
+    message: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkHeard:
+    message: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMessage:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskDesk:
     """Set an agent's state, as a feature code says."""
 
@@ -233,6 +314,11 @@ class AskDesk:
 @dataclass(frozen=True, slots=True)
 class AskPosition:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AskSituation:
+    """Find out what the overflow rules of the queue want to know of who joins it; SituationKnown says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +378,15 @@ class HandOver:
     to_call: str
     offer: Offer
     place: Place
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverOutside:
+    """Give the leg of the number outside, which this call has reached, to another call."""
+
+    to_call: str
+    outside: Outside
     holds: bool
 
 
@@ -361,11 +456,22 @@ Effect = (
     | MakeCallback
     | DropCallback
     | BeginAttempt
-    | DialCustomer
+    | CallOutside
+    | AskLeave
+    | NoteRefusedDial
+    | SeatAgent
+    | TellRinging
     | CallbackMade
     | SettleCallback
+    | TakeMessage
+    | EndMessage
+    | OpenMailbox
+    | PlayMessage
+    | MarkHeard
+    | DeleteMessage
     | AskDesk
     | AskPosition
+    | AskSituation
     | AnswerRefer
     | ReportRefer
     | ParkAgentLeg
@@ -375,6 +481,7 @@ Effect = (
     | ReleaseTransferor
     | AskHandOver
     | HandOver
+    | HandOverOutside
     | PassOn
     | TakeJoined
     | DropJoined

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from acd.calls.model.call import Place, Side, Spoken, Timer
+from acd.calls.outside import Outside
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
+from ivr.mailbox import Waiting
 from routing.model import Offer
+from routing.overflow import Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,13 @@ class CallerKnown:
 @dataclass(frozen=True, slots=True)
 class CallerConfirmed:
     """The ACK arrived, with the caller's answer where the offer was ours."""
+
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfirmed:
+    """The ACK of an agent who called, with their answer where the offer was ours."""
 
     sdp: bytes | None
 
@@ -85,6 +95,22 @@ class DigitPressed:
 @dataclass(frozen=True, slots=True)
 class PlaybackOver:
     playback: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingOver:
+    """A message is recorded, or cannot be: `why` is a word of acd.media.engine.RecordingEnd, or "full"."""
+
+    recording: str
+    sound_seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxOpened:
+    """What is in the box that an agent listens to; None where that cannot be known now."""
+
+    messages: tuple[Waiting, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +186,14 @@ class RivalOver:
 @dataclass(frozen=True, slots=True)
 class PositionKnown:
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class SituationKnown:
+    """What the overflow rules of the queue ask about, of the place that the store calls `entry`."""
+
+    entry: str
+    situation: Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,15 +277,42 @@ class AttemptAllowed:
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerAnswered:
-    pass
+class DialAllowed:
+    """The number outside may be called now."""
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerUnreachable:
-    """The customer's phone could not be called at all, or its answer cannot be used."""
+class DialForbidden:
+    status: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberProgressed:
+    """The network of the number outside says how it goes; `early`: it can be heard."""
+
+    status: int
+    early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NumberAnswered:
+    """The number outside answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberUnreachable:
+    """The number outside could not be called this way, or its answer cannot be used."""
 
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideJoined:
+    """Another call has handed over the number outside that it had reached, with its leg."""
+
+    outside: Outside
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +328,13 @@ Event = (
     | CallbackDue
     | CallbackAnswered
     | AttemptAllowed
-    | CustomerAnswered
-    | CustomerUnreachable
+    | DialAllowed
+    | DialForbidden
+    | NumberProgressed
+    | NumberAnswered
+    | NumberUnreachable
+    | OutsideJoined
+    | AgentConfirmed
     | CallbackGone
     | CallerMediaOpened
     | CallerMediaRefused
@@ -279,6 +345,8 @@ Event = (
     | ReofferUnusable
     | DigitPressed
     | PlaybackOver
+    | RecordingOver
+    | MailboxOpened
     | MediaLost
     | TimerFired
     | OfferMade
@@ -290,6 +358,7 @@ Event = (
     | RivalAnswered
     | RivalOver
     | PositionKnown
+    | SituationKnown
     | ClearRequested
     | TransferAsked
     | JoinAsked

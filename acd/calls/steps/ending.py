@@ -24,9 +24,10 @@ from acd.calls.model import (
     Side,
     State,
 )
-from acd.calls.record import CallRecord, Outcome
+from acd.calls.record import CallRecord, Direction, Outcome
 from acd.calls.steps.attempts import attempted
-from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.context import NO_QUEUES, Context, Step, enter
+from acd.calls.steps.messages import has_left_message
 from acd.calls.steps.times import settle, talked, waited
 
 HangupSide = Literal["caller", "agent", "system"]
@@ -42,20 +43,21 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
     """End the call, whatever it is doing. Ending it again changes nothing."""
     if call.state is State.ENDED:
         return call, ()
-    effects: list[Effect] = [HangUp(Side.CALLER, cause)]
+    # The store hears of it before audio is closed, which takes a word to the worker and back: the agent's
+    # next caller waits for the one and not for the other.
+    effects: list[Effect] = [HangUp(Side.CALLER, cause), *_leave_routing(call)]
     if call.has_agent_leg:
         effects.append(ReleaseAgentLeg(cause))
     effects += (ReleaseRival(offer.token, cause) for offer in call.rivals)
-    effects += _leave_routing(call)
     if call.callback is not None and call.answered_at is None and cause not in _SETTLED_ELSEWHERE:
         effects.append(SettleCallback(cause, cancel=cause in _NEVER))
     if call.transferor is not None:
-        effects.append(ReleaseTransferor(cause))
         if call.transferor.offer:
             effects.append(FinishConversation(call.transferor.offer))
+        effects.append(ReleaseTransferor(cause))
     if call.seated is not None:
         effects.append(FinishConversation(call.seated.offer))
-    verdict = outcome or _outcome(call, cause)
+    verdict = outcome or _outcome(call, cause, now)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
     if call.state in _UNANSWERED:
         for offer in (None, *call.rivals):
@@ -67,21 +69,27 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
 def _leave_routing(call: Call) -> list[Effect]:
     if call.state is State.TALKING and call.offer:
         return [FinishConversation(call.offer)]
+    if call.state is State.CALLING and call.offer:
+        return [FinishConversation(call.offer, wrapup=False)]
     if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
         # While connecting, our accept is under way: leaving ends whichever of the two it became.
-        return [LeaveQueue(call.entry, released=call.callback is not None)]
+        return [LeaveQueue(call.entry, "abandoned" if call.callback is None else "released")]
     if call.state is State.DIALLING and call.agent_first and call.offer:
         return [FinishConversation(call.offer, wrapup=False)]
     if call.state is State.DIALLING:
-        return [LeaveQueue(call.entry, released=True)]
+        return [LeaveQueue(call.entry, "released")]
     return []
 
 
-def _outcome(call: Call, cause: str) -> Outcome:
+def _outcome(call: Call, cause: str, now: float) -> Outcome:
     if call.answered_at is not None:
         return "answered"
+    if call.outside is not None and call.outside.answered and call.callback is None:
+        return "forwarded"
     if call.called_back:
         return "callback"
+    if has_left_message(call, now):
+        return "voicemail"
     if cause not in ("normal", "cancelled") or call.callback is not None:
         return "failed"
     return "completed" if call.served else "abandoned"
@@ -113,10 +121,12 @@ def on_clear(context: Context, call: Call, event: ClearRequested, now: float) ->
 
 def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
     """The record of a call that ended at `ended_at`; media figures are added by whoever closed the legs."""
+    outside = call.outside
+    way = outside.way if outside is not None else None
     return CallRecord(
         id=call.id,
         node=call.node,
-        caller=call.caller,
+        caller=call.extension if call.is_outgoing else call.caller,
         called=call.called,
         trunk=call.trunk,
         language=call.language,
@@ -137,11 +147,22 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         verstat=call.verstat,
         attributes=dict(call.attributes),
         attempts=call.attempts,
+        direction=direction_of(call),
+        shown=outside.shown if outside else "",
+        outside=outside.number if outside else "",
+        trunk_out=way.trunk if way else "",
         callback=call.callback.id if call.callback else call.id if call.called_back else "",
     )
+
+
+def direction_of(call: Call) -> Direction:
+    """Who called whom."""
+    if call.is_outgoing or call.callback is not None:
+        return "outbound"
+    return "internal" if call.from_agent else "inbound"
 
 
 def _queue_of(call: Call) -> str:
     """The last queue of the directory that the call was in; a transfer to an extension does not hide it."""
     named = (segment.queue for segment in reversed(call.segments))
-    return next((queue for queue in named if queue not in ("", EXTENSION_QUEUE)), call.queue)
+    return next((queue for queue in named if queue and queue not in NO_QUEUES), call.queue)

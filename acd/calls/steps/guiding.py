@@ -10,6 +10,7 @@ from acd.calls.facts import CallQueued, CallStarted
 from acd.calls.model import (
     ApplyCallerAnswer,
     AskPosition,
+    AskSituation,
     Call,
     CallArrived,
     CallbackAnswered,
@@ -17,6 +18,7 @@ from acd.calls.model import (
     CallerMediaRefused,
     DigitPressed,
     Effect,
+    EndMessage,
     EnterQueue,
     MakeCallback,
     NoteCallback,
@@ -28,6 +30,7 @@ from acd.calls.model import (
     PlaySilence,
     PlayToCaller,
     PositionKnown,
+    RecordingOver,
     RefuseCaller,
     Side,
     StartTimer,
@@ -38,18 +41,21 @@ from acd.calls.model import (
     TimerFired,
 )
 from acd.calls.record import Outcome
+from acd.calls.steps import messages
 from acd.calls.steps.coding import carry_out, flow_of, is_code
-from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.context import EXTENSION_QUEUE, OUTBOUND_QUEUE, Context, Step, enter, voicemail_flow
 from acd.calls.steps.ending import end
 from acd.calls.steps.knowing import what_to_ask
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.preferring import prefer
-from acd.directory.model import Number
+from acd.directory.model import Number, Queue
 from ivr import interpreter as ivr
+from ivr.flow import FlowDefinition
 from ivr.speech import digit_prompts, position_prompts
-from routing.model import Requirement, Ticket
+from routing.model import HIGHEST_PRIORITY, Requirement, Ticket
 from routing.model import Step as RoutingStep
+from routing.overflow import asks_who_joins, next_time
 
 ANNOUNCEMENT = -1
 """The playback number of what a waiting caller is told; a flow's playbacks are its steps, from 0."""
@@ -60,7 +66,7 @@ _FIRST_ANNOUNCEMENT_SECONDS = 2.0
 def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> Step:
     """Take the call in where its number leads somewhere."""
     number = context.directory.numbers.get(call.called)
-    if number is None and _extension(context, call) is None and not is_code(context, call):
+    if number is None and extension_of(context, call) is None and not is_code(context, call):
         call, effects = end(call, now, side="system", cause="unknown-number", outcome="rejected")
         return call, (RefuseCaller(404), *effects)
     call = replace(call, language=context.default_language)
@@ -76,7 +82,7 @@ def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> 
     return call, (Tell(CallStarted(call.id, call.trunk)), OpenCallerMedia(event.offer), *asked)
 
 
-def _extension(context: Context, call: Call) -> str | None:
+def extension_of(context: Context, call: Call) -> str | None:
     """The agent whose extension was dialled; only agents dial extensions."""
     agent = context.directory.agent_by_extension.get(call.called) if call.from_agent else None
     return agent.id if agent else None
@@ -84,7 +90,8 @@ def _extension(context: Context, call: Call) -> str | None:
 
 def on_media_refused(context: Context, call: Call, event: CallerMediaRefused, now: float) -> Step:
     call, effects = end(call, now, side="system", cause=event.cause, outcome="rejected")
-    return call, (RefuseCaller(event.status), *effects)
+    side = Side.AGENT if call.is_outgoing else Side.CALLER
+    return call, (RefuseCaller(event.status, side), *effects)
 
 
 def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: float) -> Step:
@@ -98,7 +105,7 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     elif is_code(context, call):
         call, effects = carry_out(context, call, now)
     else:
-        place = Place(EXTENSION_QUEUE, agent=_extension(context, call))
+        place = Place(EXTENSION_QUEUE, agent=extension_of(context, call))
         call, effects = wait_at(context, call, place, now)
     return call, answer + effects
 
@@ -107,9 +114,23 @@ def go_to_number(context: Context, call: Call, number: Number, now: float) -> St
     """Into the queue or the flow of a number."""
     if number.queue is not None:
         return wait_at(context, call, Place(number.queue), now)
-    flow = context.flows.get(number.flow or "")
+    return _start_flow(context, call, number.flow or "", now)
+
+
+def leave_message(context: Context, call: Call, box: str, now: float) -> Step:
+    """Let the caller leave a message for a box: `agent:`, `extension:`, `queue:` or `box:` and its name."""
+    return _start_flow(context, call, voicemail_flow(box), now)
+
+
+def _start_flow(context: Context, call: Call, name: str, now: float) -> Step:
+    flow = context.flow(name)
     if flow is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
+    return go_to_flow(context, call, flow, now)
+
+
+def go_to_flow(context: Context, call: Call, flow: FlowDefinition, now: float) -> Step:
+    """Into a flow from its beginning."""
     rules = context.directory.queues.values()
     open_to = [queue.name for queue in rules if queue.callback and queue.callback.numbers]
     run, commands = ivr.start(
@@ -142,12 +163,22 @@ def on_flow_callback(context: Context, call: Call, event: CallbackAnswered, now:
     return call, (MakeCallback(), *effects) if event.result is ivr.Noted.NOTED else effects
 
 
+def on_flow_recording_over(context: Context, call: Call, event: RecordingOver, now: float) -> Step:
+    """A message is taken, or is none."""
+    found = messages.over(call, event)
+    if found is None or call.run is None:
+        return call, ()
+    step = call.run.step
+    call, left = found
+    return _feed(context, call, ivr.MessageLeft(step, left), now)
+
+
 def on_flow_timer(context: Context, call: Call, event: TimerFired, now: float) -> Step:
     return _feed(context, call, ivr.TimerFired(event.serial), now)
 
 
 def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
-    flow = context.flows.get(call.run.flow) if call.run else None
+    flow = context.flow(call.run.flow) if call.run else None
     if flow is None or call.run is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
     run, commands = ivr.feed(flow, call.run, event)
@@ -179,6 +210,11 @@ def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Com
                     call, more = _feed(context, call, ivr.CallbackNoted(step, ivr.Noted.REFUSED), now)
                     return call, (*effects, *more)
                 effects.append(NoteCallback(order, step))
+            case ivr.PlayGreeting() | ivr.RecordMessage():
+                call, more = _take_message(context, call, command, now)
+                return call, (*effects, *more)
+            case ivr.EndMessage():
+                effects.append(EndMessage())
             case ivr.PlayEcho():
                 call = replace(call, served=True)
                 effects.append(PlayEcho())
@@ -191,6 +227,18 @@ def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Com
     return call, tuple(effects)
 
 
+def _take_message(
+    context: Context, call: Call, command: ivr.PlayGreeting | ivr.RecordMessage, now: float
+) -> Step:
+    if isinstance(command, ivr.PlayGreeting):
+        if (said := messages.greeting(context, command)) is not None:
+            return call, (said,)
+    elif (taken := messages.take(context, call, command, now)) is not None:
+        call, effect = taken
+        return call, (effect,)
+    return _feed(context, call, ivr.MessageLeft(command.step, ivr.Left.FAILED), now)
+
+
 def _leave_flow(
     context: Context, call: Call, command: ivr.EnterQueue | ivr.TransferCall | ivr.EndCall, now: float
 ) -> Step:
@@ -201,6 +249,8 @@ def _leave_flow(
             return _transfer(context, call, step, to, now)
         case ivr.EndCall():
             outcome: Outcome = "callback" if call.called_back else "completed"
+            if messages.has_left_message(call, now) and not call.called_back:
+                outcome = "voicemail"
             return end(call, now, side="system", cause="normal", outcome=outcome)
 
 
@@ -222,13 +272,24 @@ def fail_transfer(context: Context, call: Call, step: int, now: float) -> Step:
 # The queue.
 
 
+STOP_WAITING = (StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT), StopTimer(Timer.OVERFLOW))
+
+
+def new_entry(call: Call) -> Call:
+    """The next place is another entry of the store: the one before may still be in a conversation."""
+    count = call.transfers + 1
+    age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
+    return replace(call, transfers=count, ticket=f"{call.id}~{count}", ranked_at=age)
+
+
 def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     """Put the call in a place of the store."""
     rules = context.queue(place.queue)
     if rules is None:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
     call, place = prefer(context, call, place, now)
-    call = enter(replace(call, place=place, enqueued_at=now, announced=False), State.QUEUED, now)
+    call = replace(call, place=place, enqueued_at=now, announced=False, spent_rules=(), served=False)
+    call = enter(call, State.QUEUED, now)
     if call.awaits_customer:
         return call, (EnterQueue(ticket_of(context, call)),)
     effects: list[Effect] = [
@@ -238,9 +299,16 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     ]
     if rules.announce_position_seconds > 0 and place.agent is None:
         effects.append(StartTimer(Timer.ANNOUNCE, _FIRST_ANNOUNCEMENT_SECONDS))
-    if rules.max_wait_seconds is not None:
-        effects.append(StartTimer(Timer.LONGEST_WAIT, rules.max_wait_seconds))
-    return call, tuple(effects)
+    if (longest := messages.longest_wait(context, call, rules.max_wait_seconds)) is not None:
+        effects.append(StartTimer(Timer.LONGEST_WAIT, longest))
+    return call, (*effects, *_await_overflow(rules))
+
+
+def _await_overflow(rules: Queue) -> tuple[Effect, ...]:
+    conditions = [rule.when for rule in rules.rules]
+    first = next_time(conditions, 0.0)
+    timer = () if first is None else (StartTimer(Timer.OVERFLOW, first),)
+    return (*timer, AskSituation()) if asks_who_joins(conditions) else timer
 
 
 def ticket_of(context: Context, call: Call) -> Ticket:
@@ -254,11 +322,13 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     needs = first_needs(rules, call.skills, call.language, known)
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
     if call.place.agent:
-        requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
+        requirement, steps = Requirement(call.place.queue, agent=call.place.agent, weight=rules.weight), ()
     elif call.place.preferred:
         then = RoutingStep(round(call.place.preferred_seconds * 1000), requirement)
         steps = (then, *steps)
-        requirement = Requirement(rules.name, strategy=rules.strategy, agent=call.place.preferred)
+        requirement = Requirement(
+            rules.name, strategy=rules.strategy, agent=call.place.preferred, weight=rules.weight
+        )
     ring_seconds = rules.ring_seconds
     if call.awaits_customer and call.callback is not None and not call.agent_first:
         # The agent is held while the customer is called, and only then rung.
@@ -272,7 +342,8 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         node=call.node,
         requirement=requirement,
         enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
-        priority=call.priority,
+        # Nobody has the agent but who they are calling.
+        priority=HIGHEST_PRIORITY if rules.name == OUTBOUND_QUEUE else call.priority,
         ring_ms=round(ring_seconds * 1000),
         wrapup_ms=round(first_wrapup * 1000),
         wrapup_limit_ms=round(rules.wrapup_limit_seconds * 1000) if rules.wrapup_mode != "fixed" else 0,

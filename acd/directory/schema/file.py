@@ -7,8 +7,10 @@ from types import MappingProxyType
 from acd.directory.model import Directory
 from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
+from acd.directory.schema.voicemail import BoxEntry
 from acd.directory.schema.webhooks import WebhookEntry
 from acd.directory.schema.words import Entry, Name
 
@@ -23,7 +25,11 @@ class DirectoryFile(Entry):
     agents: list[AgentEntry] = []
     codes: list[CodeEntry] = STANDARD_ENTRIES
     devices: list[DeviceEntry] = []
+    boxes: list[BoxEntry] = []
     webhooks: list[WebhookEntry] = []
+    teams: list[TeamEntry] = []
+    routes: list[RouteEntry] = []
+    dialling: DiallingEntry = DiallingEntry()
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -37,5 +43,9 @@ class DirectoryFile(Entry):
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
+            boxes=MappingProxyType({entry.name: entry.build() for entry in self.boxes}),
             webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
+            teams=MappingProxyType({entry.name: entry.build() for entry in self.teams}),
+            routes=MappingProxyType({entry.prefix: entry.build() for entry in self.routes}),
+            dialling=self.dialling.build(),
         )

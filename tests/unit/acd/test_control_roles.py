@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import structlog
 
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
-from tests.support.control import Centre, a_call, a_callback, bearer, serving, trace_one
+from acd.directory.do_not_call import Listed
+from tests.support.control import Centre, a_call, a_callback, a_message, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
 LEAST = {
@@ -38,7 +41,16 @@ LEAST = {
     ("GET", "/metrics"): "viewer",
     ("GET", "/v1/callbacks"): "viewer",
     ("POST", "/v1/callbacks"): "supervisor",
+    ("GET", "/v1/do-not-call"): "supervisor",
+    ("POST", "/v1/do-not-call"): "supervisor",
+    ("GET", "/v1/do-not-call/{entry}"): "supervisor",
+    ("DELETE", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/callbacks/{id}"): "supervisor",
+    ("GET", "/v1/voicemail"): "viewer",
+    ("GET", "/v1/voicemail/{box}"): "supervisor",
+    ("GET", "/v1/voicemail/{box}/{id}/audio"): "supervisor",
+    ("PATCH", "/v1/voicemail/{box}/{id}"): "supervisor",
+    ("DELETE", "/v1/voicemail/{box}/{id}"): "supervisor",
     ("GET", "/v1/openapi.json"): None,
     ("GET", "/v1/docs"): None,
 }
@@ -52,24 +64,34 @@ def test_every_route_is_listed_here_with_its_least_role():
 
 @pytest.mark.parametrize("role", [None, *Role])
 @pytest.mark.parametrize(("method", "path"), list(LEAST))
-async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, path: str, role: Role | None):
+async def test_a_route_answers_the_roles_it_is_for_and_no_other(
+    method: str, path: str, role: Role | None, tmp_path: Path
+):
     centre = Centre()
+    centre.messages.kept["c1"], centre.messages.folder = a_message("c1"), tmp_path
+    (tmp_path / "c1.wav").write_bytes(b"RIFF")
     centre.calls.views["c1"] = a_call()
     trace_one(centre, "c1")
     centre.callbacks.kept["c1"] = a_callback("c1")
     section = path.split("/")[2] if path.startswith("/v1/") else ""
     which = {"queues": "billing", "agents": "anna", "trunks": "carrier"}.get(section, "c1")
-    url = path.replace("{name}", which).replace("{id}", which)
+    url = path.replace("{name}", which).replace("{id}", which).replace("{box}", "agent:anna")
+    url = url.replace("{entry}", "37255512345")
+    centre.do_not_call.listed["37255512345"] = Listed("37255512345", "", 0.0)
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
     elif path == "/v1/callbacks":
         wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
+    elif path == "/v1/do-not-call":
+        wanted = {"numbers": ["+3725550001"]}
     elif "wrap-up" in path:
         wanted = {"end": True}
     elif path == "/v1/trace":
         wanted = {"trunk": "carrier"}
-    body = {"json": wanted} if method == "POST" else {}
+    elif "voicemail" in path:
+        wanted = {"heard": True}
+    body = {"json": wanted} if method in ("POST", "PATCH") else {}
     async with serving(centre) as client:
         response = await client.request(method, url, headers=bearer(role) if role else {}, **body)
     needed = LEAST[method, path]
@@ -84,6 +106,7 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
         assert centre.calls.hung_up == []
         assert centre.agents.changes == []
         assert centre.calls.transfers == []
+        assert centre.messages.kept == {"c1": a_message("c1")}
 
 
 @pytest.mark.parametrize(
