@@ -92,7 +92,8 @@ async def _left_over(service: RunningService, names: set[str], ports: float, fil
 
 
 async def _all(service: RunningService, state: str) -> bool:
-    return set((await service.agents()).values()) == {state}
+    states = await service.agents()
+    return {states[f"a{n}"] for n in range(1, AGENTS + 1)} == {state}
 
 
 async def _records(service: RunningService, count: int) -> list[dict[str, Any]]:
