@@ -24,8 +24,9 @@ _NOT_STATE = ("outbox", "events", "stream", ":hb:")
 """Words in the names of keys that grow with history, not with live calls."""
 
 
-_POOLED = 12
-"""Connections to Redis and the database that their pools may have opened under load, and keep."""
+_POOLED = 24
+"""Connections to Redis and the database that their pools may have opened under load, and keep: more on a busy
+machine, but none for each call."""
 
 
 async def keys(service: RunningService) -> set[str]:
