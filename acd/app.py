@@ -21,6 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd import log as logs
 from acd.agents.desk import AgentDesk
+from acd.callers.book import CallerBook
+from acd.callers.lookup import Lookups
+from acd.callers.members import ListStore, ListWatcher
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.ports import Services
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
@@ -72,6 +75,7 @@ class Node:
         self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
         self._engine = open_engine(settings)
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
+        self._lists = ListWatcher(ListStore(self._engine, self._clock), self._clock)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -99,9 +103,11 @@ class Node:
         try:
             await migrate(self._engine)
             await self._directory.start()
+            await self._lists.start()
         except SQLAlchemyError as error:
             raise ConfigError(f"database.url: the database cannot be used: {error}") from error
         self._running.push_async_callback(self._directory.stop)
+        self._running.push_async_callback(self._lists.stop)
         if self._directory.current().revision == 0:
             log.warning("directory-empty", remedy="no number leads anywhere; fill it with `acd apply FILE`")
         node = self._settings.node
@@ -131,6 +137,8 @@ class Node:
         )
         self._webhooks.start()
         self._running.push_async_callback(self._webhooks.stop)
+        self._lookups = Lookups(settings.lookups, self._clock, self._metrics)
+        self._running.push_async_callback(self._lookups.close)
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
             self._store,
@@ -186,7 +194,9 @@ class Node:
             observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
             phones=self._sip.lamps.phones_changed,
-            callers=ContactReader(self._engine),
+            callers=CallerBook(
+                self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
+            ),
         )
 
     async def _recover(self) -> None:
@@ -205,6 +215,7 @@ class Node:
             records=RecordReader(self._engine),
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
+            caller_lists=self._lists,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,

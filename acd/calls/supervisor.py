@@ -93,7 +93,8 @@ class CallSupervisor:
             self._services, self._services.context(), call, arrival.leg, self._legs, near, srtp=arrival.srtp
         )
         self._sessions[call.id] = session
-        session.post(m.CallArrived(arrival.offer))
+        lists = () if arrival.agent else self._services.callers.lists_of(call.caller)
+        session.post(m.CallArrived(arrival.offer, lists))
         self._spawn(self._live(call.id, session))
         return call.id
 
@@ -274,7 +275,7 @@ class CallSupervisor:
         if session is None:
             return None
         view = _view(session.call, self._services.clock.time())
-        return Reasons(view, session.call.attempts, session.needs())
+        return Reasons(view, session.call.attempts, session.needs(), session.call.attributes)
 
     def hang_up(self, call_id: str, cause: str = "operator") -> bool:
         """End a call. False where there is none of that id."""

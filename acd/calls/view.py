@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from acd.calls.record import Attempt
 from routing.model import Requirement
@@ -15,6 +16,7 @@ class Reasons:
     view: CallView
     attempts: tuple[Attempt, ...]
     needs: Requirement | None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

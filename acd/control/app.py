@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from acd.control import (
     agents,
     callbacks,
+    caller_lists,
     calls,
     health,
     openapi,
@@ -56,6 +57,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *agents.ROUTES,
         *wrapup.ROUTES,
         *callbacks.ROUTES,
+        *caller_lists.ROUTES,
         *calls.ROUTES,
         *trunks.ROUTES,
         *why.ROUTES,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from acd.agents.notes import Note
 from acd.agents.staffing import LiveStore, Staffing
+from acd.callers.members import Listed
 from acd.calls.record import CallRecord
 from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
@@ -86,6 +87,20 @@ class Notes(Protocol):
     async def of(self, call_id: str) -> Sequence[Note]: ...
 
 
+class CallerLists(Protocol):
+    """Numbers that are put on caller lists while the service runs. `by` is the role of who does so."""
+
+    async def put(self, name: str, number: str, note: str, by: str) -> None:
+        """Raises acd.callers.members.ListFull."""
+        ...
+
+    async def remove(self, name: str, number: str, by: str) -> bool:
+        """False where the number is not on the list."""
+        ...
+
+    async def of(self, name: str, after: str, limit: int) -> Sequence[Listed]: ...
+
+
 class Forecast(Protocol):
     """The expected wait in seconds; None where nobody is there to serve it."""
 
@@ -117,6 +132,7 @@ class ControlContext:
     records: Records
     notes: Notes
     callbacks: CallbackStore
+    caller_lists: CallerLists
     tokens: Tokens
     metrics: MetricsText
     ready: Callable[[], Mapping[str, bool]]

@@ -60,6 +60,10 @@ class Why(BaseModel):
     id: str
     queue: str | None
     state: str = Field(description="Of the call; `ended` for one that is over.")
+    attributes: dict[str, str] = Field(
+        description="What is known of the call: from the trunk, `caller_lists`, look-ups, and "
+        "`preferred_agent` or `last_agent` where it was for one agent first."
+    )
     offers: list[Offered]
     waits_for: str | None = Field(description="What it asks of an agent now; null where it does not wait.")
     agents: list[Colleague] = Field(description="While it waits: every agent and what is in the way.")
@@ -122,6 +126,7 @@ async def why_of(context: ControlContext, reasons: Reasons) -> Why:
         id=view.id,
         queue=view.queue or None,
         state=view.state,
+        attributes=dict(reasons.attributes),
         offers=[offered(attempt, view.id) for attempt in reasons.attempts],
         waits_for=None if needs is None else in_words(needs),
         agents=[] if needs is None else await colleagues(context, needs, reasons.attempts),
@@ -134,6 +139,7 @@ def why_of_record(record: CallRecord) -> Why:
         id=record.id,
         queue=record.queue or None,
         state="ended",
+        attributes=record.attributes,
         offers=[offered(attempt, record.id) for attempt in record.attempts],
         waits_for=None,
         agents=[],

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from acd.directory.check import KeyPath, Problem, find_problems, suggestion
 from acd.directory.schema.agents import AgentEntry, CodeEntry
+from acd.directory.schema.callers import CallerListEntry
 from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.file import DirectoryFile
 from acd.directory.schema.queues import QueueEntry
@@ -29,6 +30,7 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "codes": CodeEntry,
     "devices": DeviceEntry,
     "webhooks": WebhookEntry,
+    "caller_lists": CallerListEntry,
 }
 _MOVED = {"not_answering_after": "it is refusals: {no-answer: {not_answering_after: 3}} now"}
 """Keys that there were, and what they are now."""

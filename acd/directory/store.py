@@ -18,12 +18,16 @@ from acd.directory.diff import Kind, compare
 from acd.directory.model import (
     Agent,
     CallbackRules,
+    CallerList,
     Device,
     Directory,
     FeatureCode,
     FormField,
+    Gives,
     LastAgent,
+    Lookup,
     Number,
+    PriorityClass,
     Queue,
     Refusals,
     Relaxation,
@@ -42,6 +46,8 @@ _TABLES: Mapping[Kind, Table] = {
     "code": tables.codes,
     "device": tables.devices,
     "webhook": tables.webhooks,
+    "priority": tables.priorities,
+    "caller-list": tables.caller_lists,
 }
 
 
@@ -108,6 +114,8 @@ async def _load(connection: AsyncConnection) -> Directory:
         Webhook(**{**row, "events": tuple(row["events"])})
         for row in await _rows_of(connection, tables.webhooks)
     ]
+    priorities = [PriorityClass(**row) for row in await _rows_of(connection, tables.priorities)]
+    lists = [_caller_list(row) for row in await _rows_of(connection, tables.caller_lists)]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -119,6 +127,10 @@ async def _load(connection: AsyncConnection) -> Directory:
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
         webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
+        priorities=MappingProxyType({priority.name: priority for priority in priorities}),
+        caller_lists=MappingProxyType(
+            {entry.name: entry for entry in sorted(lists, key=lambda entry: entry.order)}
+        ),
     )
 
 
@@ -196,6 +208,30 @@ def _refusals(kept: Mapping[str, Any]) -> Refusals:
     return replace(standard, **given)
 
 
+def _caller_list(row: RowMapping) -> CallerList:
+    lookup, gives = row["lookup"], row["gives"]
+    return CallerList(
+        row["name"],
+        row["order"],
+        frozenset(row["numbers"]),
+        frozenset(row["prefixes"]),
+        Gives(**{**gives, "skills": MappingProxyType(gives["skills"])}),
+        Lookup(**lookup) if lookup else None,
+    )
+
+
+def _caller_list_columns(entry: CallerList) -> dict[str, Any]:
+    lookup = entry.lookup
+    return {
+        "name": entry.name,
+        "order": entry.order,
+        "numbers": sorted(entry.numbers),
+        "prefixes": sorted(entry.prefixes),
+        "gives": _columns(entry.gives, "skills"),
+        "lookup": lookup and asdict(lookup),
+    }
+
+
 def _form_field(field: Mapping[str, Any]) -> FormField:
     return FormField(**{**field, "choices": tuple(field["choices"])})
 
@@ -207,13 +243,7 @@ def _frozen(row: RowMapping, *maps: str) -> dict[str, Any]:
 def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
     match kind:
         case "trunk":
-            for trunk in directory.trunks.values():
-                yield {
-                    **_columns(trunk, "headers", "send_headers"),
-                    "match": [*map(str, trunk.match)],
-                    "tls_names": [*trunk.tls_names],
-                    "hosts": [asdict(host) for host in trunk.hosts],
-                }
+            yield from (_trunk_columns(trunk) for trunk in directory.trunks.values())
         case "number":
             yield from (_columns(number, "skills") for number in directory.numbers.values())
         case "skill":
@@ -225,19 +255,45 @@ def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
         case "code":
             for code in directory.codes.values():
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
+        case "priority":
+            yield from (_columns(priority) for priority in directory.priorities.values())
+        case "caller-list":
+            yield from (_caller_list_columns(entry) for entry in directory.caller_lists.values())
         case "device":
             yield from (_columns(device) for device in directory.devices.values())
         case "webhook":
-            for webhook in directory.webhooks.values():
-                yield {**_columns(webhook), "events": [*webhook.events]}
+            hooks = directory.webhooks.values()
+            yield from ({**_columns(hook), "events": [*hook.events]} for hook in hooks)
 
 
-_Fact = Trunk | Number | Queue | Agent | Device | Webhook | Relaxation | FormField | CallbackRules
+_Fact = (
+    Trunk
+    | Number
+    | Queue
+    | Agent
+    | Device
+    | Webhook
+    | Relaxation
+    | FormField
+    | CallbackRules
+    | PriorityClass
+    | Gives
+    | Lookup
+)
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, **{name: dict(columns[name]) for name in maps}}
+
+
+def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
+    return {
+        **_columns(trunk, "headers", "send_headers"),
+        "match": [*map(str, trunk.match)],
+        "tls_names": [*trunk.tls_names],
+        "hosts": [asdict(host) for host in trunk.hosts],
+    }
 
 
 def _queue_columns(queue: Queue) -> dict[str, Any]:

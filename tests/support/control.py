@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.agents.notes import Note
+from acd.callers.members import Listed, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
 from acd.calls.record import CallRecord, Segment
 from acd.calls.targets import TransferImpossible, UnknownTarget
@@ -20,7 +21,7 @@ from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Role
-from acd.directory.model import Agent, Directory, Queue, Trunk
+from acd.directory.model import Agent, CallerList, Directory, Gives, Lookup, Queue, Trunk
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
 from acd.sip.trace.tracer import Rules, Tracer
@@ -56,7 +57,11 @@ def a_directory() -> Directory:
         "cleo": Agent("cleo", "1003", skills={"support": 9}),
     }
     trunks = {"carrier": Trunk("carrier", (ip_network("127.0.0.2/32"),), max_calls=2)}
-    return Directory(revision=1, trunks=trunks, queues=queues, agents=agents)
+    lists = {
+        "vips": CallerList("vips", 0, frozenset({"+3725550001"}), gives=Gives(priority=50)),
+        "crm": CallerList("crm", 1, lookup=Lookup("https://crm.example/{number}")),
+    }
+    return Directory(revision=1, trunks=trunks, queues=queues, agents=agents, caller_lists=lists)
 
 
 @dataclass
@@ -192,6 +197,24 @@ class FakeNotes:
 
 
 @dataclass
+class FakeCallerLists:
+    kept: dict[tuple[str, str], Listed] = field(default_factory=dict)
+    full: bool = False
+
+    async def put(self, name: str, number: str, note: str, by: str) -> None:
+        if self.full:
+            raise ListFull("list is full")
+        self.kept[name, number] = Listed(number, note, NOW, by)
+
+    async def remove(self, name: str, number: str, by: str) -> bool:
+        return self.kept.pop((name, number), None) is not None
+
+    async def of(self, name: str, after: str, limit: int) -> Sequence[Listed]:
+        found = sorted((n, listed) for (of, n), listed in self.kept.items() if of == name and n > after)
+        return [listed for _, listed in found[:limit]]
+
+
+@dataclass
 class FakeForecast:
     queues: dict[str, float] = field(default_factory=dict)
     calls: dict[str, float] = field(default_factory=dict)
@@ -280,6 +303,7 @@ class Centre:
     forecast: FakeForecast = field(default_factory=FakeForecast)
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
+    caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
     trunks: dict[str, TrunkStatus] = field(default_factory=dict)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
@@ -295,6 +319,7 @@ class Centre:
             records=self.records,
             notes=self.notes,
             callbacks=self.callbacks,  # type: ignore[arg-type]
+            caller_lists=self.caller_lists,
             tokens=FakeTokens(),
             metrics=FakeMetrics(),
             ready=lambda: self.ready,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from acd.calls.model.call import Place, Side, Spoken, Timer
+from acd.directory.model import Gives
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
@@ -16,6 +18,8 @@ class CallArrived:
     """The first event of every call. `offer` is None where the caller's INVITE has no SDP."""
 
     offer: bytes | None
+    lists: tuple[str, ...] = ()
+    """The caller lists that the caller is on by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,20 @@ class CallerMediaRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What the look-up of a caller list says of the caller."""
+
+    list: str
+    gives: Gives
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CallerKnown:
     """What could be found out about the caller in the time there was."""
 
     spoke_with: tuple[Spoken, ...] = ()
+    found: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as dc_replace
 
 from msgspec.structs import replace
 
@@ -41,7 +42,7 @@ from acd.calls.record import Outcome
 from acd.calls.steps.coding import carry_out, flow_of, is_code
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
-from acd.calls.steps.knowing import what_to_ask
+from acd.calls.steps.knowing import as_listed, refusal, turn_away, what_to_ask
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.preferring import prefer
@@ -71,6 +72,10 @@ def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> 
             skills=dict(number.skills),
             priority=number.priority,
         )
+    if number is not None and event.lists:
+        call = as_listed(context, replace(call, lists=event.lists))
+        if status := refusal(context, event.lists):
+            return turn_away(call, status, now)
     asked = what_to_ask(context, call, now) if number is not None else ()
     call = enter(replace(call, asking=bool(asked)), State.NEW, now)
     return call, (Tell(CallStarted(call.id, call.trunk)), OpenCallerMedia(event.offer), *asked)
@@ -94,7 +99,8 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     if number is None and (flow := flow_of(context, call)):
         number = Number(call.called, flow=flow)
     if number is not None:
-        call, effects = go_to_number(context, call, number, now)
+        wanted = dc_replace(number, queue=call.goes_to, flow=None) if call.goes_to else number
+        call, effects = go_to_number(context, call, wanted, now)
     elif is_code(context, call):
         call, effects = carry_out(context, call, now)
     else:

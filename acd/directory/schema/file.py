@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Annotated
 
-from acd.directory.model import Directory
+from pydantic import Field
+
+from acd.directory.model import Directory, PriorityClass
 from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
+from acd.directory.schema.callers import CallerListEntry
 from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
@@ -24,6 +28,8 @@ class DirectoryFile(Entry):
     codes: list[CodeEntry] = STANDARD_ENTRIES
     devices: list[DeviceEntry] = []
     webhooks: list[WebhookEntry] = []
+    priorities: dict[Name, Annotated[int, Field(ge=0, le=99)]] = {}
+    caller_lists: Annotated[list[CallerListEntry], Field(max_length=1000)] = []
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -38,4 +44,13 @@ class DirectoryFile(Entry):
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
             webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
+            priorities=MappingProxyType(
+                {name: PriorityClass(name, priority) for name, priority in sorted(self.priorities.items())}
+            ),
+            caller_lists=MappingProxyType(
+                {
+                    entry.name: entry.build(order, self.priorities)
+                    for order, entry in enumerate(self.caller_lists)
+                }
+            ),
         )

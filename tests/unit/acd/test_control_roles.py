@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 
+from acd.callers.members import Listed
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
 from tests.support.control import Centre, a_call, a_callback, bearer, serving, trace_one
@@ -39,6 +40,10 @@ LEAST = {
     ("GET", "/v1/callbacks"): "viewer",
     ("POST", "/v1/callbacks"): "supervisor",
     ("DELETE", "/v1/callbacks/{id}"): "supervisor",
+    ("GET", "/v1/caller-lists"): "viewer",
+    ("GET", "/v1/caller-lists/{name}/numbers"): "viewer",
+    ("POST", "/v1/caller-lists/{name}/numbers"): "supervisor",
+    ("DELETE", "/v1/caller-lists/{name}/numbers/{number}"): "supervisor",
     ("GET", "/v1/openapi.json"): None,
     ("GET", "/v1/docs"): None,
 }
@@ -58,13 +63,18 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     trace_one(centre, "c1")
     centre.callbacks.kept["c1"] = a_callback("c1")
     section = path.split("/")[2] if path.startswith("/v1/") else ""
-    which = {"queues": "billing", "agents": "anna", "trunks": "carrier"}.get(section, "c1")
-    url = path.replace("{name}", which).replace("{id}", which)
+    which = {"queues": "billing", "agents": "anna", "trunks": "carrier", "caller-lists": "vips"}.get(
+        section, "c1"
+    )
+    url = path.replace("{name}", which).replace("{id}", which).replace("{number}", "+3725550009")
+    centre.caller_lists.kept["vips", "+3725550009"] = Listed("+3725550009", "", 0.0, "admin")
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
     elif path == "/v1/callbacks":
         wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
+    elif "caller-lists" in path:
+        wanted = {"number": "+3725550008"}
     elif "wrap-up" in path:
         wanted = {"end": True}
     elif path == "/v1/trace":
