@@ -41,17 +41,22 @@ from acd.errors import ConfigError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
+from acd.history.heir import Heir
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
 from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
+from acd.media.engine import MediaEvent
 from acd.metrics import Metrics, NodeCounts
 from acd.redis_server import EmbeddedRedis
 from acd.sip.core.events import Flow
 from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
 from acd.sip.site import Site
+from acd.sip.watching import MessageCount
+from acd.voicemail.keeper import MessageKeeper
+from acd.voicemail.store import MessageStore
 from acd.webhooks.courier import Courier
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
@@ -129,7 +134,17 @@ class Node:
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
         site = Site(self._redis, node, self._clock)
-        self._sip = SipService(settings, self._clock, self._directory.current, site)
+        self._messages = MessageKeeper(
+            node.id,
+            MessageStore(self._engine),
+            settings.voicemail.dir or node.data_dir / "voicemail",
+            self._clock,
+            self._directory.current,
+            changed=lambda box: self._sip.lamps.messages_changed(box),
+        )
+        self._sip = SipService(
+            settings, self._clock, self._directory.current, site, messages=self._message_count
+        )
         self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
         site.subscribe(self._desk.nodes_gone)
         self._webhooks = Courier(
@@ -149,10 +164,12 @@ class Node:
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
             queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            others=lambda: site.nodes.up,
         )
         await self._media.start()
         self._running.push_async_callback(self._media.stop)
-        self._media.subscribe(self._calls.on_media)
+        self._media.subscribe(self._on_media)
+        await self._start_messages()
         self._keeper = CallbackKeeper(
             node.id,
             self._store.callbacks,
@@ -179,6 +196,27 @@ class Node:
         self._running.push_async_callback(self._keeper.stop)
         self._forecast.start()
         self._running.push_async_callback(self._forecast.stop)
+        heir = Heir(
+            self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
+        )
+        heir.start()
+        self._running.push_async_callback(heir.stop)
+
+    async def _start_messages(self) -> None:
+        try:
+            await self._messages.start()
+        except OSError as error:
+            raise ConfigError(f"voicemail.dir: no messages can be kept there: {error}") from error
+        self._running.push_async_callback(self._messages.stop)
+
+    def _on_media(self, event: MediaEvent) -> None:
+        """What is recorded is kept whatever becomes of its call."""
+        self._messages.on_media(event)
+        self._calls.on_media(event)
+
+    def _message_count(self, box: str) -> MessageCount:
+        found = self._messages.count(box)
+        return MessageCount(found.new, found.heard)
 
     def _services(self) -> Services:
         self._context = self._make_context(self._directory.current())
@@ -193,6 +231,7 @@ class Node:
             context=lambda: self._context,
             observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
+            messages=self._messages,
             phones=self._sip.lamps.phones_changed,
             callers=CallerBook(
                 self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
@@ -216,6 +255,7 @@ class Node:
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
             caller_lists=self._lists,
+            messages=self._messages,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,
@@ -239,10 +279,18 @@ class Node:
         self._desk.directory_changed()
         self._webhooks.directory_changed()
 
-    async def _say_everything_again(self) -> None:
-        """The store was away, or took us for dead: it is an index, and we are the truth."""
-        self._calls.reassert()
-        await self._desk.settle()
+    async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
+        """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
+        if not lost:
+            calls = self._calls.reassert()
+            return {**calls, "agents": await self._desk.say_again()}
+        calls = await self._calls.correct()
+        return {
+            **calls,
+            "phones": self._sip.say_phones_again(),
+            "records": self._history.journal.say_again(),
+            "agents": await self._desk.say_again(lost=True),
+        }
 
     def reload(self) -> None:
         """Read flows, prompts and the certificate again; on an error the old ones stay in use."""
@@ -258,7 +306,7 @@ class Node:
 
     def _tell_loose_ends(self) -> None:
         """Flows can change on the disk after the directory was checked against them; calls go on."""
-        for problem in find_loose_ends(self._directory.current(), self._flows):
+        for problem in find_loose_ends(self._directory.current(), self._flows, self._prompts):
             log.warning("flow-leads-nowhere", problem=problem)
 
     def _ready(self) -> Mapping[str, bool]:
@@ -286,10 +334,16 @@ class Node:
             webhook_waiting=self._webhooks.waiting,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
+            redis_outages=self._routing.outages.counts,
+            redis_scripts_reloaded=self._store.scripts_reloaded,
+            said_again=self._routing.outages.said_again,
             media_legs=self._media.live_legs,
             media_ports_free=self._media.ports_free,
             media_ports=self._media.ports_total,
             media_worker_restarts=self._media.worker_restarts,
+            messages=self._messages.by_kind(),
+            messages_taken=self._messages.taken,
+            messages_lost=self._messages.lost,
             draining=self._sip.draining,
             overloaded=self._sip.overloaded,
         )

@@ -111,10 +111,11 @@ async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool])
     from acd.directory.store import DirectoryStore
     from acd.flows import find_loose_ends, load_flows, load_prompts
 
-    flows = load_flows(settings, load_prompts(settings))
+    prompts = load_prompts(settings)
+    flows = load_flows(settings, prompts)
     content = load_directory(file, flows)
     wanted = content.build(settings.sip.realm)
-    if loose_ends := find_loose_ends(wanted, flows):
+    if loose_ends := find_loose_ends(wanted, flows, prompts):
         raise DirectoryError(loose_ends)
     async with _database(settings) as engine:
         store = DirectoryStore(engine, SystemClock())

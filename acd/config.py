@@ -263,6 +263,11 @@ class IvrSection(_Section):
     """For calls whose number or flow sets none, and for prompts that a language lacks."""
 
 
+class VoicemailSection(_Section):
+    dir: Path | None = None
+    """Where voice messages lie; for several nodes a folder that they share. None: data_dir/voicemail."""
+
+
 class _OutwardSection(_Section):
     allow_networks: tuple[str, ...] = ()
     """Networks beside the public internet that may be connected to, like "10.1.0.0/16"; empty: none."""
@@ -359,6 +364,7 @@ class Settings(BaseSettings):
     redis: RedisSection = RedisSection()
     database: DatabaseSection = DatabaseSection()
     ivr: IvrSection = IvrSection()
+    voicemail: VoicemailSection = VoicemailSection()
     webhooks: WebhooksSection = WebhooksSection()
     lookups: LookupsSection = LookupsSection()
     log: LogSection = LogSection()

@@ -125,7 +125,8 @@ async def _directory(settings: Settings) -> str:
             f"the passwords are hashed for the realm {realm!r}, and sip.realm is {settings.sip.realm!r}: "
             "no phone can register; apply the directory again"
         )
-    if loose_ends := find_loose_ends(directory, load_flows(settings, load_prompts(settings))):
+    prompts = load_prompts(settings)
+    if loose_ends := find_loose_ends(directory, load_flows(settings, prompts), prompts):
         raise Ailment("\n".join(loose_ends))
     return (
         f"revision {directory.revision}: {len(directory.numbers)} numbers, {len(directory.queues)} queues, "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from acd.config import Settings
+from acd.directory.boxes import all_boxes, find_box, rules_of
 from acd.directory.check import suggestion
 from acd.directory.model import Directory
 from acd.errors import ConfigError
-from ivr.flow import Callback, FlowDefinition, Queue, Set, Transfer
+from ivr.flow import Callback, FlowDefinition, Queue, Set, Transfer, Voicemail
 from ivr.loader import SHIPPED_FLOWS, FlowError, read_flows
 from ivr.prompts import SHIPPED_PROMPTS, PromptError, PromptLibrary
 
@@ -35,8 +36,11 @@ def load_flows(settings: Settings, prompts: PromptLibrary) -> Mapping[str, FlowD
         raise ConfigError(str(error)) from error
 
 
-def find_loose_ends(directory: Directory, flows: Mapping[str, FlowDefinition]) -> list[str]:
-    """What a caller of some number would run into: a flow, queue, number or extension that is not there.
+def find_loose_ends(
+    directory: Directory, flows: Mapping[str, FlowDefinition], prompts: PromptLibrary
+) -> list[str]:
+    """What a caller of some number would run into: a flow, queue, number, extension, box or greeting that is
+    not there.
 
     One line each, with file, line and node where it stands in a flow, and what to do.
     """
@@ -51,7 +55,20 @@ def find_loose_ends(directory: Directory, flows: Mapping[str, FlowDefinition]) -
         if name not in flows
     ]
     used = [flows[name] for name in sorted(wanted) if name in flows]
-    return [*absent, *(line for flow in used for line in _ends_of(flow, directory))]
+    ends = (line for flow in used for line in _ends_of(flow, directory))
+    return [*absent, *ends, *_greetings(directory, prompts)]
+
+
+def _greetings(directory: Directory, prompts: PromptLibrary) -> Iterator[str]:
+    for box in all_boxes(directory):
+        rules = rules_of(directory, box)
+        for prompt in rules.greeting if rules else ():
+            if not prompts.has(prompt, prompts.default_language):
+                hint = suggestion(prompt, prompts.names) or "; record it, or leave it out"
+                yield (
+                    f"box {box}: its greeting {prompt!r} is not recorded in the default language "
+                    f"{prompts.default_language!r}{hint}"
+                )
 
 
 def _ends_of(flow: FlowDefinition, directory: Directory) -> Iterator[str]:
@@ -67,6 +84,9 @@ def _ends_of(flow: FlowDefinition, directory: Directory) -> Iterator[str]:
                 yield f"{where}: there is no queue {queue!r}{hint}"
             case Callback(queue) if queue and directory.queues[queue].callback is None:
                 yield f"{where}: queue {queue!r} calls nobody back; give it `callback` in the directory"
+            case Voicemail(box) if find_box(directory, box) is None:
+                hint = suggestion(box, all_boxes(directory)) or "; give it `voicemail` in the directory"
+                yield f"{where}: there is no voicemail box {box!r}{hint}"
             case Set(agent=str(agent)) if agent and agent not in directory.agents:
                 hint = suggestion(agent, directory.agents) or "; add it to the agents of the directory"
                 yield f"{where}: there is no agent {agent!r}{hint}"

@@ -74,6 +74,21 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
+class Voicemail:
+    """Take a message for a box: `agent:`, `extension:`, `queue:` or `box:` and its name.
+
+    It begins after the greeting (none: that of the box) and a tone, and ends with #, silence, its longest
+    time or the call. After it `next`, or the end of the call; where none was left `otherwise`, or the end."""
+
+    box: str
+    greeting: tuple[str, ...] = ()
+    next: str | None = None
+    otherwise: str | None = None
+    max_seconds: float | None = None
+    """None: as long as the box says."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the call after these prompts."""
 
@@ -94,7 +109,7 @@ class Music:
     seconds: float = 300.0
 
 
-Node = Play | Menu | Set | Queue | Transfer | Callback | HangUp | Echo | Music
+Node = Play | Menu | Set | Queue | Transfer | Callback | Voicemail | HangUp | Echo | Music
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,181 +6,88 @@ A run is plain data, so that a call can be written down and gone on with elsewhe
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import assert_never
 
-from ivr.flow import Callback, Echo, FlowDefinition, HangUp, Menu, Music, Play, Queue, Set, Transfer
+from ivr.flow import (
+    Callback,
+    Echo,
+    FlowDefinition,
+    HangUp,
+    Menu,
+    Music,
+    Play,
+    Queue,
+    Set,
+    Transfer,
+    Voicemail,
+)
+from ivr.run import (
+    LONGEST_NUMBER,
+    MAX_VISITS,
+    SHORTEST_NUMBER,
+    CallbackNoted,
+    Command,
+    DigitPressed,
+    EndCall,
+    EndMessage,
+    EnterQueue,
+    Event,
+    Left,
+    MessageLeft,
+    NoteCallback,
+    Noted,
+    PlayEcho,
+    PlayGreeting,
+    PlayMusic,
+    PlayPrompts,
+    PromptsEnded,
+    RecordMessage,
+    Run,
+    StartTimer,
+    StopPrompts,
+    TimerFired,
+    TransferCall,
+    TransferFailed,
+    Waiting,
+)
 from ivr.speech import digit_prompts
 
-SHORTEST_NUMBER = 5
-LONGEST_NUMBER = 15
-"""Digits of a number that can be called (E.164)."""
-MAX_VISITS = 200
-"""Nodes entered and menus repeated in one run; a caller who goes round in circles is then let go."""
-
-
-class Waiting(StrEnum):
-    """What a run waits for besides digits."""
-
-    NOTHING = "nothing"
-    """The flow is over; no event changes anything any more."""
-    PROMPTS = "prompts"
-    TIMER = "timer"
-    TRANSFER = "transfer"
-    CALLBACK = "callback"
-
-
-class Noted(StrEnum):
-    """What became of a wish to be called back."""
-
-    NOTED = "noted"
-    KNOWN = "known"
-    """The number has one in that queue already; it stays as it is."""
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Where a caller is in a flow, and what is known of the call so far."""
-
-    flow: str
-    node: str
-    language: str
-    skills: Mapping[str, int] = field(default_factory=dict)
-    priority: int = 0
-    agent: str = ""
-    """Who should take the call before anybody else."""
-    attempt: int = 0
-    """Tries of the present menu so far."""
-    step: int = 0
-    """Rises with each command that can report back; older reports are ignored."""
-    waiting: Waiting = Waiting.NOTHING
-    visits: int = 0
-    """Towards MAX_VISITS."""
-    number: str = ""
-    """Where the caller can be called; empty where that is not known."""
-    entering: bool = False
-    """The caller of a callback node is entering `entered`, and else confirms `number`."""
-    entered: str = ""
-    enter_for: tuple[str, ...] = ()
-    """Queues, as callback nodes name them, whose callers may enter another number."""
-    noted: Noted | None = None
-    """What became of the wish to be called back; the flow goes on when that is said."""
-
-    @property
-    def over(self) -> bool:
-        """The flow gave its last command: a queue, or the end of the call."""
-        return self.waiting is Waiting.NOTHING
-
-
-# Commands, in the imperative.
-
-
-@dataclass(frozen=True, slots=True)
-class PlayPrompts:
-    """Play in the given language; report PromptsEnded(step)."""
-
-    step: int
-    prompts: tuple[str, ...]
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopPrompts:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class StartTimer:
-    """Report TimerFired(step) after so many seconds. A run has one timer: this replaces the one before."""
-
-    step: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class EnterQueue:
-    queue: str
-
-
-@dataclass(frozen=True, slots=True)
-class TransferCall:
-    """Report TransferFailed(step) where it is not possible."""
-
-    step: int
-    to: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoteCallback:
-    """Report CallbackNoted(step) when it is known whether the caller can be called back."""
-
-    step: int
-    queue: str
-    number: str
-
-
-@dataclass(frozen=True, slots=True)
-class EndCall:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class PlayEcho:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class PlayMusic:
-    pass
-
-
-Command = (
-    PlayPrompts
-    | StopPrompts
-    | StartTimer
-    | EnterQueue
-    | TransferCall
-    | NoteCallback
-    | EndCall
-    | PlayEcho
-    | PlayMusic
-)
-
-# Events, in the past tense.
-
-
-@dataclass(frozen=True, slots=True)
-class PromptsEnded:
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class DigitPressed:
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimerFired:
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class TransferFailed:
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackNoted:
-    step: int
-    result: Noted
-
-
-Event = PromptsEnded | DigitPressed | TimerFired | TransferFailed | CallbackNoted
-
+__all__ = [
+    "LONGEST_NUMBER",
+    "MAX_VISITS",
+    "SHORTEST_NUMBER",
+    "CallbackNoted",
+    "Command",
+    "DigitPressed",
+    "EndCall",
+    "EndMessage",
+    "EnterQueue",
+    "Event",
+    "Left",
+    "MessageLeft",
+    "NoteCallback",
+    "Noted",
+    "PlayEcho",
+    "PlayGreeting",
+    "PlayMusic",
+    "PlayPrompts",
+    "PromptsEnded",
+    "RecordMessage",
+    "Run",
+    "StartTimer",
+    "StopPrompts",
+    "TimerFired",
+    "TransferCall",
+    "TransferFailed",
+    "Waiting",
+    "feed",
+    "start",
+]
 
 _Outcome = tuple[Run, tuple[Command, ...]]
+_Doing = Play | Menu | Queue | Transfer | Callback | Voicemail | HangUp | Echo | Music
+"""Nodes that take time, or end the flow."""
 
 
 def start(
@@ -228,6 +135,8 @@ def feed(flow: FlowDefinition, run: Run, event: Event) -> _Outcome:
             return _on_transfer_failed(flow, run)
         case CallbackNoted(step, result) if step == run.step and run.waiting is Waiting.CALLBACK:
             return _on_callback_noted(flow, run, result)
+        case MessageLeft(step, result) if step == run.step and run.waiting in _TAKING:
+            return _on_message_left(flow, run, result)
     return run, ()
 
 
@@ -243,6 +152,8 @@ def _on_digit(flow: FlowDefinition, run: Run, digit: str) -> _Outcome:
             outcome = _repeat(flow, run, menu, menu.on_invalid)
         case Callback() as callback if run.waiting is not Waiting.CALLBACK and run.noted is None:
             outcome = _on_callback_digit(flow, run, callback, digit)
+        case Voicemail() if digit == _MESSAGE_OVER and run.left is None:
+            return _on_message_over(run)
         case _:
             return run, ()
     run, commands = outcome
@@ -255,6 +166,11 @@ def _on_prompts_ended(flow: FlowDefinition, run: Run) -> _Outcome:
             return _enter(flow, run, following)
         case Callback() as callback if run.noted is not None:
             return _leave_callback(flow, run, callback) if run.noted is Noted.REFUSED else _end(run)
+        case Voicemail() as voicemail if run.left is not None:
+            return _leave_voicemail(flow, run, voicemail)
+        case Voicemail(box=box, max_seconds=longest):
+            run = _await(run, Waiting.MESSAGE)
+            return run, (RecordMessage(run.step, box, longest),)
         case Menu(timeout_seconds=seconds) | Callback(timeout_seconds=seconds):
             run = _await(run, Waiting.TIMER)
             return run, (StartTimer(run.step, seconds),)
@@ -278,6 +194,43 @@ def _on_transfer_failed(flow: FlowDefinition, run: Run) -> _Outcome:
             return _enter(flow, run, following)
         case _:
             return _end(run)
+
+
+# A message for a box.
+
+_MESSAGE_OVER = "#"
+_BEEP = "beep"
+_TAKING = (Waiting.PROMPTS, Waiting.MESSAGE)
+_SAID = {
+    Left.LEFT: ("voicemail-saved",),
+    Left.EMPTY: ("voicemail-empty",),
+    Left.FULL: ("voicemail-full",),
+    Left.FAILED: ("not-possible",),
+}
+
+
+def _on_message_over(run: Run) -> _Outcome:
+    """The caller is done, or wants to hear no more of the greeting."""
+    if run.waiting is Waiting.MESSAGE:
+        return run, (EndMessage(),)
+    if run.attempt:
+        return run, ()  # the tone sounds already
+    run, commands = _play(replace(run, attempt=1), (_BEEP,))
+    return run, (StopPrompts(), *commands)
+
+
+def _on_message_left(flow: FlowDefinition, run: Run, result: Left) -> _Outcome:
+    match flow.nodes[run.node]:
+        case Voicemail() as node if run.left is None:
+            following = node.next if result is Left.LEFT else node.otherwise
+            said = _SAID[result] if following else (*_SAID[result], "goodbye")
+            return _play(replace(run, left=result), said)
+    return run, ()
+
+
+def _leave_voicemail(flow: FlowDefinition, run: Run, node: Voicemail) -> _Outcome:
+    following = node.next if run.left is Left.LEFT else node.otherwise
+    return _end(run) if following is None else _enter(flow, run, following)
 
 
 # The number to call back.
@@ -359,7 +312,7 @@ def _repeat(flow: FlowDefinition, run: Run, node: Menu | Callback, first: tuple[
 def _enter(flow: FlowDefinition, run: Run, name: str) -> _Outcome:
     """Go to a node, and through those that need no time, until one has something to do."""
     while run.visits < MAX_VISITS:
-        run = replace(run, node=name, attempt=0, visits=run.visits + 1, entering=False, noted=None)
+        run = replace(run, node=name, attempt=0, visits=run.visits + 1, entering=False, noted=None, left=None)
         node = flow.nodes[name]
         if not isinstance(node, Set):
             return _begin(run, node)
@@ -378,8 +331,11 @@ def _note(run: Run, node: Set) -> Run:
     )
 
 
-def _begin(run: Run, node: Play | Menu | Queue | Transfer | Callback | HangUp | Echo | Music) -> _Outcome:
+def _begin(run: Run, node: _Doing) -> _Outcome:
     match node:
+        case Voicemail(box=box, greeting=greeting):
+            run = _await(run, Waiting.PROMPTS)
+            return run, (PlayGreeting(run.step, box, greeting, run.language),)
         case Play(prompts=prompts) | Menu(prompts=prompts):
             return _play(run, prompts)
         case Callback() as callback:

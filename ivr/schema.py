@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import yaml
 
-from ivr.flow import Callback, Echo, HangUp, Menu, Music, Node, Play, Queue, Set, Transfer
+from ivr.flow import Callback, Echo, HangUp, Menu, Music, Node, Play, Queue, Set, Transfer, Voicemail
 from ivr.prompts import PromptLibrary
 from ivr.reader import NAME, Fields, Reader, is_empty, shown
 
 _DIGITS = frozenset("0123456789*#ABCD")
 _TARGET = re.compile(r"number:\+?[0-9*#]{1,32}|extension:[A-Za-z0-9._-]{1,32}")
+_BOX = re.compile(r"(agent|queue|box):[A-Za-z0-9_-]{1,64}|extension:[0-9]{2,15}")
+_LONGEST_MESSAGE_SECONDS = 3600.0
 _LONGEST_MENU_SECONDS = 120.0
 _MOST_RETRIES = 10
 _LONGEST_PLAY_SECONDS = 4 * 3600.0
@@ -24,6 +26,10 @@ CALLBACK_PROMPTS = (
     *("callback-number", "callback-confirm", "callback-other", "callback-leave", "callback-enter"),
     *("callback-noted", "callback-known", "goodbye", "not-possible", "invalid-choice", "no-input"),
     *(f"digit-{digit}" for digit in range(10)),
+)
+VOICEMAIL_PROMPTS = (
+    *("voicemail-greeting", "beep", "voicemail-saved", "voicemail-empty", "voicemail-full"),
+    *("goodbye", "not-possible"),
 )
 
 
@@ -48,6 +54,7 @@ class NodeReader:
             "queue": self._queue,
             "transfer": self._transfer,
             "callback": self._callback,
+            "voicemail": self._voicemail,
             "hangup": self._hang_up,
             "echo": lambda at, fields: Echo(self._duration(fields["echo"], "echo", Echo().seconds)),
             "music": lambda at, fields: Music(self._duration(fields["music"], "music", Music().seconds)),
@@ -149,6 +156,26 @@ class NodeReader:
             retries=self._whole(fields, "retries", 0, _MOST_RETRIES, usual.retries),
         )
 
+    def _voicemail(self, at: yaml.Node, fields: Fields) -> Voicemail:
+        box = self._reader.text(fields["voicemail"], "voicemail")
+        if box and not _BOX.fullmatch(box):
+            wanted = "'agent:', 'extension:', 'queue:' or 'box:' and the name of one of the directory"
+            self._reader.fault(
+                fields["voicemail"], f"voicemail must be {wanted}, not {shown(fields['voicemail'])}"
+            )
+        for prompt in VOICEMAIL_PROMPTS:
+            self._check_prompt(at, prompt, " (said by a voicemail node)")
+        longest = None
+        if "max_seconds" in fields:
+            longest = self._reader.seconds(fields["max_seconds"], "max_seconds", 3, _LONGEST_MESSAGE_SECONDS)
+        return Voicemail(
+            box,
+            greeting=self._said(fields, "greeting", ()),
+            next=self._next(fields, "next") if "next" in fields else None,
+            otherwise=self._next(fields, "otherwise") if "otherwise" in fields else None,
+            max_seconds=longest,
+        )
+
     def _hang_up(self, at: yaml.Node, fields: Fields) -> HangUp:
         prompts = fields["hangup"]
         return HangUp(() if is_empty(prompts) else self._prompts(prompts, "hangup", 0))
@@ -205,11 +232,12 @@ _KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "queue": ((), ()),
     "transfer": ((), ("otherwise",)),
     "callback": ((), ("otherwise", "timeout_seconds", "retries")),
+    "voicemail": ((), ("greeting", "next", "otherwise", "max_seconds")),
     "hangup": ((), ()),
     "echo": ((), ()),
     "music": ((), ()),
 }
 """Kind to the keys that it must and may have beside its own."""
 
-TERMINAL_KINDS = frozenset({"queue", "transfer", "callback", "hangup", "echo", "music"})
+TERMINAL_KINDS = frozenset({"queue", "transfer", "callback", "voicemail", "hangup", "echo", "music"})
 """Where a flow may end."""

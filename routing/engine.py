@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-from routing.limits import RING_GRACE_MS
+from routing.limits import MESSAGES_KEPT, RING_GRACE_MS
 from routing.model import NodeMessage, Offer, WrapupTaken
+from routing.outages import Outages, Trouble
 from routing.ports import QueueStore, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -16,6 +18,8 @@ _READ_BLOCK_MS = 1_000
 _LONGEST_SLEEP_MS = 1_000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_LONGEST_BEAT_SECONDS = 1.0
+"""However long the lease is, a store that is back hears of everything this soon."""
 _BEGINNING = "0-0"
 
 
@@ -28,18 +32,24 @@ def sort_out(
 
 
 class Ear:
-    """Knows what was heard before, where a stream is read again. Offers and wrap-ups are numbered each."""
+    """Knows what was heard before, where a stream is read again. Offers and wrap-ups are numbered each.
+
+    Not by the order of the numbers: those of a store that has lost its data may begin below what was heard.
+    """
 
     def __init__(self) -> None:
-        self._last: dict[type[NodeMessage], int] = {}
+        self._heard: dict[tuple[int, str], None] = {}
 
     def is_news(self, message: NodeMessage) -> bool:
         """False for an offer or a wrap-up that was heard; a withdrawal may be heard again."""
         if not isinstance(message, Offer | WrapupTaken):
             return True
-        if message.token <= self._last.get(type(message), 0):
+        key = (message.token, message.call_id if isinstance(message, Offer) else message.agent_id)
+        if key in self._heard:
             return False
-        self._last[type(message)] = message.token
+        self._heard[key] = None
+        if len(self._heard) > 2 * MESSAGES_KEPT:
+            del self._heard[next(iter(self._heard))]
         return True
 
 
@@ -48,7 +58,9 @@ class RoutingEngine:
 
     `now_ms` is the time in milliseconds since the epoch. `on_message` hears each offer and each wrap-up once,
     and each withdrawal at least once. `on_store_back` is awaited after the store was away or this node's
-    lease ran out: the owner says its calls and agents again (every operation of the store may be repeated).
+    lease ran out: the owner says its calls and agents again (every operation of the store may be repeated)
+    and returns how many of what. Given True, the store has lost what it knew last: it is to be told what each
+    call does as if it knew otherwise. `others` are the nodes that live.
     `is_live` says whether the owner has, or still speaks of, a call of this id: one that it does not know at
     two looks in a row was put in line by a word that came late, and is taken out. `queues` are those in use;
     what the store remembers of others is forgotten a day after their last call.
@@ -62,9 +74,10 @@ class RoutingEngine:
         lease_ms: int,
         *,
         on_message: Callable[[NodeMessage], None],
-        on_store_back: Callable[[], Awaitable[None]],
+        on_store_back: Callable[[bool], Awaitable[Mapping[str, int]]],
         is_live: Callable[[str], bool],
         queues: Callable[[], Collection[str]],
+        others: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._store = store
         self._node = node
@@ -76,23 +89,26 @@ class RoutingEngine:
         self._ear = Ear()
         self._is_live = is_live
         self._queues = queues
+        self._others = others
+        self._lost: Trouble | None = None
         self._suspects: frozenset[str] = frozenset()
         self._wake_at = 0
         self._woken = asyncio.Event()
-        self._away = False
+        self.outages = Outages(time.monotonic)
         self._tasks: list[asyncio.Task[None]] = []
         store.watch_deadlines(self.note_deadline)
 
     @property
     def store_away(self) -> bool:
         """Whether the store failed to answer and has not answered since."""
-        return self._away
+        return self.outages.is_on
 
     async def start(self) -> Sequence[str]:
         """Begin anew. Returns the ids of calls that a predecessor of this node left in the store.
 
         Raises StoreUnavailable.
         """
+        await self._store.meet(self._node, self._now_ms, self._others)
         given_up = await self._store.reset_node(self._node, self._now_ms())
         await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
         loops = (self._read, self._tick, self._beat, self._keep_house)
@@ -118,7 +134,7 @@ class RoutingEngine:
             try:
                 await step()
             except StoreUnavailable as error:
-                self._lost_store(error)
+                self.outages.begin(error)
             except Exception:
                 log.exception("routing: %s failed", step.__name__)
             else:
@@ -126,11 +142,6 @@ class RoutingEngine:
                 continue
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-
-    def _lost_store(self, error: StoreUnavailable) -> None:
-        if not self._away:
-            self._away = True
-            log.warning("routing: the store is away: %s", error)
 
     # Messages.
 
@@ -180,12 +191,27 @@ class RoutingEngine:
     # The lease.
 
     async def _beat(self) -> None:
+        began, pause = time.monotonic(), min(self._lease_ms / 3000, _LONGEST_BEAT_SECONDS)
         lapsed = await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
-        if lapsed or self._away:
-            log.warning("routing: the store is back" if self._away else "routing: the lease had run out")
-            self._away = False
-            await self._on_store_back()
-        await asyncio.sleep(self._lease_ms / 3000)
+        lost = await self._store.look_for_loss() if lapsed else self._store.take_trouble()
+        self._lost = lost or self._lost
+        if self._lost:
+            await self._tell_what_is_lost(self._lost)
+            self._lost = None
+        elif lapsed or self.outages.is_on:
+            self.outages.end(Trouble.LEASE if lapsed else Trouble.AWAY)
+            self.outages.note_said_again(await self._on_store_back(False))
+        # The lease began when the word was said, and that may have been long on its way.
+        await asyncio.sleep(max(0.0, began + pause - time.monotonic()))
+
+    async def _tell_what_is_lost(self, lost: Trouble) -> None:
+        """The node with the call knows what it does. Nobody is reserved until all nodes have said so."""
+        self.outages.end(lost)
+        for call_id in await self._store.calls_of(self._node):
+            if not self._is_live(call_id):
+                await self._store.cancel(call_id, self._now_ms(), released=True)
+        self.outages.note_said_again(await self._on_store_back(True))
+        await self._store.settled(self._node, self._now_ms())
 
     # What nobody has or uses any more.
 

@@ -43,6 +43,10 @@ FORGET_QUEUE_MS: Final = 86_400_000
 """How long a queue that is no longer configured is remembered after its last call."""
 HABITS_KEPT: Final = 1_000
 """Conversations of a queue after which what was learnt of it weighs half."""
+DOUBT_MS: Final = 3_000
+"""After the server began anew, how long nobody is reserved while nodes have not said their calls again."""
+EVENTS_SKIPPED: Final = 1_000_000
+"""Numbers of events that are left out then: more than were given to events that the store has lost."""
 EVENTS_KEPT: Final = 100_000
 MESSAGES_KEPT: Final = 10_000
 """Messages kept for one node."""
@@ -82,6 +86,8 @@ FOR_SCRIPTS: Final = (
     "FORGET_AGENT_MS",
     "FORGET_QUEUE_MS",
     "HABITS_KEPT",
+    "DOUBT_MS",
+    "EVENTS_SKIPPED",
     "EVENTS_KEPT",
     "MESSAGES_KEPT",
     "CALLBACKS_REMEMBERED",

@@ -17,6 +17,7 @@ from routing.model import (
     Refusal,
     Ticket,
 )
+from routing.outages import Trouble
 
 
 class StaleToken(Exception):
@@ -142,6 +143,40 @@ class QueueStore(Protocol):
     ) -> None:
         """Put back a conversation that the store has lost. Raises StaleToken where the store knows better:
         the call or the agent talks to another. Repeating changes nothing."""
+
+    async def restore_offer(
+        self,
+        ticket: Ticket,
+        agent_id: str,
+        node: str,
+        profile: AgentProfile,
+        token: int,
+        deadline_ms: int,
+        now_ms: int,
+        terms: AgentTerms = ...,
+    ) -> None:
+        """Put back a reservation that is being rung for and that the store has lost; what it did with the two
+        meanwhile is undone. Raises StaleToken as `restore_talk` does. Repeating changes nothing."""
+
+    async def restore_place(self, ticket: Ticket, now_ms: int) -> None:
+        """Put back a call that waits, says its node. While the store is in doubt (`take_trouble`), what it
+        has reserved for the call is taken back. Repeating changes nothing."""
+
+    async def meet(
+        self, node: str, now_ms: Callable[[], int], others: Callable[[], Collection[str]] = ...
+    ) -> None:
+        """From now on be told what becomes of the store. `others` are nodes that this one knows to live."""
+
+    def take_trouble(self) -> Trouble | None:
+        """What the store turned out to have lost since this was asked last. Until each node that lived then
+        has said `settled`, and three seconds at most, nobody is reserved, and a word about a reservation that
+        is not in force raises StoreUnavailable instead of StaleToken."""
+
+    async def look_for_loss(self) -> Trouble | None:
+        """Ask the store now, and answer as `take_trouble`."""
+
+    async def settled(self, node: str, now_ms: int) -> None:
+        """This node has said everything again that the store may have lost."""
 
     def watch_deadlines(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with each deadline (ms) that an operation on this store object makes."""

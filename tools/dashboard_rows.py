@@ -252,6 +252,22 @@ CALLS = Row(
             (Query(f"60 * {_summed('acd_calls_ended_total', 'cause', labels=NODE)}", "{{cause}}"),),
             stacked=True,
         ),
+        Panel(
+            "Voice messages",
+            units.Short,
+            (Query(f"sum by (state) (max by (kind, state) (acd_voicemail_messages{NODE}))", "{{state}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Voice messages taken and lost",
+            units.CountsPerMinute,
+            (
+                Query(f"60 * {_summed('acd_voicemail_taken_total', 'kind', labels=NODE)}", "{{kind}}"),
+                Query(
+                    f"60 * {_summed('acd_voicemail_lost_total', 'reason', labels=NODE)}", "lost: {{reason}}"
+                ),
+            ),
+        ),
     ),
 )
 
@@ -492,6 +508,18 @@ NODES = Row(
             "CPU of the signalling process",
             units.PercentUnit,
             (Query(f"rate(process_cpu_seconds_total{NODE}{RATE})", "{{instance}}"),),
+        ),
+        Panel(
+            "Outages of Redis, by kind",
+            units.Short,
+            (Query(f"sum by (kind) (increase(acd_redis_outages_total{NODE}{RATE}))", "{{kind}}"),),
+            span=12,
+        ),
+        Panel(
+            "Said again to Redis",
+            units.Short,
+            (Query(f"sum by (what) (increase(acd_reasserted_total{NODE}{RATE}))", "{{what}}"),),
+            span=12,
         ),
         Panel(
             "Memory",

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from acd.directory.boxes import box_by_number
 from acd.directory.model import CodeAction, Directory, FeatureCode
 from acd.errors import AcdError
 from routing.model import AgentState, AgentStatus
@@ -37,9 +38,16 @@ class Desk(Protocol):
 
 
 def find_code(directory: Directory, dialled: str) -> tuple[FeatureCode, str] | None:
-    """The code dialled, and the reason that its last digit picked: 1 is the first, 0 the tenth."""
+    """The code dialled, and the reason that its last digit picked: 1 is the first, 0 the tenth.
+
+    After the code for voicemail it is the number of a shared box.
+    """
     if code := directory.codes.get(dialled):
         return code, ""
+    for code in directory.codes.values():
+        number = dialled.removeprefix(code.code)
+        if code.does == "voicemail" and number != dialled and box_by_number(directory, number):
+            return code, number
     code = directory.codes.get(dialled[:-1])
     if code is None or dialled[-1] not in "0123456789":
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -49,6 +50,15 @@ class Phones(Protocol):
         """Return once the other nodes can know what phones have said to this one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an agent asked for last at this node, and was given."""
+
+    state: AgentState
+    reason: str
+    at_ms: int
+
+
 class AgentDesk:
     """What agents, their phones and their supervisors ask for, told to the store."""
 
@@ -67,6 +77,7 @@ class AgentDesk:
         self._phones = phones
         self._duties: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
+        self._asked: dict[str, _Asked] = {}
 
     def start(self) -> None:
         """Begin to carry out what phones and the directory bring, one after the other."""
@@ -128,7 +139,9 @@ class AgentDesk:
                 raise StateNotAllowed(f"agent {agent_id!r} has no registered phone; register it first")
             await self._sign_in(agent)
         elif state in (AgentState.PAUSED, AgentState.OFFLINE):
-            await self._store.agent_away(agent_id, state, reason, self._now_ms())
+            now_ms = self._now_ms()
+            await self._store.agent_away(agent_id, state, reason, now_ms)
+            self._asked[agent_id] = _Asked(state, reason, now_ms)
         else:
             raise StateNotAllowed(f"state {state.value!r} comes from calls; set available, paused or offline")
         log.info("agent-state-set", agent=agent_id, state=state.value, reason=reason)
@@ -169,7 +182,12 @@ class AgentDesk:
         return known.get(agent_id) or AgentStatus(agent_id, AgentState.OFFLINE, 0)
 
     async def settle(self) -> None:
-        """Make the store agree with phones and directory: after a start, a change, or the store's return.
+        """Make the store agree with phones and directory: after a start or a change."""
+        await self.say_again()
+
+    async def say_again(self, *, lost: bool = False) -> int:
+        """The same after the store's return; how many agents it was told of. `lost`: it may not know what it
+        acknowledged last, so what agents asked for here is said again, unless it knows of something later.
 
         Whoever is signed in without a phone is signed out; whoever signs in by registering and has a
         phone is signed in; changed skills are made known, whatever the agent does. A pause is left as it is.
@@ -177,18 +195,41 @@ class AgentDesk:
         """
         directory = self._directory()
         known = await self._store.agents(list(directory.agents))
+        told = 0
         for agent in directory.agents.values():
-            status = known.get(agent.id)
-            state = status.state if status else AgentState.OFFLINE
-            if status and state is not AgentState.OFFLINE and self._phones.is_up(status.node):
-                continue
-            if not self._phones.registered(agent.id):
-                if state is not AgentState.OFFLINE:
-                    await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
-            elif state is not AgentState.OFFLINE:
-                await self._store.agent_skills(agent.id, profile_of(agent), self._now_ms(), terms_of(agent))
-            elif agent.sign_in == "on-register" and self._phones.registered_here(agent.id):
-                await self._sign_in(agent)
+            status = known.get(agent.id) or AgentStatus(agent.id, AgentState.OFFLINE, 0)
+            if lost and await self._ask_again(agent, status):
+                told += 1
+            elif status.state is AgentState.OFFLINE or not self._phones.is_up(status.node):
+                told += await self._settle(agent, status.state)
+        return told
+
+    async def _ask_again(self, agent: Agent, status: AgentStatus) -> bool:
+        """Said with the time at which it was asked for, so that of two nodes the later word holds."""
+        asked = self._asked.get(agent.id)
+        if asked is None or asked.at_ms <= status.since_ms or not self._phones.registered(agent.id):
+            return False
+        if asked.state is AgentState.AVAILABLE:
+            await self._store.agent_available(
+                agent.id, self._node, profile_of(agent), asked.at_ms, terms_of(agent)
+            )
+        else:
+            await self._store.agent_away(agent.id, asked.state, asked.reason, asked.at_ms)
+        return True
+
+    async def _settle(self, agent: Agent, state: AgentState) -> bool:
+        """Whether there was something to say."""
+        if not self._phones.registered(agent.id):
+            if state is AgentState.OFFLINE:
+                return False
+            await self._store.agent_away(agent.id, AgentState.OFFLINE, "phone-gone", self._now_ms())
+        elif state is not AgentState.OFFLINE:
+            await self._store.agent_skills(agent.id, profile_of(agent), self._now_ms(), terms_of(agent))
+        elif agent.sign_in == "on-register" and self._phones.registered_here(agent.id):
+            await self._sign_in(agent)
+        else:
+            return False
+        return True
 
     async def sign_out_removed(self) -> None:
         """Agents whom the store remembers and the directory, which was just read, has no longer."""
@@ -197,9 +238,11 @@ class AgentDesk:
             await self._store.agent_away(agent_id, AgentState.OFFLINE, "removed", self._now_ms())
 
     async def _sign_in(self, agent: Agent) -> None:
+        now_ms = self._now_ms()
         state = await self._store.agent_available(
-            agent.id, self._node, profile_of(agent), self._now_ms(), terms_of(agent)
+            agent.id, self._node, profile_of(agent), now_ms, terms_of(agent)
         )
+        self._asked[agent.id] = _Asked(AgentState.AVAILABLE, "", now_ms)
         log.info("agent-signed-in", agent=agent.id, state=state.value)
 
     def _now_ms(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -61,7 +62,7 @@ class Booking:
             except StaleToken:
                 self._post(m.OfferStale(offer.token))
             else:
-                self._post(m.OfferConfirmed(offer.token))
+                self._post(m.OfferConfirmed(offer.token, offer))
 
         self._lane.put(confirm)
 
@@ -104,34 +105,116 @@ class Booking:
 
         self._lane.put(ask)
 
-    def say_again(self, context: Context, call: Call) -> None:
-        """Put back what this call is doing into a store that may have forgotten it."""
-        if call.transferor is not None and call.transferor.offer is not None:
-            former = replace(call, place=call.transferor.place, ticket=call.transferor.ticket)
-            ticket = ticket_of(context, former)
-            self._lane.put(self._restore(context, call, ticket, call.transferor.offer))
-        if call.seated is not None:
-            former = replace(call, place=call.seated.place, ticket=call.seated.ticket)
-            self._lane.put(self._restore(context, call, ticket_of(context, former), call.seated.offer))
-        talks = call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+    def say_again(self, context: Context, call: Call) -> str:
+        """Put back what this call is doing into a store that may have forgotten it; that in a word."""
+        for former in _others(call):
+            self._lane.put(self._restore_other(context, call, former))
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket_of(context, call))
-        elif call.state is State.QUEUED:
+            return "waiting"
+        if call.state is State.QUEUED:
             self.enter(m.EnterQueue(ticket_of(context, call)))
-        elif talks and call.offer:
+            return "waiting"
+        if _talks(call) and call.offer:
             self._lane.put(self._restore(context, call, ticket_of(context, call), call.offer))
+            return "talking"
+        return ""
 
-    def _restore(self, context: Context, call: Call, ticket: Ticket, offer: Offer) -> Operation:
+    def correct(
+        self, context: Context, current: Callable[[], Call]
+    ) -> tuple[str, Sequence[asyncio.Future[None]]]:
+        """The same to a store that has lost what it knew last: it is told before anything else that is still
+        to be said, as far as it is still so then, and what it thinks otherwise is undone. `current` is the
+        call as it is. Returns the word, and when each part was heard."""
+        call = current()
+        first = self._lane.put_first
+        heard = [first(self._correct_talk(context, current, other)) for other in _others(call)]
+        waits = call.state is State.QUEUED
+        if not waits and (call.offer is None or call.state not in _RESERVED):
+            return "", heard
+        ticket = ticket_of(context, call)
+        if waits and call.callback is not None and not call.reached:
+            self._errand.say_again(call.callback, ticket)
+            return "waiting", heard
+        if waits:
+            heard.append(first(self._correct_place(current, ticket)))
+            return "waiting", heard
+        assert call.offer is not None
+        if _talks(call):
+            restore = self._restore(context, call, ticket, call.offer)
+            heard.append(first(_while_it_holds(current, call.offer, restore)))
+            return "talking", heard
+        for offer in (call.offer, *call.rivals):
+            restore = self._restore(context, call, ticket, offer, rings=True)
+            heard.append(first(_while_it_holds(current, offer, restore)))
+        return "ringing", heard
+
+    def _correct_place(self, current: Callable[[], Call], ticket: Ticket) -> Operation:
+        async def place() -> None:
+            call = current()
+            if call.state is State.QUEUED and call.entry == ticket.call_id:
+                await self._store.restore_place(ticket, self._now_ms())
+
+        return place
+
+    def _correct_talk(
+        self, context: Context, current: Callable[[], Call], other: m.Transferor | m.Reached
+    ) -> Operation:
+        assert other.offer is not None
+        return _while_it_holds(current, other.offer, self._restore_other(context, current(), other))
+
+    def _restore_other(self, context: Context, call: Call, other: m.Transferor | m.Reached) -> Operation:
+        before = replace(call, place=other.place, ticket=other.ticket)
+        assert other.offer is not None
+        return self._restore(context, call, ticket_of(context, before), other.offer)
+
+    def _restore(
+        self, context: Context, call: Call, ticket: Ticket, offer: Offer, *, rings: bool = False
+    ) -> Operation:
         agent = context.directory.agents.get(offer.agent_id)
         profile = profile_of(agent) if agent else AgentProfile.of({})
         terms = terms_of(agent) if agent else AgentTerms()
+        who = (ticket, offer.agent_id, call.node, profile, offer.token)
 
         async def restore() -> None:
+            now_ms = self._now_ms()
             try:
-                await self._store.restore_talk(
-                    ticket, offer.agent_id, call.node, profile, offer.token, self._now_ms(), terms
-                )
+                if rings:
+                    until = max(offer.deadline_ms, now_ms)
+                    await self._store.restore_offer(*who, until, now_ms, terms)
+                else:
+                    await self._store.restore_talk(*who, now_ms, terms)
             except StaleToken:
-                log.warning("conversation-unknown-to-store", agent=offer.agent_id)
+                if rings:
+                    self._post(m.OfferTakenBack(offer.token))
+                else:
+                    log.warning("conversation-unknown-to-store", agent=offer.agent_id)
 
         return restore
+
+
+_RESERVED = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING})
+
+
+def _others(call: Call) -> Sequence[m.Transferor | m.Reached]:
+    """Agents beside the call's own who talk in it by a reservation."""
+    return [
+        other for other in (call.transferor, call.seated) if other is not None and other.offer is not None
+    ]
+
+
+def _talks(call: Call) -> bool:
+    return call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+
+
+def _while_it_holds(current: Callable[[], Call], offer: Offer, restore: Operation) -> Operation:
+    """A reservation that the call has given up meanwhile is not put back."""
+
+    async def operation() -> None:
+        call = current()
+        others = (other.offer for other in _others(call))
+        held = (call.offer, *call.rivals, *others) if call.state is not State.ENDED else ()
+        if any(one is not None and one.token == offer.token for one in held):
+            await restore()
+
+    return operation

@@ -28,18 +28,40 @@ class StoreLane:
     def __init__(self, spawn: Callable[[Awaitable[None]], object]) -> None:
         self._spawn = spawn
         self._waiting: deque[Operation] = deque()
+        self._first: deque[Operation] = deque()
         self._running = False
 
     def put(self, operation: Operation) -> None:
         self._waiting.append(operation)
+        self._begin()
+
+    def put_first(self, operation: Operation) -> asyncio.Future[None]:
+        """Say this before everything that waits, even what is being said again. Returns when it was heard."""
+        heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def first() -> None:
+            try:
+                await operation()
+            except StoreUnavailable:
+                raise
+            except BaseException:
+                _is_heard(heard)
+                raise
+            _is_heard(heard)
+
+        self._first.append(first)
+        self._begin()
+        return heard
+
+    def _begin(self) -> None:
         if not self._running:
             self._running = True
             self._spawn(self._work())
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
-                await self._carry_out(self._waiting.popleft())
+            while self._first or self._waiting:
+                await self._carry_out((self._first or self._waiting).popleft())
         finally:
             self._running = False
 
@@ -50,9 +72,16 @@ class StoreLane:
                 await operation()
                 return
             except StoreUnavailable as error:
-                log.warning("store-unavailable", error=str(error), retry_seconds=pause)
+                log.debug("store-unavailable", error=str(error), retry_seconds=pause)
             except Exception:
                 log.exception("store-operation-failed")
                 return
             await asyncio.sleep(pause)
+            while self._first:
+                await self._carry_out(self._first.popleft())
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _is_heard(heard: asyncio.Future[None]) -> None:
+    if not heard.done():
+        heard.set_result(None)

@@ -17,6 +17,7 @@ from acd.calls.steps import (
     guiding,
     handing_on,
     knowing,
+    listening,
     offering,
     talking,
     together,
@@ -71,6 +72,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
     State.IVR: {
         **_ANY_TIME,
         m.PlaybackOver: guiding.on_flow_playback_over,
+        m.RecordingOver: guiding.on_flow_recording_over,
         (m.DigitPressed, Side.CALLER): guiding.on_flow_digit,
         (m.TimerFired, Timer.IVR): guiding.on_flow_timer,
         m.CallbackAnswered: guiding.on_flow_callback,
@@ -87,6 +89,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         (m.TimerFired, Timer.LONGEST_WAIT): transferring.on_longest_wait,
         m.TransferAsked: transferring.on_move_asked,
         m.OfferStale: offering.on_rejection_stale,
+        m.OfferConfirmed: offering.on_confirmed_too_late,
     },
     State.OFFERED: {
         **_ANY_TIME,
@@ -98,6 +101,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.RivalAnswered: offering.on_rival_answered,
         m.RivalOver: offering.on_rival_over,
         m.AgentUnavailable: offering.on_agent_unavailable,
+        m.OfferConfirmed: offering.on_confirmed_too_late,
         m.OfferTakenBack: offering.on_offer_taken_back,
         (m.TimerFired, Timer.RING): offering.on_ring_timeout,
         m.CallbackAnswered: treating.on_needless_callback,
@@ -129,7 +133,10 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
     State.CODE: {
         **_ANY_TIME,
         m.DeskAnswered: coding.on_desk_answered,
-        m.PlaybackOver: coding.on_confirmation_over,
+        m.MailboxOpened: listening.on_mailbox_opened,
+        m.PlaybackOver: listening.on_playback_over,
+        (m.DigitPressed, Side.CALLER): listening.on_digit,
+        (m.TimerFired, Timer.IVR): listening.on_timer,
     },
     State.DIALLING: {
         **_ANY_TIME,
@@ -148,7 +155,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
 }
 
 _ANNOUNCEMENTS: frozenset[Key] = frozenset({(m.TimerFired, Timer.ANNOUNCE), m.PlaybackOver})
-_LATE_OF_FLOW: frozenset[Key] = frozenset({(m.TimerFired, Timer.IVR)})
+_LATE_OF_FLOW: frozenset[Key] = frozenset({(m.TimerFired, Timer.IVR), m.RecordingOver})
 _LATE_OF_WAIT: frozenset[Key] = frozenset({(m.TimerFired, Timer.LONGEST_WAIT), m.PositionKnown})
 _LATE_OF_RING: frozenset[Key] = frozenset(
     {
@@ -186,8 +193,10 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _LATE_OF_RING
     | _LATE_OF_OFFER
     | _LATE_OF_AGENT
-    | _AFTER_TRANSFER,
+    | _AFTER_TRANSFER
+    | {m.OfferConfirmed},
     State.QUEUED: _WAITING_FOR_ACK
+    | {m.RecordingOver}
     | _LATE_OF_CUSTOMER
     | _LATE_OF_RING
     | _LATE_OF_AGENT
@@ -217,7 +226,7 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _LATE_OF_WAIT
     | _LATE_OF_OFFER
     | {m.AgentAnswered, m.AgentUnavailable, m.OfferConfirmed, m.HandOverRefused},
-    State.CODE: frozenset({m.CallerConfirmed, m.TransferAsked, (m.DigitPressed, Side.CALLER)}),
+    State.CODE: frozenset({m.CallerConfirmed, m.TransferAsked}),
 }
 """Words that come late in the ordinary course of things, and change nothing."""
 

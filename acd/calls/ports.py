@@ -10,6 +10,7 @@ from typing import Protocol
 
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
+from acd.calls.messages import NewMessage
 from acd.calls.model import AskCaller, CallerKnown
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import Context
@@ -18,6 +19,7 @@ from acd.directory.model import Srtp
 from acd.media.engine import MediaEngine
 from acd.sip.core.refer import DialogId
 from acd.sip.watching import PhoneState
+from ivr.mailbox import Waiting
 from routing.ports import QueueStore
 
 
@@ -102,6 +104,22 @@ class PromptPort(Protocol):
     def music(self, name: str) -> Path: ...
 
 
+class MessagePort(Protocol):
+    """Where voice messages are kept."""
+
+    async def begin(self, message: NewMessage) -> Path:
+        """The file to record one into. Raises BoxFull, MessageImpossible."""
+
+    async def waiting(self, box: str) -> Sequence[Waiting]:
+        """What is in a box, new ones first. Raises what the database raises."""
+
+    def audio(self, message_id: str) -> Path: ...
+
+    def heard(self, message_id: str, by: str) -> None: ...
+
+    def deleted(self, message_id: str) -> None: ...
+
+
 class CallerPort(Protocol):
     """What is known of callers."""
 
@@ -146,5 +164,6 @@ class Services:
     context: Callable[[], Context]
     observers: Sequence[Observer]
     desk: Desk
+    messages: MessagePort
     phones: PhoneWatcher = _nobody_watches
     callers: CallerPort = STRANGERS

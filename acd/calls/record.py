@@ -9,13 +9,26 @@ import msgspec
 from routing.model import Decision, RejectReason
 
 Outcome = Literal[
-    "answered", "abandoned", "rejected", "failed", "completed", "timed-out", "cleared", "callback"
+    "answered",
+    "abandoned",
+    "rejected",
+    "failed",
+    "completed",
+    "timed-out",
+    "cleared",
+    "callback",
+    "voicemail",
 ]
 """answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
 callback: the caller is to be called back and keeps the place.
+voicemail: the caller left a message.
 timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
 failed: broken by us, the network or a crash."""
+
+
+NODE_DIED = "node-died"
+"""The cause of a call whose node was gone, or taken for that."""
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from acd.calls.booking import Booking
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallEnded, CallFact, LegClosed
 from acd.calls.machine import step
+from acd.calls.messages import BoxFull
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
 from acd.calls.outward import about, shown_number, ways_out
 from acd.calls.ports import Services
@@ -28,8 +30,10 @@ from acd.errors import AcdError
 from acd.media.engine import LegStatistics
 from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.watching import PhoneState
+from ivr.mailbox import Waiting
+from ivr.prompts import UnknownPrompt
 from routing.model import Offer, Requirement
-from routing.requirement import in_force
+from routing.requirement import first_score, in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class OfLeg:
 
 INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
+
+_MAILBOX_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -392,8 +398,18 @@ class CallSession:
         return self._side_legs[Side.CALLER]
 
     def _play_to_caller(self, effect: m.PlayToCaller) -> None:
-        files = [self._services.prompts.resolve(prompt, effect.language) for prompt in effect.prompts]
+        files = self._files(effect.prompts, effect.language)
         self._services.media.play(self._caller_leg, str(effect.playback), files)
+
+    def _files(self, prompts: Sequence[str], language: str) -> list[Path]:
+        """Of the prompts that there are: a recording that was taken away must not end the call."""
+        found = []
+        for prompt in prompts:
+            try:
+                found.append(self._services.prompts.resolve(prompt, language))
+            except UnknownPrompt as error:
+                log.error("prompt-missing", error=str(error))
+        return found
 
     def _play_music(self, effect: m.PlayMusic) -> None:
         if leg := self.leg_of(effect.side):
@@ -409,6 +425,55 @@ class CallSession:
     def _bridge(self, effect: m.BridgeLegs) -> None:
         if leg := self.leg_of(Side.AGENT):
             self._services.media.bridge(self._caller_leg, leg)
+
+    # Voice messages.
+
+    async def _take_message(self, effect: m.TakeMessage) -> None:
+        recording = effect.message.id
+        try:
+            file = await self._services.messages.begin(effect.message)
+        except AcdError as error:
+            why = "full" if isinstance(error, BoxFull) else "failed"
+            self.post(m.RecordingOver(recording, 0.0, why))
+            return
+        self._services.media.record(
+            self._caller_leg,
+            recording,
+            file,
+            limit_seconds=effect.limit_seconds,
+            silence_seconds=effect.silence_seconds,
+        )
+
+    def _end_message(self, effect: m.EndMessage) -> None:
+        self._services.media.stop_recording(self._caller_leg)
+
+    def _open_mailbox(self, effect: m.OpenMailbox) -> None:
+        async def ask() -> None:
+            messages: tuple[Waiting, ...] | None = None
+            try:
+                async with asyncio.timeout(_MAILBOX_SECONDS):
+                    messages = tuple(await self._services.messages.waiting(effect.box))
+            except Exception as error:
+                log.warning("mailbox-not-opened", box=effect.box, error=str(error) or type(error).__name__)
+            self.post(m.MailboxOpened(messages))
+
+        self._legs.spawn(ask())
+
+    def _play_message(self, effect: m.PlayMessage) -> None:
+        files = self._files(effect.prompts, effect.language)
+        if effect.message:
+            audio = self._services.messages.audio(effect.message)
+            there = audio.exists()
+            if not there:
+                log.warning("message-audio-not-here", message=effect.message)
+            files += [audio] if there else self._files(("not-possible",), effect.language)
+        self._services.media.play(self._caller_leg, str(effect.playback), files)
+
+    def _mark_heard(self, effect: m.MarkHeard) -> None:
+        self._services.messages.heard(effect.message, effect.agent)
+
+    def _delete_message(self, effect: m.DeleteMessage) -> None:
+        self._services.messages.deleted(effect.message)
 
     # Transfers.
 
@@ -528,9 +593,28 @@ class CallSession:
 
     # The store, and the desk.
 
-    def reassert(self) -> None:
-        """Say again what this call is doing, to a store that may have forgotten it."""
-        self._booking.say_again(self._context, self.call)
+    def reassert(self) -> str:
+        """Say again what this call is doing, to a store that may have forgotten it. Returns that in a word,
+        or nothing of a call that the store need not know."""
+        return self._booking.say_again(self._context, self.call)
+
+    def rank(self) -> int:
+        """Who is said again first: who talks, so that no agent seems free, then for whom a phone rings, then
+        who is first in line."""
+        call = self.call
+        if call.state is State.QUEUED and call.place is not None:
+            return first_score(ticket_of(self._context, call))
+        return -2 if call.state is State.TALKING else -1
+
+    def correct(self) -> tuple[str, Sequence[asyncio.Future[None]]]:
+        """The same to a store that has lost what it knew last, and when each part of it was heard. What a
+        crash would leave behind of the call is written down again, too."""
+        if self.call.state is not State.ENDED:
+            self._services.journal.put(self.call.id, msgspec.msgpack.encode(self.call))
+        return self._booking.correct(self._context, lambda: self.call)
+
+    def _say_place_again(self, effect: m.SayPlaceAgain) -> None:
+        self.reassert()
 
     def needs(self) -> Requirement | None:
         """What the caller waits for now; None for one who does not wait."""
@@ -600,7 +684,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ReleaseRival: CallSession._release_rival,
     m.TakeRival: CallSession._take_rival,
     m.EnterQueue: lambda session, effect: session._booking.enter(effect),
-    m.SayPlaceAgain: lambda session, effect: session.reassert(),
+    m.SayPlaceAgain: CallSession._say_place_again,
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
     m.ConfirmOffer: CallSession._confirm_offer,
     m.RejectOffer: lambda session, effect: session._booking.reject(effect),
@@ -613,6 +697,12 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.CallbackMade: CallSession._about_callback,
     m.SettleCallback: CallSession._about_callback,
     m.AskDesk: CallSession._ask_desk,
+    m.TakeMessage: CallSession._take_message,
+    m.EndMessage: CallSession._end_message,
+    m.OpenMailbox: CallSession._open_mailbox,
+    m.PlayMessage: CallSession._play_message,
+    m.MarkHeard: CallSession._mark_heard,
+    m.DeleteMessage: CallSession._delete_message,
     m.AskPosition: CallSession._ask_position,
     m.AnswerRefer: CallSession._answer_refer,
     m.ReportRefer: CallSession._report_refer,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -14,14 +15,21 @@ from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
 from acd.calls.ports import Services
-from acd.calls.record import CallRecord, Outcome
+from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
 from acd.calls.targets import TransferImpossible, target_of
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
-from acd.media.engine import DigitReceived, MediaEvent, MediaFailed, MediaTimedOut, PlaybackEnded
+from acd.media.engine import (
+    DigitReceived,
+    MediaEvent,
+    MediaFailed,
+    MediaTimedOut,
+    PlaybackEnded,
+    RecordingEnded,
+)
 from acd.sip.core import events as sip
 from acd.sip.core.refer import ReferTo, Replaces
 from acd.sip.identity import Identity, clean_number
@@ -217,6 +225,8 @@ class CallSupervisor:
                 session.post(m.DigitPressed(side, digit))
             case PlaybackEnded(playback=playback):
                 session.post(m.PlaybackOver(int(playback)))
+            case RecordingEnded(recording=recording, sound_seconds=sound, why=why):
+                session.post(m.RecordingOver(recording, sound, why))
             case MediaTimedOut():
                 session.post(OfLeg(event.leg, m.MediaLost(side, "rtp-timeout")))
             case MediaFailed():
@@ -251,10 +261,19 @@ class CallSupervisor:
         """Whether this entry of the store is one of a call that is here."""
         return _call_of(entry) in self._sessions
 
-    def reassert(self) -> None:
-        """Say every waiting caller's place again, to a store that may have lost it."""
-        for session in self._sessions.values():
-            session.reassert()
+    def reassert(self) -> Mapping[str, int]:
+        """Say every call again to a store that may have lost it, first in line first; how many of what."""
+        return _counted(session.reassert() for session in self._in_order())
+
+    async def correct(self) -> Mapping[str, int]:
+        """The same to a store that has lost what it knew last. Returns once that was heard, or after 2 s."""
+        said = [session.correct() for session in self._in_order()]
+        if pending := [heard for _, parts in said for heard in parts]:
+            await asyncio.wait(pending, timeout=_HEARD_SECONDS)
+        return _counted(word for word, _ in said)
+
+    def _in_order(self) -> Sequence[CallSession]:
+        return sorted(self._sessions.values(), key=lambda session: session.rank())
 
     # What others ask.
 
@@ -302,16 +321,20 @@ class CallSupervisor:
 
     # Start and stop.
 
-    def recover(self, documents: Mapping[str, bytes], died_at: float) -> None:
-        """Write the record of each call that a predecessor of this process left unfinished."""
+    def recover(self, documents: Mapping[str, bytes], died_at: float) -> Collection[str]:
+        """Write the record of each call that a dead node left unfinished: a predecessor of this process, or
+        another. Returns the ids of those that cannot be read."""
+        unreadable = []
         for call_id, document in documents.items():
             try:
                 call = msgspec.msgpack.decode(document, type=m.Call)
             except msgspec.MsgspecError:
                 log.exception("lost-call-unreadable", call_id=call_id)
+                unreadable.append(call_id)
                 continue
-            self._services.journal.finish(_record_of_lost(call, max(died_at, call.started_at)))
-            log.warning("call-lost", call_id=call_id, state=call.state.value)
+            self._services.journal.finish(_record_of_lost(call, died_at))
+            log.warning("call-lost", call_id=call_id, node=call.node, state=call.state.value)
+        return unreadable
 
     async def drain(self, seconds: float) -> None:
         """Let live calls end by themselves for so long, then end those that are left."""
@@ -364,6 +387,11 @@ def _new_id(now: float) -> str:
     return f"{round(now * 1000):x}-{secrets.token_hex(6)}"
 
 
+def _counted(words: Iterable[str]) -> Mapping[str, int]:
+    return Counter(word for word in words if word)
+
+
+_HEARD_SECONDS = 2.0
 _REFERABLE = frozenset(
     {m.State.TALKING, m.State.QUEUED, m.State.IVR, m.State.OFFERED, m.State.CONNECTING, m.State.DIALLING}
 )
@@ -411,8 +439,9 @@ def _record_of_lost(call: m.Call, died_at: float) -> CallRecord:
     # A callback that waited goes on elsewhere: nobody was cut off.
     waited = call.awaits_customer and call.state is m.State.QUEUED
     outcome: Outcome = "cleared" if waited else "failed"
-    verdict = m.Close(outcome=outcome, hangup_side="system", cause="node-died")
-    return ending.record_of(call, verdict, died_at)
+    verdict = m.Close(outcome=outcome, hangup_side="system", cause=NODE_DIED)
+    last_known = max((call.started_at, *(segment.at for segment in call.segments)))
+    return ending.record_of(call, verdict, max(died_at, last_known))
 
 
 _INFO_TYPES = ("application/dtmf-relay", "application/dtmf")

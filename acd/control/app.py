@@ -24,6 +24,7 @@ from acd.control import (
     records,
     traces,
     trunks,
+    voicemail,
     why,
     wrapup,
 )
@@ -63,6 +64,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *why.ROUTES,
         *traces.ROUTES,
         *records.ROUTES,
+        *voicemail.ROUTES,
         *health.routes(open_metrics=open_metrics),
     )
     return (*own, *openapi.routes(own))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from acd.agents.notes import Note
@@ -17,6 +18,8 @@ from acd.directory.model import Directory
 from acd.history.reader import RecordPage
 from acd.sip.trace.tracer import Tracer
 from acd.sip.trunk_status import TrunkStatus
+from acd.voicemail.model import BoxCount, Message
+from acd.voicemail.store import MessagePage
 from routing.callbacks import CallbackStore
 from routing.model import AgentState, AgentStatus
 
@@ -101,6 +104,31 @@ class CallerLists(Protocol):
     async def of(self, name: str, after: str, limit: int) -> Sequence[Listed]: ...
 
 
+class Messages(Protocol):
+    """Voice messages."""
+
+    @property
+    def counts(self) -> Mapping[str, BoxCount]:
+        """Of the boxes that have any."""
+        ...
+
+    async def of(self, box: str, cursor: str | None, limit: int) -> MessagePage:
+        """Newest first. Raises ValueError for a cursor that is none of ours."""
+        ...
+
+    async def find(self, message_id: str) -> Message | None: ...
+
+    async def mark(self, message_id: str, heard: bool, by: str) -> bool:
+        """Heard or new; False where there is no such message."""
+        ...
+
+    async def delete(self, message_id: str) -> bool: ...
+
+    def audio(self, message_id: str) -> Path:
+        """Where the file is, if it is here."""
+        ...
+
+
 class Forecast(Protocol):
     """The expected wait in seconds; None where nobody is there to serve it."""
 
@@ -133,6 +161,7 @@ class ControlContext:
     notes: Notes
     callbacks: CallbackStore
     caller_lists: CallerLists
+    messages: Messages
     tokens: Tokens
     metrics: MetricsText
     ready: Callable[[], Mapping[str, bool]]

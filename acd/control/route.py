@@ -73,7 +73,7 @@ class Route:
     `role` is the least one; None needs no token. `answer` is the model of the 200; None means 204.
     """
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     handler: Callable[[Ask], Awaitable[BaseModel | web.StreamResponse | None]]
     role: Role | None
@@ -88,6 +88,8 @@ class Route:
     """Which it can have too, where one asks."""
     errors: tuple[int, ...] = ()
     """Statuses beside the ones that any route of its role may answer."""
+    audited: bool = False
+    """Reading it leaves a line in the log, as every change does."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,8 +103,8 @@ def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Await
     async def handle(request: web.Request) -> web.StreamResponse:
         role = request[ROLE]
         answer = await route.handler(Ask(context, route, request, role))
-        if route.method != "GET":
-            _note_change(route, request.match_info, role, request[REQUEST_ID])
+        if route.method != "GET" or route.audited:
+            _note(route, request.match_info, role, request[REQUEST_ID])
         match answer:
             case web.StreamResponse():
                 return answer
@@ -115,9 +117,9 @@ def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Await
     return handle
 
 
-def _note_change(route: Route, names: Mapping[str, Any], role: Role | None, request_id: str) -> None:
+def _note(route: Route, names: Mapping[str, Any], role: Role | None, request_id: str) -> None:
     log.info(
-        "api-change",
+        "api-read" if route.method == "GET" else "api-change",
         method=route.method,
         route=route.path,
         target=dict(names),

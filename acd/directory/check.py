@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from acd.directory.model import CALL_WORDS
 from acd.directory.schema.file import DirectoryFile
+from acd.directory.schema.voicemail import VoicemailEntry
 
 KeyPath = tuple[str | int, ...]
 """The way to a value in the file: ("queues", 0, "requires")."""
@@ -30,6 +31,7 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_codes(file),
         *_devices(file),
         *_caller_lists(file),
+        *_boxes(file),
         *_overlaps(file),
         *_sent_words(file),
     ]
@@ -63,6 +65,7 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("agents", "extension", [entry.extension for entry in file.agents])
     yield from _repeated("codes", "code", [entry.code for entry in file.codes])
     yield from _repeated("devices", "name", [entry.name for entry in file.devices])
+    yield from _repeated("boxes", "name", [entry.name for entry in file.boxes])
     yield from _repeated("webhooks", "name", [entry.name for entry in file.webhooks])
     yield from _repeated("caller_lists", "name", [entry.name for entry in file.caller_lists])
     numbers = {entry.number for entry in file.numbers}
@@ -176,6 +179,47 @@ def _caller_lists(file: DirectoryFile) -> Iterator[Problem]:
             if isinstance(value, str) and value not in names:
                 hint = suggestion(value, names) or "; add it to the directory"
                 yield Problem(("caller_lists", index, key), f"there is no {words[key]} {value!r}{hint}")
+
+
+def _boxes(file: DirectoryFile) -> Iterator[Problem]:
+    """Who may listen to a box must be there, and what is dialled for one leads to it alone."""
+    agents = {entry.id for entry in file.agents}
+    teams = {entry.team for entry in file.agents if entry.team}
+    rules: list[tuple[KeyPath, VoicemailEntry]] = [
+        *(
+            (("agents", i, "voicemail"), each.voicemail)
+            for i, each in enumerate(file.agents)
+            if each.voicemail
+        ),
+        *(
+            (("queues", i, "voicemail"), each.voicemail)
+            for i, each in enumerate(file.queues)
+            if each.voicemail
+        ),
+        *((("boxes", i), each) for i, each in enumerate(file.boxes)),
+    ]
+    for path, entry in rules:
+        for index, name in enumerate(entry.agents):
+            if name not in agents:
+                hint = suggestion(name, agents) or "; add it to agents"
+                yield Problem((*path, "agents", index), f"there is no agent {name!r}{hint}")
+        for index, name in enumerate(entry.teams):
+            if name not in teams:
+                hint = suggestion(name, teams) or "; give it as team to an agent"
+                yield Problem((*path, "teams", index), f"no agent is in team {name!r}{hint}")
+    yield from _box_numbers(file)
+
+
+def _box_numbers(file: DirectoryFile) -> Iterator[Problem]:
+    taken = {entry.code: f"the code {entry.code}" for entry in file.codes}
+    taken |= {entry.number: f"the number {entry.number}" for entry in file.numbers}
+    codes = [entry.code for entry in file.codes if entry.does == "voicemail"]
+    for index, box in enumerate(file.boxes):
+        for code in codes if box.number else ():
+            dialled = code + box.number
+            if other := taken.get(dialled):
+                yield Problem(("boxes", index, "number"), f"{dialled} is {other} too; give the box another")
+            taken.setdefault(dialled, f"box {box.name!r}")
 
 
 def _shared_names(file: DirectoryFile) -> Iterator[Problem]:

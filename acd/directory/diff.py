@@ -9,7 +9,17 @@ from typing import Any, Literal
 from acd.directory.model import Directory
 
 Kind = Literal[
-    "trunk", "number", "skill", "queue", "agent", "code", "device", "webhook", "priority", "caller-list"
+    "trunk",
+    "number",
+    "skill",
+    "queue",
+    "agent",
+    "code",
+    "device",
+    "box",
+    "webhook",
+    "priority",
+    "caller-list",
 ]
 _MOST_SHOWN = 5
 _SECRETS = {"ha1_md5": "password", "ha1_sha256": "password", "secret": "secret"}
@@ -53,6 +63,7 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("agent", before.agents, after.agents),
         *_entries("code", before.codes, after.codes),
         *_entries("device", before.devices, after.devices),
+        *_entries("box", before.boxes, after.boxes),
         *_entries("webhook", before.webhooks, after.webhooks),
         *_entries("priority", before.priorities, after.priorities),
         *_entries("caller-list", before.caller_lists, after.caller_lists),

@@ -15,6 +15,7 @@ from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.file import DirectoryFile
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
+from acd.directory.schema.voicemail import BoxEntry
 from acd.directory.schema.webhooks import WebhookEntry
 from acd.directory.yaml_lines import YamlError, read_yaml
 from acd.errors import ConfigError
@@ -29,6 +30,7 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "agents": AgentEntry,
     "codes": CodeEntry,
     "devices": DeviceEntry,
+    "boxes": BoxEntry,
     "webhooks": WebhookEntry,
     "caller_lists": CallerListEntry,
 }

@@ -13,6 +13,8 @@ Srtp = Literal["off", "offer", "require"]
 
 Redirects = Literal["refuse", "follow"]
 """What is done about a 3xx: it is a failure, or the call goes on within the trunk's own hosts."""
+FromUser = Literal["caller", "account"]
+"""Whose user part From carries in a call that goes out."""
 Diversion = Literal["off", "diversion", "history-info"]
 """How a call that goes on to the outside for its caller says so (RFC 5806, RFC 7044)."""
 
@@ -67,6 +69,7 @@ class Trunk:
     """Header -> what it says of a call that goes out: one of CALL_WORDS, or an attribute of the call."""
     diversion: Diversion = "off"
     redirects: Redirects = "refuse"
+    from_user: FromUser = "caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,35 @@ class Relaxation:
     """Teams that may take the call too."""
     any_language: bool = False
     """Any language of the queue's list will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoicemailRules:
+    """How a box takes messages, and how it keeps them."""
+
+    greeting: tuple[str, ...] = ()
+    """Prompts before the tone; none: the usual words."""
+    max_seconds: float = 180.0
+    """Of one message."""
+    silence_seconds: float = 8.0
+    """Of silence that end a message; 0: none does."""
+    max_messages: int = 100
+    keep_days: float = 30.0
+    wait_seconds: float = 10.0
+    """Of an agent: how long who dialled the extension waits while the agent cannot be rung."""
+    agents: tuple[str, ...] = ()
+    """Who may listen beside the agent whose box it is."""
+    teams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A voicemail box of nobody in particular."""
+
+    name: str
+    number: str = ""
+    """Dialled after the code for voicemail; empty: not by phone."""
+    rules: VoicemailRules = VoicemailRules()
 
 
 WrapupMode = Literal["fixed", "until-ended", "extendable"]
@@ -191,6 +223,8 @@ class Queue:
     wrapup_form: tuple[FormField, ...] = ()
     callback: CallbackRules | None = None
     """None: callers are not called back."""
+    voicemail: VoicemailRules | None = None
+    """None: no messages are taken for the queue."""
     service_level_seconds: float = 20.0
     max_wait_seconds: float | None = None
     """None: as long as the caller likes."""
@@ -261,6 +295,8 @@ class Agent:
     """Conversations at a time. Above 1 the phone must take a call while there is another (call waiting)."""
     device: str = ""
     """The profile of the agent's phones; empty: of each phone the one that fits its User-Agent."""
+    voicemail: VoicemailRules | None = None
+    """None: no messages are taken for the agent."""
 
 
 CodeAction = Literal[
@@ -355,6 +391,7 @@ class Directory:
     agent_by_extension: Mapping[str, Agent] = field(default_factory=dict)
     codes: Mapping[str, FeatureCode] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
+    boxes: Mapping[str, Box] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     priorities: Mapping[str, PriorityClass] = field(default_factory=dict)
     caller_lists: Mapping[str, CallerList] = field(default_factory=dict)

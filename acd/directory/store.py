@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from ipaddress import ip_network
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from acd.directory import tables
 from acd.directory.diff import Kind, compare
 from acd.directory.model import (
     Agent,
+    Box,
     CallbackRules,
     CallerList,
     Device,
@@ -33,6 +34,7 @@ from acd.directory.model import (
     Relaxation,
     Trunk,
     TrunkHost,
+    VoicemailRules,
     Webhook,
 )
 from acd.errors import ConfigError
@@ -45,6 +47,7 @@ _TABLES: Mapping[Kind, Table] = {
     "agent": tables.agents,
     "code": tables.codes,
     "device": tables.devices,
+    "box": tables.boxes,
     "webhook": tables.webhooks,
     "priority": tables.priorities,
     "caller-list": tables.caller_lists,
@@ -107,9 +110,13 @@ async def _load(connection: AsyncConnection) -> Directory:
     numbers = [Number(**_frozen(row, "skills")) for row in await _rows_of(connection, tables.numbers)]
     skills = [row["name"] for row in await _rows_of(connection, tables.skills)]
     queues = [_queue(row) for row in await _rows_of(connection, tables.queues)]
-    agents = [Agent(**_frozen(row, "skills", "queues")) for row in await _rows_of(connection, tables.agents)]
+    agents = [_agent(row) for row in await _rows_of(connection, tables.agents)]
     codes = [_code(row) for row in await _rows_of(connection, tables.codes)]
     devices = [Device(**row) for row in await _rows_of(connection, tables.devices)]
+    boxes = [
+        Box(row["name"], row["number"], _voicemail_rules(row["rules"]))
+        for row in await _rows_of(connection, tables.boxes)
+    ]
     webhooks = [
         Webhook(**{**row, "events": tuple(row["events"])})
         for row in await _rows_of(connection, tables.webhooks)
@@ -126,6 +133,7 @@ async def _load(connection: AsyncConnection) -> Directory:
         agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
         codes=MappingProxyType({code.code: code for code in codes}),
         devices=MappingProxyType({device.name: device for device in devices}),
+        boxes=MappingProxyType({box.name: box for box in boxes}),
         webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
         priorities=MappingProxyType({priority.name: priority for priority in priorities}),
         caller_lists=MappingProxyType(
@@ -147,7 +155,7 @@ async def _write(connection: AsyncConnection, current: Directory, wanted: Direct
                 delete(table).where(key == bindparam("gone")), [{"gone": name} for name in gone]
             )
         if new:
-            rows = [row for row in _rows(kind, wanted) if row[key.name] in new]
+            rows = [row for row in _ROWS[kind](wanted) if row[key.name] in new]
             await connection.execute(insert(table), rows)
     return bool(changes)
 
@@ -168,6 +176,16 @@ def _trunk(row: RowMapping) -> Trunk:
     )
 
 
+def _agent(row: RowMapping) -> Agent:
+    voicemail = _voicemail_rules(row["voicemail"]) if row["voicemail"] else None
+    return Agent(**{**_frozen(row, "skills", "queues"), "voicemail": voicemail})
+
+
+def _voicemail_rules(rules: Mapping[str, Any]) -> VoicemailRules:
+    lists = {name: tuple(rules[name]) for name in _VOICEMAIL_LISTS}
+    return VoicemailRules(**{**rules, **lists})
+
+
 def _code(row: RowMapping) -> FeatureCode:
     return FeatureCode(row["code"], row["does"], tuple(row["reasons"]))
 
@@ -183,6 +201,7 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
             "refusals": _refusals(row["refusals"]),
             "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
         }
@@ -240,32 +259,6 @@ def _frozen(row: RowMapping, *maps: str) -> dict[str, Any]:
     return {**row, **{name: MappingProxyType(row[name]) for name in maps}}
 
 
-def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
-    match kind:
-        case "trunk":
-            yield from (_trunk_columns(trunk) for trunk in directory.trunks.values())
-        case "number":
-            yield from (_columns(number, "skills") for number in directory.numbers.values())
-        case "skill":
-            yield from ({"name": skill} for skill in sorted(directory.skills))
-        case "queue":
-            yield from (_queue_columns(queue) for queue in directory.queues.values())
-        case "agent":
-            yield from (_columns(agent, "skills", "queues") for agent in directory.agents.values())
-        case "code":
-            for code in directory.codes.values():
-                yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
-        case "priority":
-            yield from (_columns(priority) for priority in directory.priorities.values())
-        case "caller-list":
-            yield from (_caller_list_columns(entry) for entry in directory.caller_lists.values())
-        case "device":
-            yield from (_columns(device) for device in directory.devices.values())
-        case "webhook":
-            hooks = directory.webhooks.values()
-            yield from ({**_columns(hook), "events": [*hook.events]} for hook in hooks)
-
-
 _Fact = (
     Trunk
     | Number
@@ -279,12 +272,18 @@ _Fact = (
     | PriorityClass
     | Gives
     | Lookup
+    | VoicemailRules
 )
+_VOICEMAIL_LISTS = ("greeting", "agents", "teams")
 
 
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, **{name: dict(columns[name]) for name in maps}}
+
+
+def _code_columns(code: FeatureCode) -> dict[str, Any]:
+    return {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
 
 
 def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
@@ -294,6 +293,23 @@ def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
         "tls_names": [*trunk.tls_names],
         "hosts": [asdict(host) for host in trunk.hosts],
     }
+
+
+def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
+    return {**_columns(rules), **{name: [*getattr(rules, name)] for name in _VOICEMAIL_LISTS}}
+
+
+def _agent_columns(agent: Agent) -> dict[str, Any]:
+    columns = _columns(agent, "skills", "queues")
+    return {**columns, "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail)}
+
+
+def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
+    return {**_columns(webhook), "events": [*webhook.events]}
+
+
+def _box_columns(box: Box) -> dict[str, Any]:
+    return {"name": box.name, "number": box.number, "rules": _voicemail_columns(box.rules)}
 
 
 def _queue_columns(queue: Queue) -> dict[str, Any]:
@@ -307,6 +323,23 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),
     }
+
+
+_ROWS: Mapping[Kind, Callable[[Directory], Iterable[dict[str, Any]]]] = {
+    "trunk": lambda directory: map(_trunk_columns, directory.trunks.values()),
+    "number": lambda directory: (_columns(number, "skills") for number in directory.numbers.values()),
+    "skill": lambda directory: ({"name": skill} for skill in sorted(directory.skills)),
+    "queue": lambda directory: map(_queue_columns, directory.queues.values()),
+    "agent": lambda directory: map(_agent_columns, directory.agents.values()),
+    "code": lambda directory: map(_code_columns, directory.codes.values()),
+    "device": lambda directory: map(_columns, directory.devices.values()),
+    "box": lambda directory: map(_box_columns, directory.boxes.values()),
+    "webhook": lambda directory: map(_webhook_columns, directory.webhooks.values()),
+    "priority": lambda directory: map(_columns, directory.priorities.values()),
+    "caller-list": lambda directory: map(_caller_list_columns, directory.caller_lists.values()),
+}
+"""The rows of each kind."""

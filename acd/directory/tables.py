@@ -29,6 +29,7 @@ trunks = Table(
     Column("send_headers", JSON, nullable=False, server_default="{}"),
     Column("diversion", String(16), nullable=False, server_default="off"),
     Column("redirects", String(16), nullable=False, server_default="refuse"),
+    Column("from_user", String(16), nullable=False, server_default="caller"),
 )
 
 numbers = Table(
@@ -69,6 +70,7 @@ queues = Table(
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
+    Column("voicemail", JSON(none_as_null=True)),
     Column("refusals", JSON, nullable=False, server_default="{}"),
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
     Column("last_agent", JSON(none_as_null=True)),
@@ -90,6 +92,7 @@ agents = Table(
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("capacity", Integer, nullable=False, server_default="1"),
     Column("device", String(64), nullable=False, server_default=""),
+    Column("voicemail", JSON(none_as_null=True)),
 )
 
 devices = Table(
@@ -101,6 +104,14 @@ devices = Table(
     Column("srtp", String(16), nullable=False),
     Column("display", String(16), nullable=False),
     Column("call_info", String(500), nullable=False),
+)
+
+boxes = Table(
+    "boxes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", String(16), nullable=False),
+    Column("rules", JSON, nullable=False),
 )
 
 webhooks = Table(

@@ -2,13 +2,15 @@
 
 A call is either in its node's hash of live calls or in the outbox, and moves in one transaction. What a dead
 node left in the hash is recovered by whoever ends those calls; a record that comes twice is stored once,
-since the outbox may repeat and the history keeps the first of an id.
+since the outbox may repeat and the history keeps one of an id: the first, but rather the one of the node
+that had the call than one of those that took that node for dead.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -24,6 +26,8 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _BATCH = 1000
+_REMEMBERED_SECONDS = 60.0
+"""A record is kept so long after it was handed in, should Redis lose what it acknowledged."""
 _ATTEMPT_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 2.0
@@ -37,6 +41,11 @@ def outbox_key(site: str) -> str:
 def live_key(site: str, node: str) -> str:
     """A hash: call id to the newest document of that call."""
     return f"acd:{{{site}}}:live:{node}"
+
+
+def nodes_key(site: str) -> str:
+    """A set of the nodes that may have live calls."""
+    return f"acd:{{{site}}}:live-nodes"
 
 
 class Journal:
@@ -67,6 +76,8 @@ class Journal:
         self._max_finished = max_finished
         self._live: dict[str, bytes] = {}
         self._finished: dict[str, CallRecord] = {}
+        self._is_listed = False
+        self._recent: dict[str, tuple[float, CallRecord]] = {}
         self._wake = asyncio.Event()
         self._clean = asyncio.Event()
         self._clean.set()
@@ -88,13 +99,40 @@ class Journal:
             log.error("journal is full; a record is lost", record=msgspec.to_builtins(record))
             return
         self._finished.setdefault(record.id, record)
+        self._remember(record)
         self._stir()
+
+    def _remember(self, record: CallRecord) -> None:
+        now = time.monotonic()
+        self._recent[record.id] = (now, record)
+        while self._recent:
+            oldest, (at, _) = next(iter(self._recent.items()))
+            if len(self._recent) <= self._max_live and now - at < _REMEMBERED_SECONDS:
+                return
+            del self._recent[oldest]
+
+    def say_again(self) -> int:
+        """Redis has lost what it knew last: the records of the last minute go once more. How many."""
+        self._is_listed = False
+        recent = [record for _, record in self._recent.values()]
+        for record in recent:
+            self.finish(record)
+        return len(recent)
 
     async def recover(self, node: str) -> Mapping[str, bytes]:
         """The live calls that `node` left behind when it died, by id. Each must come to `finish`, whose
         record carries that node's name. Raises RedisError."""
         found: dict[bytes, bytes] = await reply(self._redis.hgetall(live_key(self._site, node)))
         return {key.decode(): document for key, document in found.items()}
+
+    async def left_behind(self) -> Sequence[str]:
+        """Other nodes that may have live calls; those that live have. Raises RedisError."""
+        found: set[bytes] = await reply(self._redis.smembers(nodes_key(self._site)))
+        return sorted(name.decode() for name in found if name.decode() != self._node)
+
+    async def strike(self, node: str) -> None:
+        """That node has no live calls; it says so itself when it has. Raises RedisError."""
+        await reply(self._redis.srem(nodes_key(self._site), node))
 
     async def flush(self) -> None:
         """Return once everything put or finished so far is in Redis. Needs `run` to be running."""
@@ -112,9 +150,14 @@ class Journal:
             await self._wake.wait()
             await asyncio.sleep(pause or self._linger)
             self._wake.clear()
-            if await self._send():
+            error = await self._send()
+            if error is None:
+                if pause:
+                    log.info("journal reaches redis again")
                 pause = 0.0
             else:
+                if not pause:
+                    log.warning("journal cannot reach redis; retrying", error=error, waiting=self.waiting)
                 self._wake.set()
                 pause = min(max(pause * 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
 
@@ -122,18 +165,16 @@ class Journal:
         self._wake.set()
         self._clean.clear()
 
-    async def _send(self) -> bool:
+    async def _send(self) -> str | None:
+        """Write what waits, as far as one batch takes it. Returns what was in the way."""
         live = _take(self._live)
         finished = _take(self._finished)
         try:
             async with asyncio.timeout(_ATTEMPT_SECONDS):
                 await self._write(live, finished)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning(
-                "journal cannot reach redis; retrying", error=str(error), waiting=len(live) + len(finished)
-            )
             self._take_back(live, finished)
-            return False
+            return str(error) or "no answer in time"
         except asyncio.CancelledError:
             self._take_back(live, finished)
             raise
@@ -143,7 +184,7 @@ class Journal:
             self._wake.set()
         else:
             self._clean.set()
-        return True
+        return None
 
     def _take_back(self, live: dict[str, bytes], finished: dict[str, CallRecord]) -> None:
         # What came meanwhile is newer. To write twice what Redis did take changes nothing.
@@ -152,6 +193,9 @@ class Journal:
 
     async def _write(self, live: Mapping[str, bytes], finished: Mapping[str, CallRecord]) -> None:
         mine = live_key(self._site, self._node)
+        if live and not self._is_listed:
+            await reply(self._redis.sadd(nodes_key(self._site), self._node))
+            self._is_listed = True
         if not finished:
             if live:
                 await reply(self._redis.hset(mine, mapping=live))  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from acd.agents.notes import Note
 from acd.calls.record import CallRecord
 from acd.database import reading
+from acd.history.cursor import make_cursor, open_cursor
 from acd.history.notes import notes_of
 from acd.history.tables import records
 
@@ -59,13 +59,15 @@ class RecordReader:
         limit = max(1, min(limit, MAX_LIMIT))
         query = select(records).where(*_conditions(filters))
         if cursor is not None:
-            query = query.where(tuple_(records.c.started_at, records.c.id) < tuple_(*_open(cursor)))
+            query = query.where(tuple_(records.c.started_at, records.c.id) < tuple_(*open_cursor(cursor)))
         query = query.order_by(records.c.started_at.desc(), records.c.id.desc()).limit(limit + 1)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()
             page = tuple(_record(row) for row in rows[:limit])
             notes = await notes_of(connection, [record.id for record in page])
-        return RecordPage(page, _cursor(page[-1]) if len(rows) > limit else None, notes)
+        return RecordPage(
+            page, make_cursor(page[-1].started_at, page[-1].id) if len(rows) > limit else None, notes
+        )
 
     async def record(self, call_id: str) -> CallRecord | None:
         """The record of one call."""
@@ -91,16 +93,3 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
 def _record(row: RowMapping) -> CallRecord:
     # SQLAlchemy's column names are a kind of str that msgspec does not take for one.
     return msgspec.convert({str(name): value for name, value in row.items()}, CallRecord)
-
-
-def _cursor(record: CallRecord) -> str:
-    data = msgspec.json.encode((record.started_at, record.id))
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _open(cursor: str) -> tuple[float, str]:
-    try:
-        data = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        return msgspec.json.decode(data, type=tuple[float, str])
-    except (ValueError, msgspec.DecodeError) as error:
-        raise ValueError("the cursor is none of ours") from error

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, Statement
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from acd import tasks
-from acd.calls.record import CallRecord
+from acd.calls.record import NODE_DIED, CallRecord
 from acd.database import writing
 from acd.history.journal import Journal, decode_record, outbox_key, reply
 from acd.history.tables import records
@@ -28,7 +28,7 @@ _KEPT_REFUSED = 1000
 _REDIS_SECONDS = 5.0
 _SQL_SECONDS = 30.0
 _FIRST_RETRY_SECONDS = 0.25
-_LONGEST_RETRY_SECONDS = 10.0
+_LONGEST_RETRY_SECONDS = 4.0
 
 _UNFIT = (IntegrityError, DataError, ValueError, OverflowError, TypeError)
 """What the database says of a record that it will never take."""
@@ -103,12 +103,15 @@ class HistoryWriter:
         while True:
             try:
                 full = await self.drain() == BATCH
-                pause = 0.0
             except (RedisError, SQLAlchemyError, OSError) as error:
+                if not pause:
+                    log.error("records wait in the outbox", error=str(error) or "no answer in time")
                 pause = min(max(pause * 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
-                log.error("records wait in the outbox", error=str(error), retry_seconds=pause)
                 await asyncio.sleep(pause)
                 continue
+            if pause:
+                log.info("records leave the outbox again")
+            pause = 0.0
             if not full:
                 await self._news()
 
@@ -156,7 +159,7 @@ class HistoryWriter:
         return refused
 
     async def _insert(self, connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-        await connection.execute(_keep_first(self._engine.dialect.name), rows)
+        await connection.execute(_keep_one(self._engine.dialect.name), rows)
 
     async def _clear(self, batch: Sequence[bytes], refused: Sequence[bytes]) -> None:
         # By value: another node may be clearing the same ones.
@@ -169,10 +172,14 @@ class HistoryWriter:
             await transaction.execute()
 
 
-def _keep_first(dialect: str) -> Insert:
-    if dialect == "postgresql":
-        return postgresql.insert(records).on_conflict_do_nothing(index_elements=["id"])
-    return sqlite.insert(records).on_conflict_do_nothing(index_elements=["id"])
+def _keep_one(dialect: str) -> Insert:
+    """The first record of a call stays, unless it was written by others who took its node for dead."""
+    insert = postgresql.insert(records) if dialect == "postgresql" else sqlite.insert(records)
+    return insert.on_conflict_do_update(
+        index_elements=["id"],
+        set_={column.name: column for column in insert.excluded if column.name != "id"},
+        where=(records.c.cause == NODE_DIED) & (insert.excluded.cause != NODE_DIED),
+    )
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -131,8 +131,10 @@ class CallMetrics:
         for name in directory.trunks:
             self._calls_started.labels(name)
         for entry in directory.caller_lists.values():
-            for result in _LOOKED_UP if entry.lookup else ():
-                self._lookups.labels(entry.name, result)
+            if entry.lookup:
+                self._lookup.labels(entry.name)
+                for result in _LOOKED_UP:
+                    self._lookups.labels(entry.name, result)
 
     # Construction
 

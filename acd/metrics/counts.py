@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from acd.sip.trunk_status import TrunkStatus
+from routing.outages import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,23 @@ class NodeCounts:
     """Total of messages passed on between phones of this node and other nodes."""
     nodes_up: int = 0
     """Other nodes that live, as this one sees it."""
+    redis_outages: Mapping[Trouble, int] = field(default_factory=dict)
+    """Total of outages of the store that are over, by what had happened to it."""
+    redis_scripts_reloaded: int = 0
+    """How often the store had lost its scripts."""
+    said_again: Mapping[str, int] = field(default_factory=dict)
+    """Total of what was said again to a store that may have lost it, by routing.outages.SAID_AGAIN."""
     media_legs: int = 0
     media_ports_free: int = 0
     media_ports: int = 0
     """All RTP ports of this node, free or not."""
     media_worker_restarts: int = 0
     """Total of media workers that died and were started again."""
+    messages: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Voice messages kept, by kind of box (agent, queue, box) and state (new, heard)."""
+    messages_taken: Mapping[str, int] = field(default_factory=dict)
+    """Total of messages taken, by kind of box."""
+    messages_lost: Mapping[str, int] = field(default_factory=dict)
+    """Total of callers who could leave none, by a short fixed reason."""
     draining: bool = False
     overloaded: bool = False

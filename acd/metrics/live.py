@@ -14,6 +14,7 @@ from acd.calls.model import State
 from acd.directory.model import Directory
 from acd.metrics.counts import NodeCounts
 from acd.metrics.families import gauge
+from acd.metrics.store import store_metrics
 from acd.metrics.trunks import trunk_metrics
 
 _METHODS = frozenset(
@@ -70,6 +71,7 @@ class LiveCollector(Collector):
         yield from trunk_metrics(moment.directory.trunks, moment.node.trunks, draining=moment.node.draining)
         yield from _sip(self._moment.node)
         yield from _media(self._moment.node)
+        yield from _messages(self._moment.node)
         yield from _webhooks(self._moment.node)
         if self._moment.live is not None:
             yield from _queues(self._moment.live, self._moment.now)
@@ -91,6 +93,7 @@ def _node(moment: Moment) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "acd_redis_read_seconds", "Time that reading all live state took.", value=moment.store_seconds
     )
+    yield from store_metrics(moment.node)
     yield GaugeMetricFamily(
         "acd_draining", "1 while no new call is taken in.", value=int(moment.node.draining)
     )
@@ -149,6 +152,25 @@ def _media(node: NodeCounts) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "acd_media_worker_restarts", "Media workers that died.", value=node.media_worker_restarts
     )
+
+
+_BOXES = ("agent", "queue", "box")
+
+
+def _messages(node: NodeCounts) -> Iterator[Metric]:
+    """By kind of box: a box may be an agent's, and there may be thousands of them."""
+    kept = GaugeMetricFamily("acd_voicemail_messages", "Voice messages kept.", labels=["kind", "state"])
+    taken = CounterMetricFamily("acd_voicemail_taken", "Voice messages taken.", labels=["kind"])
+    for kind in _BOXES:
+        for state in ("new", "heard"):
+            kept.add_metric([kind, state], node.messages.get((kind, state), 0))
+        taken.add_metric([kind], node.messages_taken.get(kind, 0))
+    lost = CounterMetricFamily(
+        "acd_voicemail_lost", "Callers whose voice message could not be kept.", labels=["reason"]
+    )
+    for reason in ("full", "failed", "disk-full", "overrun"):
+        lost.add_metric([reason], node.messages_lost.get(reason, 0))
+    yield from (kept, taken, lost)
 
 
 def _webhooks(node: NodeCounts) -> Iterator[Metric]:

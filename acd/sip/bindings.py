@@ -211,6 +211,13 @@ class BindingStore:
             self._written.clear()
             await self._written.wait()
 
+    def say_again(self) -> int:
+        """Redis has lost what it knew last: all that this node holds is written once more. How many."""
+        ours = [held for held in self._table.all() if not self.owner(held)]
+        for binding in ours:
+            self._mark(binding.agent, binding.key, binding)
+        return len(ours)
+
     # What other nodes say.
 
     def hear(self, node: str, agent: str, key: str, said: Binding | Removed) -> None:

@@ -69,6 +69,10 @@ class ContactTable:
             return ()
         return tuple(sorted(held.values(), key=lambda binding: binding.registered_at, reverse=True))
 
+    def all(self) -> tuple[Binding, ...]:
+        """Every contact."""
+        return tuple(binding for held in self._by_agent.values() for binding in held.values())
+
     def on_flow(self, flow: Flow) -> tuple[Binding, ...]:
         """The contacts that are reached through one flow."""
         return tuple(self._by_agent[agent][key] for agent, key in self._by_flow.get(flow, ()))

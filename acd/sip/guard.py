@@ -26,7 +26,6 @@ _NAMED_METHODS = frozenset(
 
 _OF_BROWSERS = ("ws", "wss")
 """JsSIP and SIP.js know MD5 only, and each looks at one challenge of several: the last, the first."""
-_WITH_CERTIFICATE = ("tls", "wss")
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -87,7 +86,7 @@ class Guard:
         if not self._trunks.is_of(trunks):
             self._trunks = TrunkTable(trunks)
         named = None
-        if flow.transport in _WITH_CERTIFICATE:
+        if flow.transport == "tls":
             named = self._trunks.named(self._certified(flow))
         return named or self._trunks.find(flow.remote[0]) or trunks.get(self._trunk_at(flow.remote[0]))
 

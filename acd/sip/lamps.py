@@ -28,11 +28,11 @@ from acd.sip.watching import (
 log = structlog.get_logger(__name__)
 
 Messages = Callable[[str], MessageCount]
-"""Agent id -> voice messages. Where nothing stores messages, there are none."""
+"""Box -> voice messages."""
 
 
-def no_messages(agent_id: str) -> MessageCount:
-    """Nothing stores messages yet."""
+def no_messages(box: str) -> MessageCount:
+    """Of a service that keeps none."""
     return MessageCount()
 
 
@@ -63,8 +63,8 @@ class LampLimits:
 @dataclass(slots=True)
 class _Watcher:
     package: Package
-    agent: str
-    """Who is watched."""
+    watched: str
+    """An agent, or for messages a box."""
     owner: str
     entity: str
     flow: Flow
@@ -89,7 +89,7 @@ class Lamps:
         self._messages = messages
         self._limits = limits or LampLimits()
         self._watchers: dict[str, _Watcher] = {}
-        self._of_agent: dict[str, set[str]] = {}
+        self._watched_by: dict[str, set[str]] = {}
         self._sources: Counter[str] = Counter()
         self._phones: dict[str, dict[str, PhoneState]] = {}
         """Agent -> call -> what their phone does in it."""
@@ -113,9 +113,9 @@ class Lamps:
             return
         if name is None:
             return
-        watcher = _Watcher(wanted.package, wanted.agent, owner.id, wanted.entity, event.flow)
+        watcher = _Watcher(wanted.package, wanted.watched, owner.id, wanted.entity, event.flow)
         self._watchers[name] = watcher
-        self._of_agent.setdefault(watcher.agent, set()).add(name)
+        self._watched_by.setdefault(watcher.watched, set()).add(name)
         self._sources[event.flow.remote[0]] += 1
         if wanted.seconds:
             self._tell(name, watcher)
@@ -187,12 +187,12 @@ class Lamps:
             ended = {call_id: gone[agent]} if agent in gone else {}
             self._tell_watchers(agent, "dialog", ended)
 
-    def messages_changed(self, agent: str) -> None:
-        """An agent has other messages than before."""
-        self._tell_watchers(agent, "message-summary", {})
+    def messages_changed(self, box: str) -> None:
+        """A box has other messages than before."""
+        self._tell_watchers(box, "message-summary", {})
 
-    def _tell_watchers(self, agent: str, package: Package, ended: Mapping[str, PhoneState]) -> None:
-        for name in tuple(self._of_agent.get(agent, ())):
+    def _tell_watchers(self, watched: str, package: Package, ended: Mapping[str, PhoneState]) -> None:
+        for name in tuple(self._watched_by.get(watched, ())):
             watcher = self._watchers[name]
             if watcher.package == package:
                 self._tell(name, watcher, ended.items())
@@ -202,9 +202,9 @@ class Lamps:
 
     def _body(self, watcher: _Watcher, ended: Iterable[tuple[str, PhoneState]] = ()) -> bytes:
         if watcher.package == "message-summary":
-            return message_summary(watcher.entity, self._messages(watcher.agent))
+            return message_summary(watcher.entity, self._messages(watcher.watched))
         version, watcher.version = watcher.version, watcher.version + 1
-        phones = self._phones.get(watcher.agent, {})
+        phones = self._phones.get(watcher.watched, {})
         return dialog_info(watcher.entity, version, [*phones.items(), *ended])
 
     def _end(self, name: str, reason: str) -> None:
@@ -218,10 +218,10 @@ class Lamps:
         watcher = self._watchers.pop(name, None)
         if watcher is None:
             return
-        named = self._of_agent[watcher.agent]
+        named = self._watched_by[watcher.watched]
         named.discard(name)
         if not named:
-            del self._of_agent[watcher.agent]
+            del self._watched_by[watcher.watched]
         source = watcher.flow.remote[0]
         self._sources[source] -= 1
         if not self._sources[source]:

@@ -41,10 +41,16 @@ def presented(caller: Presented, trunk: Trunk, host: str, target: Uri) -> tuple[
     headers: list[Header] = []
     if trunk.trusted and number:
         headers.append(("P-Asserted-Identity", str(shown)))
+    elif trunk.from_user == "account" and number and not withheld:
+        # Which of our numbers to show, to a network that checks it (RFC 3325 section 9.2).
+        headers.append(("P-Preferred-Identity", str(shown)))
     if withheld:
         headers.append(("Privacy", "id"))
     if caller.diverted_from:
         headers += _diversion(caller.diverted_from, trunk, host, target)
+    if trunk.from_user == "account":
+        name = _ANONYMOUS.display if withheld else shown.display
+        return NameAddr(Uri(host=host, user=trunk.username), name), headers
     return (_ANONYMOUS if withheld else shown), headers
 
 

@@ -37,7 +37,7 @@ from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
 from acd.sip.identity import Identity, Party, called_number, identity_of
-from acd.sip.lamps import Lamps
+from acd.sip.lamps import Lamps, Messages, no_messages
 from acd.sip.nodes import BETWEEN_NODES
 from acd.sip.overload import OverloadLimits
 from acd.sip.phones import AgentPhones
@@ -84,6 +84,7 @@ class SipService:
         directory: Callable[[], Directory],
         site: Site,
         dns: Callable[[], Dns] = SystemDns,
+        messages: Messages = no_messages,
     ) -> None:
         sip = settings.sip
         self._settings = settings
@@ -110,7 +111,10 @@ class SipService:
             bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
         )
         self.lamps = Lamps(
-            self._endpoint, directory, ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds)
+            self._endpoint,
+            directory,
+            ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds),
+            messages=messages,
         )
         """Phones that watch agents, and their own messages."""
         self.tracer = open_tracer(settings.trace, clock, self._trunk_name)
@@ -271,6 +275,10 @@ class SipService:
     @property
     def registrations(self) -> int:
         return self._bindings.active
+
+    def say_phones_again(self) -> int:
+        """Redis has lost what it knew last: our registrations are written once more. How many."""
+        return self._bindings.say_again()
 
     @property
     def passed(self) -> int:

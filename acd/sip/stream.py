@@ -83,7 +83,7 @@ class StreamTransport:
     async def listen(self, host: str, port: int, transport: StreamKind = "tcp") -> Address:
         """Accept connections; returns the address really bound. Raises OSError, ConfigError."""
         if transport in _ENCRYPTED:
-            self._tls.accept()  # without a certificate this is the moment to say so
+            self._tls.accept(transport)  # without a certificate this is the moment to say so
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: self._accepted(transport), host, port, backlog=512)
         self._servers.append(server)
@@ -158,7 +158,7 @@ class StreamTransport:
         await asyncio.sleep(0)  # connection_lost runs on the next turn of the loop
 
     def _accepted(self, transport: StreamKind) -> Connection:
-        tls: TlsLayer | None = self._tls.accept() if transport in _ENCRYPTED else None
+        tls: TlsLayer | None = self._tls.accept(transport) if transport in _ENCRYPTED else None
         return Connection(self, transport, self._framing(transport), tls)
 
     def _framing(self, transport: str) -> Framing:

@@ -23,22 +23,23 @@ class TlsContexts:
     def __init__(self, settings: TlsSection) -> None:
         """Raises ConfigError naming the key of a file that cannot be used."""
         self._settings = settings
-        self._server = _server_context(settings) if settings.certificate else None
+        self._servers = _server_contexts(settings) if settings.certificate else {}
         self._client = _client_context(settings)
 
     def reload(self) -> bool:
         """Read the certificate again; new connections show it. Raises ConfigError: the old one stays."""
-        if self._server is None:
+        if not self._servers:
             return False
-        _server_context(self._settings)  # a broken file must not spoil the context in use
-        _load_certificate(self._server, self._settings)
+        _server_contexts(self._settings)  # a broken file must not spoil the contexts in use
+        for context in self._servers.values():
+            _load_certificate(context, self._settings)
         return True
 
-    def accept(self) -> TlsLayer:
-        """The server's side of a new connection. Raises ConfigError without a certificate."""
-        if self._server is None:
+    def accept(self, transport: str) -> TlsLayer:
+        """The server's side of a new connection, tls or wss. Raises ConfigError without a certificate."""
+        if not self._servers:
             raise ConfigError("sip.tls.certificate: TLS needs a certificate; name a PEM file")
-        return TlsLayer(self._server)
+        return TlsLayer(self._servers[transport])
 
     def connect(self, name: str) -> TlsLayer:
         """Our side of a connection to a host whose certificate must be for `name`."""
@@ -112,12 +113,17 @@ def certificate_names(certificate: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _server_context(settings: TlsSection) -> ssl.SSLContext:
+def _server_contexts(settings: TlsSection) -> Mapping[str, ssl.SSLContext]:
+    """By transport. A browser that is asked for a certificate gives its WebSocket up."""
+    return {kind: _server_context(settings, asks=kind == "tls") for kind in ("tls", "wss")}
+
+
+def _server_context(settings: TlsSection, *, asks: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     _load_certificate(context, settings)
-    if settings.client_ca:
+    if settings.client_ca and asks:
         # Phones have no certificate: it is asked for, and whoever shows one must be able to prove it.
         context.verify_mode = ssl.CERT_OPTIONAL
         _load_authorities(context, settings.client_ca, "sip.tls.client_ca")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.sax.saxutils import quoteattr
 
+from acd.directory.boxes import box_dialled, box_of_agent, may_listen
 from acd.directory.model import Agent, Directory
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Request
@@ -37,7 +38,7 @@ class PhoneState:
 
 @dataclass(frozen=True, slots=True)
 class MessageCount:
-    """Voice messages of an agent."""
+    """Voice messages of a box."""
 
     new: int = 0
     old: int = 0
@@ -48,7 +49,8 @@ class Wanted:
     """A subscription that may be made. `entity` is the watched address as the phone wrote it."""
 
     package: Package
-    agent: str
+    watched: str
+    """An agent, or for messages a box."""
     seconds: int
     entity: str
 
@@ -72,7 +74,7 @@ class ExpiryBounds:
 def wanted_of(
     request: Request, watcher: Agent, directory: Directory, bounds: ExpiryBounds
 ) -> Wanted | Unwanted:
-    """Decide on an authenticated SUBSCRIBE: any agent's lamp, and one's own messages."""
+    """Decide on an authenticated SUBSCRIBE: any agent's lamp, one's own messages, those of a shared box."""
     package = PACKAGES.get((request.header("Event") or "").partition(";")[0].strip(" \t").lower())
     if package is None:
         return Unwanted(489, (ALLOW_EVENTS,))
@@ -86,11 +88,14 @@ def wanted_of(
     if isinstance(seconds, Unwanted):
         return seconds
     agent = directory.agent_by_extension.get(uri.user) or directory.agents.get(uri.user)
-    if agent is None:
+    box = box_of_agent(agent.id) if agent else box_dialled(directory, uri.user)
+    watched = box if package == "message-summary" else agent.id if agent else None
+    if watched is None:
         return Unwanted(404)
-    if package == "message-summary" and agent.id != watcher.id:
+    is_own = agent is not None and agent.id == watcher.id
+    if package == "message-summary" and not (is_own or may_listen(directory, watched, watcher)):
         return Unwanted(403)
-    return Wanted(package, agent.id, seconds, f"{uri.scheme}:{uri.user}@{uri.host}")
+    return Wanted(package, watched, seconds, f"{uri.scheme}:{uri.user}@{uri.host}")
 
 
 def seconds_of(request: Request, bounds: ExpiryBounds) -> int | Unwanted:

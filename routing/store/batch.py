@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from routing.ports import StoreUnavailable
-from routing.store.link import Command, ConnectionLost, Link, is_refusal
+from routing.store.link import Command, ConnectionLost, Greeting, Link, is_refusal
 
 _MOST_IN_A_BATCH = 500
 _LIMIT_SECONDS = 5.0
 
+log = logging.getLogger(__name__)
 
 _Asked = tuple[Command, "asyncio.Future[Any]"]
 
@@ -26,11 +28,15 @@ class Batcher:
     when it is said again.
     """
 
-    def __init__(self, redis: Redis, prepare: tuple[Command, ...] = ()) -> None:
-        self._link = Link(redis, prepare)
+    def __init__(
+        self, redis: Redis, prepare: tuple[Command, ...] = (), greeting: Greeting | None = None
+    ) -> None:
+        self._link = Link(redis, prepare, greeting)
         self._prepare = prepare
         self._waiting: list[_Asked] = []
         self._worker: asyncio.Task[None] | None = None
+        self.scripts_reloaded = 0
+        """How often the server had lost the scripts."""
 
     def submit(self, command: Command) -> asyncio.Future[Any]:
         """The reply to come. It raises StoreUnavailable, or ResponseError for a command that is wrong."""
@@ -76,6 +82,8 @@ class Batcher:
         unheard = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unheard:
             # Somebody flushed the scripts: those that were unknown did nothing yet.
+            self.scripts_reloaded += 1
+            log.warning("routing: the store had lost its scripts; they are loaded again")
             again = [*self._prepare, *(commands[i] for i in unheard)]
             found = (await self._link.exchange(again, _LIMIT_SECONDS))[len(self._prepare) :]
             for i, reply in zip(unheard, found, strict=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import hiredis
 from redis.asyncio import Redis
@@ -35,6 +36,19 @@ _REFUSALS = (
 )
 
 
+_RUN = re.compile(r"^run_id:(\w+)", re.MULTILINE)
+
+
+class Greeting(Protocol):
+    """What is said first on each new connection, since another server, or other data, may be at its end."""
+
+    def word(self, run: str) -> Command | None:
+        """The command to a server process of this id; None to say nothing."""
+
+    def heard(self, reply: Any) -> None:
+        """Its reply."""
+
+
 class Link:
     """A connection of its own, made like those of `redis`, opened when needed.
 
@@ -42,9 +56,13 @@ class Link:
     read may be longer than the time that other commands are given. Replies are decoded, in RESP2 shapes.
     """
 
-    def __init__(self, redis: Redis, prepare: Sequence[Command] = ()) -> None:
+    def __init__(
+        self, redis: Redis, prepare: Sequence[Command] = (), greeting: Greeting | None = None
+    ) -> None:
+        """`prepare` and then `greeting` are the first words on each new connection."""
         self._pool = redis.connection_pool
         self._prepare = prepare
+        self._greeting = greeting
         self._connection: AbstractConnection | None = None
 
     async def exchange(self, commands: Sequence[Command], limit_seconds: float) -> list[Any]:
@@ -99,7 +117,20 @@ class Link:
         for reply in await _send_and_read(connection, self._prepare):
             if isinstance(reply, Exception):
                 raise reply
+        if self._greeting is not None:
+            await self._greet(connection, self._greeting)
         return connection
+
+    @staticmethod
+    async def _greet(connection: AbstractConnection, greeting: Greeting) -> None:
+        (told,) = await _send_and_read(connection, [("INFO", "server")])
+        run = _RUN.search(str(told))
+        command = greeting.word(run[1] if run else "unknown")
+        if command is not None:
+            (reply,) = await _send_and_read(connection, [command])
+            if isinstance(reply, Exception):
+                raise reply
+            greeting.heard(reply)
 
 
 class ConnectionLost(StoreUnavailable):

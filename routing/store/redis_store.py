@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from routing.estimate import Agent, Waiter
-from routing.limits import CAPACITY_MAX, FORGET_QUEUE_MS
+from routing.limits import CAPACITY_MAX, FORGET_QUEUE_MS, RING_GRACE_MS
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -24,14 +24,16 @@ from routing.model import (
     Refusal,
     Ticket,
 )
+from routing.outages import Trouble
 from routing.ports import StaleToken, StoreUnavailable
 from routing.requirement import check_name, check_ticket, class_name, first_score, once_missed
 from routing.store import replies
 from routing.store.batch import Batcher
 from routing.store.callbacks import RedisCallbackStore
+from routing.store.generation import Acquaintance
 from routing.store.link import Link
 from routing.store.registry import Registry, profile_name
-from routing.store.scripts import STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
+from routing.store.scripts import IN_DOUBT, STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
 from routing.store.survey import Surveyor
 from routing.strategy import STRATEGIES
 
@@ -68,13 +70,20 @@ class RedisQueueStore:
     def __init__(self, redis: Redis, site: str) -> None:
         self._prefix = f"acd:{{{site}}}:"
         self.scripts = load_scripts()
-        self._batcher = Batcher(redis, tuple(("SCRIPT", "LOAD", s.text) for s in self.scripts.values()))
+        self._acquaintance = Acquaintance(self.scripts["greet"].sha, self._prefix)
+        loading = tuple(("SCRIPT", "LOAD", script.text) for script in self.scripts.values())
+        self._batcher = Batcher(redis, loading, self._acquaintance)
         self._reader = Link(redis)
         self._reading = asyncio.Lock()
         self._registry = Registry(self._run)
         self._surveyor = Surveyor(self._ask, self._prefix)
         self._watchers: list[Callable[[int], None]] = []
         self.callbacks = RedisCallbackStore(self._run, self._tell)
+
+    @property
+    def scripts_reloaded(self) -> int:
+        """How often the server had lost its scripts and got them again."""
+        return self._batcher.scripts_reloaded
 
     async def close(self) -> None:
         """Say what is still to be said and close the connections."""
@@ -136,9 +145,42 @@ class RedisQueueStore:
         terms: AgentTerms = _SAME_TERMS,
     ) -> None:
         """Put back a conversation that the store has lost. Raises StaleToken."""
-        arguments = (*_ticket_arguments(ticket), agent_id, node, token, *_skill_arguments(profile, terms))
+        await self._restore(ticket, agent_id, node, profile, token, "", now_ms, terms)
+
+    async def restore_offer(
+        self,
+        ticket: Ticket,
+        agent_id: str,
+        node: str,
+        profile: AgentProfile,
+        token: int,
+        deadline_ms: int,
+        now_ms: int,
+        terms: AgentTerms = _SAME_TERMS,
+    ) -> None:
+        """Put back a reservation that is being rung for and that the store has lost. Raises StaleToken."""
+        await self._restore(ticket, agent_id, node, profile, token, deadline_ms, now_ms, terms)
+        self._tell(deadline_ms + RING_GRACE_MS)
+
+    async def _restore(
+        self,
+        ticket: Ticket,
+        agent_id: str,
+        node: str,
+        profile: AgentProfile,
+        token: int,
+        rung_until: int | str,
+        now_ms: int,
+        terms: AgentTerms,
+    ) -> None:
+        skills = _skill_arguments(profile, terms)
+        arguments = (*_ticket_arguments(ticket), agent_id, node, token, *skills, rung_until)
         profiles = _profiles(profile, terms)
-        _not_stale(await self._defining("restore_talk", now_ms, ticket, profiles, *arguments))
+        _not_stale(await self._defining("restore", now_ms, ticket, profiles, *arguments))
+
+    async def restore_place(self, ticket: Ticket, now_ms: int) -> None:
+        """Put a call back that waits, says its node, and take back what the store has reserved for it."""
+        await self._defining("restore_place", now_ms, ticket, (), *_ticket_arguments(ticket))
 
     async def position(self, call_id: str) -> Position | None:
         """The caller's place; None where the call neither waits nor is offered."""
@@ -207,7 +249,31 @@ class RedisQueueStore:
 
     async def heartbeat(self, node: str, lease_ms: int, now_ms: int) -> bool:
         """This node lives until now + lease. True if it held no lease."""
-        return bool(await self._run("heartbeat", now_ms, node, lease_ms))
+        lapsed, event = await self._run("heartbeat", now_ms, node, lease_ms)
+        self._acquaintance.note(event=event)
+        return bool(lapsed)
+
+    async def meet(
+        self, node: str, now_ms: Callable[[], int], others: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        """From now on be told what becomes of the store."""
+        self._acquaintance.meet(node, now_ms, others)
+        await self.look_for_loss()
+
+    async def look_for_loss(self) -> Trouble | None:
+        """Ask the store whether it is the one that this node knows, with its data."""
+        await self._ask("PING")  # a connection that is opened now is greeted by itself
+        if word := self._acquaintance.word():
+            self._acquaintance.heard(await self._ask(*word))
+        return self.take_trouble()
+
+    def take_trouble(self) -> Trouble | None:
+        """What the store turned out to have lost since this was asked last."""
+        return self._acquaintance.take_trouble()
+
+    async def settled(self, node: str, now_ms: int) -> None:
+        """This node has said everything again that the store may have lost."""
+        await self._run("settled", now_ms, node)
 
     async def reset_node(self, node: str, now_ms: int) -> Sequence[str]:
         """This node begins anew. Returns the ids of the calls given up."""
@@ -254,7 +320,9 @@ class RedisQueueStore:
             raise StoreUnavailable(str(reply)) from reply
         if not reply:
             return []
-        return [(entry, replies.node_message(fields)) for entry, fields in reply[0][1]]
+        found = [(entry, replies.node_message(fields)) for entry, fields in reply[0][1]]
+        self._acquaintance.note(token=max(getattr(message, "token", 0) for _, message in found))
+        return found
 
     # What is shown.
 
@@ -383,4 +451,6 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
 def _not_stale(reply: int) -> int:
     if reply == STALE_TOKEN:
         raise StaleToken
+    if reply == IN_DOUBT:
+        raise StoreUnavailable("the store began anew, and is still being told what it lacks")
     return reply

@@ -19,6 +19,7 @@ UNKNOWN_CLASS = -1
 UNKNOWN_PROFILE = -2
 STALE_TOKEN = -3
 RACED = -4
+IN_DOUBT = -5
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,8 @@ async def test_node_that_hangs_for_two_leases_changes_nothing_any_more(nodes: Pa
         call = await dial(hers, BILLING)
         await a.call_reaches(hers.user, "talking")
         await asyncio.sleep(LEASE)
+        lost = await a.record_of("+37255509021", within=8 * LEASE)
+        assert (lost["outcome"], lost["cause"]) == ("failed", "node-died")
         b.resume()
 
         # It finds its lease gone and says its calls again: who waited has the place back, but the agent
@@ -96,12 +98,23 @@ async def test_node_that_hangs_for_two_leases_changes_nothing_any_more(nodes: Pa
         await b.logs("the lease had run out")
         await a.waiting("billing", 1)
         await b.logs("conversation-unknown-to-store")
+        # Now it tells itself how its calls went on.
         await talks.hang_up()
-        await b.record_of("+37255509021")
+        await outcome_is(b, "+37255509021", "answered")
         assert (await a.agent("a1"))["state"] == "talking"
         await call.hang_up()
         await b.call_reaches(his.user, "talking")
         await waits.hang_up()
+        await outcome_is(b, "+37255509022", "answered")
+
+
+async def outcome_is(node: Node, number: str, outcome: str) -> None:
+    """The one record of the call comes to say so."""
+
+    async def there() -> bool:
+        return bool((await node.record_of(number))["outcome"] == outcome)
+
+    await eventually(there, within=5, what=f"{number} {outcome}")
 
 
 async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) -> None:
@@ -134,6 +147,14 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
                 assert (await a.record_of(hers.user))["outcome"] == "answered"
                 for phones in (first, third):
                     phones.drop_calls()
+        # The living node writes what became of the dead one's calls, and that one adds nothing.
+        for number, agent in (("+37255509032", "a1"), ("+37255509033", "a2")):
+            lost = await a.record_of(number, within=8 * LEASE)
+            assert (lost["outcome"], lost["cause"], lost["agent"]) == ("failed", "node-died", agent)
+            assert lost["node"] == "b"
+        b.start()
+        for number in ("+37255509032", "+37255509033"):
+            assert (await b.record_of(number))["cause"] == "node-died"
 
 
 async def test_node_that_is_killed_takes_neither_calls_nor_agents_of_the_other_along(nodes: Pair) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import io
 import shutil
 
 import pytest
+from standardwebhooks import Webhook
 
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
@@ -12,6 +16,7 @@ from tests.support.browser import LIBRARIES, Chromium, PhonePage
 from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone
 from tests.support.every_transport import V6, EveryTransport
 from tests.support.net import eventually
+from tests.support.receiver import receiving
 from tests.support.rtp_peer import RtpPeer
 from tests.support.service import HOST, PASSWORD, TRUNK, standard_directory
 from tests.support.sipp import run
@@ -20,6 +25,7 @@ SERVICE = EveryTransport
 DIRECTORY = standard_directory()
 DIRECTORY["devices"] = [{"name": "encrypted", "srtp": "require"}]
 DIRECTORY["agents"][7]["device"] = "encrypted"
+DIRECTORY["trunks"].append({"name": "partner", "tls_names": ["sbc.partner.example"], "max_calls": 10})
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,90 @@ async def test_softphone_registers_is_called_and_both_hear_each_other(
         await eventually(both_hear, within=6, what="each other's tone")
         await agent.hang_up()
         assert await call.ended() == "far"
+
+
+@pytest.mark.interop("baresip", "calls as a trunk that is known by its certificate (mutual TLS)")
+@pytest.mark.parametrize("name", ["sbc.partner.example", "sbc.other.example"])
+async def test_trunk_is_known_by_its_certificate(service: EveryTransport, name: str) -> None:
+    server = Baresip(
+        service.at("tls"),
+        *("+37255500088", "none"),
+        says=CALLER_HZ,
+        transport="tls",
+        interval=0,
+        authority=service.authority.path,
+        certificate=service.authority.sign(name).path,
+    )
+    async with server as partner, agents(service, phone(1, ring_ms=50)):
+        await partner.dial(f"sip:{BILLING}@{HOST}:{service.ports['tls']};transport=tls")
+        if name == "sbc.partner.example":
+            await service.call_reaches("+37255500088", "talking")
+            await partner.hang_up()
+            assert (await service.record_of("+37255500088"))["trunk"] == "partner"
+        else:
+            await partner.until("CALL_CLOSED")
+            assert not await service.calls()
+
+
+async def test_what_happens_to_a_call_is_told_to_a_webhook_and_its_record_is_a_line_of_a_file(
+    service: EveryTransport,
+) -> None:
+    secret, number = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "=1+1"
+    async with (
+        receiving(service.authority) as receiver,
+        agents(service, phone(1, ring_ms=50)),
+        caller(service, number) as someone,
+    ):
+        url = f"https://{HOST}:{receiver.port}/acd"
+        await asyncio.to_thread(
+            service.apply, {**DIRECTORY, "webhooks": [{"name": "crm", "url": url, "secret": secret}]}
+        )
+        receiver.answers = [503]
+        await asyncio.sleep(1.2)  # A node takes a new directory within a second.
+        call = await dial(someone, BILLING)
+        await service.call_reaches(number, "talking")
+        await call.hang_up()
+        got = await receiver.until(4)
+        told = [Webhook(secret).verify(body, headers) for headers, body in got]
+        kinds = [event["type"] for event in told]
+        assert kinds == ["call.queued", "call.queued", "call.answered", "call.ended"]
+        assert (told[2]["data"]["agent"], told[2]["data"]["caller"]) == ("a1", number)
+        assert told[3]["data"]["outcome"] == "answered"
+
+        async def delivered() -> bool:
+            return (
+                await service.metric("acd_webhook_deliveries_total", webhook="crm", outcome="delivered") == 3
+            )
+
+        await eventually(delivered, within=3, what="three deliveries")
+        await service.record_of(number)
+        file = await asyncio.to_thread(service.download, "/v1/records?format=csv")
+    rows = [row for row in csv.DictReader(io.StringIO(file)) if row["caller"] == f"'{number}"]
+    assert [(row["agent"], row["outcome"]) for row in rows] == [("a1", "answered")]
+    await asyncio.to_thread(service.apply, DIRECTORY)
+
+
+@pytest.mark.interop("baresip", "its TLS connection breaks while it rings")
+async def test_softphone_that_dies_while_it_rings_passes_the_caller_on_at_once(
+    service: EveryTransport,
+) -> None:
+    softphone = Baresip(
+        service.at("tls"),
+        *("1001", PASSWORD),
+        transport="tls",
+        auto_answer=False,
+        authority=service.authority.path,
+    )
+    async with softphone as first, caller(service, "+37255500089") as someone:
+        await first.registered()
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, BILLING)
+        await first.until("CALL_INCOMING")
+        async with agents(service, phone(2, ring_ms=50)):
+            first.kill()
+            # Well before the two seconds that an offer may ring.
+            await service.call_reaches(someone.user, "talking", within=1.5)
+            await call.hang_up()
 
 
 @pytest.mark.interop("SIPp", "calls over IPv6")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from acd.calls.model import State
 from routing.model import AgentState
 from tests.sim.node import LEASE_MS
-from tests.sim.stores import Stale, subject_of
+from tests.sim.stores import InDoubt, Stale, subject_of
 from tests.support.queue_entries import Agent, Call
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ CHECK_EVERY = 400
 """Words to the store between two looks at everything."""
 SLACK_MS = 5_000
 """T of the invariants: a few ticks of any node."""
-FENCED = ("accept", "reject", "done", "restore_talk")
+FENCED = ("accept", "reject", "done", "restore_talk", "restore_offer")
 
 
 class Checks:
@@ -42,6 +42,9 @@ class Checks:
         leases = [name for name in world.nodes if f"n:{name}" in model.due]
         answer = world.store.perform(verb, arguments, words, sent_at)
         world.log(node, verb, subject_of(arguments), answer)
+        if answer is InDoubt:
+            world.counts["in doubt"] += 1
+            assert self._written() == before, f"7: {verb} in doubt changed something: {arguments}"
         if answer is Stale:
             world.counts["stale"] += 1
             assert self._written() == before, f"7: a stale {verb} changed something: {arguments}"
@@ -55,6 +58,10 @@ class Checks:
         if self._words % CHECK_EVERY == 0:
             self.look_at_everything()
         return answer
+
+    def forget(self) -> None:
+        """The store has gone back: what was counted of it begins anew."""
+        self._ghosts = {}
 
     def _written(self) -> int:
         """How much has been counted: no change of a call or a reservation goes without."""
@@ -133,6 +140,8 @@ class Checks:
         assert now < since + 3 * LEASE_MS + SLACK_MS, f"10: {call_id} has ended and stays in the queue"
 
     def _nobody_waits_beside_a_free_agent(self) -> None:
+        if self._model.doubt:
+            return
         idle = [agent for agent in self._model.agents.values() if agent.idle]
         for call in self._model.calls.values():
             if call.state == "waiting":

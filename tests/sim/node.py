@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 LEASE_MS = 30_000
+_BEAT_MS = 1_000
 TICK_MS = 1_000
 _MESSAGES_KEPT = 500
 
@@ -35,6 +36,7 @@ class Node:
         self.sessions: dict[str, Session] = {}
         self.stream: deque[NodeMessage] = deque(maxlen=_MESSAGES_KEPT)
         self._entries = 0
+        self._kept = 0, 0
         self.begin()
 
     def later(self, ms: int, work: Callable[..., None], *arguments: Any) -> None:
@@ -67,6 +69,9 @@ class Node:
         self.link = Link(self)
         self.away = False
         self.down = False
+        self.lost = False
+        """The store may lack what this node knows."""
+        self._to_say = 0
         self._ear, self._read_after, self._reading = Ear(), 0, False
         self._suspects: frozenset[str] = frozenset()
         for session in self.sessions.values():
@@ -132,11 +137,49 @@ class Node:
         self.link.say("heartbeat", (self.name, LEASE_MS), {}, self._beaten, self._not_beaten)
 
     def _beaten(self, lapsed: bool) -> None:
-        if lapsed or self.away:
+        if self.lost:
+            self.away = self.lost = False
+            self.link.say("calls_of", (self.name,), {}, self._correct, self._not_corrected)
+        elif lapsed or self.away:
             self.away = False
             for session in list(self.sessions.values()):
                 session.say_again()
-        self.later(LEASE_MS // 3, self._beat)
+        self.later(_BEAT_MS, self._beat)
+
+    def _correct(self, stored: list[str]) -> None:
+        """Tell the store what is so, and then that this was all."""
+        for call_id in stored:
+            if not self.is_live(call_id):
+                self.link.say("cancel", (call_id,), {"released": True}, lambda answer: None, lambda: None)
+        self._to_say = 1
+        for session in sorted(self.sessions.values(), key=lambda session: session.rank()):
+            self._to_say += session.correct()
+        self.one_is_said(None)
+
+    def _not_corrected(self) -> None:
+        self.lost = True
+
+    def one_is_said(self, _: Any) -> None:
+        self._to_say -= 1
+        if self._to_say == 0:
+            self.link.say("settled", (self.name,), {}, lambda answer: None, lambda: None)
+
+    def keep_stream(self) -> None:
+        self._kept = len(self.stream), self._entries
+
+    def lose_stream(self, everything: bool) -> None:
+        """The messages go back with the store; what was heard of them is known here."""
+        if everything:
+            self.stream.clear()
+        else:
+            kept, entries = self._kept
+            for _ in range(self._entries - entries):
+                if len(self.stream) > kept or self.stream:
+                    self.stream.pop()
+        if not self.down:
+            self._read_after = 0
+            self.away = True
+            self.hear_of_news()
 
     def _not_beaten(self) -> None:
         self.away = True

@@ -11,6 +11,8 @@ from acd.calls import model as m
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State
 from acd.calls.steps.guiding import ticket_of
+from routing.model import Offer
+from routing.requirement import first_score
 from tests.sim.link import Lane
 from tests.sim.stores import Stale
 
@@ -123,7 +125,7 @@ class Session:
         offer = effect.offer
 
         def heard(answer: Any) -> None:
-            self.post(m.OfferStale(offer.token) if answer is Stale else m.OfferConfirmed(offer.token))
+            self.post(m.OfferStale(offer.token) if answer is Stale else m.OfferConfirmed(offer.token, offer))
 
         self.lane.put("accept", offer.call_id, offer.agent_id, offer.token, heard=heard)
 
@@ -156,6 +158,57 @@ class Session:
             agent = self._world.context.directory.agents[offer.agent_id]
             known = (offer.agent_id, self.call.node, profile_of(agent), offer.token)
             self.lane.put("restore_talk", ticket, *known, terms=terms_of(agent))
+
+    def rank(self) -> int:
+        """As acd.calls.session: who is said again first."""
+        call = self.call
+        if call.state is State.QUEUED and call.place is not None:
+            return first_score(ticket_of(self._world.context, call))
+        return -2 if call.state is State.TALKING else -1
+
+    def correct(self) -> int:
+        """The store has lost what it knew last. Returns how many words it is told of it."""
+        call = self.call
+        if call.state is State.QUEUED:
+            ticket = ticket_of(self._world.context, call)
+            self.lane.put_first(
+                lambda: self.call.state is State.QUEUED and self.call.entry == ticket.call_id,
+                "restore_place",
+                ticket,
+                heard=self._node.one_is_said,
+            )
+            return 1
+        if call.offer is None or call.state not in (State.OFFERED, State.CONNECTING, State.TALKING):
+            return 0
+        offers = (call.offer,) if call.state is State.TALKING else (call.offer, *call.rivals)
+        for offer in offers:
+            self._correct(offer)
+        return len(offers)
+
+    def _correct(self, offer: Offer) -> None:
+        ticket = ticket_of(self._world.context, self.call)
+        agent = self._world.context.directory.agents[offer.agent_id]
+        known = (ticket, offer.agent_id, self.call.node, profile_of(agent), offer.token)
+        terms = terms_of(agent)
+
+        def still() -> bool:
+            held = (self.call.offer, *self.call.rivals) if self.call.state is not State.ENDED else ()
+            return any(one is not None and one.token == offer.token for one in held)
+
+        if self.call.state is State.TALKING:
+            heard = self._node.one_is_said
+            self.lane.put_first(still, "restore_talk", *known, heard=heard, terms=terms)
+        else:
+            until, heard = max(offer.deadline_ms, self._world.schedule.now), self._kept(offer.token)
+            self.lane.put_first(still, "restore_offer", *known, until, heard=heard, terms=terms)
+
+    def _kept(self, token: int) -> Callable[[Any], None]:
+        def heard(answer: Any) -> None:
+            if answer is Stale:
+                self.post(m.OfferTakenBack(token))
+            self._node.one_is_said(answer)
+
+        return heard
 
     # Timers.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from routing.limits import RING_GRACE_MS
 from routing.model import NodeMessage, Offer, OfferWithdrawn, Ticket, WrapupTaken
-from routing.ports import StaleToken
+from routing.ports import StaleToken, StoreUnavailable
 from routing.store import replies
+from routing.store.generation import Acquaintance
 from routing.store.redis_store import RedisQueueStore, connect
 from tests.sim.direct import DirectBatcher, DirectLink, result_of
 from tests.support.event_fold import Fold, assert_equal
@@ -25,6 +27,10 @@ TIMELESS = ("position", "calls_of")
 
 class Stale:
     """The answer to a word whose token is not in force."""
+
+
+class InDoubt:
+    """The same while the store is still told what it lacks: the word is to be said again."""
 
 
 def subject_of(arguments: tuple[Any, ...]) -> str:
@@ -47,6 +53,15 @@ class SimulatedStore(Protocol):
     def audit(self) -> None:
         """Look at everything that the model does not show."""
 
+    def greet(self, node: str, run: str, known: str, others: Sequence[str], now: int) -> bool:
+        """A node's first word to this run of the server. Whether the store may lack something."""
+
+    def keep(self) -> None:
+        """Remember everything, for `lose`."""
+
+    def lose(self, everything: bool) -> None:
+        """From now on it has what it had at `keep`, or nothing."""
+
     def close(self) -> None: ...
 
 
@@ -56,17 +71,20 @@ class ModelStore:
     def __init__(self) -> None:
         self.model = QueueModel()
         self._tokens = 0
+        self._kept: dict[str, Any] = {}
 
     def perform(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], now: int) -> Any:
         # Where agents are is nothing that the model decides by.
         known = (arguments[0], *arguments[2:]) if verb == "agent_available" else arguments
-        known = (*known[:2], *known[3:]) if verb == "restore_talk" else known
+        known = (*known[:2], *known[3:]) if verb in ("restore_talk", "restore_offer") else known
         if verb in TIMELESS:
             return getattr(self.model, verb)(*known)
         try:
             return getattr(self.model, verb)(*known, now, **words)
         except StaleToken:
             return Stale
+        except StoreUnavailable:
+            return InDoubt
 
     def messages(self) -> Sequence[Told]:
         model = self.model
@@ -94,6 +112,17 @@ class ModelStore:
     def audit(self) -> None:
         """The checks look at the model themselves."""
 
+    def greet(self, node: str, run: str, known: str, others: Sequence[str], now: int) -> bool:
+        return self.model.greet(node, run, known, others, now)
+
+    def keep(self) -> None:
+        self._kept = copy.deepcopy(vars(self.model))
+
+    def lose(self, everything: bool) -> None:
+        # The same object, since the checks look at it.
+        vars(self.model).clear()
+        vars(self.model).update(vars(QueueModel()) if everything else self._kept)
+
     def close(self) -> None: ...
 
 
@@ -112,6 +141,8 @@ class RedisStore(ModelStore):
         self._minted: Iterator[int] = iter(())
         self._fold = Fold()
         self._event = ""
+        self._nodes: dict[str, Acquaintance] = {}
+        self._dumped: dict[bytes, bytes] = {}
 
     def perform(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], now: int) -> Any:
         expected = super().perform(verb, arguments, words, now)
@@ -120,6 +151,8 @@ class RedisStore(ModelStore):
             answer = result_of(getattr(self._store, verb)(*arguments, *times, **words))
         except StaleToken:
             answer = Stale
+        except StoreUnavailable:
+            answer = InDoubt
         if verb in ("tick", "enqueue"):
             return expected
         if verb == "reset_node":
@@ -158,7 +191,10 @@ class RedisStore(ModelStore):
             node = names[keys.index(key)]
             for entry, fields in entries:
                 self._read_after[node] = entry
-                found.append((node, replies.node_message(fields)))
+                message = replies.node_message(fields)
+                found.append((node, message))
+                if node in self._nodes:
+                    self._nodes[node].note(token=getattr(message, "token", 0))
         return found
 
     def audit(self) -> None:
@@ -167,6 +203,38 @@ class RedisStore(ModelStore):
         audit(state)
         self._fold.hear(self._new_events())
         assert_equal(self._fold, state.under("qs:"), state.under("a:"))
+
+    def greet(self, node: str, run: str, known: str, others: Sequence[str], now: int) -> bool:
+        expected = super().greet(node, run, known, others, now)
+        if not known or node not in self._nodes:
+            sha, prefix = self._store.scripts["greet"].sha, f"acd:{{{self.site}}}:"
+            self._nodes[node] = Acquaintance(sha, prefix)
+        acquaintance = self._nodes[node]
+        acquaintance.meet(node, lambda: now, lambda: others)
+        word = acquaintance.word(run)
+        assert word is not None
+        (reply,) = self._link.exchange([word])
+        acquaintance.heard(reply)
+        assert bool(reply[1]) == expected, (node, run, known, reply, expected)
+        return expected
+
+    def keep(self) -> None:
+        super().keep()
+        self._dumped = {key: self._raw("DUMP", key) for key in self._keys()}
+
+    def lose(self, everything: bool) -> None:
+        super().lose(everything)
+        if keys := self._keys():
+            self._raw("DEL", *keys)
+        for key, value in {} if everything else self._dumped.items():
+            self._raw("RESTORE", key, 0, value)
+
+    def _keys(self) -> list[bytes]:
+        found: list[bytes] = self._raw("KEYS", f"acd:{{{self.site}}}:*")
+        return found
+
+    def _raw(self, *command: Any) -> Any:
+        return self._loop.run_until_complete(self.redis.execute_command(*command))
 
     def _new_events(self) -> list[dict[str, str]]:
         (entries,) = self._link.exchange(

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import get_args
@@ -15,7 +16,7 @@ import pytest
 from acd.calls.record import Outcome
 from routing import limits
 from tests.sim.run import SimulationFailed, simulate, simulate_apart
-from tests.sim.weather import CALM
+from tests.sim.weather import CALM, Faults
 from tests.support.queue_matching import Matching
 from tests.support.redis_server import redis_url
 
@@ -37,6 +38,15 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
         assert (
             min(outcome.counts[what] for what in ("stale", "crash", "cut", "freeze", "late", "node-died")) > 0
         )
+    everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
+    assert min(everywhere[what] for what in ("went-back", "emptied", "in doubt")) > 0
+
+
+def test_a_store_that_goes_back_or_is_emptied_rings_no_phone_twice_and_cuts_nobody_off() -> None:
+    outcome = simulate(12, 2_500, faults=Faults(loss_every_ms=60_000))
+    assert min(outcome.counts["went-back"], outcome.counts["emptied"]) > 2
+    assert outcome.counts["busy"] == 0, "a phone that rings or talks was rung once more"
+    assert outcome.counts["talks"] == outcome.counts["answered"]
 
 
 @pytest.mark.store

@@ -29,6 +29,9 @@ class Faults:
     crash_every_ms: int = 0
     """The node dies with its calls, and begins anew after 1-60 s."""
 
+    loss_every_ms: int = 0
+    """The store is another process all at once, with the data of up to 5 s ago, or without any."""
+
 
 CALM = Faults()
 STORM = Faults(
@@ -39,6 +42,7 @@ STORM = Faults(
     cut_every_ms=900_000,
     freeze_every_ms=1_200_000,
     crash_every_ms=1_200_000,
+    loss_every_ms=700_000,
 )
 
 
@@ -89,6 +93,13 @@ class Weather:
 
     def frozen_ms(self) -> int:
         return self._source.randrange(1_000, 70_000)
+
+    def until_loss_ms(self) -> int | None:
+        return self._until(self.faults.loss_every_ms)
+
+    def lost_ms(self) -> int:
+        """How far the store goes back; 0 is to the beginning."""
+        return 0 if self._source.random() < 0.25 else self._source.randrange(50, 5_000)
 
     def until_crash_ms(self) -> int | None:
         return self._until(self.faults.crash_every_ms)

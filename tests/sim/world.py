@@ -54,6 +54,8 @@ class World:
         self._digest = hashlib.blake2b(digest_size=16)
         self._faults = faults
         self._arrived = self._to_arrive = self._events = 0
+        self.run_of_store = "run1"
+        self._losses = 0
         self.nodes = {name: Node(self, name) for name in NODES}
         self.phones = {agent.id: Phone(self, agent) for agent in self.centre.agents}
         self.checks = Checks(self)
@@ -75,6 +77,7 @@ class World:
         """So many calls, in rounds: first with faults, safe at every step, then without until all is over."""
         for n in range(rounds):
             self.weather.faults = self._faults
+            self._plan_loss()
             self._to_arrive += calls // rounds + (n < calls % rounds)
             self.schedule.after(0, self._call_comes)
             while self._arrived < self._to_arrive:
@@ -125,6 +128,41 @@ class World:
             self.log(name, type(message).__name__, *_facts(message))
             self.nodes[name].told(message)
         return answer
+
+    # What becomes of the store.
+
+    def _plan_loss(self) -> None:
+        if (ms := self.weather.until_loss_ms()) is not None:
+            self.schedule.after(ms, self._loss_begins)
+
+    def _loss_begins(self) -> None:
+        """What the store acknowledges from here on it will not have had."""
+        if self.is_calm:
+            return
+        self.store.keep()
+        for node in self.nodes.values():
+            node.keep_stream()
+        back = self.weather.lost_ms()
+        self.schedule.after(back, self._lose, not back)
+
+    def _lose(self, everything: bool) -> None:
+        """Words and answers that are on their way are lost with their connections."""
+        self._losses += 1
+        self.run_of_store = f"run{self._losses + 1}"
+        self.log("fault", "the store", "emptied" if everything else "goes back")
+        self.counts["emptied" if everything else "went-back"] += 1
+        self.store.lose(everything)
+        self.checks.forget()
+        for node in self.nodes.values():
+            node.lose_stream(everything)
+        self._plan_loss()
+
+    def greet(self, node: Node, known: str) -> bool:
+        """The first word of a node to this run of the store. Whether the store may lack something."""
+        others = [other.name for other in self.nodes.values() if other is not node and other.is_open]
+        lost = self.store.greet(node.name, self.run_of_store, known, others, self.schedule.now)
+        self.log(node.name, "greets", self.run_of_store, lost)
+        return lost
 
     def bridged(self, session: Session, agent_id: str, leg: str) -> None:
         """The two hear each other, for a while."""

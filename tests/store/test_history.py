@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,17 @@ from redis.asyncio import Redis
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd.calls.record import CallRecord
+from acd.calls.record import NODE_DIED, CallRecord
 from acd.control.ports import RecordFilter
 from acd.database import create_engine, reading, writing
+from acd.history.heir import Heir
 from acd.history.journal import Journal, live_key, outbox_key
 from acd.history.migrate import migrate
 from acd.history.reader import RecordReader
 from acd.history.tables import records
 from acd.history.writer import BATCH, HistoryWriter
 from routing.store.redis_store import connect
+from tests.support.clock import FakeClock
 from tests.support.redis_server import running_redis
 
 pytestmark = pytest.mark.store
@@ -231,6 +233,77 @@ async def test_what_a_dead_node_left_is_recovered_and_then_gone(
     assert await survivor.journal.recover("dead") == {}
     await survivor.stop()
     assert await stored(engine) == ["c7"]
+
+
+async def test_a_living_node_inherits_the_calls_of_one_that_stays_away(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    """Two heirs, and the dead node itself afterwards: one record. A node that hung has the last word."""
+    dead = Journal(redis, site=site, node="dead", linger_seconds=0.0)
+    task = asyncio.create_task(dead.run())
+    for call in ("c7", "c8"):
+        dead.put(call, b"talking")
+    await dead.flush()
+    up = {"dead"}
+    history = writer(redis, engine, site)
+    await history.start()
+
+    def recover(documents: Mapping[str, bytes], died_at: float) -> list[str]:
+        for call in documents:
+            lost = record(int(call[1:]), node="dead", outcome="failed", cause=NODE_DIED, ended_at=died_at)
+            history.journal.finish(lost)
+        return []
+
+    clock = FakeClock(1000.0)
+    heirs = [Heir(history.journal, clock, 30.0, up.__contains__, recover) for _ in range(2)]
+    for heir in heirs * 3:
+        await heir.look()
+    assert await stored(engine) == []
+    up.clear()
+    for heir in heirs:
+        await heir.look()
+    assert await history.journal.recover("dead") == {"c7": b"talking", "c8": b"talking"}
+    for heir in heirs:
+        await heir.look()
+    await history.journal.flush()
+    await until(lambda: _count_is(engine, 2))
+    found = await RecordReader(engine).record("c7")
+    assert found is not None
+    assert (found.cause, found.ended_at) == (NODE_DIED, 970.0)
+    for heir in heirs:
+        await heir.look()
+    assert await history.journal.left_behind() == []
+
+    dead.finish(record(8, node="dead"))
+    await dead.flush()
+    task.cancel()
+    await until(lambda: _outcome_is(engine, "c8", "answered"))
+    recover({"c8": b""}, 970.0)
+    await history.stop()
+    assert await stored(engine) == ["c7", "c8"]
+    assert await _outcome_is(engine, "c8", "answered")
+
+
+async def _outcome_is(engine: AsyncEngine, call: str, outcome: str) -> bool:
+    found = await RecordReader(engine).record(call)
+    return found is not None and found.outcome == outcome
+
+
+async def test_records_of_the_last_minute_are_handed_in_again_to_a_redis_that_lost_them(
+    redis: Redis, engine: AsyncEngine, site: str
+) -> None:
+    journal = Journal(redis, site=site, node="a", linger_seconds=0.0)
+    task = asyncio.create_task(journal.run())
+    journal.finish(record(1))
+    await journal.flush()
+    await redis.delete(outbox_key(site))
+    assert journal.say_again() == 1
+    await journal.flush()
+    task.cancel()
+    history = writer(redis, engine, site)
+    await history.start()
+    await until(lambda: _count_is(engine, 1))
+    await history.stop()
 
 
 async def test_a_document_that_comes_after_the_end_of_its_call_brings_no_ghost(

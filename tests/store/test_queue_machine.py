@@ -36,7 +36,8 @@ from routing.model import (
     Ticket,
     WrapupTaken,
 )
-from routing.ports import StaleToken
+from routing.ports import StaleToken, StoreUnavailable
+from routing.store.generation import Acquaintance
 from routing.store.redis_store import RedisQueueStore, connect
 from routing.strategy import STRATEGIES
 from tests.support.event_fold import Fold, assert_equal
@@ -108,6 +109,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.last_token = 0
         self.old_words: list[tuple[str, str, int]] = []
         self.known_callbacks: list[str] = []
+        self.runs = 0
+        self.acquaintance = Acquaintance(self.store.scripts["greet"].sha, f"acd:{{{self.site}}}:")
 
     def run(self, work: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(work)  # type: ignore[arg-type]
@@ -119,8 +122,8 @@ class QueueMachine(RuleBasedStateMachine):
         expected: Any
         try:
             expected = modelled()
-        except StaleToken:
-            expected = StaleToken
+        except (StaleToken, StoreUnavailable) as refusal:
+            expected = type(refusal)
             assert self.keys() == before
         assert answers[0] == expected
         self._learn_tokens()
@@ -132,8 +135,8 @@ class QueueMachine(RuleBasedStateMachine):
     def _answer_of(self, real: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return self.run(real())
-        except StaleToken:
-            return StaleToken
+        except (StaleToken, StoreUnavailable) as refusal:
+            return type(refusal)
 
     def keys(self) -> dict[str, Any]:
         state: Snapshot = self.run(snapshot(self.redis, self.site))
@@ -321,6 +324,49 @@ class QueueMachine(RuleBasedStateMachine):
             lambda: self.store.restore_talk(ticket, agent, "n1", profile, token, self.now, terms),
             lambda: self.model.restore_talk(ticket, agent, profile, token, self.now, terms),
         )
+
+    @precondition(lambda self: self.old_words)
+    @rule(
+        pick=picks,
+        profile=st.sampled_from(PROFILES),
+        terms=st.sampled_from(TERMS),
+        ring_ms=st.sampled_from((0, 10_000)),
+    )
+    def reservation_is_put_back(
+        self, pick: int, profile: AgentProfile, terms: AgentTerms, ring_ms: int
+    ) -> None:
+        call_id, agent, token = self.old_words[pick % len(self.old_words)]
+        ticket, until = self.tickets[call_id], self.now + ring_ms
+        self.both(
+            lambda: self.store.restore_offer(ticket, agent, "n1", profile, token, until, self.now, terms),
+            lambda: self.model.restore_offer(ticket, agent, profile, token, until, self.now, terms),
+        )
+
+    @precondition(lambda self: self.tickets)
+    @rule(pick=picks)
+    def place_is_put_back(self, pick: int) -> None:
+        ticket = list(self.tickets.values())[pick % len(self.tickets)]
+        self.both(
+            lambda: self.store.restore_place(ticket, self.now),
+            lambda: self.model.restore_place(ticket, self.now),
+        )
+
+    # Another server has the data.
+
+    @rule(others=st.sets(nodes, max_size=2))
+    def store_begins_anew(self, others: set[str]) -> None:
+        self.runs += 1
+        node = self.acquaintance
+        node.meet("n1", lambda: self.now, lambda: others)
+        word = node.word(f"run{self.runs}")
+        assert word is not None
+        node.heard(self.run(self.store._ask(*word)))
+        if node.take_trouble():
+            self.model.begin_doubt({"n1", *others}, self.now)
+
+    @rule(node=nodes)
+    def node_has_said_everything(self, node: str) -> None:
+        self.both(lambda: self.store.settled(node, self.now), lambda: self.model.settled(node, self.now))
 
     # Callbacks.
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from acd.calls.messages import NewMessage
 from acd.calls.record import CallRecord
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.media.engine import Direction, LegStatistics, MediaEvent, RecordingEnd, RecordingEnded
 from acd.sip.core.refer import DialogId
+from ivr.mailbox import Waiting
 from routing.callbacks import Callback
 from routing.model import AgentState, AgentStatus, Position
 from routing.ports import StoreUnavailable
@@ -158,6 +160,33 @@ class FakePrompts:
 
     def music(self, name: str) -> Path:
         return Path(f"/music/{name}.wav")
+
+
+class FakeMessages:
+    """Notes (verb, ...) in order; `boxes` are what agents find in them."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        self.boxes: dict[str, list[Waiting]] = {}
+        self.refusal: AcdError | None = None
+
+    async def begin(self, message: NewMessage) -> Path:
+        if self.refusal:
+            raise self.refusal
+        self.said.append(("begin", message.box, message.caller))
+        return Path(f"/incoming/{message.id}.wav")
+
+    async def waiting(self, box: str) -> list[Waiting]:
+        return self.boxes[box]
+
+    def audio(self, message_id: str) -> Path:
+        return Path(f"/messages/{message_id}.wav")
+
+    def heard(self, message_id: str, by: str) -> None:
+        self.said.append(("heard", message_id, by))
+
+    def deleted(self, message_id: str) -> None:
+        self.said.append(("deleted", message_id))
 
 
 class FakeJournal:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,6 +27,9 @@ from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
 from acd.sip.trace.tracer import Rules, Tracer
 from acd.sip.trunk_status import TrunkStatus
+from acd.voicemail.model import BoxCount
+from acd.voicemail.model import Message as VoiceMessage
+from acd.voicemail.store import MessagePage
 from routing.callbacks import Callback, CallbackState, CallbackStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 
@@ -186,6 +190,45 @@ class FakeCallbacks:
 
 
 @dataclass
+class FakeMessages:
+    """Messages as given; their audio lies in `folder`."""
+
+    kept: dict[str, VoiceMessage] = field(default_factory=dict)
+    folder: Path = Path("/nonexistent")
+
+    @property
+    def counts(self) -> dict[str, BoxCount]:
+        found: dict[str, BoxCount] = {}
+        for message in self.kept.values():
+            count = found.get(message.box, BoxCount())
+            heard = int(message.heard_at is not None)
+            found[message.box] = BoxCount(count.new + 1 - heard, count.heard + heard)
+        return found
+
+    async def of(self, box: str, cursor: str | None, limit: int) -> MessagePage:
+        if cursor is not None and not cursor.isdigit():
+            raise ValueError("not a cursor")
+        start = int(cursor or 0)
+        found = [message for message in self.kept.values() if message.box == box]
+        more = start + limit < len(found)
+        return MessagePage(tuple(found[start : start + limit]), str(start + limit) if more else None)
+
+    async def find(self, message_id: str) -> VoiceMessage | None:
+        return self.kept.get(message_id)
+
+    async def mark(self, message_id: str, heard: bool, by: str) -> bool:
+        changes = {"heard_at": NOW, "heard_by": by} if heard else {"heard_at": None, "heard_by": ""}
+        self.kept[message_id] = msgspec.structs.replace(self.kept[message_id], **changes)
+        return True
+
+    async def delete(self, message_id: str) -> bool:
+        return self.kept.pop(message_id, None) is not None
+
+    def audio(self, message_id: str) -> Path:
+        return self.folder / f"{message_id}.wav"
+
+
+@dataclass
 class FakeNotes:
     kept: list[Note] = field(default_factory=list)
 
@@ -259,6 +302,22 @@ def a_callback(callback_id: str, **changes: Any) -> Callback:
     return entry_of(msgspec.structs.replace(order, **changes))
 
 
+def a_message(message_id: str = "m1", box: str = "agent:anna", **changes: Any) -> VoiceMessage:
+    message = VoiceMessage(
+        id=message_id,
+        box=box,
+        call_id="c1",
+        caller="+37255512345",
+        caller_name="Mari",
+        called="+3726000200",
+        queue="billing",
+        received_at=NOW - 60,
+        node="a",
+        seconds=12.5,
+    )
+    return msgspec.structs.replace(message, **changes)
+
+
 def trace_one(centre: Centre, call_id: str) -> None:
     """One message of this call is in the trace."""
     flow = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.1", 5060))
@@ -304,6 +363,7 @@ class Centre:
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
+    messages: FakeMessages = field(default_factory=FakeMessages)
     trunks: dict[str, TrunkStatus] = field(default_factory=dict)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
@@ -320,6 +380,7 @@ class Centre:
             notes=self.notes,
             callbacks=self.callbacks,  # type: ignore[arg-type]
             caller_lists=self.caller_lists,
+            messages=self.messages,
             tokens=FakeTokens(),
             metrics=FakeMetrics(),
             ready=lambda: self.ready,

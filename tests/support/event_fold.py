@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_ENVELOPE = ("s", "t", "k", "q", "name")
 _AWAY = ("offline", "paused", "not-answering")
 
 
@@ -47,6 +48,10 @@ class Fold:
         """Events in order; those heard before change nothing. Raises EventsMissing."""
         for event in events:
             number = int(event["s"])
+            if event["k"] == "store-began" and number > self.last:
+                # Everything that is so follows, in place of what was lost or skipped.
+                self.queues, self.agents, self.last = {}, {}, number
+                continue
             if number > self.last + 1:
                 raise EventsMissing(f"{self.last + 1} to {number - 1}")
             if number == self.last + 1:
@@ -60,6 +65,9 @@ class Fold:
             counts[kind] += 1
             if kind in ("abandoned", "released", "lost") and event["from"] != "waiting":
                 counts[f"{kind}_{event['from']}"] += 1
+        if kind == "counted":
+            told = {name: value for name, value in event.items() if name not in _ENVELOPE}
+            self.queues[event["name"]] = Counter({name: int(value) for name, value in told.items()})
         if kind == "queue-forgotten":
             del self.queues[event["name"]]
         about = getattr(self, f"_on_{kind.replace('-', '_')}", None)
@@ -128,6 +136,9 @@ class Fold:
 
     def _on_agent_node(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
         agent.n = event["n"]
+
+    def _on_agent_is(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
+        self.agents[event["a"]] = told_by_store(event)
 
     def _on_agent_forgotten(self, agent: AgentStory, event: Mapping[str, str], now: int) -> None:
         del self.agents[event["a"]]

@@ -32,7 +32,15 @@ class EveryTransport(RunningService):
         v6 = [f"{kind}:[{V6}]:{self.ports['v6']}" for kind in ("udp", "tcp")]
         sections: dict[str, dict[str, Any]] = {
             "sip": {"listen": plain + more + v6},
-            "sip.tls": {"certificate": self.authority.sign(HOST).text},
+            "webhooks": {
+                "allow_networks": [f"{HOST}/32"],
+                "ca": str(self.authority.path),
+                "retry_seconds": [0.2],
+            },
+            "sip.tls": {
+                "certificate": self.authority.sign(HOST).text,
+                "client_ca": str(self.authority.path),
+            },
         }
         for name, values in overrides.items():
             sections.setdefault(name, {}).update(values)

@@ -59,12 +59,26 @@ loadmodule "xlog.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
+loadmodule "nathelper.so"
+loadmodule "kex.so"
 modparam("rr", "enable_full_lr", 1)
 modparam("usrloc", "db_mode", 0)
 modparam("usrloc", "use_domain", 0)
 modparam("registrar", "min_expires", 60)
+modparam("registrar", "received_avp", "$avp(RECEIVED)")
+modparam("usrloc", "nat_bflag", 6)
+modparam("nathelper", "received_avp", "$avp(RECEIVED)")
+modparam("nathelper", "natping_interval", 1)
+modparam("nathelper", "ping_nated_only", 1)
+modparam("nathelper", "sipping_bflag", 7)
+modparam("nathelper", "sipping_method", "OPTIONS")
+modparam("nathelper", "sipping_from", "sip:ping@{realm}")
 modparam("auth", "nonce_expire", 30)
 {algorithm}
+
+onreply_route {{
+    xlog("L_NOTICE", "HEARD $rm status=$rs src=$si:$sp\\n");
+}}
 
 request_route {{
     xlog("L_NOTICE", "SAW $rm {words}\\n");
@@ -93,6 +107,8 @@ request_route {{
             www_challenge("{realm}", "1");
             exit;
         }}
+        setbflag(6);
+        setbflag(7);
         save("location");
         exit;
     }}
@@ -249,9 +265,16 @@ class Kamailio:
 
     def saw(self, method: str, **words: str) -> list[dict[str, str]]:
         """Requests of this method, each as its words; only those that have these."""
-        lines = re.findall(rf"SAW {method} (.*)", self.log)
+        return self._noted("SAW", method, words)
+
+    def _noted(self, what: str, method: str, words: Mapping[str, str]) -> list[dict[str, str]]:
+        lines = re.findall(rf"{what} {method} (.*)", self.log)
         found = [dict(re.findall(r"(\w+)=(.*?)(?= \w+=|$)", line)) for line in lines]
         return [one for one in found if all(one.get(name) == value for name, value in words.items())]
+
+    def heard(self, method: str, **words: str) -> list[dict[str, str]]:
+        """Responses to such requests of its own or that it passed on, likewise."""
+        return self._noted("HEARD", method, words)
 
     async def sees(self, method: str, *, within: float = 5.0, **words: str) -> dict[str, str]:
         """Wait for such a request; the newest."""

@@ -24,6 +24,7 @@ from acd.media.engine import LegStatistics
 from acd.metrics import Metrics, NodeCounts
 from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
+from routing.outages import Trouble
 from tests.support.control import NOW, Centre, FixedClock, a_record
 
 COUNTS = NodeCounts(
@@ -42,6 +43,9 @@ COUNTS = NodeCounts(
     sip_retransmissions=7,
     sip_passed=12,
     nodes_up=2,
+    redis_outages={Trouble.AWAY: 2},
+    redis_scripts_reloaded=1,
+    said_again={"waiting": 6, "agents": 8},
     media_worker_restarts=2,
     sip_connections={"tcp": 1, "wss": 1},
     sip_connections_broken={"slow-message": 3},

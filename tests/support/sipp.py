@@ -24,6 +24,7 @@ from tests.support.registration import register_all
 
 SCENARIOS = Path(__file__).parent.parent / "e2e" / "scenarios"
 TRUNK_HOST = "127.0.0.2"
+_NOTES = "messages.log"
 _COUNTERS = {"TotalCallCreated": "created", "SuccessfulCall(C)": "successful", "FailedCall(C)": "failed"}
 
 
@@ -99,10 +100,12 @@ class Sipp:
         seconds: float = 30.0,
         media_host: str = "",
         rtp_echo: bool = False,
+        notes: bool = False,
         hears_repeats: bool = False,
     ) -> None:
         """With `hears_repeats` the scenario sees what is sent again; else SIPp absorbs it, as stacks do."""
         self._rtp_echo = rtp_echo
+        self._notes = notes
         self._hears_repeats = hears_repeats
         self._media_host = media_host or host
         self._scenario = scenario
@@ -161,7 +164,9 @@ class Sipp:
             *("-trace_stat", "-stf", "stat.csv", "-fd", "1", "-trace_err", "-error_file", "errors.log"),
             *("-timeout", f"{self.seconds:.0f}s", "-recv_timeout", f"{self.seconds * 1000:.0f}"),
         ]
-        if os.environ.get("ACD_TEST_TRACE"):
+        if self._notes:
+            words += ["-trace_msg", "-message_file", _NOTES]
+        elif os.environ.get("ACD_TEST_TRACE"):
             words += ["-trace_msg", "-message_file", f"{os.environ['ACD_TEST_TRACE']}/{file.stem}.msg"]
         if self._rtp_echo:
             words.append("-rtp_echo")
@@ -186,6 +191,10 @@ class Sipp:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    def messages(self) -> str:
+        """Everything that it sent and received so far, where it takes notes of that."""
+        return (self._dir / _NOTES).read_text(errors="replace")
 
     async def finished(self) -> SippResult:
         """Wait until it has made its calls."""
@@ -270,6 +279,7 @@ class Agents:
         transport: str = "u1",
         seconds: float = 60.0,
         scenario: str | Script = "agents",
+        notes: bool = False,
         hears_repeats: bool = False,
     ) -> None:
         self.phones = phones
@@ -285,8 +295,13 @@ class Agents:
             users=phones,
             transport=transport,
             seconds=seconds,
+            notes=notes,
             hears_repeats=hears_repeats,
         )
+
+    def messages(self) -> str:
+        """Everything that the phones sent and received so far, where they take notes of that."""
+        return self._sipp.messages()
 
     @property
     def port(self) -> int:

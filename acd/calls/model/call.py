@@ -11,6 +11,7 @@ import msgspec
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
+from ivr.mailbox import Mailbox
 from routing.model import Offer
 
 
@@ -146,6 +147,13 @@ class Call(msgspec.Struct, frozen=True):
     """The customer of the callback is on the line."""
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
+    mailbox: Mailbox | None = None
+    """Where an agent is who listens to messages."""
+    recording: str = ""
+    """The message that the caller is leaving."""
+    recording_since: float | None = None
+    messages: int = 0
+    """Left so far."""
     place: Place | None = None
     ticket: str = ""
     """What the store calls this call's entry; empty for the call's own id, which the first entry has."""

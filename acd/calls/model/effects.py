@@ -7,6 +7,7 @@ from typing import Literal
 
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallFact
+from acd.calls.messages import NewMessage
 from acd.calls.model.call import Place, Side, Timer
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
@@ -225,6 +226,48 @@ class SettleCallback:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeMessage:
+    """Record what the caller says as a message; RecordingOver tells when that is over."""
+
+    message: NewMessage
+    limit_seconds: float
+    silence_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndMessage:
+    """The message that is being taken is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMailbox:
+    """Look up the messages of a box; MailboxOpened answers."""
+
+    box: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayMessage:
+    """Prompts and then a message, if one is named."""
+
+    playback: int
+    prompts: tuple[str, ...]
+    message: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkHeard:
+    message: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMessage:
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskDesk:
     """Set an agent's state, as a feature code says."""
 
@@ -367,6 +410,12 @@ Effect = (
     | DialCustomer
     | CallbackMade
     | SettleCallback
+    | TakeMessage
+    | EndMessage
+    | OpenMailbox
+    | PlayMessage
+    | MarkHeard
+    | DeleteMessage
     | AskDesk
     | AskPosition
     | AnswerRefer

@@ -10,6 +10,7 @@ from acd.directory.model import Gives
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
+from ivr.mailbox import Waiting
 from routing.model import Offer
 
 
@@ -102,6 +103,22 @@ class PlaybackOver:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingOver:
+    """A message is recorded, or cannot be: `why` is a word of acd.media.engine.RecordingEnd, or "full"."""
+
+    recording: str
+    sound_seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxOpened:
+    """What is in the box that an agent listens to; None where that cannot be known now."""
+
+    messages: tuple[Waiting, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class MediaLost:
     """No RTP from that side for too long, or its media worker died."""
 
@@ -132,6 +149,8 @@ class OfferTakenBack:
 @dataclass(frozen=True, slots=True)
 class OfferConfirmed:
     token: int
+    offer: Offer | None = None
+    """The same reservation, for one that the call had given up when its answer was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +310,8 @@ Event = (
     | ReofferUnusable
     | DigitPressed
     | PlaybackOver
+    | RecordingOver
+    | MailboxOpened
     | MediaLost
     | TimerFired
     | OfferMade

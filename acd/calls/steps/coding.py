@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from acd.agents.codes import find_code
-from acd.calls.model import AskDesk, Call, DeskAnswered, PlaybackOver, PlayToCaller, State
+from acd.calls.model import AskDesk, Call, DeskAnswered, PlayToCaller, State
 from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.ending import end
+from acd.calls.steps.listening import open_mailbox
 
 _CONFIRMATION = 0
 """The number of the one playback."""
@@ -32,14 +33,9 @@ def carry_out(context: Context, call: Call, now: float) -> Step:
     code, reason = found
     call = enter(replace(call, served=True), State.CODE, now)
     if code.does == "voicemail":
-        # Nothing stores messages yet, so that there are none.
-        return call, (PlayToCaller(_CONFIRMATION, ("no-messages",), call.language),)
+        return open_mailbox(context, call, reason)
     return call, (AskDesk(call.from_agent, code.does, reason),)
 
 
 def on_desk_answered(context: Context, call: Call, event: DeskAnswered, now: float) -> Step:
     return call, (PlayToCaller(_CONFIRMATION, (event.prompt,), call.language),)
-
-
-def on_confirmation_over(context: Context, call: Call, event: PlaybackOver, now: float) -> Step:
-    return end(call, now, side="system", cause="normal", outcome="completed")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from acd.calls.model import Call, Effect, State
 from acd.calls.record import Segment
 from acd.directory.model import Directory, Queue
-from ivr.flow import FlowDefinition
+from ivr.flow import FlowDefinition, Voicemail
 
 Step = tuple[Call, tuple[Effect, ...]]
 
@@ -18,6 +18,13 @@ EXTENSION_QUEUE = "extension"
 """Where a call to one agent by extension waits; no queue of the directory."""
 
 _EXTENSION_RULES = Queue(name=EXTENSION_QUEUE, ring_seconds=25.0, max_wait_seconds=30.0)
+
+_VOICEMAIL = "voicemail/"
+
+
+def voicemail_flow(box: str) -> str:
+    """The name of the flow of a caller who is sent to a box; no file of a flow can have such a name."""
+    return _VOICEMAIL + box
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,12 @@ class Context:
     flows: Mapping[str, FlowDefinition]
     default_language: str = "en"
     default_music: str = "hold-music"
+
+    def flow(self, name: str) -> FlowDefinition | None:
+        """A flow by its name, or by that of a box (voicemail_flow)."""
+        if name.startswith(_VOICEMAIL):
+            return FlowDefinition(name, "leave", {"leave": Voicemail(name.removeprefix(_VOICEMAIL))})
+        return self.flows.get(name)
 
     def queue(self, name: str) -> Queue | None:
         """The rules of a queue, or None where the directory no longer has it."""

@@ -27,6 +27,7 @@ from acd.calls.model import (
 from acd.calls.record import CallRecord, Outcome
 from acd.calls.steps.attempts import attempted
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.messages import has_left_message
 from acd.calls.steps.times import settle, talked, waited
 
 HangupSide = Literal["caller", "agent", "system"]
@@ -55,7 +56,7 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
             effects.append(FinishConversation(call.transferor.offer))
     if call.seated is not None:
         effects.append(FinishConversation(call.seated.offer))
-    verdict = outcome or _outcome(call, cause)
+    verdict = outcome or _outcome(call, cause, now)
     effects.append(Close(outcome=verdict, hangup_side=side, cause=cause))
     if call.state in _UNANSWERED:
         for offer in (None, *call.rivals):
@@ -77,11 +78,13 @@ def _leave_routing(call: Call) -> list[Effect]:
     return []
 
 
-def _outcome(call: Call, cause: str) -> Outcome:
+def _outcome(call: Call, cause: str, now: float) -> Outcome:
     if call.answered_at is not None:
         return "answered"
     if call.called_back:
         return "callback"
+    if has_left_message(call, now):
+        return "voicemail"
     if cause not in ("normal", "cancelled") or call.callback is not None:
         return "failed"
     return "completed" if call.served else "abandoned"

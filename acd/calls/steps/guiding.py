@@ -18,6 +18,7 @@ from acd.calls.model import (
     CallerMediaRefused,
     DigitPressed,
     Effect,
+    EndMessage,
     EnterQueue,
     MakeCallback,
     NoteCallback,
@@ -29,6 +30,7 @@ from acd.calls.model import (
     PlaySilence,
     PlayToCaller,
     PositionKnown,
+    RecordingOver,
     RefuseCaller,
     Side,
     StartTimer,
@@ -39,8 +41,9 @@ from acd.calls.model import (
     TimerFired,
 )
 from acd.calls.record import Outcome
+from acd.calls.steps import messages
 from acd.calls.steps.coding import carry_out, flow_of, is_code
-from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter, voicemail_flow
 from acd.calls.steps.ending import end
 from acd.calls.steps.knowing import as_listed, refusal, turn_away, what_to_ask
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
@@ -113,7 +116,16 @@ def go_to_number(context: Context, call: Call, number: Number, now: float) -> St
     """Into the queue or the flow of a number."""
     if number.queue is not None:
         return wait_at(context, call, Place(number.queue), now)
-    flow = context.flows.get(number.flow or "")
+    return _start_flow(context, call, number.flow or "", now)
+
+
+def leave_message(context: Context, call: Call, box: str, now: float) -> Step:
+    """Let the caller leave a message for a box: `agent:`, `extension:`, `queue:` or `box:` and its name."""
+    return _start_flow(context, call, voicemail_flow(box), now)
+
+
+def _start_flow(context: Context, call: Call, name: str, now: float) -> Step:
+    flow = context.flow(name)
     if flow is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
     rules = context.directory.queues.values()
@@ -148,12 +160,22 @@ def on_flow_callback(context: Context, call: Call, event: CallbackAnswered, now:
     return call, (MakeCallback(), *effects) if event.result is ivr.Noted.NOTED else effects
 
 
+def on_flow_recording_over(context: Context, call: Call, event: RecordingOver, now: float) -> Step:
+    """A message is taken, or is none."""
+    found = messages.over(call, event)
+    if found is None or call.run is None:
+        return call, ()
+    step = call.run.step
+    call, left = found
+    return _feed(context, call, ivr.MessageLeft(step, left), now)
+
+
 def on_flow_timer(context: Context, call: Call, event: TimerFired, now: float) -> Step:
     return _feed(context, call, ivr.TimerFired(event.serial), now)
 
 
 def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
-    flow = context.flows.get(call.run.flow) if call.run else None
+    flow = context.flow(call.run.flow) if call.run else None
     if flow is None or call.run is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
     run, commands = ivr.feed(flow, call.run, event)
@@ -185,6 +207,11 @@ def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Com
                     call, more = _feed(context, call, ivr.CallbackNoted(step, ivr.Noted.REFUSED), now)
                     return call, (*effects, *more)
                 effects.append(NoteCallback(order, step))
+            case ivr.PlayGreeting() | ivr.RecordMessage():
+                call, more = _take_message(context, call, command, now)
+                return call, (*effects, *more)
+            case ivr.EndMessage():
+                effects.append(EndMessage())
             case ivr.PlayEcho():
                 call = replace(call, served=True)
                 effects.append(PlayEcho())
@@ -197,6 +224,18 @@ def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Com
     return call, tuple(effects)
 
 
+def _take_message(
+    context: Context, call: Call, command: ivr.PlayGreeting | ivr.RecordMessage, now: float
+) -> Step:
+    if isinstance(command, ivr.PlayGreeting):
+        if (said := messages.greeting(context, command)) is not None:
+            return call, (said,)
+    elif (taken := messages.take(context, call, command, now)) is not None:
+        call, effect = taken
+        return call, (effect,)
+    return _feed(context, call, ivr.MessageLeft(command.step, ivr.Left.FAILED), now)
+
+
 def _leave_flow(
     context: Context, call: Call, command: ivr.EnterQueue | ivr.TransferCall | ivr.EndCall, now: float
 ) -> Step:
@@ -207,6 +246,8 @@ def _leave_flow(
             return _transfer(context, call, step, to, now)
         case ivr.EndCall():
             outcome: Outcome = "callback" if call.called_back else "completed"
+            if messages.has_left_message(call, now) and not call.called_back:
+                outcome = "voicemail"
             return end(call, now, side="system", cause="normal", outcome=outcome)
 
 
@@ -244,8 +285,8 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     ]
     if rules.announce_position_seconds > 0 and place.agent is None:
         effects.append(StartTimer(Timer.ANNOUNCE, _FIRST_ANNOUNCEMENT_SECONDS))
-    if rules.max_wait_seconds is not None:
-        effects.append(StartTimer(Timer.LONGEST_WAIT, rules.max_wait_seconds))
+    if (longest := messages.longest_wait(context, call, rules.max_wait_seconds)) is not None:
+        effects.append(StartTimer(Timer.LONGEST_WAIT, longest))
     return call, tuple(effects)
 
 

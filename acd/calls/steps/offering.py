@@ -40,6 +40,7 @@ from acd.calls.steps.attempts import attempted
 from acd.calls.steps.calling_back import dial
 from acd.calls.steps.context import Context, Step, enter
 from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.messages import box_instead
 from acd.calls.steps.refusing import rejection
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
@@ -162,7 +163,8 @@ def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effec
     waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
     leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
-    if call.place and (call.place.is_transfer or _has_waited_too_long(context, call, now)):
+    once = call.place is not None and (call.place.is_transfer or box_instead(context, call) is not None)
+    if once or _has_waited_too_long(context, call, now):
         waiting, more = give_up(context, waiting, _TOLD.get(reason, 480), now)
         return waiting, leave + more
     return waiting, leave
@@ -214,6 +216,14 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
         StopTimer(Timer.LONGEST_WAIT),
         answered if call.callback is None else CallbackMade(),
     )
+
+
+def on_confirmed_too_late(context: Context, call: Call, event: OfferConfirmed, now: float) -> Step:
+    """The answer of an agent counts after all, in a store that had taken the reservation back and lost that:
+    the agent's phone was let go. The agent is free, and the caller stands in the old place."""
+    if event.offer is None or (call.offer is not None and call.offer.token == event.token):
+        return call, ()
+    return call, (FinishConversation(event.offer, wrapup=False), EnterQueue(ticket_of(context, call)))
 
 
 def _let_go(transferor: Transferor) -> tuple[Effect, ...]:

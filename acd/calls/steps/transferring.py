@@ -14,6 +14,7 @@ from acd.calls.model import (
     Close,
     DropJoined,
     Effect,
+    EndMessage,
     FinishConversation,
     HandOver,
     HandOverAsked,
@@ -46,7 +47,8 @@ from acd.calls.model import (
 from acd.calls.record import Outcome, Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
-from acd.calls.steps.guiding import fail_transfer, go_to_number, wait_at
+from acd.calls.steps.guiding import fail_transfer, go_to_number, leave_message, wait_at
+from acd.calls.steps.messages import box_instead
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
 from acd.calls.targets import AgentTarget, QueueTarget, Target, target_of
@@ -133,6 +135,8 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
     except AcdError:
         return call, ()
     left: tuple[Effect, ...] = (StopTimer(Timer.IVR),)
+    if call.recording:
+        left, call = (*left, EndMessage()), replace(call, recording="", messages=call.messages + 1)
     if call.state is State.QUEUED:
         left = (LeaveQueue(call.entry), *_STOP_WAITING)
     call, effects = go_to(context, settle(mark(call, event.to, "", now), now), target, now)
@@ -166,6 +170,9 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
         place, *others = call.place.way_back
         call = new_entry(settle(call, now))
         call, effects = wait_at(context, call, dc_replace(place, way_back=tuple(others)), now)
+        return call, left + effects
+    if (box := box_instead(context, call)) is not None:
+        call, effects = leave_message(context, settle(call, now), box, now)
         return call, left + effects
     if call.place and call.place.transfer_step is not None:
         step = call.place.transfer_step

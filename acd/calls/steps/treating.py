@@ -89,7 +89,7 @@ def leave_menu(context: Context, call: Call) -> Step:
 
 
 def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
-    flow = context.flows.get(call.menu.flow) if call.menu else None
+    flow = context.flow(call.menu.flow) if call.menu else None
     if flow is None or call.menu is None:
         return leave_menu(context, call)
     run, commands = ivr.feed(flow, call.menu, event)

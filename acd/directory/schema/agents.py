@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode
+from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     Code,
     Entry,
@@ -34,6 +35,7 @@ class AgentEntry(Entry):
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
     capacity: Annotated[int, Field(ge=1, le=CAPACITY_MAX)] = 1
     device: Name | Literal[""] = ""
+    voicemail: OptionalVoicemail = None
 
     def build(self, realm: str) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
@@ -52,6 +54,7 @@ class AgentEntry(Entry):
             weight=self.weight,
             capacity=self.capacity,
             device=self.device,
+            voicemail=self.voicemail.rules() if self.voicemail else None,
         )
 
 

@@ -13,6 +13,7 @@ from acd.directory.schema.callers import CallerListEntry
 from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
+from acd.directory.schema.voicemail import BoxEntry
 from acd.directory.schema.webhooks import WebhookEntry
 from acd.directory.schema.words import Entry, Name
 
@@ -27,6 +28,7 @@ class DirectoryFile(Entry):
     agents: list[AgentEntry] = []
     codes: list[CodeEntry] = STANDARD_ENTRIES
     devices: list[DeviceEntry] = []
+    boxes: list[BoxEntry] = []
     webhooks: list[WebhookEntry] = []
     priorities: dict[Name, Annotated[int, Field(ge=0, le=99)]] = {}
     caller_lists: Annotated[list[CallerListEntry], Field(max_length=1000)] = []
@@ -43,6 +45,7 @@ class DirectoryFile(Entry):
             agent_by_extension=MappingProxyType({agent.extension: agent for agent in agents}),
             codes=MappingProxyType({entry.code: entry.build() for entry in self.codes}),
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
+            boxes=MappingProxyType({entry.name: entry.build() for entry in self.boxes}),
             webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
             priorities=MappingProxyType(
                 {name: PriorityClass(name, priority) for name, priority in sorted(self.priorities.items())}

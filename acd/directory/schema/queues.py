@@ -20,6 +20,7 @@ from acd.directory.model import (
     Relaxation,
     WrapupMode,
 )
+from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     DAY_SECONDS,
     Entry,
@@ -169,6 +170,7 @@ class QueueEntry(Entry):
     wrapup_code_required: bool = False
     wrapup_form: Annotated[list[FormFieldEntry], Field(max_length=30)] = []
     callback: CallbackEntry | None = None
+    voicemail: OptionalVoicemail = None
     service_level_seconds: Seconds = 20.0
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
@@ -210,6 +212,7 @@ class QueueEntry(Entry):
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
+                "voicemail": self.voicemail.rules() if self.voicemail else None,
                 "refusals": self.refusals.build(),
                 "last_agent": self.last_agent.build() if self.last_agent else None,
             }

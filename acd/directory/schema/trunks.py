@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from acd.directory.model import Diversion, Number, Redirects, Trunk, TrunkHost
+from acd.directory.model import Diversion, FromUser, Number, Redirects, Trunk, TrunkHost
 from acd.directory.schema.words import (
     OFF,
     Country,
@@ -74,6 +74,7 @@ class TrunkEntry(Entry):
     send_headers: Annotated[dict[OwnHeaderName, Name], Field(max_length=20)] = {}
     diversion: Annotated[Diversion, OFF] = "off"
     redirects: Redirects = "refuse"
+    from_user: FromUser = "caller"
 
     @model_validator(mode="after")
     def _can_be_known(self) -> TrunkEntry:
@@ -84,6 +85,8 @@ class TrunkEntry(Entry):
             )
         if self.account is not None and not self.hosts:
             raise ValueError("an account needs hosts: where to register and to call")
+        if self.from_user == "account" and self.account is None:
+            raise ValueError("from_user is account, and there is no account; give one")
         if self.send_headers and not self.hosts:
             raise ValueError("send_headers needs hosts: no call goes out over this trunk")
         if "caller" in self.send_headers.values() and not self.trusted:
@@ -111,6 +114,7 @@ class TrunkEntry(Entry):
             send_headers=MappingProxyType(self.send_headers),
             diversion=self.diversion,
             redirects=self.redirects,
+            from_user=self.from_user,
             **self._account(),
         )
 

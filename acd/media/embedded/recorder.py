@@ -9,13 +9,12 @@ from __future__ import annotations
 import audioop
 
 from acd.media.g711 import SAMPLE_RATE, Law, decode
+from acd.media.wav import SOUND_LEVEL
 
 _DRIFT = 2 * SAMPLE_RATE
 """Samples that a stream may be ahead of the time passed, or leap back, before it is laid out anew."""
 _HELD_BACK = SAMPLE_RATE // 10
 """The newest samples, which a late packet may still fill."""
-_SOUND_LEVEL = 200
-"""Root mean square of a packet that is no silence: -44 dB of full scale, above the noise of usual lines."""
 
 
 class Recorder:
@@ -70,7 +69,7 @@ class Recorder:
                 return
             self._ssrc, self._origin = ssrc, (timestamp - at) & 0xFFFFFFFF
         linear = decode(payload, Law(law))
-        if audioop.rms(linear, 2) >= _SOUND_LEVEL:
+        if audioop.rms(linear, 2) >= SOUND_LEVEL:
             self._sound_at = now
             self.sound_samples += len(payload)
         self._lay(at, linear)

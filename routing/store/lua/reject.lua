@@ -1,11 +1,11 @@
--- include: base calls agents exclusions ending
+-- include: base calls agents exclusions ending doubt
 -- The agent did not take the call, which is kept away from this agent for a while. It keeps its place, and rings on
 -- where others are rung for it.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 agent, 4 token, 5 reason, 6 state of the agent after and 7 why, 8 rest of the agent,
 --          9 how long the call is kept away where nobody else could take it and 10 where others could (ms),
 --          11 whether it counts as unanswered (1 or 0)
--- Returns  0, or -3 where that reservation is not in force
+-- Returns  0, -3 where that reservation is not in force, or -5 where that is in doubt
 local now, token, state = tonumber(ARGV[1]), ARGV[4], ARGV[6]
 local c = load_call(ARGV[2])
 local agent = load_agent(ARGV[3])
@@ -14,7 +14,7 @@ if not c or c.state ~= 'offered' or not holds(c, agent.id, token) then
   if said[1] == token and said[2] == 'reject' then
     return OK
   end
-  return STALE_TOKEN
+  return not_in_force()
 end
 emit(now, 'rejected', c.queue, 'c', c.id, 'a', agent.id, 'tk', token, 'why', ARGV[5], 'un', ARGV[11])
 exclude(now, c.id, agent.id, tonumber(ARGV[9]), tonumber(ARGV[10]))

@@ -1,4 +1,4 @@
--- include: base drop callbacks
+-- include: base drop callbacks release
 -- A node begins anew: its lease, its messages and its calls go.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 node
@@ -9,5 +9,6 @@ all = drop_callbacks(tonumber(ARGV[1]), node) and all
 if all then
   not_due('n:' .. node)
   rc('DEL', K .. 'off:' .. node)
+  is_settled(tonumber(ARGV[1]), node)
 end
 return { all and 1 or 0, dropped }

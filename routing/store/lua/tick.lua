@@ -1,8 +1,9 @@
--- include: base agents calls exclusions drop sweep wrapup callbacks
+-- include: base agents calls exclusions drop sweep wrapup callbacks release
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
 -- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, d:CALL its target missed, n:NODE end of a lease,
 -- o:NODE time to have one for a node that put a call in line without,
--- b:ID a callback that rests, e:ID the end of one, s: unused classes and profiles.
+-- b:ID a callback that rests, e:ID the end of one, s: unused classes and profiles,
+-- g: the end of the doubt after the server began anew.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now
 -- Returns  when the next thing falls due (ms), or -1 where nothing will
@@ -76,6 +77,7 @@ local function give_up_node(what, node)
   if drop_callbacks(now, node) and all then
     rc('DEL', K .. 'off:' .. node)
     emit(now, 'node-died', '', 'n', node)
+    is_settled(now, node)
   else
     due_at(now, what .. node)
   end
@@ -102,6 +104,11 @@ function on.e(id)
     tell_callback_over(b, 'expired')
     end_callback(now, b, 'expired')
   end
+end
+
+-- Not all have said their calls again, and the others wait no longer.
+function on.g()
+  release(now)
 end
 
 function on.s()

@@ -146,6 +146,8 @@ EVENTS: dict[str, m.Event] = {
     "transferor-silent": m.MediaLost(Side.TRANSFEROR, "rtp-timeout"),
     "transferor-digit": m.DigitPressed(Side.TRANSFEROR, "9"),
     "desk-answered": m.DeskAnswered("paused"),
+    "recording-over": m.RecordingOver("other", 2.0, "stopped"),
+    "mailbox-opened": m.MailboxOpened(()),
     "callback-due": m.CallbackDue(),
     "callback-answered": m.CallbackAnswered("c1", 3, Noted.NOTED),
     "attempt-allowed": m.AttemptAllowed(1),
@@ -175,13 +177,13 @@ NEXT: dict[str, tuple[str, ...]] = {
     "playback-over": (X, X, I, Q, O, C, T, E, D, E),
     "caller-silent": (E, E, E, E, E, E, E, E, E, E),
     "agent-silent": (X, X, I, Q, O, E, E, X, E, E),
-    "ivr-timer": (X, X, I, Q, O, C, T, X, D, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, F, D, E),
     "announce-timer": (X, X, I, Q, O, C, T, X, D, E),
     "longest-wait": (X, X, I, E, O, C, T, X, D, E),
     "ring-timer": (X, X, I, Q, Q, C, T, X, E, E),
     "offer": (X, X, I, O, O, C, T, X, D, E),
     "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, E),
-    "offer-confirmed": (X, X, X, X, X, T, X, X, D, E),
+    "offer-confirmed": (X, X, I, Q, O, T, X, X, D, E),
     "offer-stale": (X, X, I, Q, O, Q, T, X, D, E),
     "agent-answered": (X, X, I, Q, C, C, T, X, D, E),
     "agent-unavailable": (X, X, I, Q, Q, C, T, X, D, E),
@@ -200,6 +202,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "transferor-silent": (X, X, I, Q, O, C, T, X, X, E),
     "transferor-digit": (X, X, I, Q, O, C, T, X, X, E),
     "desk-answered": (X, X, X, X, X, X, X, F, X, E),
+    "recording-over": (X, X, I, Q, O, C, T, X, D, E),
+    "mailbox-opened": (X, X, X, X, X, X, X, F, X, E),
     "callback-due": (N, X, X, X, X, X, X, X, X, E),
     "callback-answered": (X, X, I, Q, O, C, T, X, X, E),
     "attempt-allowed": (X, X, X, Q, O, C, T, X, D, E),
@@ -532,7 +536,7 @@ def test_a_code_is_carried_out_confirmed_and_hung_up(dialled: str, action: Any, 
     assert (call.state, of_type(effects, m.Close)[0].outcome) == (State.ENDED, "completed")
 
 
-def test_the_code_for_voicemail_says_that_there_are_no_messages() -> None:
+def test_the_code_for_voicemail_says_to_who_has_no_box_that_there_are_no_messages() -> None:
     _, effects = drive(fresh("*97", from_agent="anna"), *TO_LINE)
     assert of_type(effects, m.PlayToCaller)[0].prompts == ("no-messages",)
 
@@ -548,3 +552,16 @@ def test_the_code_for_echo_starts_the_echo_flow() -> None:
 def test_an_unknown_code_and_a_stranger_who_dials_one_are_refused(dialled: str, agent: str) -> None:
     _, effects = drive(fresh(dialled, from_agent=agent), m.CallArrived(b"o"))
     assert effects[0] == m.RefuseCaller(404)
+
+
+@pytest.mark.parametrize("then", [(), (m.OfferMade(Offer("c1", "bert", "billing", 9, 0)),)])
+def test_an_answer_that_counts_after_the_offer_was_given_up_frees_the_agent_and_keeps_the_place(
+    then: tuple[m.Event, ...],
+) -> None:
+    """A store that lost the end of the reservation took the accept that was still under way."""
+    call, _ = drive(fresh(), *TO_CONNECTING, m.OfferTakenBack(7), *then)
+    after, effects = drive(call, m.OfferConfirmed(7, OFFER))
+    assert after == call
+    assert m.FinishConversation(OFFER, wrapup=False) in effects
+    assert any(isinstance(effect, m.EnterQueue) for effect in effects)
+    assert drive(call, m.OfferConfirmed(7))[1] == []

@@ -27,7 +27,15 @@ from ivr.flow import FlowDefinition, Menu
 from ivr.flow import Queue as QueueNode
 from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason, WrapupTaken
 from routing.ports import StaleToken
-from tests.support.call_fakes import FakeDesk, FakeJournal, FakeMedia, FakePrompts, FakeSip, FakeStore
+from tests.support.call_fakes import (
+    FakeDesk,
+    FakeJournal,
+    FakeMedia,
+    FakeMessages,
+    FakePrompts,
+    FakeSip,
+    FakeStore,
+)
 from tests.support.clock import FakeClock
 from tests.support.stack_peer import StackPeer
 
@@ -80,6 +88,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
+    messages: FakeMessages = field(default_factory=FakeMessages)
     context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
 
@@ -94,9 +103,11 @@ class Bench:
             context=lambda: self.context,
             observers=(self.told.append,),
             desk=self.desk,
+            messages=self.messages,
             phones=lambda call_id, phones: self.lamps.append(phones),
         )
         self.calls = CallSupervisor("a", services)
+        self.media.subscribe(self.calls.on_media)
 
     async def settle(self, reached: Callable[[], bool]) -> None:
         """Let tasks run until something is so."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import structlog
 
 from acd.callers.members import Listed
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
-from tests.support.control import Centre, a_call, a_callback, bearer, serving, trace_one
+from tests.support.control import Centre, a_call, a_callback, a_message, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
 LEAST = {
@@ -44,6 +46,11 @@ LEAST = {
     ("GET", "/v1/caller-lists/{name}/numbers"): "viewer",
     ("POST", "/v1/caller-lists/{name}/numbers"): "supervisor",
     ("DELETE", "/v1/caller-lists/{name}/numbers/{number}"): "supervisor",
+    ("GET", "/v1/voicemail"): "viewer",
+    ("GET", "/v1/voicemail/{box}"): "supervisor",
+    ("GET", "/v1/voicemail/{box}/{id}/audio"): "supervisor",
+    ("PATCH", "/v1/voicemail/{box}/{id}"): "supervisor",
+    ("DELETE", "/v1/voicemail/{box}/{id}"): "supervisor",
     ("GET", "/v1/openapi.json"): None,
     ("GET", "/v1/docs"): None,
 }
@@ -57,8 +64,12 @@ def test_every_route_is_listed_here_with_its_least_role():
 
 @pytest.mark.parametrize("role", [None, *Role])
 @pytest.mark.parametrize(("method", "path"), list(LEAST))
-async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, path: str, role: Role | None):
+async def test_a_route_answers_the_roles_it_is_for_and_no_other(
+    method: str, path: str, role: Role | None, tmp_path: Path
+):
     centre = Centre()
+    centre.messages.kept["c1"], centre.messages.folder = a_message("c1"), tmp_path
+    (tmp_path / "c1.wav").write_bytes(b"RIFF")
     centre.calls.views["c1"] = a_call()
     trace_one(centre, "c1")
     centre.callbacks.kept["c1"] = a_callback("c1")
@@ -66,7 +77,12 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
     which = {"queues": "billing", "agents": "anna", "trunks": "carrier", "caller-lists": "vips"}.get(
         section, "c1"
     )
-    url = path.replace("{name}", which).replace("{id}", which).replace("{number}", "+3725550009")
+    url = (
+        path.replace("{name}", which)
+        .replace("{id}", which)
+        .replace("{box}", "agent:anna")
+        .replace("{number}", "+3725550009")
+    )
     centre.caller_lists.kept["vips", "+3725550009"] = Listed("+3725550009", "", 0.0, "admin")
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
@@ -79,7 +95,9 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
         wanted = {"end": True}
     elif path == "/v1/trace":
         wanted = {"trunk": "carrier"}
-    body = {"json": wanted} if method == "POST" else {}
+    elif "voicemail" in path:
+        wanted = {"heard": True}
+    body = {"json": wanted} if method in ("POST", "PATCH") else {}
     async with serving(centre) as client:
         response = await client.request(method, url, headers=bearer(role) if role else {}, **body)
     needed = LEAST[method, path]
@@ -94,6 +112,7 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(method: str, pat
         assert centre.calls.hung_up == []
         assert centre.agents.changes == []
         assert centre.calls.transfers == []
+        assert centre.messages.kept == {"c1": a_message("c1")}
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ OUTWARD = (
     send_headers: {X-Customer: customer, X-Queue: queue, User-to-User: call}
     diversion: history-info
     redirects: follow
+    from_user: account
 """
 )
 
@@ -99,7 +100,7 @@ async def test_headers_diversion_and_redirects_come_back_from_the_database(tmp_p
     await engine.dispose()
     trunk = wanted.trunks["carrier"]
     assert trunk.send_headers == {"X-Customer": "customer", "X-Queue": "queue", "User-to-User": "call"}
-    assert (trunk.diversion, trunk.redirects) == ("history-info", "follow")
+    assert (trunk.diversion, trunk.redirects, trunk.from_user) == ("history-info", "follow", "account")
 
 
 def test_without_a_word_nothing_is_sent_diverted_or_followed() -> None:
@@ -129,6 +130,11 @@ def test_what_cannot_be_said_is_an_error_that_names_the_field(old: str, new: str
 def test_the_error_names_the_word_that_was_perhaps_meant() -> None:
     with pytest.raises(DirectoryError, match="did you mean 'queue'"):
         read(OUTWARD.replace("X-Queue: queue", "X-Queue: quue"))
+
+
+def test_an_account_in_from_needs_an_account() -> None:
+    with pytest.raises(DirectoryError, match="from_user is account, and there is no account"):
+        read("trunks:\n  - {name: a, hosts: [{host: a.example}], from_user: account}\n")
 
 
 def test_headers_of_a_trunk_that_nothing_goes_out_over_are_an_error() -> None:

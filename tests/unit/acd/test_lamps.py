@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from acd.calls.steps.phones import phones_of
-from acd.directory.model import Agent, Directory
+from acd.directory.model import STANDARD_CODES, Agent, Box, Directory, VoicemailRules
 from acd.sip.core.events import RequestReceived, SubscriptionAsked, SubscriptionOver
 from acd.sip.core.message import Request, parse
 from acd.sip.lamps import LampLimits, Lamps
@@ -66,7 +66,7 @@ class Desk:
             self.phones,
             lambda: self.directory,
             ExpiryBounds(30, 3600),
-            messages=lambda agent: self.messages.get(agent, MessageCount()),
+            messages=lambda box: self.messages.get(box, MessageCount()),
             limits=self.limits,
         )
 
@@ -177,11 +177,29 @@ def test_messages_are_counted_for_their_owner_and_none_where_nothing_stores_them
     desk.subscribe(watched="1001", package="message-summary")
     account = "Message-Account: sip:1001@acd.test\r\n"
     assert desk.phones.told[-1][2] == f"Messages-Waiting: no\r\n{account}Voice-Message: 0/0 (0/0)\r\n"
-    desk.messages["anna"] = MessageCount(2, 1)
-    desk.lamps.messages_changed("anna")
+    desk.messages["agent:anna"] = MessageCount(2, 1)
+    desk.lamps.messages_changed("agent:anna")
     assert desk.phones.told[-1][2] == f"Messages-Waiting: yes\r\n{account}Voice-Message: 2/1 (0/0)\r\n"
     desk.lamps.phones_changed("c1", (PhoneState("anna", "early", is_caller=False),))
     assert len(desk.phones.told) == 2
+
+
+def test_the_messages_of_a_shared_box_are_told_to_those_who_may_listen_and_to_nobody_else() -> None:
+    desk = Desk()
+    boxes = {
+        "door": Box("door", "7", VoicemailRules(agents=("anna",))),
+        "attic": Box("attic", "8", VoicemailRules(agents=("bert",))),
+    }
+    codes = {code.code: code for code in STANDARD_CODES}
+    desk.directory = changed(DIRECTORY, boxes=boxes, codes=codes)
+    desk.messages["box:door"] = MessageCount(1, 0)
+    assert desk.subscribe("shared", watched="*977", package="message-summary")[0] == 200
+    told = "Messages-Waiting: yes\r\nMessage-Account: sip:*977@acd.test\r\nVoice-Message: 1/0 (0/0)\r\n"
+    assert desk.phones.told == [("shared", "active", told)]
+    assert desk.subscribe("2", watched="*978", package="message-summary")[0] == 403
+    assert desk.subscribe("3", watched="1002", package="message-summary")[0] == 403
+    assert desk.subscribe("4", watched="*979", package="message-summary")[0] == 404
+    assert desk.subscribe("5", watched="*977")[0] == 404, "nobody rings a box"
 
 
 def test_a_renewal_is_answered_with_the_state_and_zero_ends_it() -> None:

@@ -171,7 +171,7 @@ async def test_no_label_carries_a_call_or_a_number(bench: Bench):
     labels = {label for name in value.names for label in value.labels(name)}
     assert labels == {
         *("queue", "state", "reason", "trunk", "outcome", "cause", "side", "method", "code", "le"),
-        *("version", "node", "transport", "direction"),
+        *("version", "node", "transport", "direction", "kind", "what", "webhook", "list", "result"),
     }
     assert "c7-" not in value.text
     assert "5551" not in value.text

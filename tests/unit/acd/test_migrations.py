@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import acd.control.tokens
 import acd.directory.tables
 import acd.history.tables
+import acd.voicemail.tables
 from acd.database import create_engine, metadata, reading, writing
 from acd.directory.model import Refusals
 from acd.directory.store import DirectoryStore
@@ -24,7 +25,7 @@ from acd.errors import ConfigError
 from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
 
-_OWNERS = (acd.control.tokens, acd.directory.tables, acd.history.tables)
+_OWNERS = (acd.control.tokens, acd.directory.tables, acd.history.tables, acd.voicemail.tables)
 """Who adds tables to the metadata."""
 
 

@@ -47,6 +47,27 @@ def test_a_caller_who_came_without_a_number_goes_on_without_one() -> None:
     assert (from_, headers) == ('"Anonymous" <sip:anonymous@anonymous.invalid>', {"Privacy": "id"})
 
 
+ACCOUNT = replace(TRUNK, username="line1", from_user="account")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "withheld", "from_", "headers"),
+    [
+        (True, False, '"Anna" <sip:line1@acd.example>', ["P-Asserted-Identity"]),
+        (False, False, '"Anna" <sip:line1@acd.example>', ["P-Preferred-Identity"]),
+        (True, True, '"Anonymous" <sip:line1@acd.example>', ["P-Asserted-Identity", "Privacy"]),
+        (False, True, '"Anonymous" <sip:line1@acd.example>', ["Privacy"]),
+    ],
+)
+def test_a_provider_that_wants_the_account_in_from_has_the_number_beside_it(
+    trusted: bool, withheld: bool, from_: str, headers: list[str]
+) -> None:
+    caller = Presented("+3726000100", "Anna", withheld=withheld)
+    shown, identity = said(caller, replace(ACCOUNT, trusted=trusted))
+    assert (shown, list(identity)) == (from_, headers)
+    assert all("+3726000100" in value for name, value in identity.items() if name != "Privacy")
+
+
 @pytest.mark.parametrize(
     ("how", "headers"),
     [

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +12,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from aiohttp.resolver import ThreadedResolver
 from standardwebhooks import Webhook as Verifier
 
@@ -28,34 +26,11 @@ from acd.webhooks.courier import Courier
 from tests.support.certificates import Authority
 from tests.support.control import a_call, a_record
 from tests.support.net import eventually
+from tests.support.receiver import Receiver, receiving
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ANSWERED = CallAnswered("c1", "billing", "anna", 12.5, 3.25)
 LOOPBACK = ("127.0.0.0/8",)
-
-
-@dataclass
-class Receiver:
-    """A web server of the operator: keeps what it gets and answers what it is told to."""
-
-    port: int = 0
-    answers: list[int] = field(default_factory=list)
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    hangs: bool = False
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.got.append((dict(request.headers), await request.read()))
-        if self.hangs:
-            await asyncio.sleep(30)
-        status = self.answers.pop(0) if self.answers else 204
-        return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else {})
-
-    async def until(self, count: int) -> list[tuple[dict[str, str], bytes]]:
-        async def there() -> bool:
-            return len(self.got) >= count
-
-        await eventually(there, within=5, what=f"{count} deliveries")
-        return self.got
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +40,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 async def receiver(authority: Authority) -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", receiver.take)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(str(authority.sign("127.0.0.1", "hooks.test").path))
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    receiver.port = runner.addresses[0][1]
-    yield receiver
-    await runner.cleanup()
+    async with receiving(authority) as receiver:
+        yield receiver
 
 
 Start = Callable[..., Courier]

@@ -21,6 +21,8 @@ from ivr.interpreter import (
     EndCall,
     EnterQueue,
     Event,
+    Left,
+    MessageLeft,
     Noted,
     PromptsEnded,
     Run,
@@ -55,6 +57,8 @@ _nodes = st.one_of(
     st.fixed_dictionaries({"set": st.fixed_dictionaries({"priority": st.integers(0, 99)}), "next": _names}),
     st.fixed_dictionaries({"transfer": st.just("extension:1001"), "otherwise": _names}),
     st.fixed_dictionaries({"callback": st.sampled_from([None, "q"]), "otherwise": _names}),
+    st.fixed_dictionaries({"voicemail": st.sampled_from(["queue:q", "agent:a"]), "otherwise": _names}),
+    st.fixed_dictionaries({"voicemail": st.just("box:b"), "next": _names, "greeting": _prompts}),
     st.sampled_from([{"queue": "q"}, {"hangup": ["goodbye"]}, {"hangup": []}, {"echo": 9}, {"music": None}]),
 )
 _events = st.one_of(
@@ -63,6 +67,7 @@ _events = st.one_of(
     st.builds(TimerFired, st.integers(-1, 30)),
     st.builds(TransferFailed, st.integers(-1, 30)),
     st.builds(CallbackNoted, st.integers(-1, 30), st.sampled_from(Noted)),
+    st.builds(MessageLeft, st.integers(-1, 30), st.sampled_from(Left)),
 )
 
 
@@ -107,6 +112,8 @@ def awaited(run: Run, digit: str | None) -> Event:
             return PromptsEnded(run.step)
         case Waiting.TIMER:
             return TimerFired(run.step)
+        case Waiting.MESSAGE:
+            return MessageLeft(run.step, Left.EMPTY if run.visits % 2 else Left.LEFT)
         case Waiting.CALLBACK:
             return CallbackNoted(run.step, Noted.REFUSED)
         case _:

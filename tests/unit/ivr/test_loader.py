@@ -157,7 +157,8 @@ def test_all_problems_of_all_files_are_told_at_once_with_file_node_and_line(desk
     [
         (
             "{}",
-            "needs exactly one of play, menu, set, queue, transfer, callback, hangup, echo, music; none is",
+            "needs exactly one of play, menu, set, queue, transfer, callback, voicemail, hangup, echo, "
+            "music; none is",
         ),
         ("{play: [welcome], queue: billing}", "not play and queue together"),
         ("welcome", "a node must be a mapping (key: value), not 'welcome'"),

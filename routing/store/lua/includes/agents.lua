@@ -1,4 +1,4 @@
--- include: base events lines idle match reserve calls talks
+-- include: base events lines idle match reserve calls talks doubt
 local function load_agent(id)
   local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt',
     'cap', 'pb', 'ld', 'ow')
@@ -34,7 +34,10 @@ end
 local function seek_call(now, agent, idle_since)
   rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', rc('GET', K .. 'vt') or 0)
   local profile = idle_profile(agent)
-  local id, seen = best_call(agent.id, profile)
+  local id, seen
+  if not in_doubt() then
+    id, seen = best_call(agent.id, profile)
+  end
   if id then
     local c = load_call(id)
     leave_line(c)

@@ -7,6 +7,7 @@ local UNKNOWN_CLASS = -1
 local UNKNOWN_PROFILE = -2
 local STALE_TOKEN = -3
 local RACED = -4
+local IN_DOUBT = -5
 
 -- Numbers above 1e14 lose digits when Lua joins them to a string.
 local function int(number)

@@ -1,4 +1,4 @@
--- include: base events lines idle match reserve steps targets offers
+-- include: base events lines idle match reserve steps targets offers doubt
 local function load_call(id)
   local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l', 'wx', 'rn', 't', 'e')
   if not v[1] then
@@ -23,6 +23,10 @@ end
 
 -- A call that is in no line gets its agent, or as many as ring for it together, or else its place.
 local function place(now, c)
+  if in_doubt() then
+    enter_line(c)
+    return
+  end
   if give_up_named(c) then
     take_steps(now, c)
   end

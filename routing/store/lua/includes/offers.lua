@@ -27,6 +27,16 @@ local function holds(c, agent, token)
   return c.agent == agent and c.token == token
 end
 
+-- The call's agent is reserved by the call's token.
+local function keep_offer(c)
+  if c.rings == 1 then
+    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered', 'a', c.agent, 'tk', c.token)
+  else
+    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered')
+    rc('HSET', K .. 'o:' .. c.id, c.agent, c.token)
+  end
+end
+
 -- The reservation of the call's agent is over. Returns whether it was the last.
 local function give_back(c)
   if c.rings == 1 then

@@ -1,4 +1,4 @@
--- include: base events tokens
+-- include: base events tokens offers
 local ALONE = {}
 
 -- One agent, in no idle set, for one call, in no line: the only way into `offered`. `sought` says what was
@@ -10,11 +10,9 @@ local function reserve(now, c, agent, sought, seen, first)
   local known = rc('HMGET', K .. 'a:' .. agent, 'un', 'bs')
   local unanswered = known[1] or 0
   local together = ALONE
-  if c.rings == 1 then
-    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered', 'a', agent, 'tk', token)
-  else
-    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered')
-    rc('HSET', K .. 'o:' .. c.id, agent, token)
+  c.agent, c.token = agent, token
+  keep_offer(c)
+  if c.rings > 1 then
     together = { 'g', first or token }
   end
   rc('HSET', K .. 'a:' .. agent, 'st', 'offered', 'since', now, 'c', c.id, 'tk', token, 'lr', now, 'bs', known[2] or now)

@@ -1,17 +1,19 @@
--- include: base agents calls exclusions talk tickets skills
--- Puts back a conversation that the store has lost. What the store did with the two meanwhile is undone.
+-- include: base agents calls exclusions talk tickets skills doubt
+-- Puts back a conversation, or a reservation that is being rung for, which the store has lost. What the store did with
+-- the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2-16 the ticket (includes/tickets.lua), 17 agent, 18 node of the agent, 19 token,
---          20-24 skills and terms (includes/skills.lua)
--- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another
--- and has no room
-local now, node, token = tonumber(ARGV[1]), ARGV[18], ARGV[19]
+--          20-24 skills and terms (includes/skills.lua), 25 until when it is rung (ms), or '' of a conversation
+-- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another and has no
+--          room, or -5 where that is in doubt
+local now, node, token, rung_until = tonumber(ARGV[1]), ARGV[18], ARGV[19], ARGV[25]
+local rings = rung_until ~= ''
 local c, agent = load_call(ARGV[2]), load_agent(ARGV[17])
 if c and c.state == 'talking' then
-  return c.agent == agent.id and c.token == token and OK or STALE_TOKEN
+  return c.agent == agent.id and c.token == token and OK or not_in_force()
 end
 if agent.state == 'talking' and (agent.talks == 0 or agent.talks >= agent.capacity) then
-  return STALE_TOKEN
+  return not_in_force()
 end
 if rc('HEXISTS', K .. 'cl', ARGV[4]) == 0 or not know_steps(ARGV[13]) then
   return UNKNOWN_CLASS
@@ -21,7 +23,9 @@ if not skills then
   return UNKNOWN_PROFILE
 end
 if c and c.state == 'offered' and holds(c, agent.id, token) then
-  begin_talk(now, c)
+  if not rings then
+    begin_talk(now, c)
+  end
   return OK
 end
 
@@ -38,7 +42,7 @@ if not c then
   admit(now, c)
 elseif c.state == 'waiting' then
   leave_line(c)
-else
+elseif not rings or c.rings == 1 then
   for _, offer in ipairs(offers_of(c)) do
     c.agent, c.token = offer[1], offer[2]
     tell_withdrawn(now, c, 'restored')
@@ -66,13 +70,18 @@ if agent.talks == 0 then
   rc('HDEL', K .. 'a:' .. agent.id, 'nx', 'nw', 'wq', 'wn', 'wc', 'wu', 'wx')
 end
 not_due('a:' .. agent.id)
-rc('HSET', K .. 'c:' .. c.id, 'a', agent.id, 'tk', token)
 if tonumber(token) > tonumber(rc('GET', K .. 'fence') or '0') then
   rc('SET', K .. 'fence', token)
 end
 emit(now, 'offers', c.queue, 'c', c.id, 'a', agent.id, 'tk', token)
 c.agent, c.token = agent.id, token
-begin_talk(now, c)
+if rings then
+  keep_offer(c)
+  rc('HSET', K .. 'a:' .. agent.id, 'st', 'offered', 'since', now)
+  due_at(tonumber(rung_until) + RING_GRACE_MS, 'r:' .. c.id)
+else
+  begin_talk(now, c)
+end
 if left_call and give_back(left_call) then
   requeue(now, left_call)
 end
