@@ -19,7 +19,7 @@ from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
-from acd.calls.targets import TransferImpossible, target_of
+from acd.calls.targets import TransferImpossible, UnknownPreferred, target_of
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
 from acd.media.engine import (
@@ -304,19 +304,23 @@ class CallSupervisor:
         session.post(m.ClearRequested(cause))
         return True
 
-    def transfer(self, call_id: str, to: str) -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
         """Send a caller elsewhere, who talks, waits or is in a flow. False where there is no such call.
 
-        Raises UnknownTarget, TransferImpossible.
+        `preferred` is the agent who should take the call there before others do. Raises UnknownTarget,
+        UnknownPreferred, TransferImpossible.
         """
         session = self._sessions.get(call_id)
         if session is None:
             return False
         call = session.call
-        target_of(self._services.context().directory, to, by=call.agent)
+        directory = self._services.context().directory
+        target_of(directory, to, by=call.agent)
+        if preferred and preferred not in directory.agents:
+            raise UnknownPreferred(f"there is no agent {preferred!r}")
         if call.transferor is not None or call.state not in _TRANSFERABLE:
             raise TransferImpossible(f"the call is {call.state.value}; only who talks or waits can be moved")
-        session.post(m.TransferAsked(to, by_phone=False))
+        session.post(m.TransferAsked(to, by_phone=False, preferred=preferred))
         return True
 
     # Start and stop.

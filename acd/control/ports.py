@@ -37,10 +37,11 @@ class Calls(Protocol):
         """Begin to end a call. False where there is none of that id."""
         ...
 
-    def transfer(self, call_id: str, to: str) -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str) -> bool:
         """Begin to send a caller elsewhere. False where there is no call of that id.
 
-        Raises acd.calls.targets.UnknownTarget, acd.calls.targets.TransferImpossible.
+        `preferred` is the agent who should take the call there first; empty for nobody in particular.
+        Raises acd.calls.targets.UnknownTarget, UnknownPreferred and TransferImpossible.
         """
         ...
 

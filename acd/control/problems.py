@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
-from acd.calls.targets import TransferImpossible, UnknownTarget
+from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
 from routing.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -103,6 +103,9 @@ def _classify(error: Exception) -> Problem | None:
         case UnknownTarget():
             field = FieldError(pointer="/to", detail=str(error))
             return Problem(422, error.cause, "The target of the transfer is not known.", errors=[field])
+        case UnknownPreferred():
+            field = FieldError(pointer="/preferred_agent", detail=str(error))
+            return Problem(422, error.cause, "The preferred agent is not known.", errors=[field])
         case StateNotAllowed() | TransferImpossible():
             return Problem(409, error.cause, str(error))
         case asyncio.TimeoutError():

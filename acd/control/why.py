@@ -15,7 +15,7 @@ from acd.control.problems import not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Seconds, Time, time_of
-from routing.limits import REFUSAL_PAUSE_MS
+from acd.directory.model import Queue
 from routing.model import AgentState, RejectReason, Requirement
 from routing.requirement import in_words, missing
 
@@ -100,11 +100,12 @@ async def colleagues(
     """Every agent of the directory with what keeps them from a call that needs this."""
     directory, now = context.directory(), context.clock.time()
     statuses = await context.store.agents(list(directory.agents))
+    rules = directory.queues.get(needs.queue, Queue(needs.queue))
     refused = {
         attempt.agent
         for attempt in attempts
         if attempt.result in set(RejectReason)
-        and now - attempt.at - attempt.ring_seconds < REFUSAL_PAUSE_MS / 1000
+        and now - attempt.at - attempt.ring_seconds < rules.refusals.retry_seconds
     }
     found = []
     for agent in directory.agents.values():

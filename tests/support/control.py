@@ -17,7 +17,7 @@ from acd.agents.notes import Note
 from acd.callers.members import Listed, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
 from acd.calls.record import CallRecord, Segment
-from acd.calls.targets import TransferImpossible, UnknownTarget
+from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
 from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
@@ -95,6 +95,7 @@ class FakeCalls:
     reasons: dict[str, Reasons] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
     transfers: list[tuple[str, str]] = field(default_factory=list)
+    preferred: list[str] = field(default_factory=list)
 
     def live(self) -> Sequence[CallView]:
         return list(self.views.values())
@@ -113,9 +114,12 @@ class FakeCalls:
         self.hung_up.append(call_id)
         return True
 
-    def transfer(self, call_id: str, to: str) -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
         if call_id not in self.views:
             return False
+        if preferred == "nobody":
+            raise UnknownPreferred("there is no agent 'nobody'")
+        self.preferred.append(preferred)
         if to == "4711":
             raise UnknownTarget("there is no such extension, number or queue")
         if to == "1001":

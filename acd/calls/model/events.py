@@ -208,6 +208,8 @@ class TransferAsked:
     by_phone: bool
     side: Side = Side.AGENT
     """Where the phone is that asks for it."""
+    preferred: str = ""
+    """The agent who should take the call there before others do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,8 +303,9 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     if call.place.agent:
         requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
     elif call.place.preferred:
-        then = RoutingStep(round(call.place.preferred_seconds * 1000), requirement)
-        steps = (then, *steps)
+        # From coming here, whatever age the call has kept.
+        until = call.enqueued_at + call.place.preferred_seconds - _age_counts_from(call)
+        steps = (RoutingStep(round(until * 1000), requirement), *steps)
         requirement = Requirement(rules.name, strategy=rules.strategy, agent=call.place.preferred)
     ring_seconds = rules.ring_seconds
     if call.awaits_customer and call.callback is not None and not call.agent_first:
@@ -318,7 +319,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         call_id=call.entry,
         node=call.node,
         requirement=requirement,
-        enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
+        enqueued_ms=round(_age_counts_from(call) * 1000),
         priority=call.priority,
         ring_ms=round(ring_seconds * 1000),
         wrapup_ms=round(first_wrapup * 1000),
@@ -327,6 +328,10 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         steps=steps,
         ring_agents=1 if call.callback else rules.ring_agents,
     )
+
+
+def _age_counts_from(call: Call) -> float:
+    return (call.enqueued_at or 0.0) if call.ranked_at is None else call.ranked_at
 
 
 def on_announcement_due(context: Context, call: Call, event: TimerFired, now: float) -> Step:

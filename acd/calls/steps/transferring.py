@@ -65,7 +65,7 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
         target = target_of(context.directory, event.to, by=by)
     except AcdError as error:
         return call, (AnswerRefer(error.sip_status), ReportRefer(Side.AGENT, error.sip_status))
-    call = mark(call, event.to, by, now)
+    call = mark(replace(call, preferred=event.preferred or call.preferred), event.to, by, now)
     if isinstance(target, AgentTarget):
         call, effects = _await_agent(context, call, target.agent, now)
         return call, (AnswerRefer(202), *effects)
@@ -139,7 +139,8 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
         left, call = (*left, EndMessage()), replace(call, recording="", messages=call.messages + 1)
     if call.state is State.QUEUED:
         left = (LeaveQueue(call.entry), *_STOP_WAITING)
-    call, effects = go_to(context, settle(mark(call, event.to, "", now), now), target, now)
+    call = settle(mark(replace(call, preferred=event.preferred or call.preferred), event.to, "", now), now)
+    call, effects = go_to(context, call, target, now)
     return call, left + effects
 
 

@@ -146,6 +146,20 @@ def test_who_sends_a_caller_on_is_not_waited_for() -> None:
     assert ticket_of(CONTEXT, call).requirement == ANYBODY[0]
 
 
+def test_a_supervisor_sends_a_caller_to_a_queue_and_one_agent_first_who_is_waited_for_from_then_on() -> None:
+    context = replace(
+        CONTEXT, directory=replace(DIRECTORY, queues={"billing": BILLING, "sales": Queue("sales")})
+    )
+    call = waits(context=context)
+    order = m.TransferAsked("sales", by_phone=False, preferred="bert")
+    call, _ = step(context, call, order, NOW + 300)
+    ticket = ticket_of(context, call)
+    assert (ticket.requirement.agent, ticket.enqueued_ms) == ("bert", round(NOW * 1000))
+    # 20 s after it came here, though its age is 300 s more.
+    assert ticket.steps == (Step(320_000, Requirement("sales")),)
+    assert call.attributes == {"preferred_agent": "bert"}
+
+
 def test_a_caller_who_hangs_up_before_being_known_is_gone() -> None:
     call, _ = drive(arrival(), m.CallArrived(b"o"), m.LegOver(Side.CALLER, "remote", 0))
     assert drive(call, m.CallerKnown()) == (call, [])
