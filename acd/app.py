@@ -25,6 +25,7 @@ from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
 from acd.callers.members import ListStore, ListWatcher
 from acd.calls.keeper import CallbackKeeper
+from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.supervisor import CallSupervisor
@@ -133,6 +134,9 @@ class Node:
             expected_waits=lambda: self._forecast.of_queues(),
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
+        self._lookout = Lookout(
+            self._store, self._clock, self._forecast, lambda: self._calls.waiting_places()
+        )
         site = Site(self._redis, node, self._clock)
         self._messages = MessageKeeper(
             node.id,
@@ -196,6 +200,8 @@ class Node:
         self._running.push_async_callback(self._keeper.stop)
         self._forecast.start()
         self._running.push_async_callback(self._forecast.stop)
+        self._lookout.start()
+        self._running.push_async_callback(self._lookout.stop)
         heir = Heir(
             self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
         )
@@ -231,6 +237,7 @@ class Node:
             context=lambda: self._context,
             observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
+            lookout=self._lookout,
             messages=self._messages,
             phones=self._sip.lamps.phones_changed,
             callers=CallerBook(
@@ -281,6 +288,7 @@ class Node:
 
     async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
         """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
+        self._lookout.distrust()
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}

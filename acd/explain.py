@@ -68,6 +68,8 @@ def show(why: Why, console: Console) -> None:
         console.print(Text(f"{name}: {value}"))
     for offer in why.offers:
         _show_offer(offer, console)
+    for mark in why.overflows:
+        console.print(Text(f"{mark.at:%H:%M:%S} by a rule of {mark.queue}: {mark.to} ({mark.why})"))
     if why.waits_for is not None:
         console.print(Text(f"waits for: {why.waits_for}"))
         table = Table("agent", "in the way")

@@ -39,7 +39,7 @@ def load_flows(settings: Settings, prompts: PromptLibrary) -> Mapping[str, FlowD
 def find_loose_ends(
     directory: Directory, flows: Mapping[str, FlowDefinition], prompts: PromptLibrary
 ) -> list[str]:
-    """What a caller of some number would run into: a flow, queue, number, extension, box or greeting that is
+    """What a caller would run into: a flow, queue, number, extension, box, greeting or prompt that is
     not there.
 
     One line each, with file, line and node where it stands in a flow, and what to do.
@@ -48,6 +48,9 @@ def find_loose_ends(
     for queue in directory.queues.values():
         if queue.callback is not None and queue.callback.digit:
             wanted.setdefault(queue.callback.flow, f"callback.digit of queue {queue.name}")
+        for rule in queue.overflow:
+            if rule.flow:
+                wanted.setdefault(rule.flow, f"overflow of queue {queue.name}")
     absent = [
         f"{user} leads to the flow {name!r}, which is not there"
         f"{suggestion(name, flows) or '; put its file into the flow folder, or give the number another'}"
@@ -56,7 +59,15 @@ def find_loose_ends(
     ]
     used = [flows[name] for name in sorted(wanted) if name in flows]
     ends = (line for flow in used for line in _ends_of(flow, directory))
-    return [*absent, *ends, *_greetings(directory, prompts)]
+    return [*absent, *_unspoken(directory, prompts), *ends, *_greetings(directory, prompts)]
+
+
+def _unspoken(directory: Directory, prompts: PromptLibrary) -> Iterator[str]:
+    for queue in directory.queues.values():
+        for prompt in dict.fromkeys(prompt for rule in queue.rules for prompt in rule.message):
+            if not prompts.has(prompt, prompts.default_language):
+                hint = suggestion(prompt, prompts.names) or "; record it into ivr.prompts_dir"
+                yield f"overflow of queue {queue.name}: there is no prompt {prompt!r}{hint}"
 
 
 def _greetings(directory: Directory, prompts: PromptLibrary) -> Iterator[str]:

@@ -199,5 +199,6 @@ def _newcomer(queue: Queue, directory: Directory, now_ms: int) -> Waiter:
     """Somebody without wishes of their own. The name is none that a call can have."""
     requirement = requirement_of(queue, first_needs(queue, {}, "", directory.skills))
     target_ms = round(queue.service_level_seconds * 1000) if queue.order_by == "target" else 0
-    late = missed(0, now_ms, now_ms + target_ms) if target_ms else None
-    return Waiter(f"?{queue.name}", requirement, score(0, now_ms + target_ms), is_guess=True, missed=late)
+    late = missed(0, now_ms, now_ms + target_ms, queue.weight) if target_ms else None
+    place = score(0, now_ms + target_ms // queue.weight)
+    return Waiter(f"?{queue.name}", requirement, place, is_guess=True, missed=late)

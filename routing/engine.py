@@ -209,7 +209,7 @@ class RoutingEngine:
         self.outages.end(lost)
         for call_id in await self._store.calls_of(self._node):
             if not self._is_live(call_id):
-                await self._store.cancel(call_id, self._now_ms(), released=True)
+                await self._store.cancel(call_id, self._now_ms(), "released")
         self.outages.note_said_again(await self._on_store_back(True))
         await self._store.settled(self._node, self._now_ms())
 
@@ -222,5 +222,5 @@ class RoutingEngine:
         )
         for call_id in ghosts:
             log.warning("routing: a call that nobody has is taken out of its line")
-            await self._store.cancel(call_id, self._now_ms(), released=True)
+            await self._store.cancel(call_id, self._now_ms(), "released")
         await self._store.forget_queues(self._queues(), self._now_ms())

@@ -19,7 +19,7 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 from routing.model import AgentProfile, Requirement
-from routing.requirement import Missed, eligible
+from routing.requirement import Missed, eligible, urgency
 
 Stage = Literal["ring", "talk", "wrapup"]
 STAGES: tuple[Stage, ...] = ("ring", "talk", "wrapup")
@@ -217,12 +217,12 @@ class _Run:
         return best
 
     def _head(self, line: list[_Place], now: float) -> int | None:
-        """The score of the first in a line. Who has missed the target by now goes back in it, once."""
+        """How urgent the first in a line is. Who has missed the target by now goes back in it, once."""
         while line:
             score, is_guess, n, waiter = line[0]
             place = self._score(waiter, now)
             if place == score:
-                return score
+                return self._urgency(waiter, score, now)
             heapq.heapreplace(line, (place, is_guess, n, waiter))
         return None
 
@@ -230,13 +230,17 @@ class _Run:
         missed = waiter.missed
         return missed.score if missed and missed.at_ms <= self._now_ms + now * 1000 else waiter.score
 
+    def _urgency(self, waiter: Waiter, score: int, now: float) -> int:
+        weight = waiter.requirement.weight
+        return score if weight == 1 else urgency(score, weight, self._now_ms + round(now * 1000))
+
     def _those_behind(self, now: float, taken: int) -> Iterator[tuple[str, float]]:
         """They come in order at the pace so far, where somebody is there for them."""
         served = {line for _, agent in self._free for line in self._serves[agent]}
         behind = [waiter for line in served for _, _, _, waiter in sorted(self._lines[line])]
         pace = now / taken
         place = 0
-        for waiter in sorted(behind, key=lambda waiter: self._score(waiter, now)):
+        for waiter in sorted(behind, key=lambda w: self._urgency(w, self._score(w, now), now)):
             place += not waiter.is_guess
             ring = self._habits[waiter.requirement.queue].stages["ring"].mean
             yield waiter.name, now + pace * place + ring

@@ -53,6 +53,8 @@ MESSAGES_KEPT: Final = 10_000
 RING_MAX_MS: Final = 300_000
 RING_AGENTS_MAX: Final = 50
 """Agents who are rung together for one call."""
+QUEUE_WEIGHT_MAX: Final = 10
+"""So many groups of heads are compared at most for an agent who comes free."""
 CAPACITY_MAX: Final = 10
 """Conversations that one agent may have at a time."""
 TARGET_MAX_MS: Final = 86_400_000

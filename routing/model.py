@@ -24,6 +24,11 @@ class AgentState(StrEnum):
     NOT_ANSWERING = "not-answering"
 
 
+Departure = Literal["abandoned", "released", "overflowed"]
+"""How a wait ends without an agent: given up, or it goes on in another way (a callback), or elsewhere by a
+rule of the queue."""
+
+
 class RejectReason(StrEnum):
     """Why an offered agent did not take the call."""
 
@@ -66,6 +71,8 @@ class Requirement:
     agent: str | None = None
     any_of: tuple[tuple[tuple[str, int], ...], ...] = ()
     """Groups of skills with their least levels: of each group one is enough."""
+    weight: int = 1
+    """Of the queue (1-QUEUE_WEIGHT_MAX): what its calls have waited counts so many times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +115,12 @@ class Step:
 class Ticket:
     """One caller in a queue. Times in milliseconds since the epoch.
 
-    A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first; within one, who
-    reaches `enqueued_ms` + `target_ms` first; one that has reached it and still waits counts its target twice
-    from then on, so that those who can still be served in time go before it, and nobody who comes later
-    than that. `steps` relax the requirement while the call waits; where it names an agent, the first step
-    comes at once when that agent is away or did not take the call.
+    A requeue keeps `enqueued_ms` and so the place. Higher `priority` (0-99) goes first; within one,
+    whose wait times the queue's weight, less `target_ms`, is the most. One that still waits when its target
+    has passed counts it twice from then on, so that those who can still be served in time go before it, and
+    (where weights are equal) nobody who comes later than that. `steps` relax the requirement while the call
+    waits; where it names an agent, the first step comes at once when that agent is away or did not take the
+    call.
     """
 
     call_id: str
@@ -204,6 +212,16 @@ NodeMessage = Offer | OfferWithdrawn | WrapupTaken | CallbackOver
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who else is there, seen from one waiting call or a class of calls."""
+
+    waiting: int
+    """Others in the line of the call's queue."""
+    agent_there: bool
+    """Somebody who may take such calls is signed in, and not in a state that counts as absent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A caller's place: 1 is next. `waiting` counts the whole queue."""
 
@@ -251,10 +269,10 @@ class QueueStatus:
     counters: Mapping[str, int] = field(default_factory=dict)
     """Equal to the fold of the events, never negative, never reset while the queue is in use: `entered`,
     `offers`, `rejected`, `withdrawn`, `let-go` (rung for a call that another has), `answered`, `abandoned`,
-    `completed`, `lost` (its node died), `released` (goes on in another way, as a callback), `relaxed` (steps
-    taken), `callback-added`, `callback-attempts`, `callback-done`, `callback-failed`, `callback-cancelled`,
-    `callback-expired`,
-    `ended` (abandoned, completed, lost, released)."""
+    `completed`, `lost` (its node died), `released` (goes on in another way, as a callback), `overflowed`
+    (goes on elsewhere by a rule of the queue), `relaxed` (steps taken), `callback-added`,
+    `callback-attempts`, `callback-done`, `callback-failed`, `callback-cancelled`, `callback-expired`,
+    `ended` (abandoned, completed, lost, released, overflowed)."""
     talking: int = 0
     callbacks: int = 0
     """Callers who are to be called back, whether their place is in the line now or not."""

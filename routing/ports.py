@@ -11,10 +11,13 @@ from routing.model import (
     AgentState,
     AgentStatus,
     AgentTerms,
+    Crowd,
+    Departure,
     NodeMessage,
     Position,
     QueueStatus,
     Refusal,
+    Requirement,
     Ticket,
 )
 from routing.outages import Trouble
@@ -87,9 +90,8 @@ class QueueStore(Protocol):
         What becomes of the two, the refusal says. Raises StaleToken; repeating with the same token changes
         nothing."""
 
-    async def cancel(self, call_id: str, now_ms: int, *, released: bool = False) -> bool:
-        """The caller is gone while waiting or offered; a reserved agent is free again. False if unknown.
-        `released`: it is no abandon, but the end of a wait that goes on in another way.
+    async def cancel(self, call_id: str, now_ms: int, how: Departure = "abandoned") -> bool:
+        """The wait is over without an agent; one who is reserved is free again. False if unknown.
 
         Where the store thinks that the two are talking, this ends the conversation as `done` does."""
 
@@ -182,6 +184,14 @@ class QueueStore(Protocol):
         """Call `tell` with each deadline (ms) that an operation on this store object makes."""
 
     async def position(self, call_id: str) -> Position | None: ...
+
+    async def crowd(
+        self, call_id: str, requirements: Sequence[Requirement], absent: Collection[AgentState]
+    ) -> Crowd | None:
+        """What a waiting call, or with an empty id any that asks one of these requirements, finds there.
+
+        None where the call does not wait, and where the store does not know such a requirement or may lack
+        what it was told last."""
 
     async def queues(self, names: Sequence[str]) -> Sequence[QueueStatus]: ...
 

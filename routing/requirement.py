@@ -11,6 +11,7 @@ from typing import Any
 
 from routing.limits import (
     NAME_MAX,
+    QUEUE_WEIGHT_MAX,
     RING_AGENTS_MAX,
     RING_MAX_MS,
     STEPS_MAX,
@@ -46,13 +47,15 @@ def class_definition(requirement: Requirement) -> str:
     if requirement.agent is None:
         skills = _least_levels(requirement.skills)
         groups = sorted(sorted(set(group)) for group in requirement.any_of)
-    return _canonical([requirement.queue, requirement.strategy, skills, requirement.agent, groups])
+    more = [requirement.weight] if requirement.weight != 1 else []
+    return _canonical([requirement.queue, requirement.strategy, skills, requirement.agent, groups, *more])
 
 
 def read_class(definition: str) -> Requirement:
     """The inverse of class_definition. Raises ValueError."""
-    queue, strategy, skills, agent, groups = json.loads(definition)
-    return Requirement(queue, _levels(skills), strategy, agent, tuple(_levels(group) for group in groups))
+    queue, strategy, skills, agent, groups, *more = json.loads(definition)
+    any_of = tuple(_levels(group) for group in groups)
+    return Requirement(queue, _levels(skills), strategy, agent, any_of, *more)
 
 
 def profile_definition(profile: AgentProfile) -> str:
@@ -101,6 +104,12 @@ def in_force(ticket: Ticket, now_ms: int) -> Requirement:
     return asked
 
 
+def still_asked(ticket: Ticket, now_ms: int) -> tuple[Requirement, ...]:
+    """What the call asks at this time, and after each step to come."""
+    later = (step.requirement for step in ticket.steps if ticket.enqueued_ms + step.after_ms > now_ms)
+    return (in_force(ticket, now_ms), *later)
+
+
 def missing(requirement: Requirement, profile: AgentProfile) -> tuple[str, ...]:
     """What keeps agents of this profile from the calls of this class, in words; nothing where `eligible`.
 
@@ -141,20 +150,31 @@ class Missed:
 
 def first_score(ticket: Ticket) -> int:
     """The place of a call until it misses its target, and without one for good."""
-    return score(ticket.priority, ticket.enqueued_ms + ticket.target_ms)
+    return score(ticket.priority, ticket.enqueued_ms + ticket.target_ms // ticket.requirement.weight)
 
 
 def once_missed(ticket: Ticket) -> Missed | None:
     """The place of a call from its target on; None without one."""
     if ticket.target_ms == 0:
         return None
-    return missed(ticket.priority, ticket.enqueued_ms, ticket.enqueued_ms + ticket.target_ms)
+    target_at_ms = ticket.enqueued_ms + ticket.target_ms
+    return missed(ticket.priority, ticket.enqueued_ms, target_at_ms, ticket.requirement.weight)
 
 
-def missed(priority: int, enqueued_ms: int, target_at_ms: int) -> Missed:
-    """What follows for a call that is to be answered by `target_at_ms`."""
-    late_ms = enqueued_ms + TARGETS_ONCE_MISSED * (target_at_ms - enqueued_ms)
+def missed(priority: int, enqueued_ms: int, target_at_ms: int, weight: int) -> Missed:
+    """What follows for a call, in a queue of this weight, that is to be answered by `target_at_ms`."""
+    late_ms = enqueued_ms + TARGETS_ONCE_MISSED * (target_at_ms - enqueued_ms) // weight
     return Missed(target_at_ms, score(priority, late_ms))
+
+
+def urgency(score: int, weight: int, now_ms: int) -> int:
+    """The score that a call of weight 1 would have that is as urgent now: less goes first.
+
+    A call of weight w has waited w times as long, less its target. Never leaves its priority.
+    """
+    priority, time_ms = divmod(score, PRIORITY_WIDTH)
+    time_ms = now_ms - weight * (now_ms - time_ms)
+    return priority * PRIORITY_WIDTH + min(max(time_ms, 0), PRIORITY_WIDTH - 1)
 
 
 def check_ticket(ticket: Ticket) -> None:
@@ -186,12 +206,16 @@ def _check_steps(ticket: Ticket) -> None:
     for step in ticket.steps:
         if step.requirement.queue != ticket.requirement.queue or step.requirement.agent is not None:
             raise ValueError("a step stays in the queue of its ticket and names no agent")
+        if step.requirement.weight != ticket.requirement.weight:
+            raise ValueError("a step keeps the weight of its ticket")
 
 
 def check_requirement(requirement: Requirement) -> None:
     """Raises ValueError for an unknown strategy or unreasonable names."""
     if requirement.strategy not in STRATEGIES:
         raise ValueError(f"no strategy {requirement.strategy!r}; there are {', '.join(STRATEGIES)}")
+    if not 1 <= requirement.weight <= QUEUE_WEIGHT_MAX:
+        raise ValueError(f"weight {requirement.weight} of a queue is not within 1-{QUEUE_WEIGHT_MAX}")
     names = [requirement.queue, *(skill for skill, _ in requirement.skills)]
     names += [skill for group in requirement.any_of for skill, _ in group]
     for name in names if requirement.agent is None else [*names, requirement.agent]:

@@ -49,7 +49,7 @@ class Booking:
 
     def leave(self, effect: m.LeaveQueue) -> None:
         async def leave() -> None:
-            await self._store.cancel(effect.ticket, self._now_ms(), released=effect.released)
+            await self._store.cancel(effect.ticket, self._now_ms(), effect.how)
 
         self._lane.put(leave)
 
@@ -104,6 +104,10 @@ class Booking:
                 self._post(m.PositionKnown(found.position))
 
         self._lane.put(ask)
+
+    def say(self, operation: Operation) -> None:
+        """Something else that is to come after what was said before."""
+        self._lane.put(operation)
 
     def say_again(self, context: Context, call: Call) -> str:
         """Put back what this call is doing into a store that may have forgotten it; that in a word."""

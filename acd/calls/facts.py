@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from acd.calls.record import CallRecord
 from acd.media.engine import LegStatistics
+from routing.overflow import Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,18 @@ class CallQueued:
 
     call_id: str
     queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOverflowed:
+    """A rule of the queue was carried out. `to_kind` is an OverflowKind of who left the queue by it. The
+    caller waits on after "message-then-wait", and with "nowhere": the target was not there, or the call has
+    gone round too often."""
+
+    call_id: str
+    queue: str
+    to_kind: str
+    why: Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,7 @@ class CallerLookedUp:
 CallFact = (
     CallStarted
     | CallQueued
+    | CallOverflowed
     | AgentRung
     | OfferFailed
     | CallAnswered

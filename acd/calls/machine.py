@@ -19,6 +19,7 @@ from acd.calls.steps import (
     knowing,
     listening,
     offering,
+    overflowing,
     talking,
     together,
     transferring,
@@ -86,6 +87,8 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         (m.TimerFired, Timer.IVR): treating.on_waiting_timer,
         m.CallbackAnswered: treating.on_waiting_callback,
         m.PositionKnown: guiding.on_position,
+        m.SituationKnown: overflowing.on_situation,
+        (m.TimerFired, Timer.OVERFLOW): overflowing.on_time,
         (m.TimerFired, Timer.LONGEST_WAIT): transferring.on_longest_wait,
         m.TransferAsked: transferring.on_move_asked,
         m.OfferStale: offering.on_rejection_stale,
@@ -156,7 +159,14 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
 
 _ANNOUNCEMENTS: frozenset[Key] = frozenset({(m.TimerFired, Timer.ANNOUNCE), m.PlaybackOver})
 _LATE_OF_FLOW: frozenset[Key] = frozenset({(m.TimerFired, Timer.IVR), m.RecordingOver})
-_LATE_OF_WAIT: frozenset[Key] = frozenset({(m.TimerFired, Timer.LONGEST_WAIT), m.PositionKnown})
+_LATE_OF_WAIT: frozenset[Key] = frozenset(
+    {
+        (m.TimerFired, Timer.LONGEST_WAIT),
+        (m.TimerFired, Timer.OVERFLOW),
+        m.PositionKnown,
+        m.SituationKnown,
+    }
+)
 _LATE_OF_RING: frozenset[Key] = frozenset(
     {
         (m.TimerFired, Timer.RING),

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
+from acd.calls.lookout import WaitingPlace
 from acd.calls.messages import NewMessage
 from acd.calls.model import AskCaller, CallerKnown
 from acd.calls.record import CallRecord
@@ -104,6 +105,13 @@ class PromptPort(Protocol):
     def music(self, name: str) -> Path: ...
 
 
+class LookoutPort(Protocol):
+    """Finds out what the rules of a queue want to know."""
+
+    async def joining(self, place: WaitingPlace) -> None:
+        """Tell the call of who has just joined. Raises StoreUnavailable."""
+
+
 class MessagePort(Protocol):
     """Where voice messages are kept."""
 
@@ -164,6 +172,7 @@ class Services:
     context: Callable[[], Context]
     observers: Sequence[Observer]
     desk: Desk
+    lookout: LookoutPort
     messages: MessagePort
     phones: PhoneWatcher = _nobody_watches
     callers: CallerPort = STRANGERS

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from routing.model import Decision, RejectReason
+from routing.overflow import Why
 
 Outcome = Literal[
     "answered",
@@ -34,7 +35,7 @@ NODE_DIED = "node-died"
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One state of the call, from `at` (seconds since the epoch) until the next segment.
 
-    The state "transfer" is a mark between two others.
+    The states "transfer" and "overflow" are marks between two others.
     """
 
     state: str
@@ -42,7 +43,10 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     queue: str = ""
     agent: str = ""
     to: str = ""
-    """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor."""
+    """Of a "transfer": where to; `agent` is who transferred, empty for a supervisor. Of an "overflow": the
+    kind of target and its name."""
+    why: Why | Literal[""] = ""
+    """Of an "overflow": what the rule went by."""
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from acd.calls import model as m
 from acd.calls.booking import Booking
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallEnded, CallFact, LegClosed
+from acd.calls.lookout import Seeking, WaitingPlace, states_of
 from acd.calls.machine import step
 from acd.calls.messages import BoxFull
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
@@ -32,8 +33,8 @@ from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.watching import PhoneState
 from ivr.mailbox import Waiting
 from ivr.prompts import UnknownPrompt
-from routing.model import Offer, Requirement
-from routing.requirement import first_score, in_force
+from routing.model import Offer, Requirement, Ticket
+from routing.requirement import first_score, in_force, still_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class CallSession:
         self._rung: dict[int, str] = {}
         """Where several agents are rung together, their legs by the tokens of their offers."""
         self._joining: Joining | None = None
+        self._ticket: Ticket | None = None
+        """The last that was put in line."""
         self._phones: tuple[PhoneState, ...] = ()
         self._legs = legs
         self._booking = Booking(services.store, call.node, services.clock, legs.spawn, self.post, legs.make)
@@ -620,7 +623,32 @@ class CallSession:
         """What the caller waits for now; None for one who does not wait."""
         if self.call.state is not State.QUEUED:
             return None
-        return in_force(ticket_of(self._context, self.call), round(self._services.clock.time() * 1000))
+        return in_force(ticket_of(self._context, self.call), self._now_ms())
+
+    def _now_ms(self) -> int:
+        return round(self._services.clock.time() * 1000)
+
+    def _enter_queue(self, effect: m.EnterQueue) -> None:
+        self._ticket = effect.ticket
+        self._booking.enter(effect)
+
+    def waiting_place(self) -> WaitingPlace | None:
+        """Where the caller waits who may go elsewhere by the rules of the queue."""
+        call, ticket = self.call, self._ticket
+        queue = self._context.queue(call.queue)
+        if queue is None or not queue.rules or call.state is not State.QUEUED or call.callback is not None:
+            return None
+        if ticket is None or call.enqueued_at is None or ticket.call_id != call.entry:
+            return None
+        seeking = Seeking(still_asked(ticket, self._now_ms()), states_of(queue.agents_count_as_absent))
+        rules = tuple(rule.when for rule in queue.rules)
+        return WaitingPlace(
+            call.entry, queue.name, call.enqueued_at, rules, call.spent_rules, seeking, self.post
+        )
+
+    def _ask_situation(self, effect: m.AskSituation) -> None:
+        if place := self.waiting_place():
+            self._booking.say(lambda: self._services.lookout.joining(place))
 
     def _ask_desk(self, effect: m.AskDesk) -> None:
         async def ask() -> None:
@@ -683,7 +711,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.RingRival: CallSession._ring_rival,
     m.ReleaseRival: CallSession._release_rival,
     m.TakeRival: CallSession._take_rival,
-    m.EnterQueue: lambda session, effect: session._booking.enter(effect),
+    m.EnterQueue: CallSession._enter_queue,
     m.SayPlaceAgain: CallSession._say_place_again,
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
     m.ConfirmOffer: CallSession._confirm_offer,
@@ -704,6 +732,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.MarkHeard: CallSession._mark_heard,
     m.DeleteMessage: CallSession._delete_message,
     m.AskPosition: CallSession._ask_position,
+    m.AskSituation: CallSession._ask_situation,
     m.AnswerRefer: CallSession._answer_refer,
     m.ReportRefer: CallSession._report_refer,
     m.ParkAgentLeg: CallSession._park_agent_leg,

@@ -14,6 +14,7 @@ import structlog
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
+from acd.calls.lookout import WaitingPlace
 from acd.calls.ports import Services
 from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
@@ -261,6 +262,11 @@ class CallSupervisor:
         """Whether this entry of the store is one of a call that is here."""
         return _call_of(entry) in self._sessions
 
+    def waiting_places(self) -> Iterable[WaitingPlace]:
+        """The callers who may go elsewhere by the rules of their queues."""
+        places = (session.waiting_place() for session in self._sessions.values())
+        return [place for place in places if place is not None]
+
     def reassert(self) -> Mapping[str, int]:
         """Say every call again to a store that may have lost it, first in line first; how many of what."""
         return _counted(session.reassert() for session in self._in_order())
@@ -294,7 +300,8 @@ class CallSupervisor:
         if session is None:
             return None
         view = _view(session.call, self._services.clock.time())
-        return Reasons(view, session.call.attempts, session.needs(), session.call.attributes)
+        call = session.call
+        return Reasons(view, call.attempts, session.needs(), call.segments, call.attributes)
 
     def hang_up(self, call_id: str, cause: str = "operator") -> bool:
         """End a call. False where there is none of that id."""

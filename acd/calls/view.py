@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from acd.calls.record import Attempt
+from acd.calls.record import Attempt, Segment
 from routing.model import Requirement
 
 
@@ -16,6 +16,7 @@ class Reasons:
     view: CallView
     attempts: tuple[Attempt, ...]
     needs: Requirement | None
+    segments: tuple[Segment, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 

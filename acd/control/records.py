@@ -18,6 +18,7 @@ from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Masked, Seconds, Time, caller_for, time_of
 from acd.history.reader import RecordPage
+from routing.overflow import Why
 
 _NAME = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -60,11 +61,15 @@ class RecordQuery(BaseModel):
 class Segment(BaseModel):
     """One state of the call, until the next segment."""
 
-    state: str = Field(description="Of the call, or `transfer`: a mark that it was sent elsewhere.")
+    state: str = Field(
+        description="Of the call, or a mark that it was sent elsewhere: `transfer` by somebody, `overflow` by"
+        " a rule of the queue."
+    )
     at: Time
     queue: str | None
     agent: str | None
-    to: str | None = Field(description="Of a `transfer`: where to. `agent` is who transferred.")
+    to: str | None = Field(description="Of a `transfer` or `overflow`: where to. `agent` is who transferred.")
+    why: Why | None = Field(description="Of an `overflow`: what the rule went by.")
 
 
 class Refusal(BaseModel):
@@ -186,6 +191,7 @@ def _segment_of(segment: RecordedSegment) -> Segment:
         queue=segment.queue or None,
         agent=segment.agent or None,
         to=segment.to or None,
+        why=segment.why or None,
     )
 
 

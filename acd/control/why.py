@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from acd.agents.staffing import offline
 from acd.agents.terms import profile_of
-from acd.calls.record import Attempt, CallRecord
+from acd.calls.record import Attempt, CallRecord, Segment
 from acd.calls.view import Reasons
 from acd.control.ports import ControlContext
 from acd.control.problems import not_found
@@ -56,6 +57,15 @@ class Colleague(BaseModel):
     obstacles: list[str] = Field(description="Why not this one; empty for one who is being sought right now.")
 
 
+class Overflow(BaseModel):
+    """A rule of a queue that was carried out for the caller."""
+
+    at: Time
+    queue: str
+    to: str = Field(description="The kind of target and its name.")
+    why: str = Field(description="`waited`, `waiting` (the line was long), `expected-wait` or `no-agent`.")
+
+
 class Why(BaseModel):
     id: str
     queue: str | None
@@ -65,6 +75,7 @@ class Why(BaseModel):
         "`preferred_agent` or `last_agent` where it was for one agent first."
     )
     offers: list[Offered]
+    overflows: list[Overflow]
     waits_for: str | None = Field(description="What it asks of an agent now; null where it does not wait.")
     agents: list[Colleague] = Field(description="While it waits: every agent and what is in the way.")
 
@@ -92,6 +103,15 @@ def offered(attempt: Attempt, call_id: str) -> Offered:
             for each in (decision.candidates if decision else ())
         ],
     )
+
+
+def overflows(segments: Sequence[Segment]) -> list[Overflow]:
+    """Those of a call, in order."""
+    return [
+        Overflow(at=time_of(mark.at), queue=mark.queue, to=mark.to, why=mark.why)
+        for mark in segments
+        if mark.state == "overflow"
+    ]
 
 
 async def colleagues(
@@ -129,6 +149,7 @@ async def why_of(context: ControlContext, reasons: Reasons) -> Why:
         state=view.state,
         attributes=dict(reasons.attributes),
         offers=[offered(attempt, view.id) for attempt in reasons.attempts],
+        overflows=overflows(reasons.segments),
         waits_for=None if needs is None else in_words(needs),
         agents=[] if needs is None else await colleagues(context, needs, reasons.attempts),
     )
@@ -142,6 +163,7 @@ def why_of_record(record: CallRecord) -> Why:
         state="ended",
         attributes=record.attributes,
         offers=[offered(attempt, record.id) for attempt in record.attempts],
+        overflows=overflows(record.segments),
         waits_for=None,
         agents=[],
     )

@@ -28,6 +28,8 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_skills(file),
         *_served(file),
         *_numbers(file, flows),
+        *_overflow(file, flows),
+        *_overflow_loops(file),
         *_codes(file),
         *_devices(file),
         *_caller_lists(file),
@@ -142,6 +144,47 @@ def _numbers(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
         elif entry.flow is not None and entry.flow not in flows:
             hint = suggestion(entry.flow, flows) or f"; known are {', '.join(sorted(flows)) or 'none'}"
             yield Problem((*path, "flow"), f"there is no flow {entry.flow!r}{hint}")
+
+
+def _overflow(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
+    """Where rules lead must be there."""
+    known: Mapping[str, Collection[str]] = {
+        "queue": {queue.name for queue in file.queues},
+        "number": {entry.number for entry in file.numbers},
+        "extension": {agent.extension for agent in file.agents},
+        "flow": flows,
+    }
+    for i, queue in enumerate(file.queues):
+        for j, rule in enumerate(queue.overflow):
+            for kind, names in known.items():
+                target = getattr(rule, kind)
+                if target is not None and target not in names:
+                    hint = suggestion(target, names) or f"; known are {', '.join(sorted(names)) or 'none'}"
+                    path: KeyPath = ("queues", i, "overflow", j, kind)
+                    yield Problem(path, f"there is no {kind} {target!r}{hint}")
+
+
+def _overflow_loops(file: DirectoryFile) -> Iterator[Problem]:
+    """A caller must not go round from queue to queue."""
+    queue_of = {entry.number: entry.queue for entry in file.numbers}
+    edges = [
+        (queue.name, target, ("queues", i, "overflow", j))
+        for i, queue in enumerate(file.queues)
+        for j, rule in enumerate(queue.overflow)
+        if (target := rule.queue or queue_of.get(rule.number or ""))
+    ]
+    leads_to: dict[str, set[str]] = {}
+    for begin, end, _ in edges:
+        leads_to.setdefault(begin, set()).add(end)
+    for begin, end, path in edges:
+        reached, found = {end}, [end]
+        while found:
+            more = leads_to.get(found.pop(), set()) - reached
+            reached |= more
+            found += more
+        if begin in reached:
+            ways = "itself" if begin == end else f"{end!r}, which leads back"
+            yield Problem(path, f"callers of {begin!r} go to {ways}; end the circle with another target")
 
 
 def _codes(file: DirectoryFile) -> Iterator[Problem]:

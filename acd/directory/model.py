@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
+from routing.overflow import Conditions
+
+QUEUE_FULL = ("queue-full",)
+NOBODY_THERE = ("nobody-there",)
+"""What who cannot wait in a queue hears, in prompts."""
 Srtp = Literal["off", "offer", "require"]
 """Whether audio is encrypted: never, where both ends can, or always."""
 
@@ -159,6 +164,46 @@ class CallbackRules:
     """What other numbers than the one that is called from begin with; none: no others may be entered."""
 
 
+OverflowKind = Literal["queue", "number", "extension", "flow", "message"]
+OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "message")
+AbsentState = Literal["paused", "not-answering", "wrap-up", "busy"]
+
+
+@dataclass(frozen=True, slots=True)
+class OverflowRule:
+    """When callers leave a queue, and where to: one of queue, number, extension, flow and message."""
+
+    when: Conditions
+    queue: str = ""
+    place: Literal["keep", "last"] = "keep"
+    """In that queue: with the age and priority so far, or behind everybody with priority 0."""
+    number: str = ""
+    extension: str = ""
+    flow: str = ""
+    message: tuple[str, ...] = ()
+    """Prompts."""
+    then: Literal["hang-up", "wait"] = "hang-up"
+    """After the message: let go, or wait on in the same place."""
+
+    @property
+    def kind(self) -> OverflowKind:
+        """What is set of the five."""
+        return next(kind for kind in OVERFLOW_KINDS if getattr(self, kind))
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the wait in the queue is over."""
+        return not self.message or self.then == "hang-up"
+
+    @property
+    def to(self) -> str:
+        """What that leads to, in words."""
+        return " ".join(self.message) if self.message else str(getattr(self, self.kind))
+
+    def __str__(self) -> str:
+        return f"{self.when} -> {self.kind} {self.to}"
+
+
 @dataclass(frozen=True, slots=True)
 class RefusalRule:
     """What becomes of an agent who did not take a call in one way, and of the two."""
@@ -209,6 +254,8 @@ class Queue:
     relax: tuple[Relaxation, ...] = ()
     order_by: Literal["arrival", "target"] = "arrival"
     """By `target`, service_level_seconds are added to the arrival: who misses the target first goes first."""
+    weight: int = 1
+    """What its callers have waited counts so many times beside callers of other queues."""
     strategy: str = "longest-idle"
     ring_seconds: float = 15.0
     ring_agents: int = 1
@@ -238,6 +285,29 @@ class Queue:
     """None: it makes no difference who spoke to a caller before."""
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
+    overflow: tuple[OverflowRule, ...] = ()
+    """The first that holds decides."""
+    max_waiting: int | None = None
+    """Who comes when so many wait, and by no rule goes elsewhere, hears that the line is full."""
+    join_when_empty: bool = True
+    """False: likewise who comes when nobody is there who could take the call."""
+    leave_when_empty: bool = False
+    """True: likewise who waits when the last such agent goes."""
+    agents_count_as_absent: tuple[AbsentState, ...] = ("paused", "not-answering")
+    """Beside those who are signed out."""
+
+    @property
+    def rules(self) -> tuple[OverflowRule, ...]:
+        """Those of `overflow`, and after them what the three keys about joining and leaving come to."""
+        last = []
+        if self.max_waiting is not None:
+            full = Conditions("joining", waiting_over=self.max_waiting - 1)
+            last.append(OverflowRule(full, message=QUEUE_FULL))
+        if not self.join_when_empty:
+            last.append(OverflowRule(Conditions("joining", no_agent=True), message=NOBODY_THERE))
+        if self.leave_when_empty:
+            last.append(OverflowRule(Conditions("waiting", no_agent=True), message=NOBODY_THERE))
+        return (*self.overflow, *last)
 
 
 AutoAnswer = Literal["off", "answer-after", "alert-info", "answer-mode"]

@@ -28,6 +28,7 @@ from acd.directory.model import (
     LastAgent,
     Lookup,
     Number,
+    OverflowRule,
     PriorityClass,
     Queue,
     Refusals,
@@ -38,6 +39,7 @@ from acd.directory.model import (
     Webhook,
 )
 from acd.errors import ConfigError
+from routing.overflow import Conditions
 
 _TABLES: Mapping[Kind, Table] = {
     "trunk": tables.trunks,
@@ -201,6 +203,8 @@ def _queue(row: RowMapping) -> Queue:
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
+            "overflow": tuple(_overflow_rule(rule) for rule in row["overflow"]),
+            "agents_count_as_absent": tuple(row["agents_count_as_absent"]),
             "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
             "refusals": _refusals(row["refusals"]),
             "last_agent": LastAgent(**row["last_agent"]) if row["last_agent"] else None,
@@ -215,6 +219,11 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
     return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+
+
+def _overflow_rule(rule: Mapping[str, Any]) -> OverflowRule:
+    when = Conditions(**rule["when"])
+    return OverflowRule(**{**rule, "when": when, "message": tuple(rule["message"])})
 
 
 def _refusals(kept: Mapping[str, Any]) -> Refusals:
@@ -323,6 +332,8 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
+        "agents_count_as_absent": [*queue.agents_count_as_absent],
         "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),

@@ -70,10 +70,16 @@ queues = Table(
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
+    Column("overflow", JSON, nullable=False, server_default="[]"),
+    Column("max_waiting", Integer),
+    Column("join_when_empty", Boolean, nullable=False, server_default=true()),
+    Column("leave_when_empty", Boolean, nullable=False, server_default=false()),
+    Column("agents_count_as_absent", JSON, nullable=False, server_default='["paused", "not-answering"]'),
     Column("voicemail", JSON(none_as_null=True)),
     Column("refusals", JSON, nullable=False, server_default="{}"),
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
     Column("last_agent", JSON(none_as_null=True)),
+    Column("weight", Integer, nullable=False, server_default="1"),
 )
 
 agents = Table(

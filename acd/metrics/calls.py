@@ -14,6 +14,7 @@ from acd.calls.facts import (
     CallEnded,
     CallerLookedUp,
     CallFact,
+    CallOverflowed,
     CallQueued,
     CallStarted,
     ExpectationMet,
@@ -37,6 +38,7 @@ MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 
 LOOKUP_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 _LOOKED_UP = ("found", "unknown", "failed", "skipped")
+_MESSAGE_THEN_WAIT = "message-then-wait"
 _SIDES = ("caller", "agent")
 _FAILURES = (*RejectReason, "withdrawn", "elsewhere")
 _ONE_WAY_PACKETS = 50
@@ -90,6 +92,7 @@ class CallMetrics:
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             CallStarted: self._started,
             CallQueued: self._queued,
+            CallOverflowed: self._overflowed_one,
             AgentRung: self._rung,
             OfferFailed: self._offer_failed,
             CallAnswered: self._answered,
@@ -128,6 +131,9 @@ class CallMetrics:
                 self._offers_failed.labels(name, reason)
             for direction in _DIRECTIONS:
                 self._foretold.labels(name, direction)
+            for rule in directory.queues[name].rules:
+                kind = rule.kind if rule.leaves else _MESSAGE_THEN_WAIT
+                self._overflowed.labels(name, kind, rule.when.why)
         for name in directory.trunks:
             self._calls_started.labels(name)
         for entry in directory.caller_lists.values():
@@ -163,6 +169,13 @@ class CallMetrics:
         )
         self._timed_out = self._counter(
             "acd_queue_timed_out_total", "Callers who reached the longest wait of the queue.", "queue"
+        )
+        self._overflowed = self._counter(
+            "acd_queue_overflowed_total",
+            "Callers who left the queue by a rule of it, or heard its message (message-then-wait).",
+            "queue",
+            "to_kind",
+            "why",
         )
         self._in_target = self._counter(
             "acd_queue_answered_in_target_total",
@@ -258,6 +271,9 @@ class CallMetrics:
 
     def _queued(self, fact: CallQueued) -> None:
         self._offered.labels(fact.queue).inc()
+
+    def _overflowed_one(self, fact: CallOverflowed) -> None:
+        self._overflowed.labels(fact.queue, fact.to_kind, fact.why).inc()
 
     def _rung(self, fact: AgentRung) -> None:
         self._rings.labels(fact.queue).inc()

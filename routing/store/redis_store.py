@@ -18,10 +18,13 @@ from routing.model import (
     AgentState,
     AgentStatus,
     AgentTerms,
+    Crowd,
+    Departure,
     NodeMessage,
     Position,
     QueueStatus,
     Refusal,
+    Requirement,
     Ticket,
 )
 from routing.outages import Trouble
@@ -120,9 +123,9 @@ class RedisQueueStore:
         if refusal.then is not AgentState.AVAILABLE:
             self._tell(now_ms)
 
-    async def cancel(self, call_id: str, now_ms: int, *, released: bool = False) -> bool:
-        """The caller is gone. False if unknown."""
-        return bool(await self._run("cancel", now_ms, call_id, "released" if released else "abandoned"))
+    async def cancel(self, call_id: str, now_ms: int, how: Departure = "abandoned") -> bool:
+        """The wait is over without an agent. False if unknown."""
+        return bool(await self._run("cancel", now_ms, call_id, how))
 
     async def done(
         self, call_id: str, agent_id: str, token: int, now_ms: int, *, wrapup: bool = True
@@ -186,6 +189,14 @@ class RedisQueueStore:
         """The caller's place; None where the call neither waits nor is offered."""
         found = await self._run("position", call_id)
         return Position(found[0], found[1]) if found else None
+
+    async def crowd(
+        self, call_id: str, requirements: Sequence[Requirement], absent: Collection[AgentState]
+    ) -> Crowd | None:
+        """Who else is there. None where the call does not wait, or a requirement is not known."""
+        classes = map(class_name, requirements)
+        found = await self._run("crowd", call_id, " ".join(sorted(absent)), *classes)
+        return Crowd(found[0], bool(found[1])) if found else None
 
     # Agents.
 
@@ -424,7 +435,7 @@ def _refusal_arguments(refusal: Refusal) -> tuple[str | int, ...]:
 
 
 def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-16 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
+    """ARGV 2-17 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
     check_ticket(ticket)
     requirement = ticket.requirement
     return (
@@ -445,6 +456,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
         ticket.ring_agents,
         f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
+        requirement.weight,
     )
 
 

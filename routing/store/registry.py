@@ -57,7 +57,7 @@ class Registry:
         order = STRATEGIES[requirement.strategy].order
 
         def fits() -> list[str | int]:
-            found: list[str | int] = [order]
+            found: list[str | int] = [order, requirement.weight]
             for other, profile in self._profiles.items():
                 if eligible(requirement, profile):
                     found += other, rank(requirement, profile)

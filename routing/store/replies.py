@@ -31,9 +31,11 @@ _COUNTERS = (
     "completed",
     "lost",
     "released",
+    "overflowed",
     "relaxed",
     *(f"callback-{what}" for what in ("added", "attempts", "done", "failed", "cancelled", "expired")),
 )
+_ENDS = ("abandoned", "completed", "lost", "released", "overflowed")
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
@@ -97,7 +99,7 @@ def queue_status(
     """A queue's line and counters. Who is offered or talking follows from what was counted."""
     raw = {name: int(value) for name, value in pairs(flat_counters).items()}
     counters = {name: raw.get(name, 0) for name in _COUNTERS}
-    counters["ended"] = sum(counters[name] for name in ("abandoned", "completed", "lost", "released"))
+    counters["ended"] = sum(counters[name] for name in _ENDS)
     talking = counters["answered"] - counters["completed"] - raw.get("lost_talking", 0)
     return QueueStatus(
         queue=queue,

@@ -31,8 +31,12 @@ class Surveyor:
 
     async def waiters(self) -> Sequence[Waiter]:
         """Who waits, of the classes that come first those who come first, up to a bound."""
-        heads = await self._ask("ZRANGE", f"{self._prefix}h", 0, _MOST_CLASSES - 1)
-        found = await asyncio.gather(*(self._line(name) for name in heads))
+        weights = await self._ask("GET", f"{self._prefix}ws")
+        groups = ["h", *(f"h*{weight}" for weight in (weights or "").split())]
+        heads = await asyncio.gather(
+            *(self._ask("ZRANGE", f"{self._prefix}{group}", 0, _MOST_CLASSES - 1) for group in groups)
+        )
+        found = await asyncio.gather(*(self._line(name) for names in heads for name in names))
         return [waiter for line in found for waiter in line]
 
     async def _line(self, class_name: str) -> Sequence[Waiter]:
@@ -51,7 +55,7 @@ class Surveyor:
             self._ask("ZMSCORE", f"{self._prefix}qe:{requirement.queue}", *calls),
         )
         return [
-            Waiter(call, requirement, score, missed=_missed(score, age, target))
+            Waiter(call, requirement, score, missed=_missed(score, age, target, requirement.weight))
             for call, score, age, target in zip(calls, scores, ages, targets, strict=True)
         ]
 
@@ -75,12 +79,12 @@ class Surveyor:
         ]
 
 
-def _missed(score: int, age: str | None, target: str | None) -> Missed | None:
+def _missed(score: int, age: str | None, target: str | None, weight: int) -> Missed | None:
     """What becomes of the place of one who is still to be answered in time; of one who is gone meanwhile
     nothing."""
     if age is None or target is None:
         return None
-    return missed(priority_of(score), int(float(age)), int(float(target)))
+    return missed(priority_of(score), int(float(age)), int(float(target)), weight)
 
 
 def _agents(

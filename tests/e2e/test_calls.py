@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -37,19 +38,35 @@ from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sipp import Behaviour, Sipp
 
 LOOKUP_PORT = free_port()
-DIRECTORY = {
-    **standard_directory(),
-    "priorities": {"vip": 50},
-    "caller_lists": [
+IMPATIENT, MANNED, LEAVING, SHORT = "+3726000210", "+3726000211", "+3726000212", "+3726000213"
+
+
+def _directory() -> dict[str, Any]:
+    """Beside the standard one, queues that callers leave (nobody has the skill `rare`), and caller lists."""
+    directory = standard_directory()
+    directory["skills"].append("rare")
+    rare = {"requires": {"rare": 1}, "announce_position_seconds": 0}
+    leaving = {"agents_count_as_absent": [], "overflow": [{"no_agent": True, "flow": "echo"}]}
+    short = {"max_waiting": 1, "overflow": [{"full": True, "queue": "sales"}]}
+    directory["queues"] += [
+        {"name": "impatient", **rare, "overflow": [{"after_seconds": 1, "queue": "support"}]},
+        {"name": "manned", **rare, "join_when_empty": False},
+        {"name": "leaving", **leaving, "requires": {"support": 1}, "announce_position_seconds": 0},
+        {"name": "short", **rare, **short},
+    ]
+    numbers = {IMPATIENT: "impatient", MANNED: "manned", LEAVING: "leaving", SHORT: "short"}
+    directory["numbers"] += [{"number": number, "queue": queue} for number, queue in numbers.items()]
+    directory["priorities"] = {"vip": 50}
+    page = f"http://127.0.0.1:{LOOKUP_PORT}/callers/{{number}}"
+    directory["caller_lists"] = [
         {"name": "blocked", "prefixes": ["+372666"], "reject": True},
         {"name": "vips", "priority": "vip"},
-        {
-            "name": "crm",
-            "prefixes": ["+372777"],
-            "lookup": {"url": f"http://127.0.0.1:{LOOKUP_PORT}/callers/{{number}}", "allow_http": True},
-        },
-    ],
-}
+        {"name": "crm", "prefixes": ["+372777"], "lookup": {"url": page, "allow_http": True}},
+    ]
+    return directory
+
+
+DIRECTORY = _directory()
 SETTINGS = {"lookups": {"allow_networks": ["127.0.0.0/8"]}}
 
 
@@ -495,3 +512,70 @@ async def test_an_agent_with_two_lines_gets_a_second_call_and_the_first_hears_mu
             await call.hang_up()
         for someone in (first, second, third):
             assert (await service.record_of(someone.user))["outcome"] == "answered"
+
+
+# Overflow.
+
+
+async def test_who_waits_too_long_is_answered_by_an_agent_of_another_queue(service: RunningService) -> None:
+    dialling = caller(service, "+37255500281")
+    async with softphone(service, 1) as agent, dialling as someone:
+        await agent.registered()
+        call = await dial(someone, IMPATIENT)
+        assert (await service.call_reaches(someone.user, "queued"))["queue"] == "impatient"
+        await agent.until("CALL_ESTABLISHED")
+        await heard(call, AGENT_HZ)
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["queue"], record["agent"]) == ("answered", "support", "a1")
+    (mark,) = [segment for segment in record["segments"] if segment["state"] == "overflow"]
+    assert (mark["queue"], mark["to"], mark["why"]) == ("impatient", "queue support", "waited")
+    counted = await service.metric("acd_queue_overflowed_total", queue="impatient", to_kind="queue")
+    assert counted == 1
+    counters = (await service.queue("impatient"))["counters"]
+    assert (counters["entered"], counters["overflowed"], counters["abandoned"]) == (1, 1, 0)
+    told = await asyncio.to_thread(service.command, "why", record["id"])
+    assert "by a rule of impatient: queue support (waited)" in told
+
+
+async def test_who_comes_when_nobody_is_there_hears_so_and_is_let_go(service: RunningService) -> None:
+    async with caller(service, "+37255500282") as someone:
+        call = await dial(someone, MANNED)
+        assert await call.ended(15) == "far"
+        assert seconds_of_sound(bytes(call.rtp.heard.pcm)) > 2
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["queue"], record["hangup_side"]) == ("completed", "manned", "system")
+    assert await service.metric("acd_queue_abandoned_total", queue="manned") == 0
+
+
+async def test_who_waits_when_the_last_agent_signs_out_goes_on_elsewhere(service: RunningService) -> None:
+    async with caller(service, "+37255500283") as someone, agents(service, phone(1)):
+        await service.agent_reaches("a1", "available")
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "lunch"})
+        call = await dial(someone, LEAVING)
+        await service.call_reaches(someone.user, "queued")
+        # Who pauses counts as there in this queue.
+        await asyncio.sleep(2.5)
+        assert (await service.call_of(someone.user) or {})["state"] == "queued"
+        await service.post("/v1/agents/a1/state", {"state": "offline"})
+        await service.call_reaches(someone.user, "ivr", within=6)
+        await heard(call, CALLER_HZ, within=15)
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert record["outcome"] == "completed"
+
+
+async def test_who_comes_to_a_full_line_waits_in_another(service: RunningService) -> None:
+    async with caller(service, "+37255500284") as first, caller(service, "+37255500285") as second:
+        calls = [await dial(first, SHORT)]
+        assert (await service.call_reaches(first.user, "queued"))["queue"] == "short"
+        calls.append(await dial(second, SHORT))
+
+        async def elsewhere() -> bool:
+            return (await service.call_of(second.user) or {}).get("queue") == "sales"
+
+        await eventually(elsewhere, within=4, what="the second caller in the other queue")
+        assert (await service.call_of(first.user) or {})["queue"] == "short"
+        for call in calls:
+            await call.hang_up()
+        assert (await service.record_of(second.user))["outcome"] == "abandoned"

@@ -7,14 +7,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from acd.calls.steps.context import Context
-from acd.directory.model import Agent, Directory, LastAgent, Number, Queue, RefusalRule, Refusals, Relaxation
-from ivr.flow import FlowDefinition, HangUp, Set, Transfer
+from acd.directory.model import (
+    Agent,
+    Directory,
+    LastAgent,
+    Number,
+    OverflowRule,
+    Queue,
+    RefusalRule,
+    Refusals,
+    Relaxation,
+)
+from ivr.flow import FlowDefinition, HangUp, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
+from routing.overflow import Conditions
 from routing.strategy import STRATEGIES
 
 AGENTS = 40
+DESK = "1000"
+"""The extension of the first agent."""
 _LANGUAGES = ("et", "en", "ru")
 _TRADES = ("billing", "support", "sales")
+
+_LATE = {
+    "linear": (OverflowRule(Conditions(after_seconds=15), extension=DESK),),
+    "round-robin": (OverflowRule(Conditions(after_seconds=15), flow="gone"),),
+}
+"""Of the sales queues of these strategies."""
 
 
 def _queues() -> dict[str, Queue]:
@@ -26,6 +45,11 @@ def _queues() -> dict[str, Queue]:
         wrapup_seconds=3,
         announce_position_seconds=20,
         max_wait_seconds=120,
+        overflow=(
+            OverflowRule(Conditions(no_agent=True), flow="nobody"),
+            OverflowRule(Conditions(after_seconds=25), queue="either"),
+        ),
+        leave_when_empty=True,
     )
     support = Queue(
         "support",
@@ -41,12 +65,19 @@ def _queues() -> dict[str, Queue]:
         wrapup_limit_seconds=15,
         last_agent=LastAgent(days=1, timeout_seconds=9),
         announce_position_seconds=0,
+        overflow=(
+            OverflowRule(Conditions(waiting_over=4), queue="either", place="last"),
+            OverflowRule(Conditions("waiting", no_agent=True), number="spare"),
+            OverflowRule(Conditions(after_seconds=10), message=("please-wait",), then="wait"),
+        ),
+        agents_count_as_absent=("paused", "not-answering", "busy", "wrap-up"),
     )
     either = Queue(
         "either",
         any_of=({"billing": 4, "support": 4},),
         strategy="least-skilled",
         ring_seconds=45,
+        weight=3,
         wrapup_mode="until-ended",
         wrapup_limit_seconds=10,
         announce_position_seconds=0,
@@ -57,6 +88,15 @@ def _queues() -> dict[str, Queue]:
             unreachable=RefusalRule(rest_seconds=2),
             retry_seconds=2,
         ),
+        max_waiting=14,
+        join_when_empty=False,
+    )
+    vip = replace(
+        billing,
+        name="vip",
+        requires={"vip": 1},
+        relax=(),
+        agents_count_as_absent=("paused", "not-answering", "busy", "wrap-up"),
     )
     by_strategy = [
         Queue(
@@ -70,20 +110,24 @@ def _queues() -> dict[str, Queue]:
                 no_answer=RefusalRule(rest_seconds=0),
                 unreachable=RefusalRule(),
             ),
+            overflow=_LATE.get(name, ()),
         )
         for name in sorted(STRATEGIES)
     ]
-    return {queue.name: queue for queue in (billing, support, either, *by_strategy)}
+    return {queue.name: queue for queue in (billing, support, either, vip, *by_strategy)}
 
 
 def _numbers(queues: dict[str, Queue]) -> dict[str, Number]:
     found = [
         Number(f"{name}-{priority}-{language}", queue=name, priority=priority, language=language)
         for name in queues
+        if name != "vip"
         for priority in (0, 0, 7, 99)
         for language in _LANGUAGES
     ]
     found.append(Number("vip", queue="billing", priority=20, skills={"vip": 1}, language="en"))
+    found += (Number(f"vip-{n}", queue="vip", language="en") for n in range(4))
+    found.append(Number("spare", queue="either", language="en"))
     found.append(Number("desk", flow="desk", language="en"))
     found += [Number(f"manager-{n}", flow="manager", language="en") for n in range(3)]
     return {number.number: number for number in found}
@@ -101,6 +145,7 @@ class Centre:
         flow = FlowDefinition(
             "desk", "to", {"to": Transfer(f"extension:{named.extension}", otherwise="bye"), "bye": HangUp()}
         )
+        nobody = FlowDefinition("nobody", "say", {"say": Play(("closed",), "in"), "in": QueueNode("support")})
         nodes = {"who": Set("wait", agent=self.agents[1].id), "wait": QueueNode("billing")}
         manager = FlowDefinition("manager", "who", nodes)
         self.context = Context(
@@ -111,7 +156,7 @@ class Centre:
                 agents={agent.id: agent for agent in self.agents},
                 agent_by_extension={agent.extension: agent for agent in self.agents},
             ),
-            flows={"desk": flow, "manager": manager},
+            flows={"desk": flow, "nobody": nobody, "manager": manager},
         )
 
     def _agent(self, n: int, source: random.Random) -> Agent:

@@ -41,7 +41,7 @@ class Checks:
         before = self._written() if verb in FENCED else None
         leases = [name for name in world.nodes if f"n:{name}" in model.due]
         answer = world.store.perform(verb, arguments, words, sent_at)
-        world.log(node, verb, subject_of(arguments), answer)
+        world.log(node, verb, subject_of(arguments), sorted(answer) if isinstance(answer, set) else answer)
         if answer is InDoubt:
             world.counts["in doubt"] += 1
             assert self._written() == before, f"7: {verb} in doubt changed something: {arguments}"
@@ -98,7 +98,7 @@ class Checks:
         states = Counter((call.queue, call.state) for call in self._model.calls.values())
         for queue, n in self._model.counters.items():
             assert all(value >= 0 for value in n.values()), f"12: {queue} {n}"
-            ended = n["abandoned"] + n["released"] + n["completed"] + n["lost"]
+            ended = n["abandoned"] + n["released"] + n["overflowed"] + n["completed"] + n["lost"]
             live = sum(states[queue, state] for state in ("waiting", "offered", "talking"))
             assert n["entered"] == live + ended, f"1: {queue} {n} with {live} live"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from acd.calls import model as m
+from acd.calls.lookout import Seeking, WaitingPlace
 from acd.calls.model import Call
 from routing.engine import Ear, sort_out
 from routing.model import NodeMessage, Offer, OfferWithdrawn
+from routing.overflow import Situation, asks_who_waits, decide
 from tests.sim.link import Lane, Link
 from tests.sim.session import Session
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 LEASE_MS = 30_000
 _BEAT_MS = 1_000
 TICK_MS = 1_000
+LOOK_MS = 4_000
 _MESSAGES_KEPT = 500
 
 
@@ -74,6 +78,7 @@ class Node:
         self._to_say = 0
         self._ear, self._read_after, self._reading = Ear(), 0, False
         self._suspects: frozenset[str] = frozenset()
+        self._deserted: set[Seeking] = set()
         for session in self.sessions.values():
             lost = m.Close(outcome="failed", hangup_side="system", cause="node-died")
             self.world.recorded(session.call, lost)
@@ -89,6 +94,7 @@ class Node:
         self.is_open = True
         self._beat()
         self._tick()
+        self._look_out()
         self.later(LEASE_MS, self._look_for_ghosts)
 
     def crash(self) -> None:
@@ -150,7 +156,7 @@ class Node:
         """Tell the store what is so, and then that this was all."""
         for call_id in stored:
             if not self.is_live(call_id):
-                self.link.say("cancel", (call_id,), {"released": True}, lambda answer: None, lambda: None)
+                self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
         self._to_say = 1
         for session in sorted(self.sessions.values(), key=lambda session: session.rank()):
             self._to_say += session.correct()
@@ -197,7 +203,33 @@ class Node:
         ghosts, self._suspects = sort_out(stored, self._suspects, self.is_live)
         for call_id in ghosts:
             self.world.counts["ghosts"] += 1
-            self.link.say("cancel", (call_id,), {"released": True}, lambda answer: None, lambda: None)
+            self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
+
+    # As acd.calls.lookout, with fewer looks.
+
+    def _look_out(self) -> None:
+        self.later(LOOK_MS, self._look_out)
+        found = (session.waiting_place() for session in self.sessions.values())
+        wanted: dict[Seeking, list[WaitingPlace]] = {}
+        for place in found:
+            if place is not None and asks_who_waits(place.rules, place.spent):
+                wanted.setdefault(place.seeking, []).append(place)
+        self._deserted &= set(wanted)
+        for seeking, places in wanted.items():
+            heard = partial(self._looked_out, seeking, places)
+            self.link.say("crowd", ("", seeking.requirements, seeking.absent), {}, heard, lambda: None)
+
+    def _looked_out(self, seeking: Seeking, places: list[WaitingPlace], answer: Any) -> None:
+        if answer is None or answer[1]:
+            self._deserted.discard(seeking)
+        elif seeking not in self._deserted:
+            self._deserted.add(seeking)
+        else:
+            for place in places:
+                waited = self.world.schedule.now / 1000 - place.since
+                situation = Situation(waited_seconds=waited, agent_there=False)
+                if decide(place.rules, situation, place.spent) is not None:
+                    place.post(m.SituationKnown(place.entry, situation))
 
     # Messages.
 
@@ -225,7 +257,7 @@ class Node:
     def _hear(self, message: NodeMessage) -> None:
         if not isinstance(message, Offer | OfferWithdrawn):
             return
-        session = self.sessions.get(message.call_id)
+        session = self.sessions.get(_call_of(message.call_id))
         if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self.link.say("cancel", (message.call_id,), {}, lambda answer: None, lambda: None)
@@ -246,4 +278,8 @@ class Node:
         del self.sessions[call_id]
 
     def is_live(self, call_id: str) -> bool:
-        return call_id in self.sessions
+        return _call_of(call_id) in self.sessions
+
+
+def _call_of(entry: str) -> str:
+    return entry.partition("~")[0]

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
+from acd.calls.facts import CallOverflowed
+from acd.calls.lookout import Seeking, WaitingPlace, states_of
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State
 from acd.calls.steps.guiding import ticket_of
-from routing.model import Offer
-from routing.requirement import first_score
+from routing.model import Offer, Ticket
+from routing.overflow import Situation
+from routing.requirement import first_score, still_asked
 from tests.sim.link import Lane
 from tests.sim.stores import Stale
 
@@ -36,6 +39,7 @@ class Session:
         "caller",
         "forgotten_since",
         "lane",
+        "ticket",
     )
 
     def __init__(self, node: Node, call: Call, caller: Caller) -> None:
@@ -44,6 +48,7 @@ class Session:
         self.lane = Lane(node, may_be_late=True)
         self.agent_leg = ""
         self.forgotten_since: int | None = None
+        self.ticket: Ticket | None = None
         self._node = node
         self._life = node.life
         self._world = node.world
@@ -116,10 +121,39 @@ class Session:
     # The store.
 
     def _enter(self, effect: m.EnterQueue) -> None:
+        self.ticket = effect.ticket
         self.lane.put("enqueue", effect.ticket)
 
+    def waiting_place(self) -> WaitingPlace | None:
+        call, ticket, world = self.call, self.ticket, self._world
+        queue = world.context.queue(call.queue)
+        if call.state is not State.QUEUED or queue is None or not queue.rules or call.enqueued_at is None:
+            return None
+        if ticket is None or ticket.call_id != call.entry:
+            return None
+        asked = still_asked(ticket, world.schedule.now)
+        seeking = Seeking(asked, states_of(queue.agents_count_as_absent))
+        rules = tuple(rule.when for rule in queue.rules)
+        return WaitingPlace(
+            call.entry, queue.name, call.enqueued_at, rules, call.spent_rules, seeking, self.post
+        )
+
+    def _ask_situation(self, effect: m.AskSituation) -> None:
+        if place := self.waiting_place():
+            asked = place.seeking.requirements, place.seeking.absent
+            self.lane.put("crowd", place.entry, *asked, heard=lambda answer: self._joined(place, answer))
+
+    def _joined(self, place: WaitingPlace, answer: Any) -> None:
+        if answer is not None:
+            others, there = answer
+            self.post(m.SituationKnown(place.entry, Situation(True, 0.0, others, None, there)))
+
+    def _tell(self, effect: m.Tell) -> None:
+        if isinstance(effect.fact, CallOverflowed):
+            self._world.overflowed(effect.fact)
+
     def _leave(self, effect: m.LeaveQueue) -> None:
-        self.lane.put("cancel", effect.ticket, released=effect.released)
+        self.lane.put("cancel", effect.ticket, how=effect.how)
 
     def _confirm(self, effect: m.ConfirmOffer) -> None:
         offer = effect.offer
@@ -245,10 +279,11 @@ EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
     m.RejectOffer: Session._reject,
     m.FinishConversation: Session._finish,
     m.AskPosition: Session._ask_position,
+    m.AskSituation: Session._ask_situation,
+    m.Tell: Session._tell,
     m.StartTimer: Session._start_timer,
     m.StopTimer: Session._stop_timer,
     m.Close: Session._close,
     m.PlayMusic: None,
     m.PlaySilence: None,
-    m.Tell: None,
 }

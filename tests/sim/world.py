@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acd.calls import model as m
+from acd.calls.facts import CallOverflowed
 from acd.calls.model import Call
 from routing.model import NodeMessage, Offer
 from tests.sim.centre import Centre
@@ -184,6 +185,12 @@ class World:
         if session.agent_leg:
             for phone in self.phones.values():
                 self.schedule.after(2_000, phone.let_go, session.agent_leg)
+
+    def overflowed(self, fact: CallOverflowed) -> None:
+        """A rule of a queue was carried out."""
+        self.counts[f"overflow-{fact.to_kind}"] += 1
+        self.counts[f"overflow-by-{fact.why}"] += 1
+        self.log(fact.call_id, "overflows", fact.queue, fact.to_kind, fact.why)
 
     def recorded(self, call: Call, verdict: m.Close) -> None:
         """Invariant 2: one terminal outcome, written once."""

@@ -15,7 +15,8 @@ from tests.sim.stores import RedisStore
 pytestmark = pytest.mark.store
 
 NOW = 1_790_000_000_000
-TARGETS = {"plain": 0, "hurried": 5_000, "patient": 60_000}
+TARGETS = {"plain": 0, "hurried": 5_000, "patient": 60_000, "pressing": 0, "heavy": 20_000}
+WEIGHTS = {"pressing": 10, "heavy": 3}
 SKILLS = ("et", "en")
 PROFILES = (AgentProfile.of({"et": 1, "en": 1}), AgentProfile.of({"et": 1}))
 _SITES = count(1)
@@ -49,7 +50,7 @@ class Story:
 
     def call(self, queue: str, skill: str, priority: int, waited: bool) -> None:
         self.calls += 1
-        requirement = Requirement(queue, ((skill, 1),))
+        requirement = Requirement(queue, ((skill, 1),), weight=WEIGHTS.get(queue, 1))
         came = self.now - 7_000 * waited
         target = TARGETS[queue]
         self.say(

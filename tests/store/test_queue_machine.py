@@ -27,6 +27,7 @@ from routing.model import (
     AgentState,
     AgentTerms,
     CallbackOver,
+    Departure,
     Offer,
     OfferWithdrawn,
     Refusal,
@@ -59,6 +60,10 @@ REQUIREMENTS = (
     Requirement("direct", agent="carl"),
     *(Requirement("sales", (("et", 1),), strategy) for strategy in sorted(STRATEGIES)),
     Requirement("either", any_of=((("billing", 5), ("et", 2)),)),
+    Requirement("pressing", (("et", 1),), weight=3),
+    Requirement("pressing", (("billing", 2),), weight=3),
+    Requirement("urgent", weight=10),
+    Requirement("urgent", agent="anna", weight=10),
 )
 PROFILES = (
     AgentProfile.of({"billing": 5, "et": 3}),
@@ -77,10 +82,17 @@ STEPS = {
         Step(12_000, Requirement("direct", (("et", 1),))),
     ),
     Requirement("sales", agent="bert"): (Step(5_000, Requirement("sales")),),
+    Requirement("urgent", agent="anna", weight=10): (Step(20_000, Requirement("urgent", weight=10)),),
     Requirement("sales", (("et", 1),), "most-skilled"): (
         Step(5_000, Requirement("sales", (), "most-skilled")),
     ),
 }
+ABSENT = (
+    frozenset({AgentState.PAUSED, AgentState.NOT_ANSWERING}),
+    frozenset({AgentState.NOT_ANSWERING, AgentState.TALKING, AgentState.OFFERED}),
+    frozenset({AgentState.PAUSED, AgentState.WRAPUP}),
+    frozenset(),
+)
 TERMS = (AgentTerms(), AgentTerms(order=2, weight=5), AgentTerms(capacity=2), AgentTerms(capacity=3))
 _SITES = count(1)
 
@@ -243,7 +255,7 @@ class QueueMachine(RuleBasedStateMachine):
         ring_agents: int,
     ) -> None:
         self.calls += 1
-        target_ms = 20_000 if requirement.queue == "sales" else 0
+        target_ms = 20_000 if requirement.queue in ("sales", "pressing") else 0
         ticket = Ticket(
             f"c{self.calls}",
             node,
@@ -261,12 +273,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.both(lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now))
 
     @precondition(lambda self: self.model.calls)
-    @rule(pick=picks, released=st.booleans())
-    def caller_waits_no_longer(self, pick: int, released: bool) -> None:
+    @rule(pick=picks, how=st.sampled_from(["abandoned", "released", "overflowed"]))
+    def caller_waits_no_longer(self, pick: int, how: Departure) -> None:
         call_id = list(self.model.calls)[pick % len(self.model.calls)]
         self.both(
-            lambda: self.store.cancel(call_id, self.now, released=released),
-            lambda: self.model.cancel(call_id, self.now, released=released),
+            lambda: self.store.cancel(call_id, self.now, how),
+            lambda: self.model.cancel(call_id, self.now, how),
         )
 
     @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
@@ -486,6 +498,17 @@ class QueueMachine(RuleBasedStateMachine):
         for call_id in self.model.calls:
             place = self.run(self.store.position(call_id))
             assert (place and (place.position, place.waiting)) == self.model.position(call_id)
+
+    @invariant()
+    def who_else_is_there(self) -> None:
+        """For a few of the calls, and each step with other agents who count as absent."""
+        absent = ABSENT[self.now // 1000 % len(ABSENT)]
+        open_calls = [c for c in self.model.calls.values() if c.requirement.agent is None]
+        for call in open_calls[:2]:
+            asked = (call.requirement, *(step.requirement for step in call.steps))
+            seen = self.run(self.store.crowd(call.ticket.call_id, asked, absent))
+            told = self.model.crowd(call.ticket.call_id, asked, absent)
+            assert (seen and (seen.waiting, seen.agent_there)) == told
 
     @invariant()
     def queues_are_counted(self) -> None:

@@ -43,6 +43,13 @@ async def test_of_each_who_waits_it_is_known_when_the_target_is_missed_and_what_
     assert waiter == Waiter("c1", BILLING, score(3, NOW + 40_000))
 
 
+async def test_who_waits_in_heavy_queues_is_seen_too(store: RedisQueueStore) -> None:
+    for n, weight in enumerate((1, 3, 10)):
+        await store.enqueue(Ticket(f"c{n}", "n1", Requirement(f"q{n}", weight=weight), NOW), NOW)
+    found = {waiter.name: waiter.requirement.weight for waiter in await store.waiters()}
+    assert found == {"c0": 1, "c1": 3, "c2": 10}
+
+
 async def test_each_agent_is_seen_at_what_they_do(store: RedisQueueStore) -> None:
     for n, agent in enumerate(("anna", "bert", "cleo", "dora", "emil")):
         await store.agent_available(agent, "n1", ABLE, NOW + n)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from acd.calls.lookout import WaitingPlace
 from acd.calls.messages import NewMessage
+from acd.calls.model import SituationKnown
 from acd.calls.record import CallRecord
 from acd.directory.model import Srtp
 from acd.errors import AcdError
@@ -15,6 +17,7 @@ from acd.sip.core.refer import DialogId
 from ivr.mailbox import Waiting
 from routing.callbacks import Callback
 from routing.model import AgentState, AgentStatus, Position
+from routing.overflow import Situation
 from routing.ports import StoreUnavailable
 
 
@@ -249,6 +252,19 @@ class FakeStore:
             return Position(2, 5) if verb == "position" else None
 
         return operation
+
+
+class FakeLookout:
+    """Notes who joined, and tells them what it is set to."""
+
+    def __init__(self) -> None:
+        self.joined: list[WaitingPlace] = []
+        self.situation: Situation | None = None
+
+    async def joining(self, place: WaitingPlace) -> None:
+        self.joined.append(place)
+        if self.situation:
+            place.post(SituationKnown(place.entry, self.situation))
 
 
 class FakeDesk:

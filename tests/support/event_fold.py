@@ -63,7 +63,7 @@ class Fold:
         if event["q"]:
             counts = self.queues.setdefault(event["q"], Counter())
             counts[kind] += 1
-            if kind in ("abandoned", "released", "lost") and event["from"] != "waiting":
+            if kind in ("abandoned", "released", "overflowed", "lost") and event["from"] != "waiting":
                 counts[f"{kind}_{event['from']}"] += 1
         if kind == "counted":
             told = {name: value for name, value in event.items() if name not in _ENVELOPE}

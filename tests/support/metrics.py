@@ -13,6 +13,7 @@ from acd.calls.facts import (
     CallAnswered,
     CallEnded,
     CallFact,
+    CallOverflowed,
     CallQueued,
     CallStarted,
     ExpectationMet,
@@ -125,6 +126,8 @@ def _call(chance: random.Random, call_id: str) -> Iterator[CallFact]:
     if chance.random() < 0.3:
         yield AgentRung(call_id, queue, agent)
         yield OfferFailed(call_id, queue, agent, chance.choice(["no-answer", "busy", "rejected"]), ring)
+    if wait > 30:
+        yield CallOverflowed(call_id, queue, "message-then-wait", "waited")
     outcome = chance.choices(["answered", "abandoned", "timed-out"], [7, 2, 1])[0]
     if outcome == "answered":
         yield AgentRung(call_id, queue, agent)

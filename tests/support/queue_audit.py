@@ -98,9 +98,10 @@ def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
     assert state.under("qe:") == by_age
     heads: dict[str, dict[str, int]] = {}
     for c in waiting.values():
-        group = heads.setdefault(f"h:{c['g']}" if c["g"] else "h", {})
+        weight = "" if c["v"] == "1" else f"*{c['v']}"
+        group = heads.setdefault(f"h{weight}:{c['g']}" if c["g"] else f"h{weight}", {})
         group[c["k"]] = min(int(c["s"]), group.get(c["k"], int(c["s"])))
-    found = {name: v for name, v in state.keys.items() if name == "h" or name.startswith("h:")}
+    found = {name: v for name, v in state.keys.items() if name == "h" or name.startswith(("h:", "h*"))}
     assert found == heads
 
 
@@ -226,6 +227,9 @@ def _fits_are_right(state: Snapshot) -> None:
     }
     assert {(c, p): r for c, names in state.under("cp:").items() for p, r in names.items()} == fit
     assert {(c, p): r for p, names in state.under("pc:").items() for c, r in names.items()} == fit
+    weighty = {name: str(want.weight) for name, want in classes.items() if want.weight != 1}
+    assert state.get("cw") == weighty
+    assert state.keys.get("ws", "").split() == sorted(set(weighty.values()), key=int)
     assert set(state.under("w:")) <= set(classes)
     assert set(state.under("si:")) <= set(profiles)
     assert set(state.get("ck")) == set(classes)
@@ -258,10 +262,10 @@ def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:
     for queue, raw in state.under("qs:").items():
         n = Counter({name: int(value) for name, value in raw.items()})
         assert all(value >= 0 for value in n.values())
-        ended = n["abandoned"] + n["completed"] + n["lost"] + n["released"]
+        ended = n["abandoned"] + n["completed"] + n["lost"] + n["released"] + n["overflowed"]
         now = live.get(queue, Counter())
         assert n["entered"] == sum(now.values()) + ended
-        left = n["abandoned_offered"] + n["released_offered"] + n["lost_offered"]
+        left = sum(n[f"{how}_offered"] for how in ("abandoned", "released", "overflowed", "lost"))
         over = n["rejected"] + n["withdrawn"] + n["let-go"] + n["answered"] + left
         assert n["offers"] - over == rung[queue]
         assert n["answered"] - n["completed"] - n["lost_talking"] == now["talking"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from routing.model import AgentProfile, AgentState, AgentTerms, Requirement, Step, Ticket
-from routing.requirement import class_name, score
+from routing.requirement import PRIORITY_WIDTH, class_name, score
 from routing.store.registry import profile_name
 from routing.strategy import ORDERS, IdleAgent
 
@@ -26,14 +26,22 @@ class Call:
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + self.ticket.target_ms)
+        self._counts_target(1)
         self.target_ahead = self.ticket.target_ms > 0
         self.asks(self.requirement)
 
     def misses_target(self) -> None:
         """It counts the target twice from now on."""
-        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + 2 * self.ticket.target_ms)
+        self._counts_target(2)
         self.target_ahead = False
+
+    def _counts_target(self, times: int) -> None:
+        after = times * self.ticket.target_ms // self.ticket.requirement.weight
+        self.score = score(self.ticket.priority, self.ticket.enqueued_ms + after)
+
+    def points(self, now: int) -> int:
+        """What was waited, times the weight of the queue, less the target: the most goes first."""
+        return self.ticket.requirement.weight * (now - self.score % PRIORITY_WIDTH)
 
     def asks(self, requirement: Requirement) -> None:
         """This is what it needs from now on."""
@@ -74,16 +82,20 @@ class Agent:
     wraps: Sequence[str] = ("", "")
     """Queue and node of the call that the wrap-up is of."""
     wrapup_limit: int = 0
+    came: bool = True
+    """Has signed in before: what they can do is known."""
     owes: tuple[int, int, str, str] | None = None
     """A wrap-up for when the last conversation is over: its length and limit, queue and node."""
 
     def __post_init__(self) -> None:
+        came = self.came
         self.learns(self.profile)
+        self.came = came
 
     def learns(self, profile: AgentProfile, terms: AgentTerms | None = None) -> None:
         """The skills are these from now on."""
         in_talk = replace(profile, in_talk=True)
-        self.profile, self.profile_name = profile, profile_name(profile)
+        self.profile, self.profile_name, self.came = profile, profile_name(profile), True
         self.terms = terms or self.terms
         self._found_as = (profile, self.profile_name), (in_talk, profile_name(in_talk))
 

@@ -51,7 +51,7 @@ class Matching:
         best = min((found for found in idle if self.fits(call, found[0])), key=order, default=None)
         return best[0] if best else None
 
-    def best_call(self, agent: Agent, calls: Iterable[Call]) -> Call | None:
+    def best_call(self, agent: Agent, calls: Iterable[Call], now: int) -> Call | None:
         """The best of those that wait."""
         waiting = [call for call in calls if call.state == "waiting"]
         heads: dict[str, int] = {}
@@ -60,9 +60,10 @@ class Matching:
             if name not in heads or call.score < heads[name]:
                 heads[name] = call.score
 
-        def order(call: Call) -> tuple[int, bool, int, str, int]:
-            name = call.class_name
-            return call.score, call.requirement.agent is None, heads[name], name, call.arrival
+        def order(call: Call) -> tuple[int, int, int, int, bool, int, str, int]:
+            name, weight = call.class_name, call.ticket.requirement.weight
+            first = -call.ticket.priority, -call.points(now), weight, call.score
+            return *first, call.requirement.agent is None, heads[name], name, call.arrival
 
         return min((call for call in waiting if self.fits(call, agent)), key=order, default=None)
 

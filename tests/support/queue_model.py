@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from routing import limits
-from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Ticket
+from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Requirement, Ticket
 from routing.ports import StaleToken, StoreUnavailable
+from routing.requirement import eligible
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_entries import SIGNED_IN, Agent, Call
 from tests.support.queue_matching import Matching, position
@@ -72,8 +73,8 @@ class QueueModel:
         elif agent.state is not AgentState.AVAILABLE:
             self._end_wrapup(agent, now)
             self.due.pop(f"a:{agent_id}", None)
-            agent.unanswered = 0
             if agent.state not in SIGNED_IN:
+                agent.unanswered = 0
                 self._begin_presence(agent, now)
             self._set_free(agent, now, now)
         return agent.state
@@ -108,7 +109,7 @@ class QueueModel:
         if known is AgentState.OFFLINE and state is not AgentState.PAUSED:
             return known
         if agent is None:
-            agent = self.agents[agent_id] = Agent(agent_id, AgentProfile(()))
+            agent = self.agents[agent_id] = Agent(agent_id, AgentProfile(()), came=False)
         if (agent.state, agent.why) == (state, why):
             return state
         if agent.state is AgentState.OFFLINE:
@@ -159,7 +160,7 @@ class QueueModel:
         else:
             self._set_free(agent, now, now)
 
-    def cancel(self, call_id: str, now: int, *, released: bool = False) -> bool:
+    def cancel(self, call_id: str, now: int, how: str = "abandoned") -> bool:
         call = self.calls.get(call_id)
         if call is None:
             return False
@@ -167,7 +168,7 @@ class QueueModel:
             self._part(call, now)
             return True
         self._forget(call)
-        self._count(call, "released" if released else "abandoned")
+        self._count(call, how)
         self._let_go(call, list(call.held)[1:])
         for agent_id in call.held:
             agent = self.agents[agent_id]
@@ -234,6 +235,23 @@ class QueueModel:
     def position(self, call_id: str) -> tuple[int, int] | None:
         call = self.calls.get(call_id)
         return position(call, self.calls.values()) if call else None
+
+    def crowd(
+        self, call_id: str, requirements: Sequence[Requirement], absent: Collection[AgentState]
+    ) -> tuple[int, bool] | None:
+        if self.doubt:
+            return None
+        call, others = self.calls.get(call_id), 0
+        if call_id:
+            if call is None or call.state != "waiting":
+                return None
+            others = sum(c.queue == call.queue and c.state == "waiting" for c in self.calls.values()) - 1
+        there = [agent for agent in self.agents.values() if agent.came and agent.state not in absent]
+        return others, any(
+            agent.state is not AgentState.OFFLINE and eligible(requirement, agent.profile)
+            for agent in there
+            for requirement in requirements
+        )
 
     # A conversation that is put back.
 
@@ -328,7 +346,7 @@ class QueueModel:
             (agent for agent in self.agents.values() if agent.idle), key=lambda a: (a.idle_since, a.id)
         )
         for agent in idle:
-            while agent.idle and (call := self.matching.best_call(agent, self.calls.values())):
+            while agent.idle and (call := self.matching.best_call(agent, self.calls.values(), now)):
                 self._place(call, now)
 
     def _put_back(
@@ -461,7 +479,7 @@ class QueueModel:
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
         agent.idle_since, agent.clock = idle_since, self._clock
-        call = None if self.doubt else self.matching.best_call(agent, self.calls.values())
+        call = None if self.doubt else self.matching.best_call(agent, self.calls.values(), now)
         agent.idle = call is None
         if call:
             self._reserve(call, agent, now)

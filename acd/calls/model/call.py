@@ -52,6 +52,7 @@ class Timer(StrEnum):
     IVR = "ivr"
     ANNOUNCE = "announce"
     LONGEST_WAIT = "longest-wait"
+    OVERFLOW = "overflow"
     RING = "ring"
 
 
@@ -182,6 +183,10 @@ class Call(msgspec.Struct, frozen=True):
     held_by: frozenset[Side] = frozenset()
     held_since: float | None = None
     hold_seconds: float = 0.0
+    spent_rules: tuple[int, ...] = ()
+    """Of the overflow rules of this queue, those that have been carried out, or could not be."""
+    overflows: int = 0
+    """How often the call has gone elsewhere by such a rule."""
     announced: bool = False
     """The caller has been told once that all agents are busy."""
     segments: tuple[Segment, ...] = ()

@@ -11,7 +11,7 @@ from acd.calls.messages import NewMessage
 from acd.calls.model.call import Place, Side, Timer
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
-from routing.model import Offer, Refusal, Ticket
+from routing.model import Departure, Offer, Refusal, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,7 @@ class LeaveQueue:
     """The caller no longer waits; a reserved agent is free again."""
 
     ticket: str
-    released: bool = False
-    """It is no abandon: the wait goes on in another way."""
+    how: Departure = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +278,11 @@ class AskDesk:
 @dataclass(frozen=True, slots=True)
 class AskPosition:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AskSituation:
+    """Find out what the overflow rules of the queue want to know of who joins it; SituationKnown says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +422,7 @@ Effect = (
     | DeleteMessage
     | AskDesk
     | AskPosition
+    | AskSituation
     | AnswerRefer
     | ReportRefer
     | ParkAgentLeg

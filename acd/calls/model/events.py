@@ -12,6 +12,7 @@ from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
 from ivr.mailbox import Waiting
 from routing.model import Offer
+from routing.overflow import Situation
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,14 @@ class PositionKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class SituationKnown:
+    """What the overflow rules of the queue ask about, of the place that the store calls `entry`."""
+
+    entry: str
+    situation: Situation
+
+
+@dataclass(frozen=True, slots=True)
 class ClearRequested:
     """A supervisor, or the node that stops, ends the call. `cause`: operator, shutdown, node-died, ..."""
 
@@ -325,6 +334,7 @@ Event = (
     | RivalAnswered
     | RivalOver
     | PositionKnown
+    | SituationKnown
     | ClearRequested
     | TransferAsked
     | JoinAsked

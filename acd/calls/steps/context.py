@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from acd.calls.model import Call, Effect, State
 from acd.calls.record import Segment
 from acd.directory.model import Directory, Queue
-from ivr.flow import FlowDefinition, Voicemail
+from ivr.flow import FlowDefinition, HangUp, Voicemail
 
 Step = tuple[Call, tuple[Effect, ...]]
 
@@ -18,6 +18,17 @@ EXTENSION_QUEUE = "extension"
 """Where a call to one agent by extension waits; no queue of the directory."""
 
 _EXTENSION_RULES = Queue(name=EXTENSION_QUEUE, ring_seconds=25.0, max_wait_seconds=30.0)
+
+_MESSAGE = "message/"
+
+
+def message_flow(queue: str, rule: int) -> str:
+    """The name of the smallest flow: what who leaves a queue by this rule hears, and then the end.
+
+    No file of a flow can have such a name.
+    """
+    return f"{_MESSAGE}{queue}/{rule}"
+
 
 _VOICEMAIL = "voicemail/"
 
@@ -37,10 +48,16 @@ class Context:
     default_music: str = "hold-music"
 
     def flow(self, name: str) -> FlowDefinition | None:
-        """A flow by its name, or by that of a box (voicemail_flow)."""
+        """A flow by its name, or by that of a box (voicemail_flow) or a message (message_flow)."""
         if name.startswith(_VOICEMAIL):
             return FlowDefinition(name, "leave", {"leave": Voicemail(name.removeprefix(_VOICEMAIL))})
-        return self.flows.get(name)
+        if not name.startswith(_MESSAGE):
+            return self.flows.get(name)
+        _, queue, rule = name.split("/")
+        rules = self.directory.queues[queue].rules if queue in self.directory.queues else ()
+        if int(rule) >= len(rules):
+            return None
+        return FlowDefinition(name, "say", {"say": HangUp(rules[int(rule)].message)})
 
     def queue(self, name: str) -> Queue | None:
         """The rules of a queue, or None where the directory no longer has it."""

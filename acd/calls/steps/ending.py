@@ -43,17 +43,18 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
     """End the call, whatever it is doing. Ending it again changes nothing."""
     if call.state is State.ENDED:
         return call, ()
-    effects: list[Effect] = [HangUp(Side.CALLER, cause)]
+    # The store hears of it before audio is closed, which takes a word to the worker and back: the agent's
+    # next caller waits for the one and not for the other.
+    effects: list[Effect] = [HangUp(Side.CALLER, cause), *_leave_routing(call)]
     if call.has_agent_leg:
         effects.append(ReleaseAgentLeg(cause))
     effects += (ReleaseRival(offer.token, cause) for offer in call.rivals)
-    effects += _leave_routing(call)
     if call.callback is not None and call.answered_at is None and cause not in _SETTLED_ELSEWHERE:
         effects.append(SettleCallback(cause, cancel=cause in _NEVER))
     if call.transferor is not None:
-        effects.append(ReleaseTransferor(cause))
         if call.transferor.offer:
             effects.append(FinishConversation(call.transferor.offer))
+        effects.append(ReleaseTransferor(cause))
     if call.seated is not None:
         effects.append(FinishConversation(call.seated.offer))
     verdict = outcome or _outcome(call, cause, now)
@@ -70,11 +71,11 @@ def _leave_routing(call: Call) -> list[Effect]:
         return [FinishConversation(call.offer)]
     if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
         # While connecting, our accept is under way: leaving ends whichever of the two it became.
-        return [LeaveQueue(call.entry, released=call.callback is not None)]
+        return [LeaveQueue(call.entry, "abandoned" if call.callback is None else "released")]
     if call.state is State.DIALLING and call.agent_first and call.offer:
         return [FinishConversation(call.offer, wrapup=False)]
     if call.state is State.DIALLING:
-        return [LeaveQueue(call.entry, released=True)]
+        return [LeaveQueue(call.entry, "released")]
     return []
 
 

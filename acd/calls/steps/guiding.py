@@ -11,6 +11,7 @@ from acd.calls.facts import CallQueued, CallStarted
 from acd.calls.model import (
     ApplyCallerAnswer,
     AskPosition,
+    AskSituation,
     Call,
     CallArrived,
     CallbackAnswered,
@@ -49,11 +50,13 @@ from acd.calls.steps.knowing import as_listed, refusal, turn_away, what_to_ask
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.preferring import prefer
-from acd.directory.model import Number
+from acd.directory.model import Number, Queue
 from ivr import interpreter as ivr
+from ivr.flow import FlowDefinition
 from ivr.speech import digit_prompts, position_prompts
 from routing.model import Requirement, Ticket
 from routing.model import Step as RoutingStep
+from routing.overflow import asks_who_joins, next_time
 
 ANNOUNCEMENT = -1
 """The playback number of what a waiting caller is told; a flow's playbacks are its steps, from 0."""
@@ -128,6 +131,11 @@ def _start_flow(context: Context, call: Call, name: str, now: float) -> Step:
     flow = context.flow(name)
     if flow is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
+    return go_to_flow(context, call, flow, now)
+
+
+def go_to_flow(context: Context, call: Call, flow: FlowDefinition, now: float) -> Step:
+    """Into a flow from its beginning."""
     rules = context.directory.queues.values()
     open_to = [queue.name for queue in rules if queue.callback and queue.callback.numbers]
     run, commands = ivr.start(
@@ -269,13 +277,24 @@ def fail_transfer(context: Context, call: Call, step: int, now: float) -> Step:
 # The queue.
 
 
+STOP_WAITING = (StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT), StopTimer(Timer.OVERFLOW))
+
+
+def new_entry(call: Call) -> Call:
+    """The next place is another entry of the store: the one before may still be in a conversation."""
+    count = call.transfers + 1
+    age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
+    return replace(call, transfers=count, ticket=f"{call.id}~{count}", ranked_at=age)
+
+
 def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     """Put the call in a place of the store."""
     rules = context.queue(place.queue)
     if rules is None:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
     call, place = prefer(context, call, place, now)
-    call = enter(replace(call, place=place, enqueued_at=now, announced=False), State.QUEUED, now)
+    call = replace(call, place=place, enqueued_at=now, announced=False, spent_rules=(), served=False)
+    call = enter(call, State.QUEUED, now)
     if call.awaits_customer:
         return call, (EnterQueue(ticket_of(context, call)),)
     effects: list[Effect] = [
@@ -287,7 +306,14 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
         effects.append(StartTimer(Timer.ANNOUNCE, _FIRST_ANNOUNCEMENT_SECONDS))
     if (longest := messages.longest_wait(context, call, rules.max_wait_seconds)) is not None:
         effects.append(StartTimer(Timer.LONGEST_WAIT, longest))
-    return call, tuple(effects)
+    return call, (*effects, *_await_overflow(rules))
+
+
+def _await_overflow(rules: Queue) -> tuple[Effect, ...]:
+    conditions = [rule.when for rule in rules.rules]
+    first = next_time(conditions, 0.0)
+    timer = () if first is None else (StartTimer(Timer.OVERFLOW, first),)
+    return (*timer, AskSituation()) if asks_who_joins(conditions) else timer
 
 
 def ticket_of(context: Context, call: Call) -> Ticket:
@@ -301,12 +327,14 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     needs = first_needs(rules, call.skills, call.language, known)
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
     if call.place.agent:
-        requirement, steps = Requirement(call.place.queue, agent=call.place.agent), ()
+        requirement, steps = Requirement(call.place.queue, agent=call.place.agent, weight=rules.weight), ()
     elif call.place.preferred:
         # From coming here, whatever age the call has kept.
         until = call.enqueued_at + call.place.preferred_seconds - _age_counts_from(call)
         steps = (RoutingStep(round(until * 1000), requirement), *steps)
-        requirement = Requirement(rules.name, strategy=rules.strategy, agent=call.place.preferred)
+        requirement = Requirement(
+            rules.name, strategy=rules.strategy, agent=call.place.preferred, weight=rules.weight
+        )
     ring_seconds = rules.ring_seconds
     if call.awaits_customer and call.callback is not None and not call.agent_first:
         # The agent is held while the customer is called, and only then rung.

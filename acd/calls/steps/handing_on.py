@@ -23,9 +23,9 @@ from acd.calls.model import (
     Transferor,
 )
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step
-from acd.calls.steps.guiding import wait_at
+from acd.calls.steps.guiding import new_entry, wait_at
 from acd.calls.steps.times import settle
-from acd.calls.steps.transferring import go_to, mark, new_entry, on_transfer_asked
+from acd.calls.steps.transferring import go_to, mark, on_transfer_asked
 from acd.calls.targets import AgentTarget, Target, TransferImpossible, target_of
 from acd.errors import AcdError
 

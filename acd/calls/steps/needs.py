@@ -48,7 +48,9 @@ def requirement_of(rules: Queue, needs: Needs) -> Requirement:
             skills.setdefault(choice[0], 1)
         elif choice:
             groups.append(tuple((skill, 1) for skill in choice))
-    return Requirement(rules.name, tuple(sorted(skills.items())), rules.strategy, None, tuple(groups))
+    return Requirement(
+        rules.name, tuple(sorted(skills.items())), rules.strategy, None, tuple(groups), rules.weight
+    )
 
 
 def steps_of(rules: Queue, needs: Needs, known: Collection[str]) -> tuple[Step, ...]:

@@ -39,8 +39,9 @@ from acd.calls.model import (
 from acd.calls.steps.attempts import attempted
 from acd.calls.steps.calling_back import dial
 from acd.calls.steps.context import Context, Step, enter
-from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.guiding import STOP_WAITING, ticket_of
 from acd.calls.steps.messages import box_instead
+from acd.calls.steps.overflowing import wait_on
 from acd.calls.steps.refusing import rejection
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
@@ -146,7 +147,7 @@ def on_offer_stale(context: Context, call: Call, event: OfferStale, now: float) 
     again: tuple[Effect, ...] = (EnterQueue(ticket_of(context, call)),)
     if call.offer.together:
         # Others who were rung may still be reserved there, with nobody to ring them.
-        again = (LeaveQueue(call.entry, released=True), *again)
+        again = (LeaveQueue(call.entry, "released"), *again)
     return _back_to_queue(context, call, "withdrawn", now, *again)
 
 
@@ -162,12 +163,13 @@ def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effec
     call = attempted(call, reason, now)
     waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
-    leave = (StopTimer(Timer.RING), ReleaseAgentLeg(reason), *effects, told)
+    leave = (StopTimer(Timer.RING), *effects, ReleaseAgentLeg(reason), told)
     once = call.place is not None and (call.place.is_transfer or box_instead(context, call) is not None)
     if once or _has_waited_too_long(context, call, now):
         waiting, more = give_up(context, waiting, _TOLD.get(reason, 480), now)
-        return waiting, leave + more
-    return waiting, leave
+    else:
+        waiting, more = wait_on(context, waiting, now)
+    return waiting, leave + more
 
 
 def _has_waited_too_long(context: Context, call: Call, now: float) -> bool:
@@ -212,8 +214,7 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
     return call, (
         *(_let_go(transferor) if transferor else ()),
         *audio_effects(context, call),
-        StopTimer(Timer.ANNOUNCE),
-        StopTimer(Timer.LONGEST_WAIT),
+        *STOP_WAITING,
         answered if call.callback is None else CallbackMade(),
     )
 
@@ -229,4 +230,4 @@ def on_confirmed_too_late(context: Context, call: Call, event: OfferConfirmed, n
 def _let_go(transferor: Transferor) -> tuple[Effect, ...]:
     """The transfer has reached its target: the agent who made it is done."""
     finish = (FinishConversation(transferor.offer),) if transferor.offer else ()
-    return (ReportRefer(Side.TRANSFEROR, 200), ReleaseTransferor("transferred"), *finish)
+    return (ReportRefer(Side.TRANSFEROR, 200), *finish, ReleaseTransferor("transferred"))

@@ -47,14 +47,20 @@ from acd.calls.model import (
 from acd.calls.record import Outcome, Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
-from acd.calls.steps.guiding import fail_transfer, go_to_number, leave_message, wait_at
+from acd.calls.steps.guiding import (
+    STOP_WAITING,
+    fail_transfer,
+    go_to_number,
+    leave_message,
+    new_entry,
+    wait_at,
+)
 from acd.calls.steps.messages import box_instead
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
 from acd.calls.targets import AgentTarget, QueueTarget, Target, target_of
 from acd.errors import AcdError
 
-_STOP_WAITING = (StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT))
 _NOBODY = 480
 
 
@@ -117,13 +123,6 @@ def go_to(context: Context, call: Call, target: Target, now: float) -> Step:
     return go_to_number(context, call, context.directory.numbers[target.number], now)
 
 
-def new_entry(call: Call) -> Call:
-    """The next place is another entry of the store: the one before may still be in a conversation."""
-    count = call.transfers + 1
-    age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
-    return replace(call, transfers=count, ticket=f"{call.id}~{count}", ranked_at=age)
-
-
 def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float) -> Step:
     """A supervisor sends a caller elsewhere who waits, or is in a flow."""
     if event.side is Side.CALLER:
@@ -138,7 +137,7 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
     if call.recording:
         left, call = (*left, EndMessage()), replace(call, recording="", messages=call.messages + 1)
     if call.state is State.QUEUED:
-        left = (LeaveQueue(call.entry), *_STOP_WAITING)
+        left = (LeaveQueue(call.entry), *STOP_WAITING)
     call = settle(mark(replace(call, preferred=event.preferred or call.preferred), event.to, "", now), now)
     call, effects = go_to(context, call, target, now)
     return call, left + effects
@@ -163,7 +162,7 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
 
     `status` is what the transferring phone is told.
     """
-    left: tuple[Effect, ...] = (LeaveQueue(call.entry), *_STOP_WAITING)
+    left: tuple[Effect, ...] = (LeaveQueue(call.entry), *STOP_WAITING)
     if call.transferor is not None:
         call, effects = _back_to_transferor(context, call, call.transferor, now)
         return call, (*left, ReportRefer(Side.TRANSFEROR, status), *effects)

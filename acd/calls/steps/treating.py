@@ -25,7 +25,7 @@ from acd.calls.model import (
     TimerFired,
 )
 from acd.calls.steps.context import Context, Step, enter
-from acd.calls.steps.guiding import ANNOUNCEMENT, on_announcement_over, on_flow_callback
+from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, on_announcement_over, on_flow_callback
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.times import settle
 from ivr import interpreter as ivr
@@ -64,7 +64,7 @@ def on_waiting_callback(context: Context, call: Call, event: CallbackAnswered, n
         return _feed(context, call, ivr.CallbackNoted(event.step, event.result), now)
     if call.menu is None:
         return call, _drop(event)
-    left = (LeaveQueue(call.entry, released=True), StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT))
+    left = (LeaveQueue(call.entry, "released"), *STOP_WAITING)
     call = enter(replace(settle(call, now), run=call.menu, menu=None), State.IVR, now)
     call, effects = on_flow_callback(context, call, event, now)
     return call, left + effects

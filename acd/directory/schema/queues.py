@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from acd.directory.model import (
+    AbsentState,
     CallbackRules,
     FormField,
     LastAgent,
@@ -20,6 +21,7 @@ from acd.directory.model import (
     Relaxation,
     WrapupMode,
 )
+from acd.directory.schema.overflow import OverflowEntry
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     DAY_SECONDS,
@@ -32,7 +34,7 @@ from acd.directory.schema.words import (
     StrategyName,
     Text,
 )
-from routing.limits import CALLBACK_ATTEMPTS_MAX, RING_AGENTS_MAX, STEPS_MAX
+from routing.limits import CALLBACK_ATTEMPTS_MAX, QUEUE_WEIGHT_MAX, RING_AGENTS_MAX, STEPS_MAX
 from routing.model import RejectReason
 
 _DIGIT = re.compile(r"[0-9]?", re.ASCII)
@@ -160,6 +162,7 @@ class QueueEntry(Entry):
     languages: Annotated[list[Language], Field(max_length=20)] = []
     relax: Annotated[list[RelaxEntry], Field(max_length=STEPS_MAX)] = []
     order_by: Literal["arrival", "target"] = "arrival"
+    weight: Annotated[int, Field(ge=1, le=QUEUE_WEIGHT_MAX)] = 1
     strategy: StrategyName = "longest-idle"
     ring_seconds: Seconds = 15.0
     ring_agents: Annotated[int, Field(ge=1, le=RING_AGENTS_MAX)] | Literal["all"] = 1
@@ -179,6 +182,11 @@ class QueueEntry(Entry):
     preferred_seconds: Seconds = 20.0
     last_agent: LastAgentEntry | None = None
     transfer_place: Literal["keep", "last"] = "keep"
+    overflow: Annotated[list[OverflowEntry], Field(max_length=20)] = []
+    max_waiting: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    join_when_empty: bool = True
+    leave_when_empty: bool = False
+    agents_count_as_absent: list[AbsentState] = ["paused", "not-answering"]
 
     @model_validator(mode="after")
     def _steps_follow_each_other(self) -> QueueEntry:
@@ -199,6 +207,12 @@ class QueueEntry(Entry):
                 raise ValueError(f"{what} names something twice; each must be unique")
         return self
 
+    @model_validator(mode="after")
+    def _full_has_a_measure(self) -> QueueEntry:
+        if self.max_waiting is None and any(rule.full for rule in self.overflow):
+            raise ValueError("full in overflow needs max_waiting; say how many may wait")
+        return self
+
     def build(self) -> Queue:
         return Queue(
             **{
@@ -212,6 +226,8 @@ class QueueEntry(Entry):
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
+                "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),
+                "agents_count_as_absent": tuple(dict.fromkeys(self.agents_count_as_absent)),
                 "voicemail": self.voicemail.rules() if self.voicemail else None,
                 "refusals": self.refusals.build(),
                 "last_agent": self.last_agent.build() if self.last_agent else None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -36,6 +37,9 @@ from acd.media.negotiation import Negotiation
 
 _ANSWER_SECONDS = 5.0
 """A worker that says nothing for so long hangs."""
+_RESERVED = 8
+"""Ports that each worker holds for legs to come, and at most one in so many of its share."""
+_RESERVED_SHARE = 16
 _ATTEMPTS = 32
 """Ports to try that other programs may have."""
 _RECORDINGS_BYTES = 64 * 1024 * 1024
@@ -51,6 +55,10 @@ class _Place:
     worker: WorkerProcess
     ports: PortPool
     legs: int = 0
+    reserved: deque[int] = field(default_factory=deque)
+    """Ports that the worker holds for legs to come, so that opening one waits for nothing."""
+    reserving: set[int] = field(default_factory=set)
+    """Ports that it was asked to."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +96,9 @@ class EmbeddedEngine:
             self._settings.address, self._settings.rtp_timeout_seconds, _RECORDINGS_BYTES
         )
         place: _Place
-        worker = WorkerProcess(configuration, self._clock, self._take, lambda: self._lose(place))
+        worker = WorkerProcess(
+            configuration, self._clock, lambda events: self._take(place, events), lambda: self._lose(place)
+        )
         place = _Place(worker, ports)
         return place
 
@@ -101,7 +111,7 @@ class EmbeddedEngine:
     @property
     def ports_free(self) -> int:
         """Pairs of ports that no leg has."""
-        return sum(place.ports.free for place in self._places)
+        return sum(place.ports.free + len(place.reserved) + len(place.reserving) for place in self._places)
 
     @property
     def ports_total(self) -> int:
@@ -215,19 +225,50 @@ class EmbeddedEngine:
         if name in self._legs or name in self._opening:
             raise ValueError(f"media leg {name} is open already")
         place = self._choose(near)
+        held = place.reserved.popleft() if place.reserved else None
+        self._reserve(place)
+        if held is not None:
+            place.worker.send(protocol.Open(name, held))
+            place.legs += 1
+            return self._opened(name, place, held, srtp)
         for _ in range(_ATTEMPTS):
             port = place.ports.take(self._clock.monotonic())
             if port is None:
                 raise MediaUnavailable("every media port is in use")
             fault = await self._open_at(name, place, port)
             if not fault:
-                negotiation = Negotiation(
-                    secrets.randbits(48), self._address, port, self._preference, srtp, _make_key
-                )
-                opened = self._legs[name] = _Leg(name, place, port, negotiation)
-                return opened
+                return self._opened(name, place, port, srtp)
             _log.warning("media_port_taken", port=port, fault=fault)
         raise MediaUnavailable("other programs have the media ports that were tried")
+
+    def _opened(self, name: str, place: _Place, port: int, srtp: Srtp) -> _Leg:
+        negotiation = Negotiation(
+            secrets.randbits(48), self._address, port, self._preference, srtp, _make_key
+        )
+        leg = self._legs[name] = _Leg(name, place, port, negotiation)
+        return leg
+
+    def _reserve(self, place: _Place) -> None:
+        """Have as many ports held as a burst of calls may want; few of a small share."""
+        wanted = min(_RESERVED, place.ports.size // _RESERVED_SHARE)
+        while place.worker.alive and len(place.reserved) + len(place.reserving) < wanted:
+            port = place.ports.take(self._clock.monotonic())
+            if port is None:
+                return
+            place.reserving.add(port)
+            place.worker.send(protocol.Reserve(port))
+
+    def _settle_reserved(self, place: _Place, event: protocol.Ready | protocol.Reserved) -> None:
+        """A worker begins, or has tried to have a port."""
+        match event:
+            case protocol.Ready():
+                self._reserve(place)
+            case protocol.Reserved(port=port, fault=fault):
+                place.reserving.discard(port)
+                if fault:
+                    place.ports.leave(port, self._clock.monotonic())
+                else:
+                    place.reserved.append(port)
 
     async def _open_at(self, name: str, place: _Place, port: int) -> str:
         """Ask the worker to bind a port; the fault, or nothing where it did."""
@@ -314,9 +355,11 @@ class EmbeddedEngine:
         self._command(command)
         return terms.direction
 
-    def _take(self, events: list[protocol.Event]) -> None:
+    def _take(self, place: _Place, events: list[protocol.Event]) -> None:
         for event in events:
             match event:
+                case protocol.Ready() | protocol.Reserved():
+                    self._settle_reserved(place, event)
                 case protocol.Opened():
                     if event.leg in self._opening:
                         _resolve(self._opening[event.leg][1], event.fault)
@@ -350,6 +393,10 @@ class EmbeddedEngine:
     def _lose(self, place: _Place) -> None:
         """The worker died: its legs have no media any more."""
         self._settle(place)
+        for port in (*place.reserved, *place.reserving):
+            place.ports.give_back(port, self._clock.monotonic())
+        place.reserved.clear()
+        place.reserving.clear()
         for leg in [leg for leg in self._legs.values() if leg.place is place and not leg.failed]:
             leg.failed = True
             self._tell(MediaFailed(leg.name))

@@ -26,8 +26,14 @@ class Configure(_Message, frozen=True):
     """Bound of the cache of decoded files."""
 
 
+class Reserve(_Message, frozen=True):
+    """Bind `port` and the one above for a leg to come; answered by Reserved."""
+
+    port: int
+
+
 class Open(_Message, frozen=True):
-    """Bind `port` and the one above; answered by Opened."""
+    """Bind `port` and the one above, or take what was reserved; answered by Opened."""
 
     leg: str
     port: int
@@ -105,11 +111,17 @@ class Close(_Message, frozen=True):
 LegCommand = Agree | Play | Music | Echo | Silence | Bridge | SendDigits | Record | StopRecording | Close
 """What may be asked of an open leg; asked of another, it is passed over."""
 
-Command = Configure | Open | LegCommand
+Command = Configure | Reserve | Open | LegCommand
 
 
 class Ready(_Message, frozen=True):
     """The worker took its configuration."""
+
+
+class Reserved(_Message, frozen=True):
+    port: int
+    fault: str = ""
+    """Why the port could not be had; empty: it is ours."""
 
 
 class Opened(_Message, frozen=True):
@@ -162,7 +174,7 @@ class Problem(_Message, frozen=True):
     text: str
 
 
-Event = Ready | Opened | Closed | Digit | Ended | TimedOut | Recorded | Problem
+Event = Ready | Reserved | Opened | Closed | Digit | Ended | TimedOut | Recorded | Problem
 
 _encoder = msgspec.msgpack.Encoder()
 _commands = msgspec.msgpack.Decoder(list[Command])

@@ -36,6 +36,8 @@ _MAX_PACKETS_A_SLOT = 4
 _MAX_LAG = 0.2
 """Seconds; when the machine stood still for longer, the missed frames are not sent in a burst."""
 _FINISH_SECONDS = 1.0
+_MOST_EMPTIED = 1_000
+"""Packets to a port before its leg was opened that are thrown away."""
 _MAX_WAITING = 10_000
 """Messages to an engine that does not read; beyond this it is gone."""
 
@@ -59,6 +61,7 @@ class Worker:
         self._epoll = select.epoll()
         self._legs: dict[str, Leg] = {}
         self._sockets: dict[str, tuple[socket.socket, socket.socket]] = {}
+        self._reserved: dict[int, tuple[socket.socket, socket.socket]] = {}
         self._takers: dict[int, tuple[Callable[[int], tuple[bytes, Address]], _Taker, Leg]] = {}
         self._random = random.SystemRandom()
         self._epoch = time.time() - time.monotonic()
@@ -148,6 +151,8 @@ class Worker:
             for command in protocol.decode_commands(data):
                 if isinstance(command, protocol.Open):
                     self._open(command)
+                elif isinstance(command, protocol.Reserve):
+                    self._reserve(command.port)
                 elif not isinstance(command, protocol.Configure):
                     leg = self._legs.get(command.leg)
                     if leg is not None:
@@ -187,9 +192,20 @@ class Worker:
             other.hear(leg)
             self._pacer.review(other)
 
+    def _reserve(self, port: int) -> None:
+        try:
+            self._reserved[port] = self._bind(port)
+        except OSError as error:
+            self._events.append(protocol.Reserved(port, error.strerror or str(error)))
+        else:
+            self._events.append(protocol.Reserved(port))
+
     def _open(self, command: protocol.Open) -> None:
         try:
-            rtp, rtcp = self._bind(command.port)
+            if ends := self._reserved.pop(command.port, None):
+                rtp, rtcp = map(_emptied, ends)
+            else:
+                rtp, rtcp = self._bind(command.port)
         except OSError as error:
             self._events.append(protocol.Opened(command.leg, error.strerror or str(error)))
             return
@@ -249,6 +265,16 @@ class Worker:
             del self._takers[end.fileno()]
             self._epoll.unregister(end.fileno())
             end.close()
+
+
+def _emptied(end: socket.socket) -> socket.socket:
+    """Without what somebody sent to it before there was a leg; a flood goes on and is the leg's to judge."""
+    for _ in range(_MOST_EMPTIED):
+        try:
+            end.recv(_MAX_PACKET)
+        except OSError:
+            break
+    return end
 
 
 def _sender(end: socket.socket) -> Send:

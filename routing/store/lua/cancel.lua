@@ -1,7 +1,7 @@
 -- include: base calls agents exclusions ending talk
 -- The caller is gone, or is to wait there no longer. Reserved agents are free again, in their old places among the idle.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2 call, 3 abandoned or released
+-- ARGV     1 now, 2 call, 3 abandoned, released or overflowed
 -- Returns  1, or 0 where the call is unknown
 local now = tonumber(ARGV[1])
 local c = load_call(ARGV[2])

@@ -1,7 +1,7 @@
 -- include: base tickets calls
 -- Puts a call in its place, or reserves an agent at once. A call that is known stays as it is.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-16 the ticket (includes/tickets.lua)
+-- ARGV     1 now, 2-17 the ticket (includes/tickets.lua)
 -- Returns  0, or -1 where the class is unknown
 local now, c = tonumber(ARGV[1]), ticket()
 if rc('EXISTS', K .. 'c:' .. c.id) == 1 then

@@ -8,9 +8,9 @@ local used = rc('ZSCORE', K .. 'qk', queue)
 if not used or tonumber(used) + FORGET_QUEUE_MS > now or rc('EXISTS', K .. 'cbq:' .. queue) == 1 then
   return 0
 end
-local counted = rc('HMGET', K .. 'qs:' .. queue, 'entered', 'abandoned', 'completed', 'lost', 'released')
+local counted = rc('HMGET', K .. 'qs:' .. queue, 'entered', 'abandoned', 'completed', 'lost', 'released', 'overflowed')
 local there = tonumber(counted[1] or '0')
-for i = 2, 5 do
+for i = 2, #counted do
   there = there - tonumber(counted[i] or '0')
 end
 if there > 0 then

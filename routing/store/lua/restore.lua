@@ -2,13 +2,13 @@
 -- Puts back a conversation, or a reservation that is being rung for, which the store has lost. What the store did with
 -- the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-16 the ticket (includes/tickets.lua), 17 agent, 18 node of the agent, 19 token,
---          20-24 skills and terms (includes/skills.lua), 25 until when it is rung (ms), or '' of a conversation
+-- ARGV     1 now, 2-17 the ticket (includes/tickets.lua), 18 agent, 19 node of the agent, 20 token,
+--          21-25 skills and terms (includes/skills.lua), 26 until when it is rung (ms), or '' of a conversation
 -- Returns  0, -1 or -2 where the class or the profile is unknown, -3 where one of them talks to another and has no
 --          room, or -5 where that is in doubt
-local now, node, token, rung_until = tonumber(ARGV[1]), ARGV[18], ARGV[19], ARGV[25]
+local now, node, token, rung_until = tonumber(ARGV[1]), ARGV[19], ARGV[20], ARGV[26]
 local rings = rung_until ~= ''
-local c, agent = load_call(ARGV[2]), load_agent(ARGV[17])
+local c, agent = load_call(ARGV[2]), load_agent(ARGV[18])
 if c and c.state == 'talking' then
   return c.agent == agent.id and c.token == token and OK or not_in_force()
 end
@@ -18,7 +18,7 @@ end
 if rc('HEXISTS', K .. 'cl', ARGV[4]) == 0 or not know_steps(ARGV[13]) then
   return UNKNOWN_CLASS
 end
-local skills = skills_at(20)
+local skills = skills_at(21)
 if not skills then
   return UNKNOWN_PROFILE
 end

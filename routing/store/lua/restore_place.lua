@@ -1,7 +1,7 @@
 -- include: base tickets calls agents doubt
 -- The call waits, says its node: it is put in its place, and in doubt a reservation that the store has of it is none.
 -- KEYS[1]  prefix of the site
--- ARGV     1 now, 2-16 the ticket (includes/tickets.lua)
+-- ARGV     1 now, 2-17 the ticket (includes/tickets.lua)
 -- Returns  0, or -1 where the class is unknown
 local now, c = tonumber(ARGV[1]), load_call(ARGV[2])
 if not c then

@@ -23,6 +23,7 @@ from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from ivr.interpreter import Noted
 from routing.model import Candidate, Decision, Offer, RejectReason, Requirement
+from routing.overflow import Situation
 from routing.requirement import class_name
 
 BERT = Agent(id="bert", extension="1002")
@@ -124,6 +125,8 @@ EVENTS: dict[str, m.Event] = {
     "ivr-timer": m.TimerFired(Timer.IVR, 999),
     "announce-timer": m.TimerFired(Timer.ANNOUNCE, 0),
     "longest-wait": m.TimerFired(Timer.LONGEST_WAIT, 0),
+    "overflow-timer": m.TimerFired(Timer.OVERFLOW, 0),
+    "situation": m.SituationKnown("c1", Situation(agent_there=False)),
     "ring-timer": m.TimerFired(Timer.RING, 0),
     "offer": m.OfferMade(OFFER),
     "offer-taken-back": m.OfferTakenBack(7),
@@ -180,6 +183,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "ivr-timer": (X, X, I, Q, O, C, T, F, D, E),
     "announce-timer": (X, X, I, Q, O, C, T, X, D, E),
     "longest-wait": (X, X, I, E, O, C, T, X, D, E),
+    "overflow-timer": (X, X, I, Q, O, C, T, X, D, E),
+    "situation": (X, X, I, Q, O, C, T, X, D, E),
     "ring-timer": (X, X, I, Q, Q, C, T, X, E, E),
     "offer": (X, X, I, O, O, C, T, X, D, E),
     "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, E),
@@ -274,6 +279,18 @@ def test_a_call_reaches_an_agent_and_ends_in_one_record() -> None:
     assert [segment.state for segment in record.segments] == [
         *("new", "answering", "queued", "offered", "connecting", "talking", "ended")
     ]
+
+
+def test_the_store_hears_of_the_end_before_any_audio_is_closed() -> None:
+    """The agent's next caller waits for the word to the store; closing a leg waits for the media worker."""
+    talking, _ = drive(fresh(), *TO_TALKING)
+    _, effects = drive(talking, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 30)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(m.FinishConversation) < kinds.index(m.ReleaseAgentLeg)
+    ringing, _ = drive(fresh(), *TO_LINE, m.OfferMade(OFFER))
+    _, effects = drive(ringing, m.LegOver(Side.AGENT, "remote", 486), now=NOW + 5)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(m.RejectOffer) < kinds.index(m.ReleaseAgentLeg)
 
 
 def test_a_number_gives_its_calls_priority_skills_and_language() -> None:

@@ -30,6 +30,7 @@ from routing.ports import StaleToken
 from tests.support.call_fakes import (
     FakeDesk,
     FakeJournal,
+    FakeLookout,
     FakeMedia,
     FakeMessages,
     FakePrompts,
@@ -88,6 +89,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
+    lookout: FakeLookout = field(default_factory=FakeLookout)
     messages: FakeMessages = field(default_factory=FakeMessages)
     context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
@@ -103,6 +105,7 @@ class Bench:
             context=lambda: self.context,
             observers=(self.told.append,),
             desk=self.desk,
+            lookout=self.lookout,
             messages=self.messages,
             phones=lambda call_id, phones: self.lamps.append(phones),
         )

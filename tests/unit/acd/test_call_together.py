@@ -104,8 +104,8 @@ def test_reservations_that_are_taken_back_end_one_by_one(order: tuple[int, ...])
 def test_an_answer_that_came_too_late_gives_up_the_others_too_and_takes_the_place_anew() -> None:
     call, effects = drive(rung(), m.RivalAnswered(8), m.OfferStale(8))
     assert call.state is State.QUEUED
-    assert of_type(effects, m.LeaveQueue) == [m.LeaveQueue("c1", released=True)]
-    assert isinstance(effects[effects.index(m.LeaveQueue("c1", released=True)) + 1], m.EnterQueue)
+    assert of_type(effects, m.LeaveQueue) == [m.LeaveQueue("c1", "released")]
+    assert isinstance(effects[effects.index(m.LeaveQueue("c1", "released")) + 1], m.EnterQueue)
 
 
 def test_a_word_of_one_whose_turn_came_meanwhile_is_not_lost_nor_taken_for_anothers() -> None:

@@ -74,8 +74,8 @@ def test_a_blind_transfer_keeps_the_agent_until_the_colleague_has_the_call() -> 
     call, effects = drive(call, m.OfferMade(BERTS_OFFER), now=NOW + 21)
     assert effects[0] == m.ReportRefer(Side.TRANSFEROR, 180)
     call, effects = drive(call, m.AgentAnswered(b"a"), m.OfferConfirmed(8), now=NOW + 25)
-    told = [m.ReportRefer(Side.TRANSFEROR, 200), m.ReleaseTransferor("transferred")]
-    assert effects[2:5] == [*told, m.FinishConversation(OFFER)]
+    done = [m.FinishConversation(OFFER), m.ReleaseTransferor("transferred")]
+    assert effects[2:5] == [m.ReportRefer(Side.TRANSFEROR, 200), *done]
     assert m.BridgeLegs() in effects
     assert (call.state, call.agent, call.entry) == (State.TALKING, "bert", "c1~1")
 

@@ -115,7 +115,7 @@ def test_a_waiting_caller_keeps_the_place_and_hangs_up() -> None:
     assert (order.id, order.queue, order.number, order.enqueued_at) == ("c1", "billing", "+3725550001", NOW)
     assert (order.priority, order.first, order.expires_at) == (7, "agent", NOW + 30 + 28_800)
     call, effects = drive(call, m.CallbackAnswered("c1", note.step, Noted.NOTED), now=NOW + 31)
-    assert effects[0] == m.LeaveQueue("c1", released=True)
+    assert effects[0] == m.LeaveQueue("c1", "released")
     assert effects.index(m.MakeCallback()) > 0
     assert of_type(effects, m.PlayToCaller)[0].prompts == ("callback-noted", "goodbye")
     call, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 33)
@@ -136,7 +136,7 @@ def test_a_second_wish_for_the_number_is_merged_into_the_first() -> None:
     call, note = asked("11")
     assert note is not None
     call, effects = drive(call, m.CallbackAnswered("c1", note.step, Noted.KNOWN))
-    assert m.LeaveQueue("c1", released=True) in effects
+    assert m.LeaveQueue("c1", "released") in effects
     assert not of_type(effects, m.MakeCallback)
     assert of_type(effects, m.PlayToCaller)[0].prompts == ("callback-known", "goodbye")
 
@@ -296,7 +296,7 @@ def test_customer_first_an_agent_who_does_not_take_it_leaves_the_customer_in_the
     assert of_type(effects, m.RejectOffer)
     call, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0))
     assert m.SettleCallback("normal") in effects
-    assert m.LeaveQueue("c2", released=True) in effects
+    assert m.LeaveQueue("c2", "released") in effects
     assert record(call, effects).outcome == "failed"
 
 
@@ -305,7 +305,7 @@ def test_customer_first_who_is_not_reached_sets_the_agent_free() -> None:
     taken_back, _ = drive(call, m.OfferTakenBack(7))
     for dialled in (call, taken_back):
         _, effects = drive(dialled, m.LegOver(Side.CALLER, "remote", 486))
-        assert m.LeaveQueue("c2", released=True) in effects
+        assert m.LeaveQueue("c2", "released") in effects
         assert not of_type(effects, m.ReleaseAgentLeg)
         assert m.SettleCallback("callback-busy") in effects
     answered, _ = drive(taken_back, m.CustomerAnswered())
@@ -325,7 +325,7 @@ def test_one_that_waits_can_be_ended(event: m.Event, settled: list[m.Effect]) ->
     call, _ = drive(errand(), m.CallbackDue())
     call, effects = drive(call, event)
     assert of_type(effects, m.SettleCallback) == settled
-    assert m.LeaveQueue("c2", released=True) in effects
+    assert m.LeaveQueue("c2", "released") in effects
     assert record(call, effects).outcome == "cleared"
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from rich.console import Console
 
-from acd.calls.record import Attempt
+from acd.calls.record import Attempt, Segment
 from acd.calls.view import Reasons
 from acd.control.why import Why, why_of_record
 from acd.explain import show
@@ -68,6 +68,22 @@ async def test_a_waiting_call_tells_what_is_in_the_way_with_each_agent(client: T
 async def test_a_call_that_nobody_knows_is_not_found(client: TestClient):
     response = await client.get("/v1/calls/nobody/why", headers=bearer("viewer"))
     assert response.status == 404
+
+
+async def test_a_call_that_overflowed_tells_where_to_and_why(client: TestClient, centre: Centre):
+    mark = Segment("overflow", NOW - 30, "billing", to="queue sales", why="waited")
+    centre.records.kept.append(a_record("r1", segments=(mark,)))
+    centre.calls.views["c1"] = a_call()
+    centre.calls.reasons["c1"] = Reasons(a_call(), (), NEEDS, (mark,))
+    for name in ("r1", "c1"):
+        why = await (await client.get(f"/v1/calls/{name}/why", headers=bearer("viewer"))).json()
+        (told,) = why["overflows"]
+        assert (told["queue"], told["to"], told["why"]) == ("billing", "queue sales", "waited")
+    out = io.StringIO()
+    show(Why.model_validate(why), Console(file=out, width=120))
+    assert "by a rule of billing: queue sales (waited)" in out.getvalue()
+    (record,) = (await (await client.get("/v1/records", headers=bearer("viewer"))).json())["items"]
+    assert (record["segments"][0]["to"], record["segments"][0]["why"]) == ("queue sales", "waited")
 
 
 def test_the_terminal_shows_the_same_and_takes_no_orders_from_names():

@@ -21,6 +21,7 @@ queues:
     teams: [a]
     languages: [et, en]
     order_by: target
+    weight: 4
     strategy: least-skilled
     relax:
       - {after_seconds: 30, requires: {billing: 3}}
@@ -48,6 +49,7 @@ async def test_what_is_asked_of_agents_comes_back_from_the_database(tmp_path: Pa
         ("teams: [b]", "teams: [c]", "no agent is in team 'c'"),
         ("queues: {billing: 2}", "queues: {biling: 2}", "no queue 'biling'; did you mean 'billing'?"),
         ("requires: {billing: 3}", "requires: {biling: 3}", "'biling' is not among the skills"),
+        ("    weight: 4", "    weight: 11", "queues.0..weight: .*less than or equal to 10"),
         ("after_seconds: 60", "after_seconds: 30", "sort them by after_seconds"),
         ("least-skilled", "best", "'best' is not a strategy; there are longest-idle"),
     ],

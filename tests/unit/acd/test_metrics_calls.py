@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from acd.calls.facts import (
     AgentRung,
     CallAnswered,
     CallEnded,
+    CallOverflowed,
     CallQueued,
     CallStarted,
     ExpectationMet,
@@ -15,9 +18,10 @@ from acd.calls.facts import (
     OfferFailed,
     WrapupEnded,
 )
-from acd.directory.model import Directory, Queue
+from acd.directory.model import Directory, OverflowRule, Queue
 from acd.media.engine import LegStatistics
 from acd.metrics.quality import estimate_mos
+from routing.overflow import Conditions
 from tests.support.control import NOW, a_record
 from tests.support.metrics import Bench, calls
 
@@ -71,6 +75,21 @@ async def test_who_gives_up_is_counted_with_the_wait_and_no_talk(bench: Bench):
     assert value("acd_queue_abandon_wait_seconds_bucket", queue="billing", le="5.0") == 1
     assert value("acd_queue_timed_out_total", queue="billing") == 1
     assert value("acd_talk_seconds_count", queue="billing") == 0
+
+
+async def test_who_overflows_is_counted_by_where_and_why_and_each_rule_has_its_series(bench: Bench):
+    rule = OverflowRule(Conditions(after_seconds=60), queue="sales")
+    bench.centre.directory = Directory(
+        revision=2, queues={"billing": Queue("billing", overflow=(rule,), max_waiting=3)}
+    )
+    value = await bench.scrape()
+    of_billing = partial(value, "acd_queue_overflowed_total", queue="billing")
+    assert of_billing(to_kind="queue", why="waited") == 0
+    assert of_billing(to_kind="message", why="waiting") == 0
+    bench.metrics(CallOverflowed("c1", "billing", "queue", "waited"))
+    value = await bench.scrape()
+    assert value("acd_queue_overflowed_total", queue="billing", to_kind="queue", why="waited") == 1
+    assert value("acd_queue_abandoned_total", queue="billing") == 0
 
 
 async def test_who_leaves_before_any_queue_is_no_abandon_of_a_queue(bench: Bench):
@@ -171,7 +190,8 @@ async def test_no_label_carries_a_call_or_a_number(bench: Bench):
     labels = {label for name in value.names for label in value.labels(name)}
     assert labels == {
         *("queue", "state", "reason", "trunk", "outcome", "cause", "side", "method", "code", "le"),
-        *("version", "node", "transport", "direction", "kind", "what", "webhook", "list", "result"),
+        *("version", "node", "transport", "direction", "kind", "what", "webhook", "to_kind", "why"),
+        *("list", "result"),
     }
     assert "c7-" not in value.text
     assert "5551" not in value.text

@@ -124,6 +124,19 @@ def test_who_will_have_missed_the_target_by_then_lets_the_others_go_first() -> N
     assert waits["hurried"] < waits["patient"]
 
 
+def test_the_weight_of_a_queue_counts_at_the_time_when_the_agent_is_free() -> None:
+    """The light one has waited for longer, but when the agent comes free the heavy one's wait counts more."""
+    now = 1_790_000_000_000
+    light = Waiter("light", BILLING, now)
+    heavy = Waiter("heavy", Requirement("support", weight=3), now + 10_000)
+    habits = {"billing": STEADY, "support": STEADY}
+    soon = expected_waits([Agent(ABLE)], [light, heavy], habits, now_ms=now + 11_000)
+    assert soon["light"] < soon["heavy"]
+    busy = Agent(ABLE, Busy("talk", "billing", 90.0))
+    later = expected_waits([busy], [light, heavy], habits, now_ms=now + 11_000)
+    assert later["heavy"] < later["light"]
+
+
 def test_a_line_too_long_to_play_through_goes_on_at_its_pace() -> None:
     waits = expected_waits([Agent(ABLE)] * 10, line(4_000), HABITS)
     assert len(waits) == 4_000

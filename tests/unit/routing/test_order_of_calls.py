@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.model import AgentProfile, AgentState, AgentTerms, Requirement, Ticket
-from routing.requirement import first_score, once_missed
+from routing.requirement import first_score, once_missed, priority_of, score, urgency
 from tests.support.queue_model import QueueModel
 
 NOW = 1_790_000_000_000
 ANNA = "anna"
-TARGETS = {"none": 0, "short": 5_000, "long": 30_000}
+TARGETS = {"none": 0, "short": 5_000, "long": 30_000, "heavy": 0, "heavy-short": 6_000}
+WEIGHTS = {"heavy": 2, "heavy-short": 3}
 
 
 class Desk:
@@ -28,7 +29,7 @@ class Desk:
 
     def come(self, queue: str, priority: int = 0) -> Ticket:
         name = f"c{len(self.served) + len(self.model.calls)}"
-        requirement = Requirement(queue)
+        requirement = Requirement(queue, weight=WEIGHTS.get(queue, 1))
         ticket = Ticket(name, "n1", requirement, self.now, priority, 300_000, target_ms=TARGETS[queue])
         self.model.enqueue(ticket, self.now)
         self._look()
@@ -101,21 +102,19 @@ def test_the_example_of_the_page_is_true(free_ms: int, order: str) -> None:
     assert [desk.is_free() for _ in callers] == [callers[int(n)] for n in order]
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.tuples(st.sampled_from(sorted(TARGETS)), st.sampled_from((0, 0, 0, 7))),
-            st.integers(1, 20_000),
-            st.none(),
-        ),
-        max_size=60,
-    )
+Story = list[tuple[str, int] | int | None]
+stories = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(sorted(TARGETS)), st.sampled_from((0, 0, 0, 7))),
+        st.integers(1, 20_000),
+        st.none(),
+    ),
+    max_size=60,
 )
-def test_nobody_is_overtaken_by_who_comes_two_targets_later(
-    story: list[tuple[str, int] | int | None],
-) -> None:
-    """At every choice: in one priority, the one chosen came before the second deadline of each passed over,
-    and where neither is lost the first deadline decides."""
+"""Who comes (queue and priority), milliseconds that pass, and None where the agent comes free."""
+
+
+def told(story: Story) -> Desk:
     desk = Desk()
     for word in story:
         match word:
@@ -126,10 +125,20 @@ def test_nobody_is_overtaken_by_who_comes_two_targets_later(
                 desk.passes(word)
             case (queue, priority):
                 desk.come(queue, priority)
+    return desk
+
+
+@given(stories)
+def test_nobody_is_overtaken_by_who_comes_two_targets_later(story: Story) -> None:
+    """At every choice: in one priority and weight, the one chosen came before the second deadline of each
+    passed over, and where neither is lost the first deadline decides."""
+    desk = told(story)
     for chosen, at, passed in desk.served:
         for other in passed:
             assert chosen.priority >= other.priority
             if chosen.priority > other.priority:
+                continue
+            if chosen.requirement.weight != other.requirement.weight:
                 continue
             assert chosen.enqueued_ms <= other.enqueued_ms + 2 * other.target_ms
             deadlines = [ticket.enqueued_ms + ticket.target_ms for ticket in (chosen, other)]
@@ -138,6 +147,45 @@ def test_nobody_is_overtaken_by_who_comes_two_targets_later(
                 for deadline, ticket in zip(deadlines, (chosen, other), strict=True)
             ):
                 assert deadlines[0] <= deadlines[1]
+
+
+def test_what_callers_of_a_heavy_queue_waited_counts_so_many_times() -> None:
+    desk = Desk()
+    light = desk.come("none")
+    desk.passes(10_000)
+    heavy = desk.come("heavy")
+    desk.passes(9_000)
+    assert desk.is_free() == light  # 19 s, and 9 s that count as 18
+
+    desk = Desk()
+    light = desk.come("none")
+    desk.passes(10_000)
+    heavy = desk.come("heavy")
+    desk.passes(11_000)
+    assert desk.is_free() == heavy  # 11 s that count as 22, and 21 s
+
+
+@given(stories)
+def test_nobody_waits_longer_than_the_weight_times_as_long_as_who_goes_first(story: Story) -> None:
+    """At every choice between queues without targets: no light call has waited longer, by more than the
+    weight, than the one that is served, so none starves while the heavy ones are served at all."""
+    desk = told(story)
+    for chosen, at, passed in desk.served:
+        for other in passed:
+            if chosen.priority > other.priority or chosen.target_ms or other.target_ms:
+                continue
+            waits = [ticket.requirement.weight * (at - ticket.enqueued_ms) for ticket in (chosen, other)]
+            assert waits[0] >= waits[1]
+            assert at - other.enqueued_ms <= 2 * (at - chosen.enqueued_ms)
+
+
+def test_urgency_is_the_score_where_the_weight_is_one_and_keeps_the_priority() -> None:
+    assert urgency(score(7, NOW), 1, NOW + 5_000) == score(7, NOW)
+    assert urgency(score(7, NOW), 3, NOW + 5_000) == score(7, NOW - 10_000)
+    assert urgency(score(7, NOW + 4_000), 3, NOW) == score(7, NOW + 12_000)
+    assert (
+        priority_of(urgency(score(7, 0), 10, NOW)) == priority_of(urgency(score(7, 10**13 - 1), 10, NOW)) == 7
+    )
 
 
 def test_a_call_without_a_target_has_one_place() -> None:

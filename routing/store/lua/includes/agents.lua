@@ -32,11 +32,12 @@ end
 
 -- An agent with room gets the call that has waited for one longest, or else goes idle.
 local function seek_call(now, agent, idle_since)
-  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', rc('GET', K .. 'vt') or 0)
+  local known = rc('MGET', K .. 'vt', K .. 'ws')
+  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', known[1] or 0)
   local profile = idle_profile(agent)
   local id, seen
   if not in_doubt() then
-    id, seen = best_call(agent.id, profile)
+    id, seen = best_call(now, agent.id, profile, known[2])
   end
   if id then
     local c = load_call(id)
@@ -105,11 +106,13 @@ end
 
 -- Calls that wait for just this agent, and may then have another, need not wait for their time.
 local function wait_no_longer_for(now, agent)
-  for _, class in ipairs(rc('ZRANGE', heads_key(agent), 0, -1)) do
-    for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
-      local id = call_of(member)
-      if rc('HGET', K .. 'c:' .. id, 'l') ~= '' then
-        due_at(now, 'l:' .. id)
+  for weight in string.gmatch('1 ' .. (rc('GET', K .. 'ws') or ''), '%d+') do
+    for _, class in ipairs(rc('ZRANGE', heads_key(tonumber(weight), agent), 0, -1)) do
+      for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
+        local id = call_of(member)
+        if rc('HGET', K .. 'c:' .. id, 'l') ~= '' then
+          due_at(now, 'l:' .. id)
+        end
       end
     end
   end

@@ -1,13 +1,14 @@
 -- include: base events lines idle match reserve steps targets offers doubt
 local function load_call(id)
-  local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l', 'wx', 'rn', 't', 'e')
+  local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l', 'wx', 'rn', 't', 'e', 'v')
   if not v[1] then
     return nil
   end
   return {
     id = id, state = v[1], node = v[2], class = v[3], named = v[4], queue = v[5], member = v[6],
     score = v[7], ring = tonumber(v[8]), wrapup = tonumber(v[9]), agent = v[10], token = v[11],
-    order = v[12], steps = v[13], wrapup_limit = tonumber(v[14]), rings = tonumber(v[15]), late = v[16], enqueued = v[17],
+    order = v[12], steps = v[13], wrapup_limit = tonumber(v[14]), rings = tonumber(v[15]), late = v[16],
+    enqueued = v[17], weight = tonumber(v[18] or '1'),
   }
 end
 

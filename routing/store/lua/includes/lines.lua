@@ -1,6 +1,6 @@
 -- include: base
 -- The waiting line of each class `w:C`, the best call of each class `h` (of those that name an agent
--- `h:AGENT`), the line of each queue `qw:Q`, and its calls by age `qe:Q`. A member is the arrival number and the call, so that
+-- `h:AGENT`; of queues of another weight than 1 `h*WEIGHT`, `h*WEIGHT:AGENT`), the line of each queue `qw:Q`, and its calls by age `qe:Q`. A member is the arrival number and the call, so that
 -- calls of one millisecond keep their order.
 local SEQ_DIGITS = 14
 
@@ -12,18 +12,22 @@ local function call_of(member)
   return string.sub(member, SEQ_DIGITS + 1)
 end
 
-local function heads_key(named)
-  if named == '' then
-    return K .. 'h'
+local function heads_key(weight, named)
+  local key = K .. 'h'
+  if weight ~= 1 then
+    key = key .. '*' .. int(weight)
   end
-  return K .. 'h:' .. named
+  if named == '' then
+    return key
+  end
+  return key .. ':' .. named
 end
 
 local function enter_line(c)
   rc('ZADD', K .. 'w:' .. c.class, c.score, c.member)
   rc('ZADD', K .. 'qw:' .. c.queue, c.score, c.member)
   rc('ZADD', K .. 'qe:' .. c.queue, c.enqueued, c.id)
-  rc('ZADD', heads_key(c.named), 'LT', c.score, c.class)
+  rc('ZADD', heads_key(c.weight, c.named), 'LT', c.score, c.class)
 end
 
 local function leave_line(c)
@@ -33,8 +37,8 @@ local function leave_line(c)
   rc('ZREM', K .. 'qe:' .. c.queue, c.id)
   local head = rc('ZRANGE', line, 0, 0, 'WITHSCORES')
   if head[1] then
-    rc('ZADD', heads_key(c.named), head[2], c.class)
+    rc('ZADD', heads_key(c.weight, c.named), head[2], c.class)
   else
-    rc('ZREM', heads_key(c.named), c.class)
+    rc('ZREM', heads_key(c.weight, c.named), c.class)
   end
 end

@@ -1,4 +1,5 @@
 -- include: base lines
+local WIDTH = 1e13
 -- Look-ups only; nothing is written here.
 
 -- What a decision looked at, in that order: {name, rank, score, 1 where it was passed over}.
@@ -77,13 +78,10 @@ local function search(heads, set, try, next_best)
   end
 end
 
--- The first in line of all calls that this agent can take and has not just refused; nil where none is.
--- No head but a refused one is passed over, so at most `refused` + 1 classes and members are looked at.
--- Returns the call and what was seen.
-local function best_call(agent, profile)
-  local seen, note = witness()
-  local refusals = K .. 'xa:' .. agent
-  local refused = rc('ZCARD', refusals)
+-- The first in line of all calls of queues of one weight that this agent can take and has not just refused; nil
+-- where none is. No head but a refused one is passed over, so at most `refused` + 1 classes and members are looked at.
+-- Returns the call and its score.
+local function best_of_weight(weight, agent, profile, refusals, refused, note)
   local best, best_score
   local function try(class, head)
     if best and head >= best_score then
@@ -104,16 +102,52 @@ local function best_call(agent, profile)
     end
     return best and best_score == head
   end
-  local named = rc('ZRANGE', heads_key(agent), 0, -1, 'WITHSCORES')
+  local named = rc('ZRANGE', heads_key(weight, agent), 0, -1, 'WITHSCORES')
   for i = 1, #named, 2 do
     if try(named[i], tonumber(named[i + 1])) then
       break
     end
   end
-  search(K .. 'h', K .. 'pc:' .. profile, try, function(class)
+  search(heads_key(weight, ''), K .. 'pc:' .. profile, try, function(class)
     local head = rc('ZRANGE', K .. 'w:' .. class, 0, 0, 'WITHSCORES')
     note(call_of(head[1]), 0, head[2], false)
   end)
+  return best, best_score
+end
+
+-- The score that a call of weight 1 would have that is as urgent now (routing.requirement.urgency).
+local function urgency(score, weight, now)
+  local time = score % WIDTH
+  return score - time + math.min(math.max(now - weight * (now - time), 0), WIDTH - 1)
+end
+
+-- The first in line of all calls that this agent can take; nil where none is. `weights` names those of queues but 1,
+-- nil where there is no other: the first of each is compared by what it has waited times the weight.
+-- Returns the call and what was seen, first of the weight of the call.
+local function best_call(now, agent, profile, weights)
+  local refusals = K .. 'xa:' .. agent
+  local refused = rc('ZCARD', refusals)
+  local seen, note = witness()
+  local best, best_score = best_of_weight(1, agent, profile, refusals, refused, note)
+  if not weights then
+    return best, seen
+  end
+  for weight in string.gmatch(weights, '%d+') do
+    weight = tonumber(weight)
+    local seen_more, note_more = witness()
+    local call, score = best_of_weight(weight, agent, profile, refusals, refused, function(name, rank, at, passed_over)
+      note_more(name, rank, int(urgency(tonumber(at), weight, now)), passed_over)
+    end)
+    if call then
+      score = urgency(score, weight, now)
+      if not best or score < best_score then
+        best, best_score, seen, seen_more = call, score, seen_more, seen
+      end
+    end
+    for i = 1, math.min(#seen_more, CANDIDATES_NOTED - #seen) do
+      seen[#seen + 1] = seen_more[i]
+    end
+  end
   return best, seen
 end
 

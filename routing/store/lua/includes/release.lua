@@ -14,9 +14,10 @@ local function release(now)
   table.sort(idle, function(a, b)
     return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2])
   end)
+  local weights = rc('GET', K .. 'ws')
   for _, agent in ipairs(idle) do
     while rc('ZSCORE', K .. 'i:' .. ALWAYS .. ':' .. agent[3], agent[2]) do
-      local id = best_call(agent[2], agent[3])
+      local id = best_call(now, agent[2], agent[3], weights)
       if not id then
         break
       end

@@ -1,0 +1,120 @@
+"""A caller leaves a queue for elsewhere, by the rules of the queue. Who cannot be sent there waits on."""
+
+from __future__ import annotations
+
+from dataclasses import replace as dc_replace
+
+from msgspec.structs import replace
+
+from acd.calls.facts import CallOverflowed
+from acd.calls.model import (
+    Call,
+    Effect,
+    LeaveQueue,
+    Place,
+    PlayToCaller,
+    SituationKnown,
+    StartTimer,
+    Tell,
+    Timer,
+    TimerFired,
+)
+from acd.calls.record import Segment
+from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow
+from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, go_to_flow, new_entry, wait_at
+from acd.calls.steps.times import settle
+from acd.directory.model import OverflowRule
+from routing.overflow import Situation, decide, next_time
+
+MOST_OVERFLOWS = 10
+"""How often one call goes elsewhere. Flows can lead in circles; the caller then stays where they are."""
+
+_AFTER_MENU_SECONDS = 2.0
+
+
+def on_time(context: Context, call: Call, event: TimerFired, now: float) -> Step:
+    """The caller has waited so long that a rule may hold by that alone."""
+    return wait_on(context, call, now)
+
+
+def on_situation(context: Context, call: Call, event: SituationKnown, now: float) -> Step:
+    """What was asked of the place on joining it, or was seen to make a rule hold since."""
+    if event.entry != call.entry:
+        return call, ()
+    return _go_by_rules(context, call, event.situation, now)
+
+
+def wait_on(context: Context, call: Call, now: float) -> Step:
+    """Go on waiting, as far as time alone decides."""
+    return _go_by_rules(context, call, Situation(), now)
+
+
+def _go_by_rules(context: Context, call: Call, situation: Situation, now: float) -> Step:
+    queue, since = context.queue(call.queue), call.enqueued_at
+    rules = queue.rules if queue else ()
+    if not rules or since is None or call.callback is not None or call.transferor is not None:
+        return call, ()
+    if call.menu is not None:
+        # Whoever is asking to be called back is let finish.
+        return call, (StartTimer(Timer.OVERFLOW, _AFTER_MENU_SECONDS),)
+    conditions = [rule.when for rule in rules]
+    situation = dc_replace(situation, waited_seconds=0.0 if situation.joining else now - since)
+    told: list[Effect] = []
+    while (found := decide(conditions, situation, call.spent_rules)) is not None:
+        rule = rules[found]
+        call = replace(call, spent_rules=(*call.spent_rules, found))
+        gone = _go(context, call, rule, found, now) if call.overflows < MOST_OVERFLOWS else None
+        kind = "nowhere" if gone is None else rule.kind if rule.leaves else "message-then-wait"
+        told.append(Tell(CallOverflowed(call.id, call.queue, kind, rule.when.why)))
+        if gone is not None:
+            call, effects = gone
+            told += effects
+            if rule.leaves:
+                return call, tuple(told)
+    later = next_time(conditions, now - since, call.spent_rules)
+    if later is not None:
+        told.append(StartTimer(Timer.OVERFLOW, later - (now - since)))
+    return call, tuple(told)
+
+
+def _go(context: Context, call: Call, rule: OverflowRule, number: int, now: float) -> Step | None:
+    """Where the rule leads; None where there is no such place."""
+    if not rule.leaves:
+        call = replace(call, segments=(*call.segments, _mark(call, rule, now)))
+        return call, (PlayToCaller(ANNOUNCEMENT, rule.message, call.language),)
+    gone = _arrive(context, _leave(call, rule, now), rule, number, now)
+    if gone is None:
+        return None
+    then, effects = gone
+    return then, (LeaveQueue(call.entry, "overflowed"), *STOP_WAITING, *effects)
+
+
+def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: float) -> Step | None:
+    flow, queue = rule.flow, rule.queue
+    if rule.message:
+        flow = message_flow(call.queue, number)
+    elif dialled := context.directory.numbers.get(rule.number):
+        flow, queue = dialled.flow or "", dialled.queue or ""
+    if found := context.flow(flow):
+        # Who hangs up there has given up no queue.
+        return go_to_flow(context, replace(call, served=True), found, now)
+    if queue in context.directory.queues and queue != call.queue:
+        call = new_entry(call)
+        if rule.place == "last":
+            call = replace(call, priority=0, ranked_at=None)
+        return wait_at(context, call, Place(queue), now)
+    if agent := context.directory.agent_by_extension.get(rule.extension):
+        back = (Place(call.queue),)
+        place = Place(EXTENSION_QUEUE, agent=agent.id, is_transfer=True, way_back=back)
+        return wait_at(context, new_entry(call), place, now)
+    return None
+
+
+def _leave(call: Call, rule: OverflowRule, now: float) -> Call:
+    call = replace(settle(call, now), overflows=call.overflows + 1)
+    return replace(call, segments=(*call.segments, _mark(call, rule, now)))
+
+
+def _mark(call: Call, rule: OverflowRule, now: float) -> Segment:
+    to = f"{rule.kind} {rule.to}"
+    return Segment(state="overflow", at=now, queue=call.queue, to=to, why=rule.when.why)

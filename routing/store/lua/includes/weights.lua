@@ -1,0 +1,30 @@
+-- include: base
+-- The weights of queues but 1: `cw` holds that of each class, `ws` all of them, the least first, as 'weight weight ...'.
+local function list_weights()
+  local found, seen = {}, {}
+  for _, weight in ipairs(rc('HVALS', K .. 'cw')) do
+    if not seen[weight] then
+      seen[weight] = true
+      found[#found + 1] = tonumber(weight)
+    end
+  end
+  if #found == 0 then
+    rc('DEL', K .. 'ws')
+  else
+    table.sort(found)
+    rc('SET', K .. 'ws', table.concat(found, ' '))
+  end
+end
+
+local function use_weight(class, weight)
+  if weight ~= '1' then
+    rc('HSET', K .. 'cw', class, weight)
+    list_weights()
+  end
+end
+
+local function leave_weight(class)
+  if rc('HDEL', K .. 'cw', class) == 1 then
+    list_weights()
+  end
+end
