@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import resource
 import signal
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from acd.callers.members import ListStore, ListWatcher
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
-from acd.calls.steps.context import EXTENSION_QUEUE, Context
+from acd.calls.steps.context import NO_QUEUES, Context
 from acd.calls.supervisor import CallSupervisor
 from acd.clock import SystemClock
 from acd.config import Settings
@@ -35,10 +34,12 @@ from acd.control.app import ControlServer
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
 from acd.database import open_engine
+from acd.directory.do_not_call import DoNotCallList
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
+from acd.files import FileWatch, allow_open_files
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
@@ -66,7 +67,6 @@ from routing.store.redis_store import RedisQueueStore, connect
 log = structlog.get_logger(__name__)
 
 _STALE_DIRECTORY_SECONDS = 30.0
-_MOST_FILES = 65_536
 
 
 class Node:
@@ -82,6 +82,7 @@ class Node:
         self._engine = open_engine(settings)
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
         self._lists = ListWatcher(ListStore(self._engine, self._clock), self._clock)
+        self._do_not_call = DoNotCallList(self._engine, self._clock)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -167,7 +168,7 @@ class Node:
             on_message=self._calls.on_routing,
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
-            queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            queues=lambda: {*NO_QUEUES, *self._directory.current().queues},
             others=lambda: site.nodes.up,
         )
         await self._media.start()
@@ -205,8 +206,10 @@ class Node:
         heir = Heir(
             self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
         )
-        heir.start()
-        self._running.push_async_callback(heir.stop)
+        files = FileWatch()
+        for part in (heir, files):
+            part.start()
+            self._running.push_async_callback(part.stop)
 
     async def _start_messages(self) -> None:
         try:
@@ -237,6 +240,7 @@ class Node:
             context=lambda: self._context,
             observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
+            do_not_call=self._do_not_call,
             lookout=self._lookout,
             messages=self._messages,
             phones=self._sip.lamps.phones_changed,
@@ -262,6 +266,7 @@ class Node:
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
             caller_lists=self._lists,
+            do_not_call=self._do_not_call,
             messages=self._messages,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,
@@ -381,14 +386,6 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 5, 1)
 
 
-def _allow_open_files() -> None:
-    """As many connections and calls as the system lets this process have (the soft limit is often 1024)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 async def serve(settings: Settings, file: Path | None = None) -> None:
     """Run one node until SIGTERM or SIGINT, which drain; a second signal ends it at once. SIGHUP reloads.
 
@@ -396,7 +393,7 @@ async def serve(settings: Settings, file: Path | None = None) -> None:
     """
     logs.configure(settings.log, settings.node.id)
     log.info("configuration", file=str(file or "none: every key has its default"))
-    _allow_open_files()
+    allow_open_files()
     asked, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

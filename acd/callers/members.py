@@ -33,7 +33,7 @@ class ListFull(AcdError):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedNumber:
     """A number on a list; `changed_at` in seconds since the epoch."""
 
     number: str
@@ -91,7 +91,7 @@ class ListStore:
         if (await connection.execute(update(listed).where(*this).values(**values))).rowcount == 0:
             await connection.execute(insert(listed).values(list=name, number=number, **values))
 
-    async def of(self, name: str, after: str = "", limit: int = 100) -> Sequence[Listed]:
+    async def of(self, name: str, after: str = "", limit: int = 100) -> Sequence[ListedNumber]:
         """Those on a list, in the order of their numbers, from the one behind `after` on."""
         columns = listed.c
         query = (
@@ -101,7 +101,7 @@ class ListStore:
             .limit(limit)
         )
         async with reading(self._engine) as connection:
-            return [Listed(*row) for row in (await connection.execute(query)).all()]
+            return [ListedNumber(*row) for row in (await connection.execute(query)).all()]
 
     async def changes(self, since: int) -> Sequence[ListChange]:
         """What changed after a revision, in order."""
@@ -172,7 +172,7 @@ class ListWatcher:
         await self.poll()
         return done
 
-    async def of(self, name: str, after: str = "", limit: int = 100) -> Sequence[Listed]:
+    async def of(self, name: str, after: str = "", limit: int = 100) -> Sequence[ListedNumber]:
         """As ListStore.of."""
         return await self._store.of(name, after, limit)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from acd.calls.record import Attempt, Segment
+from acd.calls.record import Attempt, Direction, Segment
 from routing.model import Requirement
 
 
@@ -37,5 +37,6 @@ class CallView:
     """Since the caller entered the queue, until an agent answered; 0 for a call that never waited."""
     language: str = ""
     node: str = ""
+    direction: Direction = "inbound"
     entry: str = ""
     """What the store calls the place of a call that waits."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from acd.callers.members import Listed, ListFull
+from acd.callers.members import ListedNumber, ListFull
 from acd.control.problems import Problem, not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
@@ -76,7 +76,7 @@ def list_of(entry: Configured) -> CallerList:
     )
 
 
-def _number_of(listed: Listed, role: Role | None) -> Number:
+def _number_of(listed: ListedNumber, role: Role | None) -> Number:
     return Number(
         number=caller_for(role, listed.number),
         note=listed.note or None,

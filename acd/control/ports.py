@@ -9,11 +9,12 @@ from typing import Protocol
 
 from acd.agents.notes import Note
 from acd.agents.staffing import LiveStore, Staffing
-from acd.callers.members import Listed
+from acd.callers.members import ListedNumber
 from acd.calls.record import CallRecord
 from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from acd.directory.model import Directory
 from acd.history.reader import RecordPage
 from acd.sip.trace.tracer import Tracer
@@ -102,7 +103,19 @@ class CallerLists(Protocol):
         """False where the number is not on the list."""
         ...
 
-    async def of(self, name: str, after: str, limit: int) -> Sequence[Listed]: ...
+    async def of(self, name: str, after: str, limit: int) -> Sequence[ListedNumber]: ...
+
+
+class DoNotCall(Protocol):
+    """Numbers that no agent is to call."""
+
+    async def forbids(self, number: str) -> bool: ...
+
+    async def add(self, entries: Sequence[str], note: str) -> int: ...
+
+    async def remove(self, entry: str) -> bool: ...
+
+    async def entries(self, after: str, limit: int) -> Sequence[Listed]: ...
 
 
 class Messages(Protocol):
@@ -162,6 +175,7 @@ class ControlContext:
     notes: Notes
     callbacks: CallbackStore
     caller_lists: CallerLists
+    do_not_call: DoNotCall
     messages: Messages
     tokens: Tokens
     metrics: MetricsText

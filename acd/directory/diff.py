@@ -20,6 +20,9 @@ Kind = Literal[
     "webhook",
     "priority",
     "caller-list",
+    "team",
+    "route",
+    "dialling",
 ]
 _MOST_SHOWN = 5
 _SECRETS = {"ha1_md5": "password", "ha1_sha256": "password", "secret": "secret"}
@@ -67,6 +70,9 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("webhook", before.webhooks, after.webhooks),
         *_entries("priority", before.priorities, after.priorities),
         *_entries("caller-list", before.caller_lists, after.caller_lists),
+        *_entries("team", before.teams, after.teams),
+        *_entries("route", before.routes, after.routes),
+        *_entries("dialling", {"centre": before.dialling}, {"centre": after.dialling}),
     )
 
 

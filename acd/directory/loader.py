@@ -12,6 +12,7 @@ from acd.directory.check import KeyPath, Problem, find_problems, suggestion
 from acd.directory.schema.agents import AgentEntry, CodeEntry
 from acd.directory.schema.callers import CallerListEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.file import DirectoryFile
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
@@ -33,6 +34,9 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "boxes": BoxEntry,
     "webhooks": WebhookEntry,
     "caller_lists": CallerListEntry,
+    "teams": TeamEntry,
+    "routes": RouteEntry,
+    "dialling": DiallingEntry,
 }
 _MOVED = {"not_answering_after": "it is refusals: {no-answer: {not_answering_after: 3}} now"}
 """Keys that there were, and what they are now."""

@@ -21,6 +21,7 @@ from acd.directory.model import (
     CallbackRules,
     CallerList,
     Device,
+    Dialling,
     Directory,
     FeatureCode,
     FormField,
@@ -33,6 +34,8 @@ from acd.directory.model import (
     Queue,
     Refusals,
     Relaxation,
+    Route,
+    Team,
     Trunk,
     TrunkHost,
     VoicemailRules,
@@ -53,6 +56,9 @@ _TABLES: Mapping[Kind, Table] = {
     "webhook": tables.webhooks,
     "priority": tables.priorities,
     "caller-list": tables.caller_lists,
+    "team": tables.teams,
+    "route": tables.routes,
+    "dialling": tables.dialling,
 }
 
 
@@ -125,6 +131,9 @@ async def _load(connection: AsyncConnection) -> Directory:
     ]
     priorities = [PriorityClass(**row) for row in await _rows_of(connection, tables.priorities)]
     lists = [_caller_list(row) for row in await _rows_of(connection, tables.caller_lists)]
+    teams = [Team(**_listed(row, "dialling")) for row in await _rows_of(connection, tables.teams)]
+    routes = [Route(**_listed(row, "trunks")) for row in await _rows_of(connection, tables.routes)]
+    centre = [_dialling(row) for row in await _rows_of(connection, tables.dialling)]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -141,6 +150,9 @@ async def _load(connection: AsyncConnection) -> Directory:
         caller_lists=MappingProxyType(
             {entry.name: entry for entry in sorted(lists, key=lambda entry: entry.order)}
         ),
+        teams=MappingProxyType({team.name: team for team in teams}),
+        routes=MappingProxyType({route.prefix: route for route in routes}),
+        dialling=centre[0] if centre else Dialling(),
     )
 
 
@@ -179,8 +191,22 @@ def _trunk(row: RowMapping) -> Trunk:
 
 
 def _agent(row: RowMapping) -> Agent:
-    voicemail = _voicemail_rules(row["voicemail"]) if row["voicemail"] else None
-    return Agent(**{**_frozen(row, "skills", "queues"), "voicemail": voicemail})
+    dialling = row["dialling"]
+    own = {
+        "dialling": None if dialling is None else tuple(dialling),
+        "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
+    }
+    return Agent(**{**_frozen(row, "skills", "queues"), **own})
+
+
+def _dialling(row: RowMapping) -> Dialling:
+    values = _listed(row, "operators")
+    del values["name"]
+    return Dialling(**values)
+
+
+def _listed(row: RowMapping, *lists: str) -> dict[str, Any]:
+    return {**row, **{name: tuple(row[name]) for name in lists}}
 
 
 def _voicemail_rules(rules: Mapping[str, Any]) -> VoicemailRules:
@@ -218,7 +244,8 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
-    return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+    lists = {name: tuple(rules[name]) for name in ("numbers", "dialling") if name in rules}
+    return CallbackRules(**{**rules, **lists})
 
 
 def _overflow_rule(rule: Mapping[str, Any]) -> OverflowRule:
@@ -282,6 +309,9 @@ _Fact = (
     | Gives
     | Lookup
     | VoicemailRules
+    | Team
+    | Route
+    | Dialling
 )
 _VOICEMAIL_LISTS = ("greeting", "agents", "teams")
 
@@ -309,8 +339,12 @@ def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
 
 
 def _agent_columns(agent: Agent) -> dict[str, Any]:
-    columns = _columns(agent, "skills", "queues")
-    return {**columns, "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail)}
+    dialling = agent.dialling
+    return {
+        **_columns(agent, "skills", "queues"),
+        "dialling": None if dialling is None else [*dialling],
+        "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail),
+    }
 
 
 def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
@@ -331,13 +365,29 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "relax": [{**_columns(step, "requires"), "teams": [*step.teams]} for step in queue.relax],
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
-        "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "callback": callback and _callback_columns(callback),
         "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
         "agents_count_as_absent": [*queue.agents_count_as_absent],
         "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),
     }
+
+
+def _callback_columns(rules: CallbackRules) -> dict[str, Any]:
+    return {**_columns(rules), "numbers": [*rules.numbers], "dialling": [*rules.dialling]}
+
+
+def _team_columns(team: Team) -> dict[str, Any]:
+    return {**_columns(team), "dialling": [*team.dialling]}
+
+
+def _route_columns(route: Route) -> dict[str, Any]:
+    return {**_columns(route), "trunks": [*route.trunks]}
+
+
+def _dialling_columns(rules: Dialling) -> dict[str, Any]:
+    return {"name": "centre", **_columns(rules), "operators": [*rules.operators]}
 
 
 _ROWS: Mapping[Kind, Callable[[Directory], Iterable[dict[str, Any]]]] = {
@@ -352,5 +402,8 @@ _ROWS: Mapping[Kind, Callable[[Directory], Iterable[dict[str, Any]]]] = {
     "webhook": lambda directory: map(_webhook_columns, directory.webhooks.values()),
     "priority": lambda directory: map(_columns, directory.priorities.values()),
     "caller-list": lambda directory: map(_caller_list_columns, directory.caller_lists.values()),
+    "team": lambda directory: map(_team_columns, directory.teams.values()),
+    "route": lambda directory: map(_route_columns, directory.routes.values()),
+    "dialling": lambda directory: [_dialling_columns(directory.dialling)],
 }
 """The rows of each kind."""

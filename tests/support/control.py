@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.agents.notes import Note
-from acd.callers.members import Listed, ListFull
+from acd.callers.members import ListedNumber, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
 from acd.calls.record import CallRecord, Segment
 from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
@@ -22,6 +22,7 @@ from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from acd.directory.model import Agent, CallerList, Directory, Gives, Lookup, Queue, Trunk
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
@@ -126,6 +127,25 @@ class FakeCalls:
             raise TransferImpossible("the call is ended")
         self.transfers.append((call_id, to))
         return True
+
+
+@dataclass
+class FakeDoNotCall:
+    listed: dict[str, Listed] = field(default_factory=dict)
+
+    async def forbids(self, number: str) -> bool:
+        return number in self.listed
+
+    async def add(self, entries: Sequence[str], note: str) -> int:
+        new = [entry for entry in dict.fromkeys(entries) if entry not in self.listed]
+        self.listed.update({entry: Listed(entry, note, NOW) for entry in new})
+        return len(new)
+
+    async def remove(self, entry: str) -> bool:
+        return self.listed.pop(entry, None) is not None
+
+    async def entries(self, after: str, limit: int) -> Sequence[Listed]:
+        return [self.listed[entry] for entry in sorted(self.listed) if entry > after][:limit]
 
 
 @dataclass
@@ -245,18 +265,18 @@ class FakeNotes:
 
 @dataclass
 class FakeCallerLists:
-    kept: dict[tuple[str, str], Listed] = field(default_factory=dict)
+    kept: dict[tuple[str, str], ListedNumber] = field(default_factory=dict)
     full: bool = False
 
     async def put(self, name: str, number: str, note: str, by: str) -> None:
         if self.full:
             raise ListFull("list is full")
-        self.kept[name, number] = Listed(number, note, NOW, by)
+        self.kept[name, number] = ListedNumber(number, note, NOW, by)
 
     async def remove(self, name: str, number: str, by: str) -> bool:
         return self.kept.pop((name, number), None) is not None
 
-    async def of(self, name: str, after: str, limit: int) -> Sequence[Listed]:
+    async def of(self, name: str, after: str, limit: int) -> Sequence[ListedNumber]:
         found = sorted((n, listed) for (of, n), listed in self.kept.items() if of == name and n > after)
         return [listed for _, listed in found[:limit]]
 
@@ -367,6 +387,7 @@ class Centre:
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
+    do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
     messages: FakeMessages = field(default_factory=FakeMessages)
     trunks: dict[str, TrunkStatus] = field(default_factory=dict)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
@@ -382,6 +403,7 @@ class Centre:
             agents=self.agents,
             records=self.records,
             notes=self.notes,
+            do_not_call=self.do_not_call,
             callbacks=self.callbacks,  # type: ignore[arg-type]
             caller_lists=self.caller_lists,
             messages=self.messages,

@@ -11,6 +11,7 @@ from acd.directory.model import Directory, PriorityClass
 from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
 from acd.directory.schema.callers import CallerListEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
 from acd.directory.schema.voicemail import BoxEntry
@@ -32,6 +33,9 @@ class DirectoryFile(Entry):
     webhooks: list[WebhookEntry] = []
     priorities: dict[Name, Annotated[int, Field(ge=0, le=99)]] = {}
     caller_lists: Annotated[list[CallerListEntry], Field(max_length=1000)] = []
+    teams: list[TeamEntry] = []
+    routes: list[RouteEntry] = []
+    dialling: DiallingEntry = DiallingEntry()
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -56,4 +60,7 @@ class DirectoryFile(Entry):
                     for order, entry in enumerate(self.caller_lists)
                 }
             ),
+            teams=MappingProxyType({entry.name: entry.build() for entry in self.teams}),
+            routes=MappingProxyType({entry.prefix: entry.build() for entry in self.routes}),
+            dialling=self.dialling.build(),
         )

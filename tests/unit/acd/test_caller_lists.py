@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.callers import members
 from acd.callers.book import CallerBook
-from acd.callers.members import Listed, ListFull, ListStore, ListWatcher
+from acd.callers.members import ListedNumber, ListFull, ListStore, ListWatcher
 from acd.calls import model as m
 from acd.calls.machine import step
 from acd.calls.model import Call, Found, State
@@ -275,8 +275,8 @@ async def test_the_numbers_of_a_list_are_paged_with_who_put_them_there(engine: A
     await store.put("vips", "+1555000", "better known", "admin")
     first = await store.of("vips", limit=2)
     assert first == [
-        Listed("+1555000", "better known", clock.time(), "admin"),
-        Listed("+1555002", "note 2", clock.time(), "supervisor"),
+        ListedNumber("+1555000", "better known", clock.time(), "admin"),
+        ListedNumber("+1555002", "note 2", clock.time(), "supervisor"),
     ]
     assert [each.number for each in await store.of("vips", "+1555002")] == ["+1555003", "+1555004"]
     assert await store.of("nobody") == []

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from acd.callers.members import Listed
+from acd.callers.members import ListedNumber
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from tests.support.control import Centre, a_call, a_callback, a_message, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
@@ -41,6 +42,10 @@ LEAST = {
     ("GET", "/metrics"): "viewer",
     ("GET", "/v1/callbacks"): "viewer",
     ("POST", "/v1/callbacks"): "supervisor",
+    ("GET", "/v1/do-not-call"): "supervisor",
+    ("POST", "/v1/do-not-call"): "supervisor",
+    ("GET", "/v1/do-not-call/{entry}"): "supervisor",
+    ("DELETE", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/callbacks/{id}"): "supervisor",
     ("GET", "/v1/caller-lists"): "viewer",
     ("GET", "/v1/caller-lists/{name}/numbers"): "viewer",
@@ -83,7 +88,9 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
         .replace("{box}", "agent:anna")
         .replace("{number}", "+3725550009")
     )
-    centre.caller_lists.kept["vips", "+3725550009"] = Listed("+3725550009", "", 0.0, "admin")
+    centre.caller_lists.kept["vips", "+3725550009"] = ListedNumber("+3725550009", "", 0.0, "admin")
+    url = url.replace("{entry}", "37255512345")
+    centre.do_not_call.listed["37255512345"] = Listed("37255512345", "", 0.0)
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
@@ -91,6 +98,8 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
         wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
     elif "caller-lists" in path:
         wanted = {"number": "+3725550008"}
+    elif path == "/v1/do-not-call":
+        wanted = {"numbers": ["+3725550001"]}
     elif "wrap-up" in path:
         wanted = {"end": True}
     elif path == "/v1/trace":
