@@ -365,7 +365,7 @@ class Node:
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new call, let live ones end for so long, end the rest, and release everything."""
-        self._sip.draining = True
+        self._sip.drain()
         await self._calls.drain(drain_seconds)
         await self._running.aclose()
         log.info("stopped")
