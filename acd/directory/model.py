@@ -164,14 +164,14 @@ class CallbackRules:
     """What other numbers than the one that is called from begin with; none: no others may be entered."""
 
 
-OverflowKind = Literal["queue", "number", "extension", "flow", "message"]
-OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "message")
+OverflowKind = Literal["queue", "number", "extension", "flow", "voicemail", "message"]
+OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "voicemail", "message")
 AbsentState = Literal["paused", "not-answering", "wrap-up", "busy"]
 
 
 @dataclass(frozen=True, slots=True)
 class OverflowRule:
-    """When callers leave a queue, and where to: one of queue, number, extension, flow and message."""
+    """When callers leave a queue, and where to: one of OVERFLOW_KINDS."""
 
     when: Conditions
     queue: str = ""
@@ -180,6 +180,8 @@ class OverflowRule:
     number: str = ""
     extension: str = ""
     flow: str = ""
+    voicemail: str = ""
+    """A box, as flows name it."""
     message: tuple[str, ...] = ()
     """Prompts."""
     then: Literal["hang-up", "wait"] = "hang-up"
@@ -187,7 +189,7 @@ class OverflowRule:
 
     @property
     def kind(self) -> OverflowKind:
-        """What is set of the five."""
+        """Which of them."""
         return next(kind for kind in OVERFLOW_KINDS if getattr(self, kind))
 
     @property

@@ -20,9 +20,10 @@ from acd.calls.model import (
     TimerFired,
 )
 from acd.calls.record import Segment
-from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow
+from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow, voicemail_flow
 from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, go_to_flow, new_entry, wait_at
 from acd.calls.steps.times import settle
+from acd.directory.boxes import find_box
 from acd.directory.model import OverflowRule
 from routing.overflow import Situation, decide, next_time
 
@@ -93,6 +94,8 @@ def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: 
     flow, queue = rule.flow, rule.queue
     if rule.message:
         flow = message_flow(call.queue, number)
+    elif find_box(context.directory, rule.voicemail):
+        flow = voicemail_flow(rule.voicemail)
     elif dialled := context.directory.numbers.get(rule.number):
         flow, queue = dialled.flow or "", dialled.queue or ""
     if found := context.flow(flow):

@@ -23,6 +23,7 @@ class OverflowEntry(Entry):
     number: Dialled | None = None
     extension: Extension | None = None
     flow: Text | None = None
+    voicemail: Text | None = None
     message: Annotated[list[Name], Field(min_length=1, max_length=20)] | None = None
     then: Literal["hang-up", "wait"] | None = None
 
@@ -70,6 +71,7 @@ class OverflowEntry(Entry):
             number=self.number or "",
             extension=self.extension or "",
             flow=self.flow or "",
+            voicemail=self.voicemail or "",
             message=tuple(self.message or ()),
             then=self.then or "hang-up",
         )

@@ -17,7 +17,7 @@ from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ANNOUNCEMENT
 from acd.calls.steps.overflowing import MOST_OVERFLOWS
-from acd.directory.model import CallbackRules, Number, OverflowRule, Queue
+from acd.directory.model import CallbackRules, Number, OverflowRule, Queue, VoicemailRules
 from ivr.flow import FlowDefinition, Play
 from ivr.flow import Queue as QueueNode
 from routing.overflow import Conditions, Situation
@@ -156,6 +156,16 @@ def test_a_number_of_the_directory_leads_to_what_it_leads_to() -> None:
     assert (story.call.state, story.call.run and story.call.run.flow) == (State.IVR, "echo")
 
 
+def test_a_voice_message_may_be_left_in_a_box() -> None:
+    story = Story(OverflowRule(LATE, voicemail="queue:billing"), voicemail=VoicemailRules())
+    effects = story.time(20)
+    assert m.LeaveQueue("c1", "overflowed") in effects
+    assert of_type(effects, m.PlayToCaller)[0].prompts[-1] == "beep"
+    assert story.call.state is State.IVR
+    assert story.told == [("billing", "voicemail", "waited")]
+    assert story.hang_up().outcome == "completed"
+
+
 def test_an_agent_who_does_not_take_it_leaves_the_caller_in_the_queue_with_the_age() -> None:
     story = Story(OverflowRule(LATE, extension="1002"))
     effects = story.time(20)
@@ -265,6 +275,7 @@ def test_a_rule_of_the_list_goes_before_the_message_for_a_full_line() -> None:
         OverflowRule(LATE, queue="gone"),
         OverflowRule(LATE, queue="billing"),
         OverflowRule(LATE, flow="gone"),
+        OverflowRule(LATE, voicemail="queue:billing"),
         OverflowRule(LATE, number="+999"),
         OverflowRule(LATE, extension="999"),
     ],

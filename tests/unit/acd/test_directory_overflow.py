@@ -113,6 +113,7 @@ def test_a_prompt_or_flow_that_is_not_there_is_told_before_a_caller_meets_it() -
     rules = (
         OverflowRule(Conditions(no_agent=True), message=("nobody-ther",)),
         OverflowRule(Conditions(after_seconds=9), flow="gone"),
+        OverflowRule(Conditions(after_seconds=9), voicemail="queue:q"),
     )
     directory = Directory(queues={"q": Queue("q", overflow=rules, max_waiting=3)})
     prompts = PromptLibrary([SHIPPED_PROMPTS])
@@ -120,4 +121,5 @@ def test_a_prompt_or_flow_that_is_not_there_is_told_before_a_caller_meets_it() -
         "overflow of queue q leads to the flow 'gone', which is not there; put its file into the flow folder,"
         " or give the number another",
         "overflow of queue q: there is no prompt 'nobody-ther'; did you mean 'nobody-there'?",
+        "overflow of queue q: there is no box 'queue:q'; give it `voicemail` in the directory",
     ]
