@@ -24,7 +24,7 @@ from acd.agents.desk import AgentDesk
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
-from acd.calls.steps.context import EXTENSION_QUEUE, Context
+from acd.calls.steps.context import NO_QUEUES, Context
 from acd.calls.supervisor import CallSupervisor
 from acd.clock import SystemClock
 from acd.config import Settings
@@ -32,6 +32,7 @@ from acd.control.app import ControlServer
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
 from acd.database import open_engine
+from acd.directory.do_not_call import DoNotCallList
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
@@ -78,6 +79,7 @@ class Node:
         self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
         self._engine = open_engine(settings)
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
+        self._do_not_call = DoNotCallList(self._engine, self._clock)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -159,7 +161,7 @@ class Node:
             on_message=self._calls.on_routing,
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
-            queues=lambda: {EXTENSION_QUEUE, *self._directory.current().queues},
+            queues=lambda: {*NO_QUEUES, *self._directory.current().queues},
             others=lambda: site.nodes.up,
         )
         await self._media.start()
@@ -229,6 +231,7 @@ class Node:
             context=lambda: self._context,
             observers=(self._metrics, self._forecast, self._webhooks),
             desk=self._desk,
+            do_not_call=self._do_not_call,
             lookout=self._lookout,
             messages=self._messages,
             phones=self._sip.lamps.phones_changed,
@@ -251,6 +254,7 @@ class Node:
             records=RecordReader(self._engine),
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
+            do_not_call=self._do_not_call,
             messages=self._messages,
             tokens=TokenStore(self._engine, self._clock),
             metrics=self._metrics,

@@ -276,6 +276,18 @@ TRUNKS = Row(
     "Trunks",
     (
         Panel(
+            "Calls to the outside, by outcome",
+            units.CountsPerMinute,
+            (Query(f"60 * {_summed('acd_outside_calls_total', 'outcome', labels=NODE)}", "{{outcome}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Numbers outside not called, by cause",
+            units.CountsPerMinute,
+            (Query(f"60 * {_summed('acd_dial_refused_total', 'cause', labels=NODE)}", "{{cause}}"),),
+            stacked=True,
+        ),
+        Panel(
             "Trunk use",
             units.PercentUnit,
             (

@@ -81,6 +81,10 @@ class Booking:
 
     def finish(self, effect: m.FinishConversation) -> None:
         offer = effect.offer
+        if not offer.token:
+            # Who made the call and was not reserved for it yet: nobody is to be from now on.
+            self.leave(m.LeaveQueue(offer.call_id, "released"))
+            return
 
         async def finish() -> None:
             try:
@@ -116,7 +120,7 @@ class Booking:
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket_of(context, call))
             return "waiting"
-        if call.state is State.QUEUED:
+        if call.state is State.QUEUED or _awaits_own(call):
             self.enter(m.EnterQueue(ticket_of(context, call)))
             return "waiting"
         if _talks(call) and call.offer:
@@ -137,6 +141,9 @@ class Booking:
         if not waits and (call.offer is None or call.state not in _RESERVED):
             return "", heard
         ticket = ticket_of(context, call)
+        if _awaits_own(call):
+            self.enter(m.EnterQueue(ticket))
+            return "", heard
         if waits and call.callback is not None and not call.reached:
             self._errand.say_again(call.callback, ticket)
             return "waiting", heard
@@ -197,18 +204,23 @@ class Booking:
         return restore
 
 
-_RESERVED = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING})
+_RESERVED = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING, State.CALLING})
 
 
 def _others(call: Call) -> Sequence[m.Transferor | m.Reached]:
     """Agents beside the call's own who talk in it by a reservation."""
-    return [
-        other for other in (call.transferor, call.seated) if other is not None and other.offer is not None
-    ]
+    others = (call.transferor, call.seated)
+    return [other for other in others if other is not None and other.offer is not None and other.offer.token]
 
 
 def _talks(call: Call) -> bool:
-    return call.state is State.TALKING or (call.state is State.DIALLING and call.agent_first)
+    in_call = call.state in (State.TALKING, State.CALLING)
+    return in_call or (call.state is State.DIALLING and call.agent_first)
+
+
+def _awaits_own(call: Call) -> bool:
+    """The agent made the call, and is not reserved for it yet."""
+    return call.is_outgoing and _talks(call) and call.offer is not None and not call.offer.token
 
 
 def _while_it_holds(current: Callable[[], Call], offer: Offer, restore: Operation) -> Operation:

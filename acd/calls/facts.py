@@ -69,6 +69,15 @@ class CallAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class DialRefused:
+    """A number outside was not called; `cause` is that of an acd.calls.outward.DialRefused."""
+
+    call_id: str
+    agent: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class LegClosed:
     """`side` is "caller" or "agent"."""
 
@@ -109,6 +118,7 @@ CallFact = (
     | AgentRung
     | OfferFailed
     | CallAnswered
+    | DialRefused
     | LegClosed
     | CallEnded
     | WrapupEnded

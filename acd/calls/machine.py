@@ -14,11 +14,13 @@ from acd.calls.steps import (
     calling_back,
     coding,
     ending,
+    forwarding,
     guiding,
     handing_on,
     knowing,
     listening,
     offering,
+    outgoing,
     overflowing,
     talking,
     together,
@@ -41,7 +43,9 @@ _ANY_TIME: Mapping[Key, Handler] = {
     m.ReofferUnusable: talking.on_unusable_reoffer,
     m.HandOverAsked: transferring.on_hand_over_asked,
     m.TargetJoined: transferring.on_unwanted_leg,
+    m.OutsideJoined: transferring.on_unwanted_leg,
     m.PhoneMoved: transferring.on_unwanted_leg,
+    m.AgentConfirmed: outgoing.on_agent_confirmed,
 }
 
 _WAITING: Mapping[Key, Handler] = {
@@ -60,11 +64,15 @@ _REFER_TOO_EARLY: Mapping[Key, Handler] = {
 STEPS: Mapping[State, Mapping[Key, Handler]] = {
     State.NEW: {
         **_ANY_TIME,
-        m.CallArrived: guiding.on_arrival,
+        m.CallArrived: outgoing.on_arrival,
         m.CallbackDue: calling_back.on_due,
-        m.CallerMediaOpened: knowing.on_media_opened,
+        m.CallerMediaOpened: outgoing.on_media_opened,
         m.CallerKnown: knowing.on_caller_known,
         m.CallerMediaRefused: guiding.on_media_refused,
+        m.DialAllowed: outgoing.on_allowed,
+        m.DialForbidden: outgoing.on_forbidden,
+        (m.LegOver, Side.AGENT): outgoing.on_agent_gave_up,
+        (m.MediaLost, Side.AGENT): outgoing.on_silence,
     },
     State.ANSWERING: {
         **_ANY_TIME,
@@ -130,7 +138,11 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         m.JoinAsked: transferring.on_join_asked,
         m.HandOverRefused: transferring.on_hand_over_refused,
         m.TargetJoined: transferring.on_target_joined,
+        m.OutsideJoined: transferring.on_outside_joined,
         m.PhoneMoved: transferring.on_phone_moved,
+        m.OfferMade: outgoing.on_reserved,
+        m.OfferTakenBack: outgoing.on_reservation_lost,
+        m.OfferStale: outgoing.on_reservation_lost,
         m.CallbackAnswered: treating.on_needless_callback,
     },
     State.CODE: {
@@ -145,14 +157,43 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         **_ANY_TIME,
         **_REFER_TOO_EARLY,
         m.AttemptAllowed: calling_back.on_attempt,
-        m.CustomerAnswered: calling_back.on_customer_answered,
-        m.CustomerUnreachable: calling_back.on_customer_unreachable,
+        m.NumberAnswered: calling_back.on_customer_answered,
+        m.NumberUnreachable: calling_back.on_customer_gone,
         m.CallbackGone: calling_back.on_callback_gone,
         m.OfferTakenBack: calling_back.on_offer_withdrawn,
         (m.LegOver, Side.CALLER): calling_back.on_customer_gone,
         (m.LegOver, Side.AGENT): calling_back.on_agent_gone,
         (m.MediaLost, Side.AGENT): ending.on_media_lost,
         (m.TimerFired, Timer.RING): calling_back.on_customer_silent,
+    },
+    State.CALLING: {
+        **_ANY_TIME,
+        **_REFER_TOO_EARLY,
+        m.NumberProgressed: outgoing.on_progress,
+        m.NumberAnswered: outgoing.on_answered,
+        m.NumberUnreachable: outgoing.on_gone,
+        (m.LegOver, Side.CALLER): outgoing.on_gone,
+        (m.LegOver, Side.AGENT): outgoing.on_agent_gave_up,
+        (m.MediaLost, Side.CALLER): outgoing.on_silence,
+        (m.MediaLost, Side.AGENT): outgoing.on_silence,
+        m.OfferMade: outgoing.on_reserved,
+        m.OfferTakenBack: outgoing.on_reservation_lost,
+        m.OfferStale: outgoing.on_reservation_lost,
+    },
+    State.FORWARDING: {
+        **_ANY_TIME,
+        **_REFER_TOO_EARLY,
+        m.DialAllowed: forwarding.on_allowed,
+        m.DialForbidden: forwarding.on_forbidden,
+        m.NumberProgressed: forwarding.on_progress,
+        m.NumberAnswered: forwarding.on_answered,
+        m.NumberUnreachable: forwarding.on_gone,
+        (m.LegOver, Side.AGENT): forwarding.on_gone,
+        (m.MediaLost, Side.AGENT): ending.on_media_lost,
+        (m.TimerFired, Timer.RING): forwarding.on_silent,
+        m.CallbackAnswered: treating.on_needless_callback,
+        (m.LegOver, Side.TRANSFEROR): transferring.on_transferor_gone,
+        (m.MediaLost, Side.TRANSFEROR): transferring.on_transferor_gone,
     },
     State.ENDED: {},
 }
@@ -186,7 +227,11 @@ _LATE_OF_TRANSFER: frozenset[Key] = frozenset({m.JoinAsked, m.HandOverRefused})
 _WAITING_FOR_ACK: frozenset[Key] = frozenset({m.CallerConfirmed, (m.DigitPressed, Side.AGENT)})
 _ON_THE_LINE: frozenset[Key] = _WAITING_FOR_ACK | {(m.DigitPressed, Side.CALLER)}
 """A repeated ACK, and keys pressed where nobody listens for them."""
-_LATE_OF_CUSTOMER: frozenset[Key] = frozenset({m.CustomerAnswered, m.CustomerUnreachable, m.AttemptAllowed})
+_LATE_OF_NUMBER: frozenset[Key] = frozenset(
+    {m.NumberProgressed, m.NumberAnswered, m.NumberUnreachable, m.DialAllowed, m.DialForbidden}
+)
+"""Of a number outside that is called no longer, or has answered."""
+_LATE_OF_CUSTOMER: frozenset[Key] = _LATE_OF_NUMBER | {m.AttemptAllowed}
 _WHILE_IN_FLOW: frozenset[Key] = frozenset(
     {m.CallerConfirmed, (m.DigitPressed, Side.AGENT), (m.TimerFired, Timer.ANNOUNCE)}
 )
@@ -203,6 +248,7 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | _LATE_OF_RING
     | _LATE_OF_OFFER
     | _LATE_OF_AGENT
+    | _LATE_OF_NUMBER
     | _AFTER_TRANSFER
     | {m.OfferConfirmed},
     State.QUEUED: _WAITING_FOR_ACK
@@ -228,14 +274,23 @@ IGNORED: Mapping[State, frozenset[Key]] = {
     | {m.CallbackGone}
     | _ANNOUNCEMENTS
     | _LATE_OF_WAIT
-    | (_LATE_OF_RING - {m.RivalOver})
-    | _LATE_OF_OFFER
+    | (_LATE_OF_RING - {m.RivalOver, m.OfferTakenBack})
+    | {m.OfferConfirmed}
     | _LATE_OF_TRANSFEROR,
+    State.CALLING: _ON_THE_LINE
+    | {m.OfferConfirmed, m.HandOverRefused, m.DialAllowed, m.DialForbidden, m.CallbackGone, m.PlaybackOver},
+    State.FORWARDING: _AFTER_IVR
+    | _ANNOUNCEMENTS
+    | _LATE_OF_WAIT
+    | _LATE_OF_OFFER
+    | (_LATE_OF_RING - {(m.TimerFired, Timer.RING)})
+    | _TRANSFEROR_DIGIT
+    | {m.OfferConfirmed, m.CallbackGone, m.HandOverRefused, m.AttemptAllowed},
     State.DIALLING: _AFTER_IVR
     | _ANNOUNCEMENTS
     | _LATE_OF_WAIT
     | _LATE_OF_OFFER
-    | {m.AgentAnswered, m.AgentUnavailable, m.OfferConfirmed, m.HandOverRefused},
+    | {m.AgentAnswered, m.AgentUnavailable, m.OfferConfirmed, m.HandOverRefused, m.NumberProgressed},
     State.CODE: frozenset({m.CallerConfirmed, m.TransferAsked}),
 }
 """Words that come late in the ordinary course of things, and change nothing."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from acd.agents.codes import Desk
 from acd.calls.facts import Observer
+from acd.calls.leave import DoNotCall
 from acd.calls.lookout import WaitingPlace
 from acd.calls.messages import NewMessage
 from acd.calls.model import AskCaller, CallerKnown
@@ -71,7 +72,11 @@ class SipPort(Protocol):
 
     def accept(self, leg: str, sdp: bytes) -> None: ...
 
-    def refuse(self, leg: str, status: int) -> None: ...
+    def ring(self, leg: str, status: int, sdp: bytes | None) -> None:
+        """Say that it rings; with `sdp` the caller hears us before anybody answers."""
+
+    def refuse(self, leg: str, status: int, why: str = "") -> None:
+        """`why` is a fixed word, told in a Reason header."""
 
     def hangup(self, leg: str, reason: str = "") -> None: ...
 
@@ -166,6 +171,7 @@ class Services:
     context: Callable[[], Context]
     observers: Sequence[Observer]
     desk: Desk
+    do_not_call: DoNotCall
     lookout: LookoutPort
     messages: MessagePort
     phones: PhoneWatcher = _nobody_watches

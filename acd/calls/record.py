@@ -19,17 +19,23 @@ Outcome = Literal[
     "cleared",
     "callback",
     "voicemail",
+    "forwarded",
+    "unanswered",
 ]
-"""answered: an agent talked to the caller. abandoned: the caller left the queue or the IVR before that.
+"""answered: an agent talked to the caller, or to whom they called. abandoned: the caller left the queue or
+the IVR before that.
 completed: the flow itself ended the call (message, echo, music). rejected: never taken in.
 callback: the caller is to be called back and keeps the place.
 voicemail: the caller left a message.
 timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
+forwarded: no agent, but a number outside talked to the caller.
+unanswered: an agent called a number outside, and nobody answered there.
 failed: broken by us, the network or a crash."""
 
 
 NODE_DIED = "node-died"
 """The cause of a call whose node was gone, or taken for that."""
+Direction = Literal["inbound", "outbound", "internal"]
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,5 +107,13 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     verstat: str = ""
     attributes: dict[str, str] = {}
     attempts: tuple[Attempt, ...] = ()
+    direction: Direction = "inbound"
+    """outbound: an agent called a number outside, or we did for one; internal: an agent called one of us."""
+    shown: str = ""
+    """The number that was shown to the number outside."""
+    outside: str = ""
+    """The number outside that was called last: by an agent, or for the caller."""
+    trunk_out: str = ""
+    """What it was called over."""
     callback: str = ""
     """The callback that the caller was given, or that this call was made for."""

@@ -15,12 +15,13 @@ from acd.agents.codes import obey
 from acd.calls import model as m
 from acd.calls.booking import Booking
 from acd.calls.callbacks import CallbackOrder
-from acd.calls.facts import CallEnded, CallFact, LegClosed
+from acd.calls.facts import CallEnded, CallFact, DialRefused, LegClosed
+from acd.calls.leave import leave_to_dial
 from acd.calls.lookout import Seeking, WaitingPlace, states_of
 from acd.calls.machine import step
 from acd.calls.messages import BoxFull
 from acd.calls.model import Call, Effect, Event, Side, State, Timer
-from acd.calls.outward import about, shown_number, ways_out
+from acd.calls.outward import NoRoute, about
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
@@ -28,6 +29,7 @@ from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.phones import phones_of
 from acd.directory.model import Srtp
 from acd.errors import AcdError
+from acd.log import mask
 from acd.media.engine import LegStatistics
 from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.watching import PhoneState
@@ -35,6 +37,8 @@ from ivr.mailbox import Waiting
 from ivr.prompts import UnknownPrompt
 from routing.model import Offer, Requirement, Ticket
 from routing.requirement import first_score, in_force, still_asked
+
+_CALLS_OUTSIDE = frozenset({State.DIALLING, State.CALLING, State.FORWARDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class LegRegistry:
     """A live call by its id."""
     make: Callable[[CallbackOrder], None]
     """Put somebody in line who is to be called."""
+    outside_calls: Callable[[str], int]
+    """How many calls to the outside an agent has, this one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,9 @@ class CallSession:
         self._ticket: Ticket | None = None
         """The last that was put in line."""
         self._phones: tuple[PhoneState, ...] = ()
+        self._outside_leg: str | None = None
+        """Of the number outside that is called, or was last."""
+        self._outside_legs = 0
         self._legs = legs
         self._booking = Booking(services.store, call.node, services.clock, legs.spawn, self.post, legs.make)
         self._inbox: asyncio.Queue[Event | OfLeg] = asyncio.Queue(INBOX_LIMIT)
@@ -187,12 +196,12 @@ class CallSession:
     # The caller's leg.
 
     async def _open_caller_media(self, effect: m.OpenCallerMedia) -> None:
-        media, near = self._services.media, self._near
+        media, near, leg = self._services.media, self._near, self._side_legs[effect.side]
         try:
             if effect.offer is None:
-                sdp = await media.offer(self._caller_leg, near=near, srtp=self._srtp)
+                sdp = await media.offer(leg, near=near, srtp=self._srtp)
             else:
-                sdp = await media.answer(self._caller_leg, effect.offer, near=near, srtp=self._srtp)
+                sdp = await media.answer(leg, effect.offer, near=near, srtp=self._srtp)
         except AcdError as error:
             self.post(m.CallerMediaRefused(error.sip_status, error.cause))
         else:
@@ -205,14 +214,15 @@ class CallSession:
         self._legs.spawn(ask())
 
     def _answer_caller(self, effect: m.AnswerCaller) -> None:
-        self._services.sip.accept(self._caller_leg, effect.sdp)
+        self._services.sip.accept(self._side_legs[effect.side], effect.sdp)
 
     def _refuse_caller(self, effect: m.RefuseCaller) -> None:
-        self._services.sip.refuse(self._caller_leg, effect.status)
+        if leg := self.leg_of(effect.side):
+            self._services.sip.refuse(leg, effect.status, effect.why)
 
     def _apply_caller_answer(self, effect: m.ApplyCallerAnswer) -> None:
         try:
-            self._services.media.apply_answer(self._caller_leg, effect.sdp)
+            self._services.media.apply_answer(self._side_legs[effect.side], effect.sdp)
         except AcdError as error:
             self.post(m.ClearRequested(error.cause))
 
@@ -314,41 +324,78 @@ class CallSession:
         statistics = await self._services.media.close(leg)
         self._tell(LegClosed(self.call.id, side.value, statistics))
 
-    # The customer of a callback.
+    # A number outside.
 
-    async def _dial_customer(self, effect: m.DialCustomer) -> None:
-        """Over the trunk that the caller came by, or else the first other that takes the call."""
-        leg, directory = self._caller_leg, self._context.directory
-        for trunk in ways_out(directory, self.call.trunk):
-            try:
-                srtp = self._services.sip.srtp_toward_trunk(trunk)
-                offer = await self._services.media.offer(leg, near=self.leg_of(Side.AGENT), srtp=srtp)
-                self._services.sip.invite_number(
-                    leg,
-                    trunk,
-                    effect.number,
-                    offer=offer,
-                    caller=shown_number(directory, self.call),
-                    caller_name="",
-                    about=about(directory, self.call),
-                    call_id=self.call.id,
-                )
-                return
-            except AcdError as error:
-                log.info("trunk-did-not-take-the-call", trunk=trunk, cause=error.cause)
-                await self._services.media.close(leg)
-        self.post(m.CustomerUnreachable("no-trunk"))
+    def _seat_agent(self, effect: m.SeatAgent) -> None:
+        self._side_legs[Side.AGENT] = self._caller_leg
+        self._side_legs[Side.CALLER] = f"{self.call.id}-outside"
 
-    def customer_answered(self, sdp: bytes | None) -> None:
-        """The customer's phone sent 200."""
-        if self.call.state is not State.DIALLING:
-            return
+    def _tell_ringing(self, effect: m.TellRinging) -> None:
+        if leg := self.leg_of(Side.AGENT):
+            self._services.sip.ring(leg, effect.status, effect.sdp)
+
+    def _ask_leave(self, effect: m.AskLeave) -> None:
+        async def ask() -> None:
+            live = self._legs.outside_calls(effect.outside.by)
+            self.post(await leave_to_dial(self._services.do_not_call, effect.outside, live))
+
+        self._legs.spawn(ask())
+
+    async def _call_outside(self, effect: m.CallOutside) -> None:
+        """By one way; what was tried before is let go."""
+        outside, way, side = effect.outside, effect.outside.way, effect.side
+        await self._release(self._outside_leg, "", side)
+        self._outside_legs += 1
+        leg = self._outside_leg = self._side_legs[side] = f"{self.call.id}-out{self._outside_legs}"
+        self._legs.add(leg, self)
+        near = self.leg_of(Side.AGENT if side is Side.CALLER else Side.CALLER)
         try:
-            self._services.media.apply_answer(self._caller_leg, sdp or b"")
+            if way is None:
+                raise NoRoute("no route leads over any trunk")
+            srtp = self._services.sip.srtp_toward_trunk(way.trunk)
+            offer = await self._services.media.offer(leg, near=near, srtp=srtp)
+            self._services.sip.invite_number(
+                leg,
+                way.trunk,
+                way.digits,
+                offer=offer,
+                caller=outside.shown,
+                caller_name="",
+                diverted_from=self.call.called if self.call.state is State.FORWARDING else "",
+                about=about(self._context.directory, self.call),
+                call_id=self.call.id,
+            )
         except AcdError as error:
-            self.post(m.CustomerUnreachable(error.cause))
-        else:
-            self.post(m.CustomerAnswered())
+            log.info("trunk-did-not-take-the-call", trunk=way.trunk if way else "", cause=error.cause)
+            self.post(m.NumberUnreachable(error.cause))
+
+    def is_outside(self, leg: str) -> bool:
+        """Whether this is the leg of the number outside that is called now."""
+        return leg == self._outside_leg and self.call.state in _CALLS_OUTSIDE
+
+    def outside_progressed(self, status: int, sdp: bytes | None) -> None:
+        """The number outside rings, or something is played before it answers."""
+        early = bool(sdp) and self.call.hears_early and self._takes_answer(sdp or b"", early=True)
+        self.post(m.NumberProgressed(status, early))
+
+    def outside_answered(self, sdp: bytes | None) -> None:
+        """The number outside sent 200."""
+        if self._takes_answer(sdp or b"", early=False):
+            self.post(m.NumberAnswered())
+
+    def _takes_answer(self, sdp: bytes, *, early: bool) -> bool:
+        try:
+            self._services.media.apply_answer(self._outside_leg or "", sdp, early=early)
+        except AcdError as error:
+            log.info("answer-of-trunk-not-used", cause=error.cause, early=early)
+            if not early:
+                self.post(m.NumberUnreachable(error.cause))
+            return False
+        return True
+
+    def _note_refused_dial(self, effect: m.NoteRefusedDial) -> None:
+        log.warning("dial-refused", agent=effect.agent, number=mask(effect.number), cause=effect.cause)
+        self._tell(DialRefused(self.call.id, effect.agent, effect.cause))
 
     def _about_callback(self, effect: m.BeginAttempt | m.CallbackMade | m.SettleCallback) -> None:
         order, errand = self.call.callback, self._booking.errand
@@ -527,16 +574,37 @@ class CallSession:
         await self._release(leg, "normal")
         self._booking.finish(m.FinishConversation(effect.offer))
 
+    async def _hand_over_outside(self, effect: m.HandOverOutside) -> None:
+        leg, self._side_legs[Side.CALLER] = self._caller_leg, f"{self.call.id}-given"
+        other = self._legs.find(effect.to_call)
+        if other is None or not other.adopt_outside(leg, effect):
+            await self._release(leg, "normal", Side.CALLER)
+
     def adopt(self, leg: str, given: m.HandOver) -> bool:
         """Take over an agent whom another call has reached. False where this call cannot."""
-        if self.call.state is State.ENDED or self._joining is not None:
+        if not self._can_join():
             return False
-        # From here on, what the old phone does is no longer this call's business: it may hang up at once.
-        self._joining = Joining(Side.AGENT, self.leg_of(Side.AGENT), given.offer)
-        self._side_legs[Side.AGENT] = leg
-        self._legs.add(leg, self)
+        self._join(leg, given.offer)
         self.post(m.TargetJoined(given.offer, given.place, given.holds))
         return True
+
+    def adopt_outside(self, leg: str, given: m.HandOverOutside) -> bool:
+        """The same with a number outside."""
+        if not self._can_join():
+            return False
+        self._join(leg, None)
+        self._outside_leg = leg
+        self.post(m.OutsideJoined(given.outside, given.holds))
+        return True
+
+    def _can_join(self) -> bool:
+        return self.call.state is not State.ENDED and self._joining is None
+
+    def _join(self, leg: str, offer: Offer | None) -> None:
+        # From here on, what the old phone does is no longer this call's business: it may hang up at once.
+        self._joining = Joining(Side.AGENT, self.leg_of(Side.AGENT), offer)
+        self._side_legs[Side.AGENT] = leg
+        self._legs.add(leg, self)
 
     async def replace_phone(self, side: Side, leg: str, offer: bytes | None, srtp: Srtp) -> None:
         """Another phone of the same person takes over a side (RFC 3891): answer it, then change over."""
@@ -720,7 +788,11 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.NoteCallback: lambda session, effect: session._booking.errand.note(effect),
     m.MakeCallback: lambda session, effect: session._booking.errand.make(),
     m.DropCallback: lambda session, effect: session._booking.errand.drop(effect),
-    m.DialCustomer: CallSession._dial_customer,
+    m.SeatAgent: CallSession._seat_agent,
+    m.TellRinging: CallSession._tell_ringing,
+    m.AskLeave: CallSession._ask_leave,
+    m.CallOutside: CallSession._call_outside,
+    m.NoteRefusedDial: CallSession._note_refused_dial,
     m.BeginAttempt: CallSession._about_callback,
     m.CallbackMade: CallSession._about_callback,
     m.SettleCallback: CallSession._about_callback,
@@ -742,6 +814,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ReleaseTransferor: CallSession._release_transferor,
     m.AskHandOver: CallSession._ask_hand_over,
     m.HandOver: CallSession._hand_over,
+    m.HandOverOutside: CallSession._hand_over_outside,
     m.PassOn: CallSession._pass_on,
     m.TakeJoined: CallSession._take_joined,
     m.DropJoined: CallSession._drop_joined,

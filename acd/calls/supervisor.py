@@ -20,7 +20,7 @@ from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
-from acd.calls.targets import TransferImpossible, target_of
+from acd.calls.targets import AgentTarget, TransferImpossible, target_of
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
 from acd.media.engine import (
@@ -74,6 +74,7 @@ class CallSupervisor:
             spawn=self._spawn,
             find=self._find,
             make=self.make_callback,
+            outside_calls=self._outside_calls,
         )
 
     # What happens.
@@ -96,6 +97,7 @@ class CallSupervisor:
             diverted_from=identity.diverted_from,
             verstat=identity.verstat,
             attributes=identity.attributes,
+            extension=identity.caller.number if arrival.agent else "",
         )
         near = self._leg_near(arrival.agent) if arrival.agent else None
         session = CallSession(
@@ -175,12 +177,8 @@ class CallSupervisor:
         if session is None or side is None:
             return
         match event:
-            case sip.LegAnswered(sdp=sdp) if side is m.Side.AGENT:
-                session.agent_answered(sdp)
-            case sip.LegAnswered(sdp=sdp) if side is m.Side.CALLER:
-                session.customer_answered(sdp)
-            case sip.LegConfirmed(sdp=sdp) if side is m.Side.CALLER:
-                session.post(m.CallerConfirmed(sdp))
+            case sip.LegProgressed() | sip.LegAnswered() | sip.LegConfirmed():
+                _on_setup(session, side, event)
             case sip.LegReoffered(offer=offer):
                 session.reoffered(side, offer)
             case sip.LegReofferAnswered(sdp=sdp):
@@ -312,13 +310,15 @@ class CallSupervisor:
     def transfer(self, call_id: str, to: str) -> bool:
         """Send a caller elsewhere, who talks, waits or is in a flow. False where there is no such call.
 
-        Raises UnknownTarget, TransferImpossible.
+        Raises UnknownTarget, TransferImpossible, acd.calls.outward.NotAllowed.
         """
         session = self._sessions.get(call_id)
         if session is None:
             return False
         call = session.call
-        target_of(self._services.context().directory, to, by=call.agent)
+        target = target_of(self._services.context().directory, to)
+        if isinstance(target, AgentTarget) and target.agent == call.agent:
+            raise TransferImpossible("an agent cannot transfer a call to themselves")
         if call.transferor is not None or call.state not in _TRANSFERABLE:
             raise TransferImpossible(f"the call is {call.state.value}; only who talks or waits can be moved")
         session.post(m.TransferAsked(to, by_phone=False))
@@ -373,6 +373,11 @@ class CallSupervisor:
         if not task.cancelled() and (error := task.exception()):
             log.error("task-failed", exc_info=error)
 
+    def _outside_calls(self, agent: str) -> int:
+        """Calls of this node in which the agent calls, or talks to, a number outside."""
+        calls = (session.call for session in self._sessions.values())
+        return sum(1 for call in calls if call.outside is not None and agent in _on_the_line(call))
+
     def _find(self, call_id: str) -> CallSession | None:
         return self._sessions.get(call_id)
 
@@ -381,6 +386,23 @@ class CallSupervisor:
 
     def _remove_leg(self, leg: str) -> None:
         self._by_leg.pop(leg, None)
+
+
+def _on_setup(
+    session: CallSession, side: m.Side, event: sip.LegProgressed | sip.LegAnswered | sip.LegConfirmed
+) -> None:
+    """A leg is on its way to be answered, or is."""
+    match event:
+        case sip.LegProgressed(status=status, sdp=sdp) if session.is_outside(event.leg):
+            session.outside_progressed(status, sdp)
+        case sip.LegAnswered(sdp=sdp) if session.is_outside(event.leg):
+            session.outside_answered(sdp)
+        case sip.LegAnswered(sdp=sdp) if side is m.Side.AGENT:
+            session.agent_answered(sdp)
+        case sip.LegConfirmed(sdp=sdp) if side is m.Side.CALLER:
+            session.post(m.CallerConfirmed(sdp))
+        case sip.LegConfirmed(sdp=sdp) if side is m.Side.AGENT:
+            session.post(m.AgentConfirmed(sdp))
 
 
 def _call_of(entry: str) -> str:
@@ -405,7 +427,15 @@ _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
 
 def _person(call: m.Call, side: m.Side) -> str:
     """The agent who is on this side; empty for anybody else."""
-    return call.from_agent if side is m.Side.CALLER else call.agent if side is m.Side.AGENT else ""
+    if side is m.Side.CALLER:
+        return "" if call.is_outgoing else call.from_agent
+    return call.agent if side is m.Side.AGENT else ""
+
+
+def _on_the_line(call: m.Call) -> set[str]:
+    """Agents who are in the call, or about to be."""
+    agents = {call.agent, call.transferor.agent if call.transferor else ""}
+    return agents | ({call.from_agent} if call.state is m.State.NEW else set())
 
 
 def _joinable(
@@ -420,6 +450,11 @@ def _joinable(
         return session, other
     if (side, other_side) == (m.Side.CALLER, m.Side.AGENT):
         return other, session
+    if (side, other_side) == (m.Side.AGENT, m.Side.AGENT):
+        # The agent asked somebody outside, or has two calls to the outside.
+        if other.call.is_outgoing:
+            return session, other
+        return (other, session) if session.call.is_outgoing else None
     return None
 
 
@@ -430,12 +465,13 @@ def _view(call: m.Call, now: float) -> CallView:
         state=call.state.value,
         queue=call.queue,
         agent=call.agent,
-        caller=call.caller,
+        caller=call.extension if call.is_outgoing else call.caller,
         called=call.called,
         started_at=call.started_at,
         waiting_seconds=max(0.0, now - (call.enqueued_at or now)) if waiting else 0.0,
         language=call.language,
         node=call.node,
+        direction=ending.direction_of(call),
         entry=call.entry,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from acd.calls.record import Attempt, Segment
+from acd.calls.record import Attempt, Direction, Segment
 from routing.model import Requirement
 
 
@@ -35,5 +35,6 @@ class CallView:
     """Since the caller entered the queue, until an agent answered; 0 for a call that never waited."""
     language: str = ""
     node: str = ""
+    direction: Direction = "inbound"
     entry: str = ""
     """What the store calls the place of a call that waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from acd.calls.model import State
+from acd.calls.record import Direction
 from acd.calls.view import CallView
 from acd.control.problems import not_found
 from acd.control.route import Ask, Route
@@ -17,8 +18,9 @@ class Call(BaseModel):
     state: State
     queue: str | None
     agent: str | None = Field(description="Who is rung or talks.")
+    direction: Direction
     caller: Masked
-    called: str
+    called: str = Field(description="A number outside is masked for a viewer, as callers are.")
     started_at: Time
     waiting_seconds: Seconds
     expected_wait_seconds: Seconds | None = Field(
@@ -41,7 +43,7 @@ class TransferOrder(BaseModel):
         min_length=1,
         max_length=64,
         pattern=r"^[^\x00-\x1f\x7f]+$",
-        description="An extension, a number of the directory, or the name of a queue.",
+        description="An extension, a number of the directory or outside, or the name of a queue.",
     )
 
 
@@ -52,7 +54,8 @@ def call_of(view: CallView, ask: Ask) -> Call:
         queue=view.queue or None,
         agent=view.agent or None,
         caller=caller_for(ask.role, view.caller),
-        called=view.called,
+        direction=view.direction,
+        called=caller_for(ask.role, view.called) if view.direction == "outbound" else view.called,
         started_at=time_of(view.started_at),
         waiting_seconds=max(view.waiting_seconds, 0.0),
         expected_wait_seconds=ask.context.forecast.of_call(view.entry),

@@ -13,6 +13,7 @@ from acd.calls.record import CallRecord
 from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from acd.directory.model import Directory
 from acd.history.reader import RecordPage
 from acd.sip.trace.tracer import Tracer
@@ -89,6 +90,18 @@ class Notes(Protocol):
     async def of(self, call_id: str) -> Sequence[Note]: ...
 
 
+class DoNotCall(Protocol):
+    """Numbers that no agent is to call."""
+
+    async def forbids(self, number: str) -> bool: ...
+
+    async def add(self, entries: Sequence[str], note: str) -> int: ...
+
+    async def remove(self, entry: str) -> bool: ...
+
+    async def entries(self, after: str, limit: int) -> Sequence[Listed]: ...
+
+
 class Messages(Protocol):
     """Voice messages."""
 
@@ -145,6 +158,7 @@ class ControlContext:
     records: Records
     notes: Notes
     callbacks: CallbackStore
+    do_not_call: DoNotCall
     messages: Messages
     tokens: Tokens
     metrics: MetricsText

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
+from acd.calls.outward import DialRefused
 from acd.calls.targets import TransferImpossible, UnknownTarget
 from routing.ports import StoreUnavailable
 
@@ -103,6 +104,8 @@ def _classify(error: Exception) -> Problem | None:
         case UnknownTarget():
             field = FieldError(pointer="/to", detail=str(error))
             return Problem(422, error.cause, "The target of the transfer is not known.", errors=[field])
+        case DialRefused():
+            return Problem(403, error.cause, str(error))
         case StateNotAllowed() | TransferImpossible():
             return Problem(409, error.cause, str(error))
         case asyncio.TimeoutError():

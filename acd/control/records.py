@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from acd.agents.notes import Note as KeptNote
-from acd.calls.record import NOT_TAKEN, Attempt, CallRecord, Outcome
+from acd.calls.record import NOT_TAKEN, Attempt, CallRecord, Direction, Outcome
 from acd.calls.record import Segment as RecordedSegment
 from acd.control.export import send_file
 from acd.control.ports import RecordFilter
@@ -119,6 +119,12 @@ class Record(BaseModel):
         description="From headers of the trunk, as the directory names them; `preferred_agent` or "
         "`last_agent`, where the call was for one agent first."
     )
+    direction: Direction = Field(description="`outbound`: an agent, or we for one, called a number outside.")
+    shown: str | None = Field(description="The number that was shown outside.")
+    outside: str | None = Field(
+        description="The number outside that was called last, by an agent or for the caller."
+    )
+    trunk_out: str | None = Field(description="Over which trunk.")
     callback: str | None = Field(
         description="The callback that the caller was given, or that the call was made for."
     )
@@ -138,7 +144,7 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         node=record.node,
         trunk=record.trunk or None,
         caller=caller_for(role, record.caller),
-        called=record.called,
+        called=caller_for(role, record.called) if record.called == record.outside else record.called,
         language=record.language or None,
         queue=record.queue or None,
         agent=record.agent or None,
@@ -157,8 +163,12 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         verstat=record.verstat or None,
         attributes=record.attributes,
         jitter_seconds=record.jitter_seconds,
+        direction=record.direction,
+        shown=record.shown or None,
+        outside=caller_for(role, record.outside) if record.outside else None,
+        trunk_out=record.trunk_out or None,
         callback=record.callback or None,
-        segments=[_segment_of(segment) for segment in record.segments],
+        segments=[_segment_of(segment, role) for segment in record.segments],
         refusals=[_refusal_of(attempt) for attempt in record.attempts if attempt.result in NOT_TAKEN],
         notes=[note_of(note) for note in notes],
     )
@@ -184,13 +194,13 @@ def note_of(note: KeptNote) -> Note:
     )
 
 
-def _segment_of(segment: RecordedSegment) -> Segment:
+def _segment_of(segment: RecordedSegment, role: Role | None) -> Segment:
     return Segment(
         state=segment.state,
         at=time_of(segment.at),
         queue=segment.queue or None,
         agent=segment.agent or None,
-        to=segment.to or None,
+        to=caller_for(role, segment.to) if segment.to else None,
         why=segment.why or None,
     )
 

@@ -34,12 +34,31 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_devices(file),
         *_boxes(file),
         *_overlaps(file),
+        *_routes(file),
         *_sent_words(file),
     ]
 
 
 def find_warnings(file: DirectoryFile) -> list[str]:
     """What is allowed but can hardly be meant."""
+    return [*_unstaffed(file), *_unreachable(file)]
+
+
+def _unreachable(file: DirectoryFile) -> list[str]:
+    """Calls to the outside that no route leads to."""
+    if file.routes:
+        return []
+    warnings = [
+        f"queue {queue.name}: callers are to be called back, but there are no routes to call over"
+        for queue in file.queues
+        if queue.callback
+    ]
+    if any(agent.dialling for agent in file.agents) or any(team.dialling for team in file.teams):
+        warnings.append("agents may call outside, but there are no routes to call over")
+    return warnings
+
+
+def _unstaffed(file: DirectoryFile) -> list[str]:
     return [
         f"queue {queue.name}: no agent has all the skills that it requires, so nobody can be rung for it"
         for queue in file.queues
@@ -67,6 +86,8 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("codes", "code", [entry.code for entry in file.codes])
     yield from _repeated("devices", "name", [entry.name for entry in file.devices])
     yield from _repeated("boxes", "name", [entry.name for entry in file.boxes])
+    yield from _repeated("teams", "name", [entry.name for entry in file.teams])
+    yield from _repeated("routes", "prefix", [entry.prefix for entry in file.routes])
     yield from _repeated("webhooks", "name", [entry.name for entry in file.webhooks])
     numbers = {entry.number for entry in file.numbers}
     for index, agent in enumerate(file.agents):
@@ -155,10 +176,17 @@ def _overflow(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
         for j, rule in enumerate(queue.overflow):
             for kind, names in known.items():
                 target = getattr(rule, kind)
+                if kind == "number" and _is_outside(file, target):
+                    continue
                 if target is not None and target not in names:
                     hint = suggestion(target, names) or f"; known are {', '.join(sorted(names)) or 'none'}"
                     path: KeyPath = ("queues", i, "overflow", j, kind)
                     yield Problem(path, f"there is no {kind} {target!r}{hint}")
+
+
+def _is_outside(file: DirectoryFile, number: str | None) -> bool:
+    """Whether a route leads to the number, as it is written."""
+    return number is not None and any(number.startswith(route.prefix) for route in file.routes)
 
 
 def _overflow_loops(file: DirectoryFile) -> Iterator[Problem]:
@@ -204,6 +232,21 @@ def _devices(file: DirectoryFile) -> Iterator[Problem]:
         if agent.device and agent.device not in known:
             hint = suggestion(agent.device, known) or "; add it to devices"
             yield Problem(("agents", index, "device"), f"there is no device {agent.device!r}{hint}")
+
+
+def _routes(file: DirectoryFile) -> Iterator[Problem]:
+    """A route leads over trunks that calls can go out over."""
+    trunks = {trunk.name: trunk for trunk in file.trunks}
+    for index, route in enumerate(file.routes):
+        for position, name in enumerate(route.trunks):
+            path: KeyPath = ("routes", index, "trunks", position)
+            if name not in trunks:
+                hint = suggestion(name, trunks) or "; add it to trunks"
+                yield Problem(path, f"there is no trunk {name!r}{hint}")
+            elif not trunks[name].hosts:
+                yield Problem(path, f"no call goes out over trunk {name!r}; give it hosts")
+            elif name in route.trunks[:position]:
+                yield Problem(path, f"{name!r} stands here twice; keep it once")
 
 
 def _boxes(file: DirectoryFile) -> Iterator[Problem]:

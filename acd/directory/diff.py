@@ -8,7 +8,20 @@ from typing import Any, Literal
 
 from acd.directory.model import Directory
 
-Kind = Literal["trunk", "number", "skill", "queue", "agent", "code", "device", "box", "webhook"]
+Kind = Literal[
+    "trunk",
+    "number",
+    "skill",
+    "queue",
+    "agent",
+    "code",
+    "device",
+    "box",
+    "webhook",
+    "team",
+    "route",
+    "dialling",
+]
 _SECRETS = {"ha1_md5": "password", "ha1_sha256": "password", "secret": "secret"}
 """Fields of which only that they changed is told, under which name."""
 
@@ -52,6 +65,9 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("device", before.devices, after.devices),
         *_entries("box", before.boxes, after.boxes),
         *_entries("webhook", before.webhooks, after.webhooks),
+        *_entries("team", before.teams, after.teams),
+        *_entries("route", before.routes, after.routes),
+        *_entries("dialling", {"centre": before.dialling}, {"centre": after.dialling}),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from acd.directory.check import KeyPath, Problem, find_problems, suggestion
 from acd.directory.schema.agents import AgentEntry, CodeEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.file import DirectoryFile
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
@@ -31,6 +32,9 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "devices": DeviceEntry,
     "boxes": BoxEntry,
     "webhooks": WebhookEntry,
+    "teams": TeamEntry,
+    "routes": RouteEntry,
+    "dialling": DiallingEntry,
 }
 _MOVED = {"not_answering_after": "it is refusals: {no-answer: {not_answering_after: 3}} now"}
 """Keys that there were, and what they are now."""

@@ -89,6 +89,55 @@ class Number:
     skills: Mapping[str, int] = field(default_factory=dict)
 
 
+DialClass = Literal["internal", "national", "international", "premium", "emergency"]
+"""What it takes to call a number outside. Emergency numbers may be called by every agent."""
+
+
+DIAL_CLASSES: tuple[DialClass, ...] = get_args(DialClass)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way of calls to numbers that begin so. The longest prefix counts."""
+
+    prefix: str
+    """Of the number as E.164 where it begins with a plus; else of what is dialled, just as it is dialled."""
+    kind: DialClass
+    trunks: tuple[str, ...] = ()
+    """Asked in this order; without any nobody gets through."""
+    strip: int = 0
+    """So many characters less are sent to the trunk, the plus being one."""
+    prepend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """What holds for all calls to the outside."""
+
+    country: str = ""
+    """How agents dial (ISO 3166); empty: only E.164, and what a route takes just as it is dialled."""
+    caller_id: str = ""
+    """The number shown where neither agent, team nor queue has one; empty: the first of the directory."""
+    outside_calls: int = 2
+    """That an agent may have at a time."""
+    ring_seconds: float = 60.0
+    """Of a number that a caller is transferred to."""
+    wrapup_seconds: float = 0.0
+    """After a call that an agent made."""
+    operators: tuple[DialClass, ...] = ("internal", "national", "international")
+    """Where the API may send callers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """What holds for the agents of a team who have nothing of their own."""
+
+    name: str
+    dialling: tuple[DialClass, ...] = ()
+    caller_id: str = ""
+    outside_calls: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Relaxation:
     """What a queue asks of agents from a waiting time on. Each step adds to the ones before."""
@@ -162,6 +211,8 @@ class CallbackRules:
     expire_seconds: float = 28_800.0
     numbers: tuple[str, ...] = ()
     """What other numbers than the one that is called from begin with; none: no others may be entered."""
+    dialling: tuple[DialClass, ...] = ("internal", "national", "international")
+    """Who called from any other class of number is not called back."""
 
 
 OverflowKind = Literal["queue", "number", "extension", "flow", "voicemail", "message"]
@@ -285,6 +336,8 @@ class Queue:
     """How long a caller who has a preferred agent waits for just that one, from coming to the queue."""
     last_agent: LastAgent | None = None
     """None: it makes no difference who spoke to a caller before."""
+    caller_id: str = ""
+    """Shown by calls to the outside for its callers; empty: the number that they dialled."""
     transfer_place: Literal["keep", "last"] = "keep"
     """Of a caller transferred into this queue: keeps priority and age, or stands last with priority 0."""
     overflow: tuple[OverflowRule, ...] = ()
@@ -369,6 +422,10 @@ class Agent:
     """The profile of the agent's phones; empty: of each phone the one that fits its User-Agent."""
     voicemail: VoicemailRules | None = None
     """None: no messages are taken for the agent."""
+    dialling: tuple[DialClass, ...] | None = None
+    """What the agent may call outside; None: what the team may, and without that nothing."""
+    caller_id: str = ""
+    outside_calls: int | None = None
 
 
 CodeAction = Literal[
@@ -412,3 +469,6 @@ class Directory:
     devices: Mapping[str, Device] = field(default_factory=dict)
     boxes: Mapping[str, Box] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    teams: Mapping[str, Team] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    dialling: Dialling = Dialling()

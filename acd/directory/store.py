@@ -20,6 +20,7 @@ from acd.directory.model import (
     Box,
     CallbackRules,
     Device,
+    Dialling,
     Directory,
     FeatureCode,
     FormField,
@@ -29,6 +30,8 @@ from acd.directory.model import (
     Queue,
     Refusals,
     Relaxation,
+    Route,
+    Team,
     Trunk,
     TrunkHost,
     VoicemailRules,
@@ -47,6 +50,9 @@ _TABLES: Mapping[Kind, Table] = {
     "device": tables.devices,
     "box": tables.boxes,
     "webhook": tables.webhooks,
+    "team": tables.teams,
+    "route": tables.routes,
+    "dialling": tables.dialling,
 }
 
 
@@ -117,6 +123,9 @@ async def _load(connection: AsyncConnection) -> Directory:
         Webhook(**{**row, "events": tuple(row["events"])})
         for row in await _rows_of(connection, tables.webhooks)
     ]
+    teams = [Team(**_listed(row, "dialling")) for row in await _rows_of(connection, tables.teams)]
+    routes = [Route(**_listed(row, "trunks")) for row in await _rows_of(connection, tables.routes)]
+    centre = [_dialling(row) for row in await _rows_of(connection, tables.dialling)]
     return Directory(
         revision=revision,
         trunks=MappingProxyType({trunk.name: trunk for trunk in trunks}),
@@ -129,6 +138,9 @@ async def _load(connection: AsyncConnection) -> Directory:
         devices=MappingProxyType({device.name: device for device in devices}),
         boxes=MappingProxyType({box.name: box for box in boxes}),
         webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
+        teams=MappingProxyType({team.name: team for team in teams}),
+        routes=MappingProxyType({route.prefix: route for route in routes}),
+        dialling=centre[0] if centre else Dialling(),
     )
 
 
@@ -167,8 +179,22 @@ def _trunk(row: RowMapping) -> Trunk:
 
 
 def _agent(row: RowMapping) -> Agent:
-    voicemail = _voicemail_rules(row["voicemail"]) if row["voicemail"] else None
-    return Agent(**{**_frozen(row, "skills", "queues"), "voicemail": voicemail})
+    dialling = row["dialling"]
+    own = {
+        "dialling": None if dialling is None else tuple(dialling),
+        "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
+    }
+    return Agent(**{**_frozen(row, "skills", "queues"), **own})
+
+
+def _dialling(row: RowMapping) -> Dialling:
+    values = _listed(row, "operators")
+    del values["name"]
+    return Dialling(**values)
+
+
+def _listed(row: RowMapping, *lists: str) -> dict[str, Any]:
+    return {**row, **{name: tuple(row[name]) for name in lists}}
 
 
 def _voicemail_rules(rules: Mapping[str, Any]) -> VoicemailRules:
@@ -206,7 +232,8 @@ def _relaxation(step: Mapping[str, Any]) -> Relaxation:
 
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
-    return CallbackRules(**{**rules, "numbers": tuple(rules["numbers"])})
+    lists = {name: tuple(rules[name]) for name in ("numbers", "dialling") if name in rules}
+    return CallbackRules(**{**rules, **lists})
 
 
 def _overflow_rule(rule: Mapping[str, Any]) -> OverflowRule:
@@ -235,30 +262,48 @@ def _frozen(row: RowMapping, *maps: str) -> dict[str, Any]:
 def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
     match kind:
         case "trunk":
-            for trunk in directory.trunks.values():
-                yield {
-                    **_columns(trunk, "headers", "send_headers"),
-                    "match": [*map(str, trunk.match)],
-                    "tls_names": [*trunk.tls_names],
-                    "hosts": [asdict(host) for host in trunk.hosts],
-                }
+            yield from map(_trunk_columns, directory.trunks.values())
         case "number":
             yield from (_columns(number, "skills") for number in directory.numbers.values())
         case "skill":
             yield from ({"name": skill} for skill in sorted(directory.skills))
         case "queue":
-            yield from (_queue_columns(queue) for queue in directory.queues.values())
+            yield from map(_queue_columns, directory.queues.values())
         case "agent":
             yield from map(_agent_columns, directory.agents.values())
         case "code":
             for code in directory.codes.values():
                 yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
         case "device":
-            yield from (_columns(device) for device in directory.devices.values())
+            yield from map(_columns, directory.devices.values())
         case "box":
             yield from map(_box_columns, directory.boxes.values())
         case "webhook":
             yield from map(_webhook_columns, directory.webhooks.values())
+        case _:
+            yield from _rows_of_dialling(kind, directory)
+
+
+def _rows_of_dialling(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
+    match kind:
+        case "team":
+            for team in directory.teams.values():
+                yield {**_columns(team), "dialling": [*team.dialling]}
+        case "route":
+            for route in directory.routes.values():
+                yield {**_columns(route), "trunks": [*route.trunks]}
+        case "dialling":
+            rules = directory.dialling
+            yield {"name": "centre", **_columns(rules), "operators": [*rules.operators]}
+
+
+def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
+    return {
+        **_columns(trunk, "headers", "send_headers"),
+        "match": [*map(str, trunk.match)],
+        "tls_names": [*trunk.tls_names],
+        "hosts": [asdict(host) for host in trunk.hosts],
+    }
 
 
 _Fact = (
@@ -272,6 +317,9 @@ _Fact = (
     | FormField
     | CallbackRules
     | VoicemailRules
+    | Team
+    | Route
+    | Dialling
 )
 _VOICEMAIL_LISTS = ("greeting", "agents", "teams")
 
@@ -286,8 +334,12 @@ def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
 
 
 def _agent_columns(agent: Agent) -> dict[str, Any]:
-    columns = _columns(agent, "skills", "queues")
-    return {**columns, "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail)}
+    dialling = agent.dialling
+    return {
+        **_columns(agent, "skills", "queues"),
+        "dialling": None if dialling is None else [*dialling],
+        "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail),
+    }
 
 
 def _webhook_columns(webhook: Webhook) -> dict[str, Any]:
@@ -308,10 +360,14 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "relax": [{**_columns(step, "requires"), "teams": [*step.teams]} for step in queue.relax],
         "wrapup_codes": [*queue.wrapup_codes],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
-        "callback": callback and {**_columns(callback), "numbers": [*callback.numbers]},
+        "callback": callback and _callback_columns(callback),
         "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],
         "agents_count_as_absent": [*queue.agents_count_as_absent],
         "voicemail": queue.voicemail and _voicemail_columns(queue.voicemail),
         "refusals": asdict(queue.refusals),
         "last_agent": queue.last_agent and asdict(queue.last_agent),
     }
+
+
+def _callback_columns(rules: CallbackRules) -> dict[str, Any]:
+    return {**_columns(rules), "numbers": [*rules.numbers], "dialling": [*rules.dialling]}

@@ -76,6 +76,7 @@ queues = Table(
     Column("leave_when_empty", Boolean, nullable=False, server_default=false()),
     Column("agents_count_as_absent", JSON, nullable=False, server_default='["paused", "not-answering"]'),
     Column("voicemail", JSON(none_as_null=True)),
+    Column("caller_id", String(32), nullable=False, server_default=""),
     Column("refusals", JSON, nullable=False, server_default="{}"),
     Column("preferred_seconds", Double, nullable=False, server_default="20"),
     Column("last_agent", JSON(none_as_null=True)),
@@ -99,7 +100,42 @@ agents = Table(
     Column("capacity", Integer, nullable=False, server_default="1"),
     Column("device", String(64), nullable=False, server_default=""),
     Column("voicemail", JSON(none_as_null=True)),
+    Column("dialling", JSON(none_as_null=True)),
+    Column("caller_id", String(32), nullable=False, server_default=""),
+    Column("outside_calls", Integer),
 )
+
+teams = Table(
+    "teams",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("dialling", JSON, nullable=False),
+    Column("caller_id", String(32), nullable=False),
+    Column("outside_calls", Integer),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("prefix", String(16), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("trunks", JSON, nullable=False),
+    Column("strip", Integer, nullable=False),
+    Column("prepend", String(16), nullable=False),
+)
+
+dialling = Table(
+    "dialling",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("country", String(2), nullable=False),
+    Column("caller_id", String(32), nullable=False),
+    Column("outside_calls", Integer, nullable=False),
+    Column("ring_seconds", Double, nullable=False),
+    Column("wrapup_seconds", Double, nullable=False),
+    Column("operators", JSON, nullable=False),
+)
+"""One row, named centre; without it all is as it is by default."""
 
 devices = Table(
     "devices",
@@ -136,6 +172,15 @@ codes = Table(
     Column("does", String(16), nullable=False),
     Column("reasons", JSON, nullable=False),
 )
+
+do_not_call = Table(
+    "do_not_call",
+    metadata,
+    Column("entry", String(24), primary_key=True),
+    Column("note", String(200), nullable=False),
+    Column("added_at", Double, nullable=False),
+)
+"""Beside the directory: the API changes it entry by entry."""
 
 state = Table(
     "directory_state",

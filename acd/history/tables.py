@@ -35,6 +35,10 @@ records = Table(
     Column("attributes", JSON, nullable=False, server_default="{}"),
     Column("attempts", JSON, nullable=False, server_default="[]"),
     Column("callback", String(64), nullable=False, server_default=""),
+    Column("direction", String(16), nullable=False, server_default="inbound"),
+    Column("shown", Text, nullable=False, server_default=""),
+    Column("outside", Text, nullable=False, server_default=""),
+    Column("trunk_out", String(64), nullable=False, server_default=""),
 )
 """One row a call. The columns are the fields of acd.calls.record.CallRecord."""
 

@@ -109,8 +109,10 @@ class MediaEngine(Protocol):
         """Open a leg and return our SDP offer. Raises MediaUnavailable."""
         ...
 
-    def apply_answer(self, leg: str, answer: bytes) -> Direction:
+    def apply_answer(self, leg: str, answer: bytes, *, early: bool = False) -> Direction:
         """Take the far end's answer to our offer. The direction is the far end's.
+
+        `early`: it came before anybody answered, and another may still take its place.
 
         Raises NoCommonCodec, NoCommonCrypto, BadSessionDescription.
         """

@@ -127,8 +127,10 @@ class Negotiation:
         )
         return self._describe(offered, "sendrecv", self._offered_crypto, False)
 
-    def accept(self, answer: bytes) -> Terms:
+    def accept(self, answer: bytes, *, early: bool = False) -> Terms:
         """Take the far end's answer to our offer (RFC 3264 section 7).
+
+        An `early` one is of a phone that has not answered: another may do so (RFC 3261 section 13.2.2.4).
 
         Raises BadSessionDescription, NoCommonCodec, NoCommonCrypto.
         """
@@ -151,7 +153,8 @@ class Negotiation:
         event = self._offered.event if theirs.event is not None else None
         receive = dict(self._offered.laws) | {number: theirs.laws[number] for number in common}
         self.terms = _terms(line, receive, chosen, event, theirs.event, False, keys)
-        self._offered = None
+        if not early:
+            self._offered = None
         return self.terms
 
     # Encryption.

@@ -16,6 +16,7 @@ from acd.calls.facts import (
     CallOverflowed,
     CallQueued,
     CallStarted,
+    DialRefused,
     ExpectationMet,
     LegClosed,
     OfferFailed,
@@ -38,6 +39,7 @@ MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 _MESSAGE_THEN_WAIT = "message-then-wait"
 _SIDES = ("caller", "agent")
 _FAILURES = (*RejectReason, "withdrawn", "elsewhere")
+_REFUSED_DIALS = ("no-route", "not-allowed", "do-not-call", "too-many-calls", "do-not-call-unknown")
 _ONE_WAY_PACKETS = 50
 """A second of audio one way and nothing back is no short call but a broken path."""
 _WORD = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
@@ -93,6 +95,7 @@ class CallMetrics:
             AgentRung: self._rung,
             OfferFailed: self._offer_failed,
             CallAnswered: self._answered,
+            DialRefused: self._dial_refused,
             LegClosed: self._leg_closed,
             CallEnded: self._ended,
             WrapupEnded: self._wrapped_up,
@@ -146,6 +149,18 @@ class CallMetrics:
             ["trunk"],
             registry=self._registry,
         )
+
+        self._dials_refused = self._counter(
+            "acd_dial_refused_total", "Numbers outside that were not called, by cause.", "cause"
+        )
+        self._outside_calls = self._counter(
+            "acd_outside_calls_total",
+            "Calls to the outside that ended, by trunk and outcome.",
+            "trunk",
+            "outcome",
+        )
+        for cause in _REFUSED_DIALS:
+            self._dials_refused.labels(cause)
 
     def _make_queues(self) -> None:
         self._offered = self._counter("acd_queue_offered_total", "Callers who entered the queue.", "queue")
@@ -274,6 +289,9 @@ class CallMetrics:
         if queue is not None and fact.wait_seconds <= queue.service_level_seconds:
             self._in_target.labels(fact.queue).inc()
 
+    def _dial_refused(self, fact: DialRefused) -> None:
+        self._dials_refused.labels(self._words.bound(fact.cause)).inc()
+
     def _leg_closed(self, fact: LegClosed) -> None:
         leg = fact.statistics
         side = fact.side if fact.side in _SIDES else "other"
@@ -299,6 +317,8 @@ class CallMetrics:
     def _ended(self, fact: CallEnded) -> None:
         record = fact.record
         self._calls_ended.labels(record.outcome, self._words.bound(record.cause)).inc()
+        if record.outside:
+            self._outside_calls.labels(record.trunk_out, record.outcome).inc()
         if record.outcome == "answered":
             self._talk.labels(record.queue).observe(record.talk_seconds)
         elif record.queue and record.outcome == "abandoned":

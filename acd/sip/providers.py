@@ -47,6 +47,7 @@ class TrunkUnavailable(AcdError):
     """No call can go out over the trunk now."""
 
     sip_status = 503
+    cause = "trunk-unavailable"
 
     def __init__(self, text: str, why: str) -> None:
         super().__init__(text)

@@ -351,14 +351,16 @@ class SipService:
             headers=(("X-ACD-Call-ID", call_id),) if is_trusted else (),
         )
 
-    def ring(self, leg: str) -> None:
-        self._endpoint.ring(leg)
+    def ring(self, leg: str, status: int, sdp: bytes | None) -> None:
+        self._endpoint.ring(leg, status=status, sdp=sdp)
 
     def accept(self, leg: str, sdp: bytes) -> None:
         self._endpoint.accept(leg, sdp)
 
-    def refuse(self, leg: str, status: int) -> None:
-        headers: Sequence[tuple[str, str]] = _RETRY_AFTER if status == 503 else ()
+    def refuse(self, leg: str, status: int, why: str = "") -> None:
+        headers: list[tuple[str, str]] = [*_RETRY_AFTER] if status == 503 else []
+        if why:
+            headers.append(("Reason", f'SIP;cause={status};text="{why}"'))
         self._endpoint.refuse(leg, status, headers=headers)
 
     def hangup(self, leg: str, reason: str = "") -> None:

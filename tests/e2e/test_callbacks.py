@@ -20,6 +20,7 @@ CARRIER_PORT = free_port()
 def _directory() -> dict[str, Any]:
     directory = standard_directory(agents=2)
     directory["trunks"][0]["hosts"] = [{"host": TRUNK, "port": CARRIER_PORT, "transport": "udp"}]
+    directory["routes"] = [{"prefix": "+", "class": "national", "trunks": ["carrier"]}]
     rules = {"digit": "1", "attempts": 2, "interval_seconds": 0.5, "ring_seconds": 5}
     for queue in directory["queues"]:
         if queue["name"] == "billing":

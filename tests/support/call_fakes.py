@@ -52,7 +52,10 @@ class FakeSip:
     def accept(self, leg: str, sdp: bytes) -> None:
         self.said.append(("accept", leg, sdp))
 
-    def refuse(self, leg: str, status: int) -> None:
+    def ring(self, leg: str, status: int, sdp: bytes | None) -> None:
+        self.said.append(("ring", leg, status, sdp))
+
+    def refuse(self, leg: str, status: int, why: str = "") -> None:
         self.said.append(("refuse", leg, status))
 
     def hangup(self, leg: str, reason: str = "") -> None:
@@ -106,7 +109,7 @@ class FakeMedia:
         self.srtp[leg] = srtp
         return b"sdp of " + leg.encode()
 
-    def apply_answer(self, leg: str, answer: bytes) -> Direction:
+    def apply_answer(self, leg: str, answer: bytes, *, early: bool = False) -> Direction:
         if self.bad_answer:
             raise self.bad_answer
         self.answers[leg] = answer
@@ -252,6 +255,19 @@ class FakeStore:
             return Position(2, 5) if verb == "position" else None
 
         return operation
+
+
+class FakeDoNotCall:
+    """Forbids what is listed; raises `failure` where there is one."""
+
+    def __init__(self) -> None:
+        self.listed: set[str] = set()
+        self.failure: Exception | None = None
+
+    async def forbids(self, number: str) -> bool:
+        if self.failure:
+            raise self.failure
+        return number in self.listed
 
 
 class FakeLookout:

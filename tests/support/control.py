@@ -21,6 +21,7 @@ from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from acd.directory.model import Agent, Directory, Queue, Trunk
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
@@ -117,6 +118,25 @@ class FakeCalls:
             raise TransferImpossible("the call is ended")
         self.transfers.append((call_id, to))
         return True
+
+
+@dataclass
+class FakeDoNotCall:
+    listed: dict[str, Listed] = field(default_factory=dict)
+
+    async def forbids(self, number: str) -> bool:
+        return number in self.listed
+
+    async def add(self, entries: Sequence[str], note: str) -> int:
+        new = [entry for entry in dict.fromkeys(entries) if entry not in self.listed]
+        self.listed.update({entry: Listed(entry, note, NOW) for entry in new})
+        return len(new)
+
+    async def remove(self, entry: str) -> bool:
+        return self.listed.pop(entry, None) is not None
+
+    async def entries(self, after: str, limit: int) -> Sequence[Listed]:
+        return [self.listed[entry] for entry in sorted(self.listed) if entry > after][:limit]
 
 
 @dataclass
@@ -339,6 +359,7 @@ class Centre:
     forecast: FakeForecast = field(default_factory=FakeForecast)
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
+    do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
     messages: FakeMessages = field(default_factory=FakeMessages)
     trunks: dict[str, TrunkStatus] = field(default_factory=dict)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
@@ -354,6 +375,7 @@ class Centre:
             agents=self.agents,
             records=self.records,
             notes=self.notes,
+            do_not_call=self.do_not_call,
             callbacks=self.callbacks,  # type: ignore[arg-type]
             messages=self.messages,
             tokens=FakeTokens(),

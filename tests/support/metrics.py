@@ -16,6 +16,7 @@ from acd.calls.facts import (
     CallOverflowed,
     CallQueued,
     CallStarted,
+    DialRefused,
     ExpectationMet,
     LegClosed,
     OfferFailed,
@@ -135,7 +136,12 @@ def _call(chance: random.Random, call_id: str) -> Iterator[CallFact]:
         yield ExpectationMet(queue, chance.uniform(0, 40), wait)
         yield LegClosed(call_id, "agent", _leg(chance))
     yield LegClosed(call_id, "caller", _leg(chance))
-    yield CallEnded(a_record(call_id, queue=queue, outcome=outcome, wait_seconds=wait, cause="normal"))
+    outside: dict[str, object] = {}
+    if chance.random() < 0.2:
+        yield DialRefused(call_id, agent, chance.choice(["not-allowed", "do-not-call"]))
+        outside = {"outside": "+37255512345", "trunk_out": "carrier"}
+    ended = {"queue": queue, "outcome": outcome, "wait_seconds": wait, "cause": "normal", **outside}
+    yield CallEnded(a_record(call_id, **ended))
     if outcome == "answered":
         yield WrapupEnded(queue, agent, chance.uniform(0, 20))
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from acd.calls.callbacks import CallbackOrder
+from acd.calls.outside import Outside
 from acd.calls.record import Attempt, Segment
 from ivr.interpreter import Run
 from ivr.mailbox import Mailbox
@@ -33,6 +34,10 @@ class State(StrEnum):
     """An agent dialled a feature code; it is carried out and confirmed."""
     DIALLING = "dialling"
     """The customer of a callback is rung; an agent is reserved, or on the line already."""
+    CALLING = "calling"
+    """An agent calls a number outside, and hears what is said and played there."""
+    FORWARDING = "forwarding"
+    """A number outside is called for the caller, who hears music."""
     ENDED = "ended"
 
 
@@ -54,6 +59,9 @@ class Timer(StrEnum):
     LONGEST_WAIT = "longest-wait"
     OVERFLOW = "overflow"
     RING = "ring"
+
+
+_WITH_AGENT = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.CALLING, State.FORWARDING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ class Call(msgspec.Struct, frozen=True):
     asking: bool = False
     """What is known of the caller is being looked up; the call is not answered before."""
     answer: bytes = b""
-    """Of our media, while it is held back for that."""
+    """Of our media, while it is held back for that, or until the number answers that an agent calls."""
     run: Run | None = None
     """Where the caller is in a flow."""
     menu: Run | None = None
@@ -142,6 +150,15 @@ class Call(msgspec.Struct, frozen=True):
     """What this call is made for; `caller` is who is called."""
     reached: bool = False
     """The customer of the callback is on the line."""
+    extension: str = ""
+    """Of the agent who made the call."""
+    is_outgoing: bool = False
+    """An agent made it, to a number outside: that number is the caller's side of it."""
+    outside: Outside | None = None
+    """The number outside that is, or was, called last."""
+    hears_early: bool = False
+    """That answer may be given before anybody answers at the other end."""
+    bridged_early: bool = False
     served: bool = False
     """The flow gave the caller what it is for (a message, echo, music): a hang-up is no abandon."""
     mailbox: Mailbox | None = None
@@ -210,10 +227,13 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def has_agent_leg(self) -> bool:
-        """An agent's phone rings or is on the line."""
-        if self.state is State.DIALLING:
-            return self.agent_first
-        return self.state in (State.OFFERED, State.CONNECTING, State.TALKING)
+        """An agent's phone rings or is on the line, or what is called outside in an agent's place."""
+        match self.state:
+            case State.NEW:
+                return self.is_outgoing
+            case State.DIALLING:
+                return self.agent_first
+        return self.state in _WITH_AGENT
 
     @property
     def agent(self) -> str:

@@ -9,6 +9,7 @@ from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallFact
 from acd.calls.messages import NewMessage
 from acd.calls.model.call import Place, Side, Timer
+from acd.calls.outside import Outside
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
 from routing.model import Departure, Offer, Refusal, Ticket
@@ -16,22 +17,67 @@ from routing.model import Departure, Offer, Refusal, Ticket
 
 @dataclass(frozen=True, slots=True)
 class OpenCallerMedia:
+    """Take the offer of who called us; `side` is theirs."""
+
     offer: bytes | None
+    side: Side = Side.CALLER
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerCaller:
     sdp: bytes
+    side: Side = Side.CALLER
 
 
 @dataclass(frozen=True, slots=True)
 class RefuseCaller:
     status: int
+    side: Side = Side.CALLER
+    why: str = ""
+    """A fixed word, told to the phone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeatAgent:
+    """Who called us is the agent's side of the call; the caller's is still to be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellRinging:
+    """Pass on to the agent who calls that it rings; `sdp` lets them hear what is played there."""
+
+    status: int
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskLeave:
+    """Ask whether this number may be called now; DialAllowed or DialForbidden answers."""
+
+    outside: Outside
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutside:
+    """Open a media leg and call the number, by the way that is next; NumberUnreachable where that fails."""
+
+    side: Side
+    outside: Outside
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRefusedDial:
+    """Nobody was called: log it and count it."""
+
+    agent: str
+    number: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyCallerAnswer:
     sdp: bytes
+    side: Side = Side.CALLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +247,6 @@ class BeginAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class DialCustomer:
-    """Open a media leg and call the customer over a trunk."""
-
-    number: str
-
-
-@dataclass(frozen=True, slots=True)
 class CallbackMade:
     """Customer and agent talk: the callback is done."""
 
@@ -343,6 +382,15 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOverOutside:
+    """Give the leg of the number outside, which this call has reached, to another call."""
+
+    to_call: str
+    outside: Outside
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PassOn:
     """Nobody is reached yet: let the other call try where this one was going."""
 
@@ -408,7 +456,11 @@ Effect = (
     | MakeCallback
     | DropCallback
     | BeginAttempt
-    | DialCustomer
+    | CallOutside
+    | AskLeave
+    | NoteRefusedDial
+    | SeatAgent
+    | TellRinging
     | CallbackMade
     | SettleCallback
     | TakeMessage
@@ -429,6 +481,7 @@ Effect = (
     | ReleaseTransferor
     | AskHandOver
     | HandOver
+    | HandOverOutside
     | PassOn
     | TakeJoined
     | DropJoined

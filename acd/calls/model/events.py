@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from acd.calls.model.call import Place, Side, Spoken, Timer
+from acd.calls.outside import Outside
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
@@ -41,6 +42,13 @@ class CallerKnown:
 @dataclass(frozen=True, slots=True)
 class CallerConfirmed:
     """The ACK arrived, with the caller's answer where the offer was ours."""
+
+    sdp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfirmed:
+    """The ACK of an agent who called, with their answer where the offer was ours."""
 
     sdp: bytes | None
 
@@ -269,15 +277,42 @@ class AttemptAllowed:
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerAnswered:
-    pass
+class DialAllowed:
+    """The number outside may be called now."""
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerUnreachable:
-    """The customer's phone could not be called at all, or its answer cannot be used."""
+class DialForbidden:
+    status: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberProgressed:
+    """The network of the number outside says how it goes; `early`: it can be heard."""
+
+    status: int
+    early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NumberAnswered:
+    """The number outside answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberUnreachable:
+    """The number outside could not be called this way, or its answer cannot be used."""
 
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideJoined:
+    """Another call has handed over the number outside that it had reached, with its leg."""
+
+    outside: Outside
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +328,13 @@ Event = (
     | CallbackDue
     | CallbackAnswered
     | AttemptAllowed
-    | CustomerAnswered
-    | CustomerUnreachable
+    | DialAllowed
+    | DialForbidden
+    | NumberProgressed
+    | NumberAnswered
+    | NumberUnreachable
+    | OutsideJoined
+    | AgentConfirmed
     | CallbackGone
     | CallerMediaOpened
     | CallerMediaRefused

@@ -12,11 +12,11 @@ from acd.calls.model import (
     CallbackDue,
     CallbackGone,
     CallbackMade,
-    CustomerAnswered,
-    CustomerUnreachable,
-    DialCustomer,
     Effect,
     LegOver,
+    NoteRefusedDial,
+    NumberAnswered,
+    NumberUnreachable,
     OfferTakenBack,
     Place,
     PlayMusic,
@@ -30,12 +30,12 @@ from acd.calls.model import (
     Timer,
     TimerFired,
 )
+from acd.calls.outward import DialRefused, outside_for_callback
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
 from acd.calls.steps.guiding import ANNOUNCEMENT, wait_at
+from acd.calls.steps.reaching import call_outside, next_way, why_not
 from acd.calls.steps.talking import audio_effects, resume_talk
-
-_WHY = {486: "busy", 600: "busy", 404: "no-such-number", 408: "no-answer", 480: "no-answer", 487: "no-answer"}
 
 
 def on_due(context: Context, call: Call, event: CallbackDue, now: float) -> Step:
@@ -59,13 +59,19 @@ def dial(context: Context, call: Call, now: float) -> Step:
 
 
 def on_attempt(context: Context, call: Call, event: AttemptAllowed, now: float) -> Step:
-    if event.attempt == 0 or call.callback is None:
+    order = call.callback
+    if event.attempt == 0 or order is None:
         return end(call, now, side="system", cause="callback-gone", outcome="cleared")
-    seconds = call.callback.ring_seconds
-    return call, (DialCustomer(call.callback.number), StartTimer(Timer.RING, seconds))
+    try:
+        outside = outside_for_callback(context.directory, call)
+    except DialRefused as error:
+        call, effects = _unreached(call, "not-allowed", now)
+        return call, (NoteRefusedDial(call.agent, call.caller, error.cause), *effects)
+    call = replace(call, outside=outside)
+    return call, (*call_outside(call, Side.CALLER), StartTimer(Timer.RING, order.ring_seconds))
 
 
-def on_customer_answered(context: Context, call: Call, event: CustomerAnswered, now: float) -> Step:
+def on_customer_answered(context: Context, call: Call, event: NumberAnswered, now: float) -> Step:
     call = replace(call, reached=True)
     if call.agent_first:
         call = resume_talk(enter(replace(call, answered_at=now), State.TALKING, now), now)
@@ -82,14 +88,12 @@ def on_customer_answered(context: Context, call: Call, event: CustomerAnswered, 
     )
 
 
-def on_customer_gone(context: Context, call: Call, event: LegOver, now: float) -> Step:
-    """The customer's phone refused, or could not be reached."""
-    why = _WHY.get(event.status, "rejected") if event.by == "remote" else "no-answer"
-    return _unreached(call, why, now)
-
-
-def on_customer_unreachable(context: Context, call: Call, event: CustomerUnreachable, now: float) -> Step:
-    return _unreached(call, "unreachable", now)
+def on_customer_gone(context: Context, call: Call, event: LegOver | NumberUnreachable, now: float) -> Step:
+    """The customer's phone refused, or could not be reached: perhaps over the next trunk."""
+    another = next_way(call, event)
+    if another is not None:
+        return another, call_outside(another, Side.CALLER)
+    return _unreached(call, why_not(event), now)
 
 
 def on_customer_silent(context: Context, call: Call, event: TimerFired, now: float) -> Step:

@@ -17,6 +17,11 @@ Step = tuple[Call, tuple[Effect, ...]]
 EXTENSION_QUEUE = "extension"
 """Where a call to one agent by extension waits; no queue of the directory."""
 
+OUTBOUND_QUEUE = "outbound"
+"""What calls to the outside count under; no queue of the directory."""
+
+NO_QUEUES = frozenset({EXTENSION_QUEUE, OUTBOUND_QUEUE})
+
 _EXTENSION_RULES = Queue(name=EXTENSION_QUEUE, ring_seconds=25.0, max_wait_seconds=30.0)
 
 _MESSAGE = "message/"
@@ -63,6 +68,8 @@ class Context:
         """The rules of a queue, or None where the directory no longer has it."""
         if name == EXTENSION_QUEUE:
             return _EXTENSION_RULES
+        if name == OUTBOUND_QUEUE:
+            return Queue(name, wrapup_seconds=self.directory.dialling.wrapup_seconds)
         return self.directory.queues.get(name)
 
 

@@ -24,9 +24,9 @@ from acd.calls.model import (
     Side,
     State,
 )
-from acd.calls.record import CallRecord, Outcome
+from acd.calls.record import CallRecord, Direction, Outcome
 from acd.calls.steps.attempts import attempted
-from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.context import NO_QUEUES, Context, Step, enter
 from acd.calls.steps.messages import has_left_message
 from acd.calls.steps.times import settle, talked, waited
 
@@ -69,6 +69,8 @@ def end(call: Call, now: float, *, side: HangupSide, cause: str, outcome: Outcom
 def _leave_routing(call: Call) -> list[Effect]:
     if call.state is State.TALKING and call.offer:
         return [FinishConversation(call.offer)]
+    if call.state is State.CALLING and call.offer:
+        return [FinishConversation(call.offer, wrapup=False)]
     if call.state in (State.QUEUED, State.OFFERED, State.CONNECTING):
         # While connecting, our accept is under way: leaving ends whichever of the two it became.
         return [LeaveQueue(call.entry, "abandoned" if call.callback is None else "released")]
@@ -82,6 +84,8 @@ def _leave_routing(call: Call) -> list[Effect]:
 def _outcome(call: Call, cause: str, now: float) -> Outcome:
     if call.answered_at is not None:
         return "answered"
+    if call.outside is not None and call.outside.answered and call.callback is None:
+        return "forwarded"
     if call.called_back:
         return "callback"
     if has_left_message(call, now):
@@ -117,10 +121,12 @@ def on_clear(context: Context, call: Call, event: ClearRequested, now: float) ->
 
 def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
     """The record of a call that ended at `ended_at`; media figures are added by whoever closed the legs."""
+    outside = call.outside
+    way = outside.way if outside is not None else None
     return CallRecord(
         id=call.id,
         node=call.node,
-        caller=call.caller,
+        caller=call.extension if call.is_outgoing else call.caller,
         called=call.called,
         trunk=call.trunk,
         language=call.language,
@@ -141,11 +147,22 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         verstat=call.verstat,
         attributes=dict(call.attributes),
         attempts=call.attempts,
+        direction=direction_of(call),
+        shown=outside.shown if outside else "",
+        outside=outside.number if outside else "",
+        trunk_out=way.trunk if way else "",
         callback=call.callback.id if call.callback else call.id if call.called_back else "",
     )
+
+
+def direction_of(call: Call) -> Direction:
+    """Who called whom."""
+    if call.is_outgoing or call.callback is not None:
+        return "outbound"
+    return "internal" if call.from_agent else "inbound"
 
 
 def _queue_of(call: Call) -> str:
     """The last queue of the directory that the call was in; a transfer to an extension does not hide it."""
     named = (segment.queue for segment in reversed(call.segments))
-    return next((queue for queue in named if queue not in ("", EXTENSION_QUEUE)), call.queue)
+    return next((queue for queue in named if queue and queue not in NO_QUEUES), call.queue)

@@ -43,7 +43,7 @@ from acd.calls.model import (
 from acd.calls.record import Outcome
 from acd.calls.steps import messages
 from acd.calls.steps.coding import carry_out, flow_of, is_code
-from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter, voicemail_flow
+from acd.calls.steps.context import EXTENSION_QUEUE, OUTBOUND_QUEUE, Context, Step, enter, voicemail_flow
 from acd.calls.steps.ending import end
 from acd.calls.steps.knowing import what_to_ask
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
@@ -53,7 +53,7 @@ from acd.directory.model import Number, Queue
 from ivr import interpreter as ivr
 from ivr.flow import FlowDefinition
 from ivr.speech import digit_prompts, position_prompts
-from routing.model import Requirement, Ticket
+from routing.model import HIGHEST_PRIORITY, Requirement, Ticket
 from routing.model import Step as RoutingStep
 from routing.overflow import asks_who_joins, next_time
 
@@ -66,7 +66,7 @@ _FIRST_ANNOUNCEMENT_SECONDS = 2.0
 def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> Step:
     """Take the call in where its number leads somewhere."""
     number = context.directory.numbers.get(call.called)
-    if number is None and _extension(context, call) is None and not is_code(context, call):
+    if number is None and extension_of(context, call) is None and not is_code(context, call):
         call, effects = end(call, now, side="system", cause="unknown-number", outcome="rejected")
         return call, (RefuseCaller(404), *effects)
     call = replace(call, language=context.default_language)
@@ -82,7 +82,7 @@ def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> 
     return call, (Tell(CallStarted(call.id, call.trunk)), OpenCallerMedia(event.offer), *asked)
 
 
-def _extension(context: Context, call: Call) -> str | None:
+def extension_of(context: Context, call: Call) -> str | None:
     """The agent whose extension was dialled; only agents dial extensions."""
     agent = context.directory.agent_by_extension.get(call.called) if call.from_agent else None
     return agent.id if agent else None
@@ -90,7 +90,8 @@ def _extension(context: Context, call: Call) -> str | None:
 
 def on_media_refused(context: Context, call: Call, event: CallerMediaRefused, now: float) -> Step:
     call, effects = end(call, now, side="system", cause=event.cause, outcome="rejected")
-    return call, (RefuseCaller(event.status), *effects)
+    side = Side.AGENT if call.is_outgoing else Side.CALLER
+    return call, (RefuseCaller(event.status, side), *effects)
 
 
 def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: float) -> Step:
@@ -104,7 +105,7 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     elif is_code(context, call):
         call, effects = carry_out(context, call, now)
     else:
-        place = Place(EXTENSION_QUEUE, agent=_extension(context, call))
+        place = Place(EXTENSION_QUEUE, agent=extension_of(context, call))
         call, effects = wait_at(context, call, place, now)
     return call, answer + effects
 
@@ -341,7 +342,8 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         node=call.node,
         requirement=requirement,
         enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
-        priority=call.priority,
+        # Nobody has the agent but who they are calling.
+        priority=HIGHEST_PRIORITY if rules.name == OUTBOUND_QUEUE else call.priority,
         ring_ms=round(ring_seconds * 1000),
         wrapup_ms=round(first_wrapup * 1000),
         wrapup_limit_ms=round(rules.wrapup_limit_seconds * 1000) if rules.wrapup_mode != "fixed" else 0,

@@ -24,9 +24,10 @@ from acd.calls.model import (
 )
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step
 from acd.calls.steps.guiding import new_entry, wait_at
+from acd.calls.steps.reaching import forward
 from acd.calls.steps.times import settle
-from acd.calls.steps.transferring import go_to, mark, on_transfer_asked
-from acd.calls.targets import AgentTarget, Target, TransferImpossible, target_of
+from acd.calls.steps.transferring import go_to, mark, noted, on_transfer_asked
+from acd.calls.targets import AgentTarget, OutsideTarget, Target, TransferImpossible, target_of
 from acd.errors import AcdError
 
 
@@ -37,14 +38,14 @@ def on_transfer_by_either(context: Context, call: Call, event: TransferAsked, no
     try:
         target = _target(context, call, event.to)
     except AcdError as error:
-        return call, (AnswerRefer(error.sip_status, Side.CALLER),)
+        told = noted(call.from_agent, event.to, error)
+        return call, (*told, AnswerRefer(error.sip_status, Side.CALLER))
     call = mark(call, event.to, call.from_agent, now)
     maker = call.from_agent
     call = _change_seats(call, now)
-    if isinstance(target, AgentTarget):
-        back = Place(EXTENSION_QUEUE, agent=maker, is_transfer=True)
-        place = Place(EXTENSION_QUEUE, agent=target.agent, is_transfer=True, way_back=(back,))
-        call, effects = wait_at(context, new_entry(call), place, now)
+    back = Place(EXTENSION_QUEUE, agent=maker, is_transfer=True)
+    if isinstance(target, AgentTarget | OutsideTarget):
+        call, effects = _wait_for(context, new_entry(call), target, back, now)
         return call, (
             AnswerRefer(202, Side.CALLER),
             ChangeSeats(),
@@ -63,8 +64,17 @@ def on_transfer_by_either(context: Context, call: Call, event: TransferAsked, no
     )
 
 
+def _wait_for(
+    context: Context, call: Call, target: AgentTarget | OutsideTarget, back: Place, now: float
+) -> Step:
+    if isinstance(target, OutsideTarget):
+        return forward(context, call, target.outside, now, way_back=(back,))
+    place = Place(EXTENSION_QUEUE, agent=target.agent, is_transfer=True, way_back=(back,))
+    return wait_at(context, call, place, now)
+
+
 def _target(context: Context, call: Call, to: str) -> Target:
-    """Raises UnknownTarget, TransferImpossible."""
+    """Raises UnknownTarget, TransferImpossible, acd.calls.outward.NotAllowed."""
     if not call.from_agent or call.offer is None or call.place is None:
         raise TransferImpossible("only an agent who talks to an agent can send them on")
     target = target_of(context.directory, to, by=call.from_agent)

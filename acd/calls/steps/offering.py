@@ -212,7 +212,7 @@ def on_offer_confirmed(context: Context, call: Call, event: OfferConfirmed, now:
     # A callback counts by itself: its wait is no wait on the line.
     answered = Tell(CallAnswered(call.id, call.queue, call.agent, wait, rang))
     return call, (
-        *(_let_go(transferor) if transferor else ()),
+        *(let_transferor_go(transferor) if transferor else ()),
         *audio_effects(context, call),
         *STOP_WAITING,
         answered if call.callback is None else CallbackMade(),
@@ -227,7 +227,7 @@ def on_confirmed_too_late(context: Context, call: Call, event: OfferConfirmed, n
     return call, (FinishConversation(event.offer, wrapup=False), EnterQueue(ticket_of(context, call)))
 
 
-def _let_go(transferor: Transferor) -> tuple[Effect, ...]:
+def let_transferor_go(transferor: Transferor) -> tuple[Effect, ...]:
     """The transfer has reached its target: the agent who made it is done."""
     finish = (FinishConversation(transferor.offer),) if transferor.offer else ()
     return (ReportRefer(Side.TRANSFEROR, 200), *finish, ReleaseTransferor("transferred"))

@@ -19,12 +19,14 @@ from acd.calls.model import (
     Timer,
     TimerFired,
 )
+from acd.calls.outward import NoRoute, outside, shown_number
 from acd.calls.record import Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow, voicemail_flow
 from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, go_to_flow, new_entry, wait_at
+from acd.calls.steps.reaching import forward
 from acd.calls.steps.times import settle
 from acd.directory.boxes import find_box
-from acd.directory.model import OverflowRule
+from acd.directory.model import DIAL_CLASSES, OverflowRule
 from routing.overflow import Situation, decide, next_time
 
 MOST_OVERFLOWS = 10
@@ -96,7 +98,8 @@ def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: 
         flow = message_flow(call.queue, number)
     elif find_box(context.directory, rule.voicemail):
         flow = voicemail_flow(rule.voicemail)
-    elif dialled := context.directory.numbers.get(rule.number):
+    dialled = context.directory.numbers.get(rule.number)
+    if dialled is not None:
         flow, queue = dialled.flow or "", dialled.queue or ""
     if found := context.flow(flow):
         # Who hangs up there has given up no queue.
@@ -106,11 +109,23 @@ def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: 
         if rule.place == "last":
             call = replace(call, priority=0, ranked_at=None)
         return wait_at(context, call, Place(queue), now)
+    if rule.number and dialled is None:
+        return _go_outside(context, call, rule.number, now)
     if agent := context.directory.agent_by_extension.get(rule.extension):
         back = (Place(call.queue),)
         place = Place(EXTENSION_QUEUE, agent=agent.id, is_transfer=True, way_back=back)
         return wait_at(context, new_entry(call), place, now)
     return None
+
+
+def _go_outside(context: Context, call: Call, number: str, now: float) -> Step | None:
+    """Whoever wrote the rule may send callers to any number that a route leads to."""
+    shown = shown_number(context.directory, call)
+    try:
+        found = outside(context.directory, number, allowed=DIAL_CLASSES, shown=shown)
+    except NoRoute:
+        return None
+    return forward(context, new_entry(call), found, now, way_back=(Place(call.queue),))
 
 
 def _leave(call: Call, rule: OverflowRule, now: float) -> Call:

@@ -11,6 +11,7 @@ _OF_AGENT: dict[State, LampState] = {
     State.CONNECTING: "confirmed",
     State.TALKING: "confirmed",
 }
+_CALLS_OUT = frozenset({State.NEW, State.CALLING})
 
 
 def phones_of(call: Call) -> tuple[PhoneState, ...]:
@@ -18,14 +19,17 @@ def phones_of(call: Call) -> tuple[PhoneState, ...]:
     if call.state is State.ENDED:
         return ()
     found = []
-    if call.from_agent:
+    if call.is_outgoing and call.state in _CALLS_OUT:
+        found.append(PhoneState(call.from_agent, "trying", is_caller=True))
+    elif call.from_agent and not call.is_outgoing:
         state: LampState = "trying" if call.state in _UNANSWERED else "confirmed"
         found.append(PhoneState(call.from_agent, state, is_caller=True))
     if call.state is State.DIALLING and call.agent_first:
         found.append(PhoneState(call.agent, "confirmed", is_caller=False))
     elif call.agent and (ringing := _OF_AGENT.get(call.state)):
         rung = (call.agent, *(offer.agent_id for offer in call.rivals))
-        found += (PhoneState(agent, ringing, is_caller=False) for agent in rung)
+        made = call.is_outgoing
+        found += (PhoneState(a, ringing, is_caller=made and a == call.from_agent) for a in rung)
     if call.transferor is not None:
         found.append(PhoneState(call.transferor.agent, "confirmed", is_caller=False))
     return tuple(phone for phone in found if phone.agent)

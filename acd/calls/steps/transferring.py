@@ -18,12 +18,15 @@ from acd.calls.model import (
     FinishConversation,
     HandOver,
     HandOverAsked,
+    HandOverOutside,
     HandOverRefused,
     HangUp,
     JoinAsked,
     LeaveQueue,
     LegOver,
     MediaLost,
+    NoteRefusedDial,
+    OutsideJoined,
     ParkAgentLeg,
     PassOn,
     PhoneMoved,
@@ -44,8 +47,10 @@ from acd.calls.model import (
     TransferAsked,
     Transferor,
 )
+from acd.calls.outside import Outside
+from acd.calls.outward import DialRefused, shown_number
 from acd.calls.record import Outcome, Segment
-from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
+from acd.calls.steps.context import EXTENSION_QUEUE, OUTBOUND_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
 from acd.calls.steps.guiding import (
     STOP_WAITING,
@@ -56,9 +61,10 @@ from acd.calls.steps.guiding import (
     wait_at,
 )
 from acd.calls.steps.messages import box_instead
+from acd.calls.steps.reaching import forward
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
-from acd.calls.targets import AgentTarget, QueueTarget, Target, target_of
+from acd.calls.targets import AgentTarget, OutsideTarget, QueueTarget, Target, target_of
 from acd.errors import AcdError
 
 _NOBODY = 480
@@ -68,10 +74,14 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
     """Two talk, and the other party is to go elsewhere; the agent is told how that goes."""
     by = call.agent if event.by_phone else ""
     try:
-        target = target_of(context.directory, event.to, by=by)
+        target = target_of(context.directory, event.to, by=by, shown=shown_number(context.directory, call))
     except AcdError as error:
-        return call, (AnswerRefer(error.sip_status), ReportRefer(Side.AGENT, error.sip_status))
+        refused = (AnswerRefer(error.sip_status), ReportRefer(Side.AGENT, error.sip_status))
+        return call, (*noted(by, event.to, error), *refused)
     call = mark(call, event.to, by, now)
+    if isinstance(target, OutsideTarget):
+        call, effects = _await_outside(context, call, target, now)
+        return call, (AnswerRefer(202), *effects)
     if isinstance(target, AgentTarget):
         call, effects = _await_agent(context, call, target.agent, now)
         return call, (AnswerRefer(202), *effects)
@@ -79,6 +89,10 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
     call = replace(settle(call, now), offer=None, held_by=call.held_by - {Side.AGENT})
     call, effects = go_to(context, call, target, now)
     return call, freed + effects
+
+
+def noted(by: str, number: str, error: AcdError) -> tuple[Effect, ...]:
+    return (NoteRefusedDial(by, number, error.cause),) if isinstance(error, DialRefused) else ()
 
 
 def _free_agent(call: Call) -> tuple[Effect, ...]:
@@ -93,6 +107,25 @@ def mark(call: Call, to: str, by: str, now: float) -> Call:
 
 def _await_agent(context: Context, call: Call, agent: str, now: float) -> Step:
     """The agent stays on the line, and in this conversation, until the target has the call."""
+    back = _ways_back(context, call)
+    place = Place(EXTENSION_QUEUE, agent=agent, is_transfer=True, way_back=back)
+    call, effects = wait_at(context, new_entry(_park(call, now)), place, now)
+    return call, (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR), *effects)
+
+
+def _await_outside(context: Context, call: Call, target: OutsideTarget, now: float) -> Step:
+    """The same with a number outside."""
+    back = _ways_back(context, call)
+    if call.offer is None:
+        # Nobody of ours is on the line: who is outside is let go.
+        freed: tuple[Effect, ...] = (ReleaseAgentLeg("transferred"),)
+    else:
+        call, freed = _park(call, now), (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR))
+    call, effects = forward(context, new_entry(call), target.outside, now, way_back=back)
+    return call, freed + effects
+
+
+def _park(call: Call, now: float) -> Call:
     transferor = Transferor(
         agent=call.agent,
         offer=call.offer,
@@ -100,17 +133,21 @@ def _await_agent(context: Context, call: Call, agent: str, now: float) -> Step:
         ticket=call.ticket,
         holds=Side.AGENT in call.held_by,
     )
+    return replace(settle(call, now), transferor=transferor, offer=None, held_by=call.held_by - {Side.AGENT})
+
+
+def _ways_back(context: Context, call: Call) -> tuple[Place, ...]:
     back = [Place(EXTENSION_QUEUE, agent=call.agent, is_transfer=True)] if call.agent else []
     if call.queue in context.directory.queues:
         back.append(Place(call.queue))
-    place = Place(EXTENSION_QUEUE, agent=agent, is_transfer=True, way_back=tuple(back))
-    call = replace(settle(call, now), transferor=transferor, offer=None, held_by=call.held_by - {Side.AGENT})
-    call, effects = wait_at(context, new_entry(call), place, now)
-    return call, (ParkAgentLeg(), PlaySilence(Side.TRANSFEROR), *effects)
+    return tuple(back)
 
 
 def go_to(context: Context, call: Call, target: Target, now: float) -> Step:
     call = new_entry(call)
+    if isinstance(target, OutsideTarget):
+        back = (Place(call.queue),) if call.queue in context.directory.queues else ()
+        return forward(context, call, target.outside, now, way_back=back)
     if isinstance(target, AgentTarget):
         back = (Place(call.queue),) if call.queue in context.directory.queues else ()
         place = Place(EXTENSION_QUEUE, agent=target.agent, is_transfer=True, way_back=back)
@@ -130,7 +167,7 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
     if event.by_phone or call.transferor is not None:
         return call, ()
     try:
-        target = target_of(context.directory, event.to)
+        target = target_of(context.directory, event.to, shown=shown_number(context.directory, call))
     except AcdError:
         return call, ()
     left: tuple[Effect, ...] = (StopTimer(Timer.IVR),)
@@ -161,7 +198,9 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
 
     `status` is what the transferring phone is told.
     """
-    left: tuple[Effect, ...] = (LeaveQueue(call.entry), *STOP_WAITING)
+    # A number outside is called from no place of the store.
+    waits = call.state is not State.FORWARDING
+    left: tuple[Effect, ...] = (LeaveQueue(call.entry), *STOP_WAITING) if waits else ()
     if call.transferor is not None:
         call, effects = _back_to_transferor(context, call, call.transferor, now)
         return call, (*left, ReportRefer(Side.TRANSFEROR, status), *effects)
@@ -233,6 +272,8 @@ def on_join_asked(context: Context, call: Call, event: JoinAsked, now: float) ->
 
 def on_hand_over_asked(context: Context, call: Call, event: HandOverAsked, now: float) -> Step:
     """This is the call with which the agent asked a colleague: its reached party goes to the other one."""
+    if call.is_outgoing and call.state is State.TALKING and call.outside is not None:
+        return _give_outside(call, call.outside, event.to_call, now)
     if call.state is not State.TALKING or call.offer is None or call.place is None:
         call, effects = end(call, now, side="caller", cause="transferred", outcome="completed")
         return call, (PassOn(event.to_call), *effects)
@@ -241,6 +282,30 @@ def on_hand_over_asked(context: Context, call: Call, event: HandOverAsked, now: 
     close = Close(outcome="answered", hangup_side="caller", cause="transferred")
     call = enter(settle(call, now), State.ENDED, now)
     return call, (given, HangUp(Side.CALLER, "transferred"), *done, close)
+
+
+def _give_outside(call: Call, outside: Outside, to_call: str, now: float) -> Step:
+    """The agent had asked somebody outside, who goes to the other call; the agent is done with this one."""
+    given = HandOverOutside(to_call, outside, Side.CALLER in call.held_by)
+    finish = (FinishConversation(call.offer),) if call.offer else ()
+    close = Close(outcome="answered", hangup_side="agent", cause="transferred")
+    call = enter(settle(call, now), State.ENDED, now)
+    return call, (given, ReleaseAgentLeg("transferred"), *finish, close)
+
+
+def on_outside_joined(context: Context, call: Call, event: OutsideJoined, now: float) -> Step:
+    """The caller talks to the number outside from now on."""
+    done: tuple[Effect, ...] = (FinishConversation(call.offer),) if call.offer else ()
+    held = (call.held_by - {Side.AGENT}) | ({Side.AGENT} if event.holds else frozenset())
+    call = replace(
+        settle(mark(call, event.outside.number, call.agent, now), now),
+        offer=None,
+        place=Place(OUTBOUND_QUEUE),
+        outside=event.outside,
+        held_by=held,
+    )
+    call = resume_talk(enter(call, State.TALKING, now), now)
+    return call, (*done, TakeJoined(Side.AGENT, "transferred", 200), *audio_effects(context, call))
 
 
 def on_hand_over_refused(context: Context, call: Call, event: HandOverRefused, now: float) -> Step:
@@ -269,6 +334,8 @@ def on_phone_moved(context: Context, call: Call, event: PhoneMoved, now: float) 
     return call, (TakeJoined(event.side, "replaced"), *audio_effects(context, call))
 
 
-def on_unwanted_leg(context: Context, call: Call, event: TargetJoined | PhoneMoved, now: float) -> Step:
+def on_unwanted_leg(
+    context: Context, call: Call, event: TargetJoined | OutsideJoined | PhoneMoved, now: float
+) -> Step:
     """The call went on in another way meanwhile."""
     return call, (DropJoined(),)

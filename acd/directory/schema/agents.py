@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode
+from acd.directory.schema.dialling import CallerId, DialClasses, OutsideCalls
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     Code,
@@ -36,6 +37,9 @@ class AgentEntry(Entry):
     capacity: Annotated[int, Field(ge=1, le=CAPACITY_MAX)] = 1
     device: Name | Literal[""] = ""
     voicemail: OptionalVoicemail = None
+    dialling: DialClasses | None = None
+    caller_id: CallerId = ""
+    outside_calls: OutsideCalls | None = None
 
     def build(self, realm: str) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
@@ -55,6 +59,9 @@ class AgentEntry(Entry):
             capacity=self.capacity,
             device=self.device,
             voicemail=self.voicemail.rules() if self.voicemail else None,
+            dialling=None if self.dialling is None else tuple(self.dialling),
+            caller_id=self.caller_id,
+            outside_calls=self.outside_calls,
         )
 
 

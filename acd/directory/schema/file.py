@@ -7,6 +7,7 @@ from types import MappingProxyType
 from acd.directory.model import Directory
 from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
 from acd.directory.schema.devices import DeviceEntry
+from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.queues import QueueEntry
 from acd.directory.schema.trunks import NumberEntry, TrunkEntry
 from acd.directory.schema.voicemail import BoxEntry
@@ -26,6 +27,9 @@ class DirectoryFile(Entry):
     devices: list[DeviceEntry] = []
     boxes: list[BoxEntry] = []
     webhooks: list[WebhookEntry] = []
+    teams: list[TeamEntry] = []
+    routes: list[RouteEntry] = []
+    dialling: DiallingEntry = DiallingEntry()
 
     def build(self, realm: str) -> Directory:
         """The snapshot that this file describes, revision 0, with passwords hashed for `realm`."""
@@ -41,4 +45,7 @@ class DirectoryFile(Entry):
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
             boxes=MappingProxyType({entry.name: entry.build() for entry in self.boxes}),
             webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
+            teams=MappingProxyType({entry.name: entry.build() for entry in self.teams}),
+            routes=MappingProxyType({entry.prefix: entry.build() for entry in self.routes}),
+            dialling=self.dialling.build(),
         )

@@ -21,6 +21,7 @@ from acd.directory.model import (
     Relaxation,
     WrapupMode,
 )
+from acd.directory.schema.dialling import CallerId, DialClasses
 from acd.directory.schema.overflow import OverflowEntry
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
@@ -94,9 +95,11 @@ class CallbackEntry(Entry):
     interval_seconds: Seconds = 300.0
     expire_seconds: Annotated[float, Field(gt=0, le=30 * DAY_SECONDS, allow_inf_nan=False)] = 28_800.0
     numbers: Annotated[list[Annotated[str, AfterValidator(_prefix)]], Field(max_length=100)] = []
+    dialling: DialClasses = [*CallbackRules().dialling]
 
     def build(self) -> CallbackRules:
-        return CallbackRules(**{**dict(self), "numbers": tuple(self.numbers)})
+        lists = {"numbers": tuple(self.numbers), "dialling": tuple(self.dialling)}
+        return CallbackRules(**{**dict(self), **lists})
 
 
 class RefusalEntry(Entry):
@@ -181,6 +184,7 @@ class QueueEntry(Entry):
     refusals: RefusalsEntry = RefusalsEntry()
     preferred_seconds: Seconds = 20.0
     last_agent: LastAgentEntry | None = None
+    caller_id: CallerId = ""
     transfer_place: Literal["keep", "last"] = "keep"
     overflow: Annotated[list[OverflowEntry], Field(max_length=20)] = []
     max_waiting: Annotated[int, Field(ge=1, le=100_000)] | None = None

@@ -160,9 +160,9 @@ class EmbeddedEngine:
     async def offer(self, leg: str, *, near: str | None = None, srtp: Srtp = "off") -> bytes:
         return (await self._open(leg, near, srtp)).negotiation.offer()
 
-    def apply_answer(self, leg: str, answer: bytes) -> Direction:
+    def apply_answer(self, leg: str, answer: bytes, *, early: bool = False) -> Direction:
         known = self._known(leg)
-        known.negotiation.accept(answer)
+        known.negotiation.accept(answer, early=early)
         return self._agree(known)
 
     def reanswer(self, leg: str, offer: bytes | None) -> tuple[bytes, Direction]:

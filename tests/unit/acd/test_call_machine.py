@@ -15,10 +15,11 @@ from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.machine import IGNORED, STEPS, UnexpectedEvent, key_of, step
 from acd.calls.model import Call, Place, Side, State, Timer
+from acd.calls.outside import Outside
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ANNOUNCEMENT, ticket_of
-from acd.directory.model import STANDARD_CODES, Agent, Directory, Number, Queue
+from acd.directory.model import STANDARD_CODES, Agent, Directory, Number, Queue, Route
 from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from ivr.interpreter import Noted
@@ -28,7 +29,7 @@ from routing.requirement import class_name
 
 BERT = Agent(id="bert", extension="1002")
 CORA = Agent(id="cora", extension="1003")
-ANNA = Agent(id="anna", extension="1001", skills={"billing": 5})
+ANNA = Agent(id="anna", extension="1001", skills={"billing": 5}, dialling=("national",))
 CONTEXT = Context(
     directory=Directory(
         numbers={
@@ -46,6 +47,7 @@ CONTEXT = Context(
         },
         codes={code.code: code for code in STANDARD_CODES},
         agents={"anna": ANNA, "bert": BERT, "cora": CORA},
+        routes={"+372": Route("+372", "national", ("carrier", "spare"))},
         agent_by_extension={"1001": ANNA, "1002": BERT, "1003": CORA},
     ),
     flows={
@@ -74,11 +76,13 @@ def fresh(called: str = "+2", from_agent: str = "") -> Call:
     return Call("c1", "a", "+37255", "Ann", called, "carrier", from_agent, started_at=NOW)
 
 
-def drive(call: Call, *events: m.Event, now: float = NOW) -> tuple[Call, list[m.Effect]]:
+def drive(
+    call: Call, *events: m.Event, now: float = NOW, context: Context = CONTEXT
+) -> tuple[Call, list[m.Effect]]:
     """Feed events one after the other; all effects in order."""
     effects: list[m.Effect] = []
     for event in events:
-        call, more = step(CONTEXT, call, event, now)
+        call, more = step(context, call, event, now)
         effects += more
     return call, effects
 
@@ -88,6 +92,7 @@ TO_LINE = (*TO_ANSWERING, m.CallerConfirmed(None))
 TO_OFFERED = (*TO_LINE, m.OfferMade(OFFER))
 TO_CONNECTING = (*TO_OFFERED, m.AgentAnswered(b"a"))
 TO_TALKING = (*TO_CONNECTING, m.OfferConfirmed(7))
+TO_CALLING = (*TO_ANSWERING, m.DialAllowed())
 
 CALLS: dict[State, Call] = {
     State.NEW: drive(fresh(), m.CallArrived(b"o"))[0],
@@ -102,6 +107,8 @@ CALLS: dict[State, Call] = {
         msgspec.structs.replace(fresh(), callback=ORDER),
         *(m.CallbackDue(), m.OfferMade(OFFER), m.AgentAnswered(b"a"), m.OfferConfirmed(7)),
     )[0],
+    State.CALLING: drive(fresh("+37255", from_agent="anna"), *TO_CALLING)[0],
+    State.FORWARDING: drive(fresh(), *TO_TALKING, m.TransferAsked("+37255", by_phone=True))[0],
     State.ENDED: drive(fresh(), *TO_TALKING, m.LegOver(Side.CALLER, "remote", 0))[0],
 }
 
@@ -154,67 +161,77 @@ EVENTS: dict[str, m.Event] = {
     "callback-due": m.CallbackDue(),
     "callback-answered": m.CallbackAnswered("c1", 3, Noted.NOTED),
     "attempt-allowed": m.AttemptAllowed(1),
-    "customer-answered": m.CustomerAnswered(),
-    "customer-unreachable": m.CustomerUnreachable("unreachable"),
+    "agent-confirmed": m.AgentConfirmed(None),
+    "dial-allowed": m.DialAllowed(),
+    "dial-forbidden": m.DialForbidden(403, "do-not-call"),
+    "number-rings": m.NumberProgressed(180, early=False),
+    "number-answered": m.NumberAnswered(),
+    "number-unreachable": m.NumberUnreachable("bad-sdp"),
+    "outside-joined": m.OutsideJoined(Outside("+37255", "national", (), ""), holds=False),
     "callback-gone": m.CallbackGone("cancelled"),
 }
 
-N, A, I, Q, O, C, T, F, D, E = (state.value for state in State)  # noqa: E741
+N, A, I, Q, O, C, T, F, D, K, W, E = (state.value for state in State)  # noqa: E741
 X = "unexpected"
 # Rows: events. Columns: NEW, ANSWERING, IVR, QUEUED, OFFERED, CONNECTING, TALKING, CODE,
-# DIALLING, ENDED.
+# DIALLING, CALLING, FORWARDING, ENDED.
 NEXT: dict[str, tuple[str, ...]] = {
-    "arrived": (N, X, X, X, X, X, X, X, X, E),
-    "media-opened": (A, X, X, X, X, X, X, X, X, E),
-    "media-refused": (E, X, X, X, X, X, X, X, X, E),
-    "caller-known": (N, X, X, X, X, X, X, X, X, E),
-    "confirmed": (X, Q, I, Q, O, C, T, F, D, E),
-    "caller-gone": (E, E, E, E, E, E, E, E, E, E),
-    "agent-gone": (X, X, I, Q, Q, E, E, X, E, E),
-    "caller-reoffer": (N, A, I, Q, O, C, T, F, D, E),
-    "agent-reoffer": (N, A, I, Q, O, C, T, F, D, E),
-    "reoffer-answered": (N, A, I, Q, O, C, T, F, D, E),
-    "bad-reoffer": (N, A, I, Q, O, C, T, F, D, E),
-    "caller-digit": (X, A, I, Q, O, C, T, F, D, E),
-    "agent-digit": (X, X, I, Q, O, C, T, X, D, E),
-    "playback-over": (X, X, I, Q, O, C, T, E, D, E),
-    "caller-silent": (E, E, E, E, E, E, E, E, E, E),
-    "agent-silent": (X, X, I, Q, O, E, E, X, E, E),
-    "ivr-timer": (X, X, I, Q, O, C, T, F, D, E),
-    "announce-timer": (X, X, I, Q, O, C, T, X, D, E),
-    "longest-wait": (X, X, I, E, O, C, T, X, D, E),
-    "overflow-timer": (X, X, I, Q, O, C, T, X, D, E),
-    "situation": (X, X, I, Q, O, C, T, X, D, E),
-    "ring-timer": (X, X, I, Q, Q, C, T, X, E, E),
-    "offer": (X, X, I, O, O, C, T, X, D, E),
-    "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, E),
-    "offer-confirmed": (X, X, I, Q, O, T, X, X, D, E),
-    "offer-stale": (X, X, I, Q, O, Q, T, X, D, E),
-    "agent-answered": (X, X, I, Q, C, C, T, X, D, E),
-    "agent-unavailable": (X, X, I, Q, Q, C, T, X, D, E),
-    "rival-answered": (X, X, I, Q, O, C, T, X, X, E),
-    "rival-over": (X, X, I, Q, O, C, T, X, X, E),
-    "position": (X, X, I, Q, O, C, T, X, D, E),
-    "clear": (E, E, E, E, E, E, E, E, E, E),
-    "refer": (N, A, I, Q, O, C, Q, F, D, E),
-    "move": (N, A, Q, Q, O, C, Q, F, D, E),
-    "join": (X, X, I, Q, O, C, T, X, D, E),
-    "hand-over": (E, E, E, E, E, E, E, E, E, E),
-    "hand-over-refused": (X, X, I, Q, O, C, T, X, D, E),
-    "target-joined": (N, A, I, Q, O, C, T, F, D, E),
-    "phone-moved": (N, A, I, Q, O, C, T, F, D, E),
-    "transferor-gone": (X, X, I, Q, O, C, T, X, X, E),
-    "transferor-silent": (X, X, I, Q, O, C, T, X, X, E),
-    "transferor-digit": (X, X, I, Q, O, C, T, X, X, E),
-    "desk-answered": (X, X, X, X, X, X, X, F, X, E),
-    "recording-over": (X, X, I, Q, O, C, T, X, D, E),
-    "mailbox-opened": (X, X, X, X, X, X, X, F, X, E),
-    "callback-due": (N, X, X, X, X, X, X, X, X, E),
-    "callback-answered": (X, X, I, Q, O, C, T, X, X, E),
-    "attempt-allowed": (X, X, X, Q, O, C, T, X, D, E),
-    "customer-answered": (X, X, X, Q, O, C, T, X, T, E),
-    "customer-unreachable": (X, X, X, Q, O, C, T, X, E, E),
-    "callback-gone": (X, X, X, Q, O, C, T, X, E, E),
+    "arrived": (N, X, X, X, X, X, X, X, X, X, X, E),
+    "media-opened": (A, X, X, X, X, X, X, X, X, X, X, E),
+    "media-refused": (E, X, X, X, X, X, X, X, X, X, X, E),
+    "caller-known": (N, X, X, X, X, X, X, X, X, X, X, E),
+    "confirmed": (X, Q, I, Q, O, C, T, F, D, K, W, E),
+    "caller-gone": (E, E, E, E, E, E, E, E, E, E, E, E),
+    "agent-gone": (E, X, I, Q, Q, E, E, X, E, E, T, E),
+    "caller-reoffer": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "agent-reoffer": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "reoffer-answered": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "bad-reoffer": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "caller-digit": (X, A, I, Q, O, C, T, F, D, K, W, E),
+    "agent-digit": (X, X, I, Q, O, C, T, X, D, K, W, E),
+    "playback-over": (X, X, I, Q, O, C, T, E, D, K, W, E),
+    "caller-silent": (E, E, E, E, E, E, E, E, E, K, E, E),
+    "agent-silent": (N, X, I, Q, O, E, E, X, E, K, E, E),
+    "ivr-timer": (X, X, I, Q, O, C, T, F, D, X, W, E),
+    "announce-timer": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "longest-wait": (X, X, I, E, O, C, T, X, D, X, W, E),
+    "overflow-timer": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "situation": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "ring-timer": (X, X, I, Q, Q, C, T, X, E, X, T, E),
+    "offer": (X, X, I, O, O, C, T, X, D, K, W, E),
+    "offer-taken-back": (X, X, I, Q, Q, Q, T, X, D, K, W, E),
+    "offer-confirmed": (X, X, I, Q, O, T, T, X, D, K, W, E),
+    "offer-stale": (X, X, I, Q, O, Q, T, X, D, K, W, E),
+    "agent-answered": (X, X, I, Q, C, C, T, X, D, X, W, E),
+    "agent-unavailable": (X, X, I, Q, Q, C, T, X, D, X, W, E),
+    "rival-answered": (X, X, I, Q, O, C, T, X, X, X, W, E),
+    "rival-over": (X, X, I, Q, O, C, T, X, X, X, W, E),
+    "position": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "clear": (E, E, E, E, E, E, E, E, E, E, E, E),
+    "refer": (N, A, I, Q, O, C, Q, F, D, K, W, E),
+    "move": (N, A, Q, Q, O, C, Q, F, D, K, W, E),
+    "join": (X, X, I, Q, O, C, T, X, D, K, W, E),
+    "hand-over": (E, E, E, E, E, E, E, E, E, E, E, E),
+    "hand-over-refused": (X, X, I, Q, O, C, T, X, D, K, W, E),
+    "target-joined": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "phone-moved": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "transferor-gone": (X, X, I, Q, O, C, T, X, X, X, W, E),
+    "transferor-silent": (X, X, I, Q, O, C, T, X, X, X, W, E),
+    "transferor-digit": (X, X, I, Q, O, C, T, X, X, X, W, E),
+    "desk-answered": (X, X, X, X, X, X, X, F, X, X, X, E),
+    "recording-over": (X, X, I, Q, O, C, T, X, D, X, W, E),
+    "mailbox-opened": (X, X, X, X, X, X, X, F, X, X, X, E),
+    "callback-due": (N, X, X, X, X, X, X, X, X, X, X, E),
+    "callback-answered": (X, X, I, Q, O, C, T, X, X, X, W, E),
+    "attempt-allowed": (X, X, X, Q, O, C, T, X, D, X, W, E),
+    "agent-confirmed": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "dial-allowed": (N, X, I, Q, O, C, T, X, X, K, W, E),
+    "dial-forbidden": (E, X, I, Q, O, C, T, X, X, K, T, E),
+    "number-rings": (X, X, I, Q, O, C, T, X, D, K, W, E),
+    "number-answered": (X, X, I, Q, O, C, T, X, T, T, T, E),
+    "number-unreachable": (X, X, I, Q, O, C, T, X, E, E, T, E),
+    "outside-joined": (N, A, I, Q, O, C, T, F, D, K, W, E),
+    "callback-gone": (X, X, X, Q, O, C, T, X, E, K, W, E),
 }
 
 
@@ -247,10 +264,11 @@ def assert_leaves_nothing_behind(state: State, effects: list[m.Effect]) -> None:
     assert kinds[m.HangUp] == 1
     assert isinstance(effects[-1], m.Close)
     given = kinds[m.HandOver]
-    with_agent = state in (State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING)
+    with_agent = CALLS[state].has_agent_leg
     assert (kinds[m.ReleaseAgentLeg] + given == 1) == with_agent
     assert (kinds[m.LeaveQueue] == 1) == (state in (State.QUEUED, State.OFFERED, State.CONNECTING))
-    assert (kinds[m.FinishConversation] + given == 1) == (state in (State.TALKING, State.DIALLING))
+    talks = state in (State.TALKING, State.DIALLING, State.CALLING) or CALLS[state].transferor is not None
+    assert (kinds[m.FinishConversation] + given == 1) == talks
 
 
 def test_no_pair_is_both_a_step_and_ignored() -> None:
@@ -463,7 +481,7 @@ def test_an_agent_dials_a_colleague_and_a_stranger_cannot() -> None:
     call, _ = drive(fresh("1001", from_agent="bert"), *TO_LINE)
     assert (call.queue, call.state) == (EXTENSION_QUEUE, State.QUEUED)
     call, effects = drive(fresh("1001"), m.CallArrived(b"o"))
-    assert effects[0] == m.RefuseCaller(404)
+    assert [refusal.status for refusal in of_type(effects, m.RefuseCaller)] == [404]
     assert of_type(effects, m.Close)[0].outcome == "rejected"
 
 
@@ -509,9 +527,13 @@ def test_a_call_can_be_written_down_in_every_state(state: State) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(call), type=Call) == call
 
 
-@given(st.lists(st.sampled_from(list(EVENTS)), max_size=30), st.sampled_from(["+1", "+2", "+3"]))
-def test_any_path_ends_once_and_never_forgets_what_it_holds(names: list[str], called: str) -> None:
-    call, effects = drive(fresh(called), m.CallArrived(b"o"))
+STARTS = [("+1", ""), ("+2", ""), ("+3", ""), ("+37255", "anna")]
+
+
+@given(st.lists(st.sampled_from(list(EVENTS)), max_size=30), st.sampled_from(STARTS))
+def test_any_path_ends_once_and_never_forgets_what_it_holds(names: list[str], start: tuple[str, str]) -> None:
+    called, agent = start
+    call, effects = drive(fresh(called, from_agent=agent), m.CallArrived(b"o"))
     for name in names:
         try:
             call, more = step(CONTEXT, call, EVENTS[name], NOW + 1)
@@ -524,7 +546,8 @@ def test_any_path_ends_once_and_never_forgets_what_it_holds(names: list[str], ca
     assert call.state is State.ENDED
     assert kinds[m.Close] == 1
     released = kinds[m.ReleaseAgentLeg] + kinds[m.ReleaseTransferor] + kinds[m.HandOver]
-    assert kinds[m.RingAgent] == released
+    forwarded = sum(segment.state == State.FORWARDING for segment in call.segments)
+    assert kinds[m.RingAgent] + bool(kinds[m.SeatAgent]) + forwarded == released
     assert call.transferor is None
     assert call.held_since is None
     record_of(call, of_type(effects, m.Close)[0], NOW + 2)
@@ -568,7 +591,7 @@ def test_the_code_for_echo_starts_the_echo_flow() -> None:
 )
 def test_an_unknown_code_and_a_stranger_who_dials_one_are_refused(dialled: str, agent: str) -> None:
     _, effects = drive(fresh(dialled, from_agent=agent), m.CallArrived(b"o"))
-    assert effects[0] == m.RefuseCaller(404)
+    assert [refusal.status for refusal in of_type(effects, m.RefuseCaller)] == [404]
 
 
 @pytest.mark.parametrize("then", [(), (m.OfferMade(Offer("c1", "bert", "billing", 9, 0)),)])

@@ -29,6 +29,7 @@ from routing.model import AgentState, Offer, OfferWithdrawn, RejectReason, Wrapu
 from routing.ports import StaleToken
 from tests.support.call_fakes import (
     FakeDesk,
+    FakeDoNotCall,
     FakeJournal,
     FakeLookout,
     FakeMedia,
@@ -89,6 +90,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[facts.CallFact] = field(default_factory=list)
     desk: FakeDesk = field(default_factory=FakeDesk)
+    do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
     lookout: FakeLookout = field(default_factory=FakeLookout)
     messages: FakeMessages = field(default_factory=FakeMessages)
     context: Context = CONTEXT
@@ -105,6 +107,7 @@ class Bench:
             context=lambda: self.context,
             observers=(self.told.append,),
             desk=self.desk,
+            do_not_call=self.do_not_call,
             lookout=self.lookout,
             messages=self.messages,
             phones=lambda call_id, phones: self.lamps.append(phones),

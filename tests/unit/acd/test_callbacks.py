@@ -14,12 +14,13 @@ from acd.calls.callbacks import CallbackOrder, entry_of, read_order
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State, Timer
-from acd.calls.outward import shown_number, ways_out
+from acd.calls.outside import Outside, Way
+from acd.calls.outward import shown_number
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ticket_of
-from acd.directory.model import Agent, CallbackRules, Directory, Number, Queue, Trunk, TrunkHost
+from acd.directory.model import Agent, CallbackRules, Directory, Number, Queue, Route, Trunk, TrunkHost
 from acd.errors import AcdError
 from acd.sip.core import events as sip
 from ivr.flow import Callback, FlowDefinition
@@ -35,10 +36,10 @@ RULES = CallbackRules(digit="1", numbers=("+3725",), ring_seconds=20)
 ANNA = Agent(id="anna", extension="1001")
 CONTEXT = Context(
     directory=Directory(
-        trunks={
-            "inward": Trunk("inward", ()),
-            "spare": Trunk("spare", (), hosts=(TrunkHost("192.0.2.9"),)),
-            "carrier": Trunk("carrier", (), country="EE", hosts=(TrunkHost("192.0.2.7"),)),
+        trunks={"carrier": Trunk("carrier", (), country="EE", hosts=(TrunkHost("192.0.2.7"),))},
+        routes={
+            "+372": Route("+372", "national", ("carrier", "spare")),
+            "+372900": Route("+372900", "premium", ("carrier",)),
         },
         numbers={"+2": Number("+2", queue="billing", priority=7), "+3": Number("+3", flow="later")},
         queues={
@@ -65,6 +66,9 @@ ORDER = CallbackOrder(
     created_at=NOW,
     enqueued_at=NOW - 300,
     ring_seconds=20,
+)
+CUSTOMER = Outside(
+    "+3725550001", "national", (Way("carrier", "+3725550001"), Way("spare", "+3725550001")), "+2"
 )
 OFFER = Offer("c2", "anna", "billing", token=7, deadline_ms=30_000)
 TO_DIALLING = (m.CallbackDue(), m.OfferMade(OFFER), m.AgentAnswered(b"a"), m.OfferConfirmed(7))
@@ -232,10 +236,10 @@ def test_agent_first_the_customer_is_called_when_the_agent_is_there() -> None:
     call, effects = drive(errand(), *TO_DIALLING)
     assert of_type(effects, m.RingAgent)
     assert effects[-2:] == [m.PlayMusic(Side.AGENT, "hold-music"), m.BeginAttempt()]
-    assert not of_type(effects, m.DialCustomer)
+    assert not of_type(effects, m.CallOutside)
     call, effects = drive(call, m.AttemptAllowed(1))
-    assert effects == [m.DialCustomer("+3725550001"), m.StartTimer(Timer.RING, 20)]
-    call, effects = drive(call, m.CustomerAnswered(), now=NOW + 8)
+    assert effects == [m.CallOutside(Side.CALLER, CUSTOMER), m.StartTimer(Timer.RING, 20)]
+    call, effects = drive(call, m.NumberAnswered(), now=NOW + 8)
     assert (call.state, call.answered_at) == (State.TALKING, NOW + 8)
     assert m.CallbackMade() in effects
     assert m.BridgeLegs() in effects
@@ -254,12 +258,12 @@ def test_agent_first_the_customer_is_called_when_the_agent_is_there() -> None:
         (m.LegOver(Side.CALLER, "remote", 603), "callback-rejected"),
         (m.LegOver(Side.CALLER, "timeout", 408), "callback-no-answer"),
         (m.TimerFired(Timer.RING, 0), "callback-no-answer"),
-        (m.CustomerUnreachable("no-trunk"), "callback-unreachable"),
+        (m.NumberUnreachable("trunk-unavailable"), "callback-unreachable"),
         (m.LegOver(Side.AGENT, "remote", 0), "callback-agent-gone"),
     ],
 )
 def test_a_customer_who_is_not_reached_costs_the_agent_no_wrapup(event: m.Event, cause: str) -> None:
-    call, _ = drive(errand(), *TO_DIALLING, m.AttemptAllowed(1))
+    call, _ = drive(errand(), *TO_DIALLING, m.AttemptAllowed(1), m.LegOver(Side.CALLER, "remote", 503))
     call, effects = drive(call, event)
     assert call.state is State.ENDED
     assert m.FinishConversation(OFFER, wrapup=False) in effects
@@ -272,7 +276,7 @@ def test_what_is_not_ours_to_make_any_more_is_not_made() -> None:
     call, _ = drive(errand(), *TO_DIALLING)
     call, effects = drive(call, m.AttemptAllowed(0))
     assert call.state is State.ENDED
-    assert not of_type(effects, m.DialCustomer)
+    assert not of_type(effects, m.CallOutside)
     assert not of_type(effects, m.SettleCallback)
 
 
@@ -281,7 +285,7 @@ def test_customer_first_the_agent_is_held_and_rung_when_the_customer_is_there() 
     assert ticket_of(CONTEXT, call).ring_ms == 35_000
     assert (call.state, effects[-1]) == (State.DIALLING, m.BeginAttempt())
     assert not of_type(effects, m.RingAgent)
-    call, effects = drive(call, m.AttemptAllowed(1), m.CustomerAnswered())
+    call, effects = drive(call, m.AttemptAllowed(1), m.NumberAnswered())
     assert (call.state, of_type(effects, m.RingAgent)) == (State.OFFERED, [m.RingAgent(OFFER)])
     assert not of_type(effects, m.CallbackMade)
     call, effects = drive(call, m.AgentAnswered(b"a"), m.OfferConfirmed(7))
@@ -290,7 +294,7 @@ def test_customer_first_the_agent_is_held_and_rung_when_the_customer_is_there() 
 
 
 def test_customer_first_an_agent_who_does_not_take_it_leaves_the_customer_in_the_place() -> None:
-    call, _ = drive(errand("customer"), *FIRST_CUSTOMER, m.AttemptAllowed(1), m.CustomerAnswered())
+    call, _ = drive(errand("customer"), *FIRST_CUSTOMER, m.AttemptAllowed(1), m.NumberAnswered())
     call, effects = drive(call, m.LegOver(Side.AGENT, "remote", 486))
     assert call.state is State.QUEUED
     assert of_type(effects, m.RejectOffer)
@@ -308,7 +312,7 @@ def test_customer_first_who_is_not_reached_sets_the_agent_free() -> None:
         assert m.LeaveQueue("c2", "released") in effects
         assert not of_type(effects, m.ReleaseAgentLeg)
         assert m.SettleCallback("callback-busy") in effects
-    answered, _ = drive(taken_back, m.CustomerAnswered())
+    answered, _ = drive(taken_back, m.NumberAnswered())
     assert answered.state is State.QUEUED
 
 
@@ -368,16 +372,16 @@ async def ringing_customer(bench: Bench) -> str:
     await bench.settle(lambda: bench.sip.said[-1:] == [("invite", f"{view.id}-1", "anna")])
     bench.calls.on_leg(sip.LegAnswered(f"{view.id}-1", b"sdp"))
     await bench.settle(lambda: bench.sip.said[-1][0] == "call")
-    assert bench.sip.said[-1] == ("call", f"{view.id}-customer", "carrier", "+3725550001", "+2")
+    assert bench.sip.said[-1] == ("call", f"{view.id}-out1", "carrier", "+3725550001", "+2")
     return view.id
 
 
 async def test_the_two_are_joined_and_the_callback_is_done_once(bench: Bench) -> None:
     call_id = await ringing_customer(bench)
-    bench.calls.on_leg(sip.LegAnswered(f"{call_id}-customer", b"sdp"))
+    bench.calls.on_leg(sip.LegAnswered(f"{call_id}-out1", b"sdp"))
     await bench.settle(lambda: bench.store.noted.said[-1:] == [("done", "cb1")])
-    assert bench.media.hears[f"{call_id}-customer"] == f"{call_id}-1"
-    bench.calls.on_leg(sip.LegEnded(f"{call_id}-customer", "remote", 0))
+    assert bench.media.hears[f"{call_id}-out1"] == f"{call_id}-1"
+    bench.calls.on_leg(sip.LegEnded(f"{call_id}-out1", "remote", 0))
     await bench.settle(lambda: bool(bench.journal.records))
     assert [said[0] for said in bench.store.noted.said] == ["begin", "done"]
     assert not bench.media.open
@@ -385,7 +389,7 @@ async def test_the_two_are_joined_and_the_callback_is_done_once(bench: Bench) ->
 
 async def test_a_busy_customer_is_told_to_the_store_with_the_attempt(bench: Bench) -> None:
     call_id = await ringing_customer(bench)
-    bench.calls.on_leg(sip.LegEnded(f"{call_id}-customer", "remote", 486))
+    bench.calls.on_leg(sip.LegEnded(f"{call_id}-out1", "remote", 486))
     await bench.settle(lambda: bench.store.noted.said[-1][0] == "unreached")
     assert bench.store.noted.said[-1] == ("unreached", "cb1", 1, "callback-busy")
     await bench.settle(lambda: bool(bench.journal.records))
@@ -412,9 +416,21 @@ async def test_a_number_that_no_trunk_reaches_is_an_attempt_that_failed(bench: B
     assert bench.store.noted.said[-1] == ("unreached", "cb1", 1, "callback-unreachable")
 
 
-def test_the_customer_is_called_over_the_trunk_that_they_came_by_else_another() -> None:
-    assert ways_out(CONTEXT.directory, "carrier") == ["carrier", "spare"]
-    assert ways_out(CONTEXT.directory, "inward") == ["spare", "carrier"]
+def test_the_next_trunk_of_the_route_is_asked_where_the_first_is_of_no_use() -> None:
+    call, _ = drive(errand(), *TO_DIALLING, m.AttemptAllowed(1))
+    call, effects = drive(call, m.LegOver(Side.CALLER, "remote", 503))
+    assert effects == [m.CallOutside(Side.CALLER, msgspec.structs.replace(CUSTOMER, tried=1))]
+    call, effects = drive(call, m.LegOver(Side.CALLER, "timeout", 408))
+    assert m.SettleCallback("callback-no-answer") in effects
+
+
+def test_nobody_is_called_back_at_a_number_of_a_class_that_the_queue_does_not_allow() -> None:
+    order = msgspec.structs.replace(ORDER, number="+3729001234")
+    call = msgspec.structs.replace(errand(), callback=order)
+    call, effects = drive(call, *TO_DIALLING, m.AttemptAllowed(1))
+    assert not of_type(effects, m.CallOutside)
+    assert m.NoteRefusedDial("anna", "+3725550001", "not-allowed") in effects
+    assert m.SettleCallback("callback-not-allowed") in effects
 
 
 def test_the_customer_sees_the_number_that_they_dialled_else_one_of_the_queue() -> None:

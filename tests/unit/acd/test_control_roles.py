@@ -9,6 +9,7 @@ import structlog
 
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
+from acd.directory.do_not_call import Listed
 from tests.support.control import Centre, a_call, a_callback, a_message, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
@@ -40,6 +41,10 @@ LEAST = {
     ("GET", "/metrics"): "viewer",
     ("GET", "/v1/callbacks"): "viewer",
     ("POST", "/v1/callbacks"): "supervisor",
+    ("GET", "/v1/do-not-call"): "supervisor",
+    ("POST", "/v1/do-not-call"): "supervisor",
+    ("GET", "/v1/do-not-call/{entry}"): "supervisor",
+    ("DELETE", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/callbacks/{id}"): "supervisor",
     ("GET", "/v1/voicemail"): "viewer",
     ("GET", "/v1/voicemail/{box}"): "supervisor",
@@ -71,11 +76,15 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
     section = path.split("/")[2] if path.startswith("/v1/") else ""
     which = {"queues": "billing", "agents": "anna", "trunks": "carrier"}.get(section, "c1")
     url = path.replace("{name}", which).replace("{id}", which).replace("{box}", "agent:anna")
+    url = url.replace("{entry}", "37255512345")
+    centre.do_not_call.listed["37255512345"] = Listed("37255512345", "", 0.0)
     wanted = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
     elif path == "/v1/callbacks":
         wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
+    elif path == "/v1/do-not-call":
+        wanted = {"numbers": ["+3725550001"]}
     elif "wrap-up" in path:
         wanted = {"end": True}
     elif path == "/v1/trace":

@@ -270,6 +270,8 @@ def test_each_state_of_a_call_shows_the_phones_that_it_uses() -> None:
         "talking": ["confirmed"],
         "code": ["confirmed"],
         "dialling": ["confirmed"],
+        "calling": ["trying"],
+        "forwarding": ["confirmed"],
     }
     assert [(phone.agent, phone.state) for phone in phones_of(RINGING)] == [
         ("bert", "early"),

@@ -13,6 +13,7 @@ from acd.calls.facts import (
     CallOverflowed,
     CallQueued,
     CallStarted,
+    DialRefused,
     ExpectationMet,
     LegClosed,
     OfferFailed,
@@ -75,6 +76,16 @@ async def test_who_gives_up_is_counted_with_the_wait_and_no_talk(bench: Bench):
     assert value("acd_queue_abandon_wait_seconds_bucket", queue="billing", le="5.0") == 1
     assert value("acd_queue_timed_out_total", queue="billing") == 1
     assert value("acd_talk_seconds_count", queue="billing") == 0
+
+
+async def test_calls_to_the_outside_are_counted_by_trunk_and_refusals_by_cause(bench: Bench):
+    bench.metrics(CallEnded(a_record(outside="+37255512345", trunk_out="carrier", outcome="unanswered")))
+    bench.metrics(CallEnded(a_record(outcome="unanswered")))
+    bench.metrics(DialRefused("c1", "anna", "not-allowed"))
+    value = await bench.scrape()
+    assert value("acd_outside_calls_total", trunk="carrier", outcome="unanswered") == 1
+    assert value("acd_dial_refused_total", cause="not-allowed") == 1
+    assert value("acd_dial_refused_total", cause="do-not-call") == 0
 
 
 async def test_who_overflows_is_counted_by_where_and_why_and_each_rule_has_its_series(bench: Bench):
