@@ -27,6 +27,7 @@ from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.history.migrate import migrate
 from acd.redis_server import MIN_VERSION, EmbeddedRedis
 from acd.sip.core.uri import format_host
+from acd.sip.resolving import Dns, NameNotFound, SystemDns, peers_of
 from acd.sip.tls import TlsContexts
 
 _EARLIEST_SANE_TIME = 1_700_000_000
@@ -48,7 +49,7 @@ class Finding:
     text: str
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def examine(settings: Settings, dns: Callable[[], Dns] = SystemDns) -> list[Finding]:
     """Every check, each by itself: one that fails does not hide the next."""
     running = await _answers(settings)
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
@@ -57,6 +58,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("redis", lambda: _redis(settings)),
         ("database", lambda: _database(settings)),
         ("directory", lambda: _directory(settings)),
+        ("trunks", lambda: _trunks(settings, dns())),
         ("prompts", lambda: _prompts(settings)),
         ("sip", lambda: _sip(settings, running)),
         ("http", lambda: _http(settings, running)),
@@ -132,6 +134,25 @@ async def _directory(settings: Settings) -> str:
         f"revision {directory.revision}: {len(directory.numbers)} numbers, {len(directory.queues)} queues, "
         f"{len(directory.agents)} agents"
     )
+
+
+async def _trunks(settings: Settings, dns: Dns) -> str:
+    """Every host of a trunk has an address (RFC 3263)."""
+    async with _open(settings) as engine:
+        directory = await DirectoryStore(engine, SystemClock()).load()
+    known, unknown = [], []
+    for trunk in directory.trunks.values():
+        for host in trunk.hosts:
+            try:
+                peers = await peers_of(host, dns)
+            except NameNotFound as error:
+                unknown.append(f"trunk {trunk.name}: {error}; look at its hosts and at this machine's DNS")
+            else:
+                where = ", ".join(f"{peer.transport} {format_host(*peer.address)}" for peer in peers)
+                known.append(f"{trunk.name}: {host.host} at {where}")
+    if unknown:
+        raise Ailment("\n".join(unknown))
+    return "; ".join(known) or "no trunk has hosts, so that no call goes out"
 
 
 async def _prompts(settings: Settings) -> str:

@@ -59,13 +59,7 @@ def find_loose_ends(
     ]
     used = [flows[name] for name in sorted(wanted) if name in flows]
     ends = (line for flow in used for line in _ends_of(flow, directory))
-    return [
-        *absent,
-        *_unspoken(directory, prompts),
-        *_boxless(directory),
-        *ends,
-        *_greetings(directory, prompts),
-    ]
+    return [*absent, *_unspoken(directory, prompts), *ends, *_greetings(directory, prompts)]
 
 
 def _unspoken(directory: Directory, prompts: PromptLibrary) -> Iterator[str]:
@@ -74,14 +68,6 @@ def _unspoken(directory: Directory, prompts: PromptLibrary) -> Iterator[str]:
             if not prompts.has(prompt, prompts.default_language):
                 hint = suggestion(prompt, prompts.names) or "; record it into ivr.prompts_dir"
                 yield f"overflow of queue {queue.name}: there is no prompt {prompt!r}{hint}"
-
-
-def _boxless(directory: Directory) -> Iterator[str]:
-    for queue in directory.queues.values():
-        for box in dict.fromkeys(rule.voicemail for rule in queue.overflow if rule.voicemail):
-            if find_box(directory, box) is None:
-                hint = suggestion(box, all_boxes(directory)) or "; give it `voicemail` in the directory"
-                yield f"overflow of queue {queue.name}: there is no box {box!r}{hint}"
 
 
 def _greetings(directory: Directory, prompts: PromptLibrary) -> Iterator[str]:

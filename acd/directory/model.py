@@ -232,7 +232,7 @@ class OverflowRule:
     extension: str = ""
     flow: str = ""
     voicemail: str = ""
-    """A box, as flows name it."""
+    """A box: `agent:`, `extension:`, `queue:` or `box:` and its name."""
     message: tuple[str, ...] = ()
     """Prompts."""
     then: Literal["hang-up", "wait"] = "hang-up"
@@ -240,7 +240,7 @@ class OverflowRule:
 
     @property
     def kind(self) -> OverflowKind:
-        """Which of them."""
+        """What is set of them."""
         return next(kind for kind in OVERFLOW_KINDS if getattr(self, kind))
 
     @property

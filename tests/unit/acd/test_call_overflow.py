@@ -18,7 +18,7 @@ from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ANNOUNCEMENT
 from acd.calls.steps.overflowing import MOST_OVERFLOWS
 from acd.directory.model import CallbackRules, Number, OverflowRule, Queue, VoicemailRules
-from ivr.flow import FlowDefinition, Play
+from ivr.flow import FlowDefinition, Play, Voicemail
 from ivr.flow import Queue as QueueNode
 from routing.overflow import Conditions, Situation
 from tests.unit.acd.test_call_machine import CONTEXT, NOW, OFFER, TO_LINE, fresh, of_type
@@ -121,6 +121,32 @@ def test_who_hangs_up_in_a_queue_after_the_flow_has_abandoned_that_one() -> None
     assert story.hang_up().outcome == "abandoned"
 
 
+def test_who_is_sent_to_a_box_leaves_a_message_and_has_not_abandoned_the_queue() -> None:
+    story = Story(OverflowRule(LATE, voicemail="queue:billing"), voicemail=VoicemailRules())
+    effects = story.time(20)
+    assert m.LeaveQueue("c1", "overflowed") in effects
+    assert story.told == [("billing", "voicemail", "waited")]
+    assert of_type(effects, m.PlayToCaller)[0].prompts == ("voicemail-greeting", "beep")
+    assert story.call.run is not None
+    (taken,) = of_type(story.hear(m.PlaybackOver(story.call.run.step)), m.TakeMessage)
+    assert (taken.message.box, taken.message.queue) == ("queue:billing", "billing")
+    story.now += 5
+    assert story.hang_up().outcome == "voicemail"
+
+
+def test_who_asked_for_it_while_waiting_leaves_a_message_and_the_line() -> None:
+    rules = {"callback": CallbackRules(digit="1", flow="leave"), "voicemail": VoicemailRules()}
+    for queue, state in (("billing", State.IVR), ("sales", State.QUEUED)):
+        story = Story(**rules)
+        leave = FlowDefinition("leave", "m", {"m": Voicemail(f"queue:{queue}")})
+        story.context = replace(story.context, flows={"leave": leave})
+        effects = story.hear(m.DigitPressed(Side.CALLER, "1"))
+        assert story.call.state is state
+        assert (m.LeaveQueue("c1", "released") in effects) == (state is State.IVR)
+        said = "beep" if state is State.IVR else "not-possible"
+        assert said in of_type(effects, m.PlayToCaller)[0].prompts
+
+
 def test_a_message_is_heard_to_its_end_and_then_the_call_ends() -> None:
     story = Story(OverflowRule(EMPTY, message=("closed", "goodbye")))
     assert m.AskSituation() in story.effects
@@ -154,16 +180,6 @@ def test_a_number_of_the_directory_leads_to_what_it_leads_to() -> None:
     story = Story(OverflowRule(LATE, number="+3"))
     story.time(20)
     assert (story.call.state, story.call.run and story.call.run.flow) == (State.IVR, "echo")
-
-
-def test_a_voice_message_may_be_left_in_a_box() -> None:
-    story = Story(OverflowRule(LATE, voicemail="queue:billing"), voicemail=VoicemailRules())
-    effects = story.time(20)
-    assert m.LeaveQueue("c1", "overflowed") in effects
-    assert of_type(effects, m.PlayToCaller)[0].prompts[-1] == "beep"
-    assert story.call.state is State.IVR
-    assert story.told == [("billing", "voicemail", "waited")]
-    assert story.hang_up().outcome == "completed"
 
 
 def test_an_agent_who_does_not_take_it_leaves_the_caller_in_the_queue_with_the_age() -> None:
@@ -275,7 +291,6 @@ def test_a_rule_of_the_list_goes_before_the_message_for_a_full_line() -> None:
         OverflowRule(LATE, queue="gone"),
         OverflowRule(LATE, queue="billing"),
         OverflowRule(LATE, flow="gone"),
-        OverflowRule(LATE, voicemail="queue:billing"),
         OverflowRule(LATE, number="+999"),
         OverflowRule(LATE, extension="999"),
     ],
