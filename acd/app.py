@@ -142,7 +142,7 @@ class Node:
         self._messages = MessageKeeper(
             node.id,
             MessageStore(self._engine),
-            settings.voicemail.dir or node.data_dir / "voicemail",
+            settings.voicemail_dir,
             self._clock,
             self._directory.current,
             changed=lambda box: self._sip.lamps.messages_changed(box),
