@@ -132,3 +132,14 @@ async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> Non
     )
     assert not findings["sip"].good
     assert findings["sip"].text.startswith(f"sip.tls.certificate: {missing}")
+
+
+async def test_the_room_for_messages_is_told_and_a_folder_that_takes_none_is_named(tmp_path: Path) -> None:
+    made = settings(tmp_path, voicemail={"dir": tmp_path / "mail"})
+    finding = (await found(made))["voicemail"]
+    assert finding.good
+    assert "hours of messages" in finding.text
+    (tmp_path / "file").write_text("no folder")
+    finding = (await found(settings(tmp_path, voicemail={"dir": tmp_path / "file"})))["voicemail"]
+    assert not finding.good
+    assert f"voicemail.dir: {tmp_path / 'file'} cannot be written" in finding.text
