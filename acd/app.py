@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import resource
 import signal
 from collections import Counter
 from collections.abc import Mapping
@@ -37,6 +36,7 @@ from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
+from acd.files import FileWatch, allow_open_files
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
@@ -64,7 +64,6 @@ from routing.store.redis_store import RedisQueueStore, connect
 log = structlog.get_logger(__name__)
 
 _STALE_DIRECTORY_SECONDS = 30.0
-_MOST_FILES = 65_536
 
 
 class Node:
@@ -137,7 +136,7 @@ class Node:
         self._messages = MessageKeeper(
             node.id,
             MessageStore(self._engine),
-            settings.voicemail.dir or node.data_dir / "voicemail",
+            settings.voicemail_dir,
             self._clock,
             self._directory.current,
             changed=lambda box: self._sip.lamps.messages_changed(box),
@@ -199,8 +198,10 @@ class Node:
         heir = Heir(
             self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
         )
-        heir.start()
-        self._running.push_async_callback(heir.stop)
+        files = FileWatch()
+        for part in (heir, files):
+            part.start()
+            self._running.push_async_callback(part.stop)
 
     async def _start_messages(self) -> None:
         try:
@@ -353,7 +354,7 @@ class Node:
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new call, let live ones end for so long, end the rest, and release everything."""
-        self._sip.draining = True
+        self._sip.drain()
         await self._calls.drain(drain_seconds)
         await self._running.aclose()
         log.info("stopped")
@@ -374,14 +375,6 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 5, 1)
 
 
-def _allow_open_files() -> None:
-    """As many connections and calls as the system lets this process have (the soft limit is often 1024)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 async def serve(settings: Settings, file: Path | None = None) -> None:
     """Run one node until SIGTERM or SIGINT, which drain; a second signal ends it at once. SIGHUP reloads.
 
@@ -389,7 +382,7 @@ async def serve(settings: Settings, file: Path | None = None) -> None:
     """
     logs.configure(settings.log, settings.node.id)
     log.info("configuration", file=str(file or "none: every key has its default"))
-    _allow_open_files()
+    allow_open_files()
     asked, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -249,18 +249,24 @@ class CallSession:
             await self._services.sip.look_up(agent)
             srtp = self._services.sip.srtp_toward(agent)
             offer = await self._services.media.offer(leg, near=self._caller_leg, srtp=srtp)
+            caller, caller_name = self._shown()
             self._services.sip.invite_agent(
                 leg,
                 agent,
                 offer=offer,
-                caller=self.call.caller,
-                caller_name=self.call.caller_name,
+                caller=caller,
+                caller_name=caller_name,
                 queue=self.call.queue,
                 call_id=self.call.id,
             )
         except AcdError as error:
             log.info("agent-unreachable", agent=agent, cause=error.cause)
             raise
+
+    def _shown(self) -> tuple[str, str]:
+        """Number and name of who is on the line: the caller, or the agent who was sent on in their place."""
+        sent_on = self._context.directory.agents.get(self.call.from_agent) if self.call.seated else None
+        return (sent_on.extension, sent_on.name) if sent_on else (self.call.caller, self.call.caller_name)
 
     def agent_answered(self, sdp: bytes | None) -> None:
         """The agent's phone sent 200: take its answer, or let the phone go."""
@@ -361,6 +367,7 @@ class CallSession:
                 offer=offer,
                 caller=outside.shown,
                 caller_name="",
+                withheld=self.call.withheld,
                 diverted_from=self.call.called if self.call.state is State.FORWARDING else "",
                 about=about(self._context.directory, self.call),
                 call_id=self.call.id,

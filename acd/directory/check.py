@@ -171,6 +171,7 @@ def _overflow(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
         "number": {entry.number for entry in file.numbers},
         "extension": {agent.extension for agent in file.agents},
         "flow": flows,
+        "voicemail": set(_box_names(file)),
     }
     for i, queue in enumerate(file.queues):
         for j, rule in enumerate(queue.overflow):
@@ -181,7 +182,8 @@ def _overflow(file: DirectoryFile, flows: Collection[str]) -> Iterator[Problem]:
                 if target is not None and target not in names:
                     hint = suggestion(target, names) or f"; known are {', '.join(sorted(names)) or 'none'}"
                     path: KeyPath = ("queues", i, "overflow", j, kind)
-                    yield Problem(path, f"there is no {kind} {target!r}{hint}")
+                    what = "voicemail box" if kind == "voicemail" else kind
+                    yield Problem(path, f"there is no {what} {target!r}{hint}")
 
 
 def _is_outside(file: DirectoryFile, number: str | None) -> bool:
@@ -276,6 +278,14 @@ def _boxes(file: DirectoryFile) -> Iterator[Problem]:
                 hint = suggestion(name, teams) or "; give it as team to an agent"
                 yield Problem((*path, "teams", index), f"no agent is in team {name!r}{hint}")
     yield from _box_numbers(file)
+
+
+def _box_names(file: DirectoryFile) -> Iterator[str]:
+    for agent in file.agents:
+        if agent.voicemail is not None:
+            yield from (f"agent:{agent.id}", f"extension:{agent.extension}")
+    yield from (f"queue:{queue.name}" for queue in file.queues if queue.voicemail is not None)
+    yield from (f"box:{box.name}" for box in file.boxes)
 
 
 def _box_numbers(file: DirectoryFile) -> Iterator[Problem]:

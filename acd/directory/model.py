@@ -215,14 +215,14 @@ class CallbackRules:
     """Who called from any other class of number is not called back."""
 
 
-OverflowKind = Literal["queue", "number", "extension", "flow", "message"]
-OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "message")
+OverflowKind = Literal["queue", "number", "extension", "flow", "voicemail", "message"]
+OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "voicemail", "message")
 AbsentState = Literal["paused", "not-answering", "wrap-up", "busy"]
 
 
 @dataclass(frozen=True, slots=True)
 class OverflowRule:
-    """When callers leave a queue, and where to: one of queue, number, extension, flow and message."""
+    """When callers leave a queue, and where to: one of OVERFLOW_KINDS."""
 
     when: Conditions
     queue: str = ""
@@ -231,6 +231,8 @@ class OverflowRule:
     number: str = ""
     extension: str = ""
     flow: str = ""
+    voicemail: str = ""
+    """A box: `agent:`, `extension:`, `queue:` or `box:` and its name."""
     message: tuple[str, ...] = ()
     """Prompts."""
     then: Literal["hang-up", "wait"] = "hang-up"
@@ -238,7 +240,7 @@ class OverflowRule:
 
     @property
     def kind(self) -> OverflowKind:
-        """What is set of the five."""
+        """What is set of them."""
         return next(kind for kind in OVERFLOW_KINDS if getattr(self, kind))
 
     @property

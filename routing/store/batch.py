@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from routing.ports import StoreUnavailable
-from routing.store.link import Command, ConnectionLost, Greeting, Link, is_refusal
+from routing.store.link import Command, ConnectionLost, Greeting, Link, in_words, is_refusal
 
 _MOST_IN_A_BATCH = 500
 _LIMIT_SECONDS = 5.0
@@ -95,7 +95,7 @@ def _settle(reply: asyncio.Future[Any], value: Any) -> None:
     if reply.done():
         return
     if isinstance(value, ResponseError) and is_refusal(value):
-        reply.set_exception(StoreUnavailable(str(value)))
+        reply.set_exception(StoreUnavailable(in_words(value)))
     elif isinstance(value, Exception):
         reply.set_exception(value)
     else:

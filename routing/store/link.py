@@ -147,6 +147,12 @@ def is_refusal(error: ResponseError) -> bool:
     )
 
 
+def in_words(error: ResponseError) -> str:
+    """What the server said. The client cuts the first word off where it has a class for it."""
+    kind = type(error)
+    return str(error) if kind is ResponseError else f"{kind.__name__}: {error}"
+
+
 async def _send_and_read(connection: AbstractConnection, commands: Sequence[Command]) -> list[Any]:
     await connection.send_packed_command(b"".join(map(_pack, commands)), check_health=False)
     replies: list[Any] = []

@@ -337,6 +337,34 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 
+@pytest.mark.interop("baresip", "feature codes: sign out and in, pause with a reason, resume, end wrap-up")
+async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -> None:
+    async with softphone(service, 1) as agent, caller(service, "+37255500091") as someone:
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        over = 0
+
+        async def dials(code: str, state: str) -> None:
+            nonlocal over
+            over += 1
+            await agent.dial(code)
+            await service.agent_reaches("a1", state)
+            await agent.until("CALL_CLOSED", count=over)
+
+        await dials("*12", "offline")
+        await dials("*11", "available")
+        await dials("*132", "paused")
+        assert (await service.agent("a1"))["reason"] == "lunch"
+        await dials("*14", "available")
+        call = await dial(someone, SALES)
+        await service.agent_reaches("a1", "talking")
+        await call.hang_up()
+        over += 1
+        await service.agent_reaches("a1", "wrapup", within=1)
+        await service.post("/v1/agents/a1/wrap-up", {"extend_seconds": 60})
+        await dials("*15", "available")
+
+
 @pytest.mark.interop("linphone", "dials a number", "digits by INFO")
 async def test_digits_by_info_of_linphone_lead_through_the_menu(service: RunningService) -> None:
     async with Linphone(service.sip_address, "1001", PASSWORD, digits_by_info=True) as agent:

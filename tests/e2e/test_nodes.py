@@ -136,6 +136,7 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
                 his.user = "+37255509033"
                 await dial(his, SUPPORT)
                 await b.agent_reaches("a2", "offered")
+                await b.written_down(2)
 
                 b.kill9()
 
@@ -150,7 +151,8 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
         # The living node writes what became of the dead one's calls, and that one adds nothing.
         for number, agent in (("+37255509032", "a1"), ("+37255509033", "a2")):
             lost = await a.record_of(number, within=8 * LEASE)
-            assert (lost["outcome"], lost["cause"], lost["agent"]) == ("failed", "node-died", agent)
+            assert (lost["outcome"], lost["cause"]) == ("failed", "node-died")
+            assert lost["agent"] in (agent, None), "a moment of a call may be lost with its node"
             assert lost["node"] == "b"
         b.start()
         for number in ("+37255509032", "+37255509033"):

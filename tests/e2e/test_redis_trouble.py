@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
+import psutil
 import pytest
 
 from tests.support.audio import seconds_of, seconds_of_sound
@@ -46,6 +49,8 @@ def redis(server: PrivateRedis, service: RunningService) -> Iterator[PrivateRedi
     yield server
     if server.running:
         server.resume()
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        server.ask("REPLICAOF", "NO", "ONE")
     else:
         server.start()
 
@@ -132,7 +137,7 @@ async def says(service: RunningService, *words: str, since: int = 0) -> None:
         text = (await asyncio.to_thread(service.log_file.read_text))[since:]
         return all(word in text for word in words)
 
-    await eventually(there, within=5, what=f"{words} in the log")
+    await eventually(there, within=10, what=f"{words} in the log")
 
 
 def log_so_far(service: RunningService) -> int:
@@ -195,6 +200,85 @@ async def test_away_for_ten_seconds(service: RunningService, redis: PrivateRedis
     assert await service.metric("acd_redis_outages_total", kind="away") == before + 1
     assert await service.metric("acd_reasserted_total", what="waiting") >= 3
     assert await service.metric("acd_reasserted_total", what="talking") >= 1
+
+
+@pytest.mark.parametrize("refusal", ["maxmemory", "replica"])
+async def test_refuses_to_write(service: RunningService, redis: PrivateRedis, refusal: str) -> None:
+    """Out of memory, or a replica all at once: as if it were away, and the reason is told."""
+    mark = log_so_far(service)
+    async with Line(service, 96000) as line, noting(service, phone(1, ring_ms=50)) as phones:
+        await service.agent_reaches("a1", "available")
+        talks = await line.comes(state="talking")
+        first = await line.comes()
+        if refusal == "maxmemory":
+            redis.ask("CONFIG", "SET", "maxmemory", "1")
+        else:
+            redis.ask("REPLICAOF", "127.0.0.1", "1")
+        line.forget()
+        second = await line.comes(state="")
+        await asyncio.sleep(1.5)
+        assert seconds_of_sound(bytes(first.rtp.heard.pcm)) > 1.0
+        await says(service, "the store is away", refusal, since=mark)
+        redis.ask("CONFIG", "SET", "maxmemory", "0")
+        redis.ask("REPLICAOF", "NO", "ONE")
+        await says(service, "the store is back after", since=mark)
+        for before, call in ((talks, first), (first, second)):
+            await before.hang_up()
+            await service.call_reaches(call.phone.user, "talking", within=10)
+        await second.hang_up()
+        assert await answered(service, *line.numbers) == line.numbers
+        assert_nobody_twice(rings_of(phones.messages()))
+
+
+async def test_half_a_second_late_with_every_answer(service: RunningService, redis: PrivateRedis) -> None:
+    mark = log_so_far(service)
+    stop = threading.Event()
+
+    def hold_up() -> None:
+        while not stop.is_set():
+            redis.ask("CLIENT", "PAUSE", "500", "ALL")
+            time.sleep(0.52)
+
+    async with Line(service, 97000) as line, noting(service, phone(1, ring_ms=50)) as phones:
+        await service.agent_reaches("a1", "available")
+        holding = asyncio.create_task(asyncio.to_thread(hold_up))
+        try:
+            first = await line.comes(state="")
+            second = await line.comes(state="")
+            for call in (first, second):
+                await service.call_reaches(call.phone.user, "talking", within=15)
+                await call.hang_up()
+        finally:
+            stop.set()
+            await holding
+        assert await answered(service, *line.numbers) == line.numbers
+        assert_nobody_twice(rings_of(phones.messages()))
+    assert "the store is away" not in service.log_file.read_text()[mark:]
+
+
+async def test_no_file_descriptor_is_left(service: RunningService) -> None:
+    """New connections have to wait, calls go on; once there are some again, so does everything."""
+    mark = log_so_far(service)
+    process = psutil.Process(service.pid)
+    async with Line(service, 98000) as line, noting(service, phone(1, ring_ms=50)) as phones:
+        await service.agent_reaches("a1", "available")
+        talks = await line.comes(state="talking")
+        limits = process.rlimit(resource.RLIMIT_NOFILE)
+        process.rlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            _, opened = await asyncio.open_connection(*service.sip_address)
+            waits = await line.comes(state="")
+            await says(service, "file-descriptors-low", since=mark)
+            assert seconds_of_sound(bytes(waits.rtp.heard.pcm)) > 0
+        finally:
+            process.rlimit(resource.RLIMIT_NOFILE, limits)
+        opened.close()
+        await service.call_reaches(waits.phone.user, "queued")
+        await talks.hang_up()
+        await service.call_reaches(waits.phone.user, "talking", within=10)
+        await waits.hang_up()
+        assert await answered(service, *line.numbers) == line.numbers
+        assert_nobody_twice(rings_of(phones.messages()))
 
 
 async def test_lost_scripts_are_loaded_again(service: RunningService, redis: PrivateRedis) -> None:

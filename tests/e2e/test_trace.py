@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.capture_server import CaptureServer
 from tests.support.cast import BILLING, agents, caller, dial, phone
+from tests.support.kamailio import is_missing
 from tests.support.net import eventually, free_port
 from tests.support.prometheus import needs
 from tests.support.service import RunningService
 
 HEP_PORT = free_port()
 SETTINGS = {"trace": {"hep": f"udp:127.0.0.1:{HEP_PORT}"}}
-
-
-@pytest.fixture
-def homer() -> Iterator[socket.socket]:
-    """The capture server."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", HEP_PORT))
-        server.setblocking(False)
-        yield server
 
 
 @pytest.fixture
@@ -48,8 +41,9 @@ def fetched(service: RunningService, path: str) -> bytes:
         return bytes(answer.read())
 
 
+@pytest.mark.interop("tshark", "reads the capture file of a call")
 async def test_call_traced_by_its_number_is_shown_in_every_form(
-    service: RunningService, homer: socket.socket, traced: str, tmp_path: Path
+    service: RunningService, traced: str, tmp_path: Path
 ) -> None:
     items = (await service.ask(f"/v1/calls/{traced}/trace"))["items"]
     starts = [item["text"].partition("\r\n")[0] for item in items]
@@ -81,14 +75,34 @@ async def test_call_traced_by_its_number_is_shown_in_every_form(
     assert len(seen) == len(items)
     assert all(seen)
 
-    packets = []
-    while True:
-        try:
-            packets.append(homer.recv(65535))
-        except BlockingIOError:
-            break
-    assert len(packets) >= len(items)
-    assert all(packet[:4] == b"HEP3" for packet in packets)
+
+@pytest.mark.skipif(is_missing(), reason="not installed: kamailio")
+@pytest.mark.interop("Kamailio", "takes every message by HEPv3 (sipcapture)")
+async def test_every_message_reaches_a_capture_server(service: RunningService) -> None:
+    port = service.sip_address[1]
+    with CaptureServer(HEP_PORT) as server:
+        async with caller(service, "+37255577779") as someone, agents(service, phone(1, ring_ms=0)):
+            call = await dial(someone, BILLING)
+            await service.call_reaches(someone.user, "talking")
+            await call.hang_up()
+            await service.record_of(someone.user)
+
+        async def complete() -> bool:
+            """Both legs, from the first message to the last, each with who sent it."""
+            kinds = Counter(
+                (kind, at.endswith(f":{port}")) for kind, leg, at in server.captured() if leg in legs(server)
+            )
+            return kinds["INVITE", False] == kinds["INVITE", True] == 1 and kinds["BYE", True] == 1
+
+        await eventually(complete, within=5, what=f"both legs in {server.captured()}")
+        sent_by = {at for kind, _, at in server.captured() if kind == "INVITE"}
+        assert f"127.0.0.1:{port}" in sent_by
+        assert any(at.startswith("127.0.0.2:") for at in sent_by)
+
+
+def legs(server: CaptureServer) -> set[str]:
+    """The Call-IDs of calls."""
+    return {leg for kind, leg, _ in server.captured() if kind == "INVITE"}
 
 
 async def test_live_call_can_be_traced_and_others_are_not(service: RunningService) -> None:

@@ -25,7 +25,7 @@ SERVICE = EveryTransport
 DIRECTORY = standard_directory()
 DIRECTORY["devices"] = [{"name": "encrypted", "srtp": "require"}]
 DIRECTORY["agents"][7]["device"] = "encrypted"
-DIRECTORY["trunks"].append({"name": "partner", "tls_names": ["sbc.partner.example"], "max_calls": 10})
+DIRECTORY["trunks"].append({"name": "partner", "tls_names": ["sbc.partner.example"], "srtp": "require"})
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ async def test_softphone_registers_is_called_and_both_hear_each_other(
         assert await call.ended() == "far"
 
 
-@pytest.mark.interop("baresip", "calls as a trunk that is known by its certificate (mutual TLS)")
+@pytest.mark.interop("baresip", "calls as a trunk known by its certificate (mutual TLS), SRTP required")
 @pytest.mark.parametrize("name", ["sbc.partner.example", "sbc.other.example"])
 async def test_trunk_is_known_by_its_certificate(service: EveryTransport, name: str) -> None:
     server = Baresip(
@@ -74,6 +74,7 @@ async def test_trunk_is_known_by_its_certificate(service: EveryTransport, name: 
         says=CALLER_HZ,
         transport="tls",
         interval=0,
+        mediaenc="srtp-mand",
         authority=service.authority.path,
         certificate=service.authority.sign(name).path,
     )

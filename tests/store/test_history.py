@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.calls.record import NODE_DIED, CallRecord
@@ -181,6 +181,37 @@ async def test_a_database_that_is_locked_is_waited_for(redis: Redis, engine: Asy
     await until(lambda: stored(engine))
     await history.stop()
     assert await waiting(redis, site) == 0
+
+
+async def test_a_disk_that_is_full_is_waited_for(
+    redis: Redis, engine: AsyncEngine, site: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with engine.connect() as connection:
+        pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def fill(connection: Any) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2 if full else 1_000_000}")
+
+    full = True
+    history = writer(redis, engine, site)
+    await history.start()
+    for number in range(200):
+        history.journal.finish(record(number, caller="+" + "1" * 400))
+    await history.journal.flush()
+    await until(lambda: _has_said(capsys, "database or disk is full"))
+    assert await waiting(redis, site) == 200
+    full = False
+    await until(lambda: _count_is(engine, 200))
+    await history.stop()
+
+
+_SAID: list[str] = []
+
+
+async def _has_said(capsys: pytest.CaptureFixture[str], words: str) -> bool:
+    _SAID.append("".join(capsys.readouterr()))
+    return any(words in said for said in _SAID)
 
 
 async def test_half_a_character_in_a_name_costs_no_record(

@@ -28,11 +28,14 @@ class FakeSip:
         self.said: list[tuple[Any, ...]] = []
         self.unreachable: AcdError | None = None
         self.dialogs: dict[DialogId, str] = {}
+        self.shown = ("", "")
+        """Number and name of the caller, as the newest phone was told."""
         self.srtp: Srtp = "off"
 
-    def invite_agent(self, leg: str, agent_id: str, **_: Any) -> None:
+    def invite_agent(self, leg: str, agent_id: str, **shown: Any) -> None:
         if self.unreachable:
             raise self.unreachable
+        self.shown = (shown["caller"], shown["caller_name"])
         self.said.append(("invite", leg, agent_id))
 
     async def look_up(self, agent_id: str) -> None:

@@ -379,6 +379,8 @@ class QueueModel:
         agent.busy_from = now if agent.busy_from is None else agent.busy_from
         self.due.pop(f"a:{agent.id}", None)
         self._count(call, "offers")
+        if left_call:
+            self._give_back(left_call, agent.id, now)
         if rung_until is None:
             call.held = {agent.id: token}
             self._begin_talk(call, agent.id, now)
@@ -386,8 +388,6 @@ class QueueModel:
             call.held = {**(call.held if ticket.ring_agents > 1 else {}), agent.id: token}
             call.state, agent.state, agent.since = "offered", AgentState.OFFERED, now
             self.due[f"r:{ticket.call_id}"] = rung_until + limits.RING_GRACE_MS
-        if left_call:
-            self._give_back(left_call, agent.id, now)
         for other in left_agents:
             self._set_free(other, other.idle_since, now)
 

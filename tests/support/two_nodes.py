@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.net import eventually
-from tests.support.redis_server import running_redis
+from tests.support.redis_server import PrivateRedis, running_redis
 from tests.support.service import RunningService
 
 LEASE = 1.0
@@ -21,6 +21,9 @@ _FIRST_MEDIA_PORT = 50_000
 
 class Node(RunningService):
     """One of several."""
+
+    name = ""
+    redis: PrivateRedis | None = None
 
     def pause(self) -> None:
         """Stop the process as a hanging machine would: it neither answers nor ends."""
@@ -39,6 +42,17 @@ class Node(RunningService):
             return bool((await self.queue(queue))["waiting"] == count)
 
         await eventually(there, within=within, what=f"{count} in {queue}")
+
+    async def written_down(self, calls: int, within: float = 5.0) -> None:
+        """What so many of its calls do lies in Redis, for others to find if it dies."""
+        assert self.redis is not None
+        ask = self.redis.ask
+
+        async def there() -> bool:
+            key = f"acd:{{main}}:live:{self.name}"
+            return bool(await asyncio.to_thread(ask, "HLEN", key) >= calls)
+
+        await eventually(there, within=within, what=f"{calls} calls written down")
 
     async def logs(self, words: str, within: float = 5.0) -> None:
         """The log holds these words."""
@@ -68,7 +82,9 @@ def two_nodes(
             }
             for section, values in (settings or {}).items():
                 own.setdefault(section, {}).update(values)
-            nodes.append(Node(place, {} if nodes else directory, own))
+            node = Node(place, {} if nodes else directory, own)
+            node.name, node.redis = name, redis
+            nodes.append(node)
         try:
             with ThreadPoolExecutor() as starting:
                 list(starting.map(Node.start, nodes))

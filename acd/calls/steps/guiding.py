@@ -142,7 +142,7 @@ def go_to_flow(context: Context, call: Call, flow: FlowDefinition, now: float) -
         number=call.caller,
         enter_for=open_to,
     )
-    return _obey(context, enter(call, State.IVR, now), run, commands, now)
+    return obey(context, enter(call, State.IVR, now), run, commands, now)
 
 
 # The flow.
@@ -182,10 +182,10 @@ def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
     if flow is None or call.run is None:
         return end(call, now, side="system", cause="unknown-flow", outcome="failed")
     run, commands = ivr.feed(flow, call.run, event)
-    return _obey(context, call, run, commands, now)
+    return obey(context, call, run, commands, now)
 
 
-def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Command], now: float) -> Step:
+def obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Command], now: float) -> Step:
     """Turn the flow's commands into effects; the last one may take the call out of the flow."""
     call = replace(
         call,

@@ -22,9 +22,10 @@ from acd.calls.model import (
 from acd.calls.outward import NoRoute, outside, shown_number
 from acd.calls.record import Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow
-from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, go_to_flow, new_entry, wait_at
+from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, go_to_flow, leave_message, new_entry, wait_at
 from acd.calls.steps.reaching import forward
 from acd.calls.steps.times import settle
+from acd.directory.boxes import find_box
 from acd.directory.model import DIAL_CLASSES, OverflowRule
 from routing.overflow import Situation, decide, next_time
 
@@ -101,6 +102,8 @@ def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: 
     if found := context.flow(flow):
         # Who hangs up there has given up no queue.
         return go_to_flow(context, replace(call, served=True), found, now)
+    if box := find_box(context.directory, rule.voicemail):
+        return leave_message(context, replace(call, served=True), box, now)
     if queue in context.directory.queues and queue != call.queue:
         call = new_entry(call)
         if rule.place == "last":

@@ -25,7 +25,8 @@ from acd.calls.model import (
     TimerFired,
 )
 from acd.calls.steps.context import Context, Step, enter
-from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, on_announcement_over, on_flow_callback
+from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, obey, on_announcement_over, on_flow_callback
+from acd.calls.steps.messages import greeting
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.times import settle
 from ivr import interpreter as ivr
@@ -97,7 +98,7 @@ def _feed(context: Context, call: Call, event: ivr.Event, now: float) -> Step:
 
 
 def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Command], now: float) -> Step:
-    """What such a flow can do: speak, listen, and note a callback; anything else ends it."""
+    """What such a flow can do: speak, listen, note a callback and take a message; anything else ends it."""
     call = replace(call, menu=run)
     effects: list[Effect] = []
     for command in commands:
@@ -114,7 +115,21 @@ def _obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Com
                     call, more = _feed(context, call, ivr.CallbackNoted(step, ivr.Noted.REFUSED), now)
                     return call, (*effects, *more)
                 effects.append(NoteCallback(order, step))
+            case ivr.PlayGreeting():
+                call, more = _leave_message(context, call, command, now)
+                return call, (*effects, *more)
             case _:
                 call, more = leave_menu(context, call)
                 return call, (*effects, *more)
     return call, tuple(effects)
+
+
+def _leave_message(context: Context, call: Call, command: ivr.PlayGreeting, now: float) -> Step:
+    """Who leaves a message waits no longer; where the box takes none, the caller stays in line."""
+    run = call.menu
+    if run is None or greeting(context, command) is None:
+        return _feed(context, call, ivr.MessageLeft(command.step, ivr.Left.FAILED), now)
+    left = (LeaveQueue(call.entry, "released"), *STOP_WAITING)
+    call = enter(replace(settle(call, now), run=run, menu=None), State.IVR, now)
+    call, effects = obey(context, call, run, (command,), now)
+    return call, left + effects

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from acd.directory.model import OVERFLOW_KINDS, OverflowRule
+from acd.directory.schema.voicemail import BoxName
 from acd.directory.schema.words import Dialled, Entry, Extension, Name, Seconds, Text
 from routing.overflow import Conditions, Moment
 
@@ -23,6 +24,7 @@ class OverflowEntry(Entry):
     number: Dialled | None = None
     extension: Extension | None = None
     flow: Text | None = None
+    voicemail: BoxName | None = None
     message: Annotated[list[Name], Field(min_length=1, max_length=20)] | None = None
     then: Literal["hang-up", "wait"] | None = None
 
@@ -70,6 +72,7 @@ class OverflowEntry(Entry):
             number=self.number or "",
             extension=self.extension or "",
             flow=self.flow or "",
+            voicemail=self.voicemail or "",
             message=tuple(self.message or ()),
             then=self.then or "hang-up",
         )

@@ -12,6 +12,7 @@ from acd.directory.schema.words import Entry, Name, Text
 
 _NUMBER = re.compile(r"[0-9]{0,6}", re.ASCII)
 _PROMPT = re.compile(r"[A-Za-z0-9_+.:-]{1,64}", re.ASCII)
+_BOX = re.compile(r"(agent|queue|box):[A-Za-z0-9_-]{1,64}|extension:[0-9]{2,15}", re.ASCII)
 _LONGEST_MESSAGE_SECONDS = 3600.0
 _LONGEST_DAYS = 3650.0
 
@@ -26,6 +27,17 @@ def _prompt(value: str) -> str:
     if not _PROMPT.fullmatch(value):
         raise ValueError(f"{value!r} is not a prompt: 1 to 64 letters, digits or any of _+.:-")
     return value
+
+
+def _box_name(value: str) -> str:
+    if not _BOX.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a box: write agent:, extension:, queue: or box: and a name, like 'agent:anna'"
+        )
+    return value
+
+
+BoxName = Annotated[str, AfterValidator(_box_name)]
 
 
 def _switched(value: Any) -> Any:

@@ -75,15 +75,16 @@ if tonumber(token) > tonumber(rc('GET', K .. 'fence') or '0') then
 end
 emit(now, 'offers', c.queue, 'c', c.id, 'a', agent.id, 'tk', token)
 c.agent, c.token = agent.id, token
+-- Back in its place before an agent who has room for one more looks for a call.
+if left_call and give_back(left_call) then
+  requeue(now, left_call)
+end
 if rings then
   keep_offer(c)
   rc('HSET', K .. 'a:' .. agent.id, 'st', 'offered', 'since', now)
   due_at(tonumber(rung_until) + RING_GRACE_MS, 'r:' .. c.id)
 else
   begin_talk(now, c)
-end
-if left_call and give_back(left_call) then
-  requeue(now, left_call)
 end
 for _, left in ipairs(left_agents) do
   set_free(now, left, left.idle_since)

@@ -17,8 +17,8 @@ from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ANNOUNCEMENT
 from acd.calls.steps.overflowing import MOST_OVERFLOWS
-from acd.directory.model import CallbackRules, Number, OverflowRule, Queue
-from ivr.flow import FlowDefinition, Play
+from acd.directory.model import CallbackRules, Number, OverflowRule, Queue, VoicemailRules
+from ivr.flow import FlowDefinition, Play, Voicemail
 from ivr.flow import Queue as QueueNode
 from routing.overflow import Conditions, Situation
 from tests.unit.acd.test_call_machine import CONTEXT, NOW, OFFER, TO_LINE, fresh, of_type
@@ -119,6 +119,32 @@ def test_who_hangs_up_in_a_queue_after_the_flow_has_abandoned_that_one() -> None
     story.hear(m.PlaybackOver(1))
     assert story.call.state is State.QUEUED
     assert story.hang_up().outcome == "abandoned"
+
+
+def test_who_is_sent_to_a_box_leaves_a_message_and_has_not_abandoned_the_queue() -> None:
+    story = Story(OverflowRule(LATE, voicemail="queue:billing"), voicemail=VoicemailRules())
+    effects = story.time(20)
+    assert m.LeaveQueue("c1", "overflowed") in effects
+    assert story.told == [("billing", "voicemail", "waited")]
+    assert of_type(effects, m.PlayToCaller)[0].prompts == ("voicemail-greeting", "beep")
+    assert story.call.run is not None
+    (taken,) = of_type(story.hear(m.PlaybackOver(story.call.run.step)), m.TakeMessage)
+    assert (taken.message.box, taken.message.queue) == ("queue:billing", "billing")
+    story.now += 5
+    assert story.hang_up().outcome == "voicemail"
+
+
+def test_who_asked_for_it_while_waiting_leaves_a_message_and_the_line() -> None:
+    rules = {"callback": CallbackRules(digit="1", flow="leave"), "voicemail": VoicemailRules()}
+    for queue, state in (("billing", State.IVR), ("sales", State.QUEUED)):
+        story = Story(**rules)
+        leave = FlowDefinition("leave", "m", {"m": Voicemail(f"queue:{queue}")})
+        story.context = replace(story.context, flows={"leave": leave})
+        effects = story.hear(m.DigitPressed(Side.CALLER, "1"))
+        assert story.call.state is state
+        assert (m.LeaveQueue("c1", "released") in effects) == (state is State.IVR)
+        said = "beep" if state is State.IVR else "not-possible"
+        assert said in of_type(effects, m.PlayToCaller)[0].prompts
 
 
 def test_a_message_is_heard_to_its_end_and_then_the_call_ends() -> None:

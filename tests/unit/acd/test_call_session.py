@@ -42,15 +42,16 @@ from tests.support.clock import FakeClock
 from tests.support.stack_peer import StackPeer
 
 ANNA = Agent(id="anna", extension="1001")
-BERT = Agent(id="bert", extension="1002")
+BERT = Agent(id="bert", extension="1002", name="Bert")
+CORA = Agent(id="cora", extension="1003")
 TWICE = Refusals(no_answer=RefusalRule(not_answering_after=2))
 CONTEXT = Context(
     directory=Directory(
         numbers={"+1": Number("+1", flow="main"), "+2": Number("+2", queue="billing")},
         queues={"billing": Queue("billing", refusals=TWICE)},
         codes={"*12": FeatureCode("*12", "sign-out")},
-        agents={"anna": ANNA, "bert": BERT},
-        agent_by_extension={"1001": ANNA, "1002": BERT},
+        agents={"anna": ANNA, "bert": BERT, "cora": CORA},
+        agent_by_extension={"1001": ANNA, "1002": BERT, "1003": CORA},
     ),
     flows={
         "main": FlowDefinition(
@@ -571,6 +572,63 @@ async def test_a_caller_cannot_transfer_themselves(bench: Bench) -> None:
     await bench.to_talking()
     await refer(bench, "caller-leg", ReferTo("1001"))
     assert bench.sip.said[-1] == ("answer-refer", "caller-leg", 403)
+
+
+async def test_an_agent_who_dialled_a_colleague_sends_them_on_or_has_them_back(bench: Bench) -> None:
+    bench.calls.on_call(Arrival(leg="annas", caller="1001", called="1002", trunk="", agent="anna"))
+    await bench.settle(lambda: ("accept", "annas", b"sdp of annas") in bench.sip.said)
+    bench.calls.on_leg(sip.LegConfirmed("annas", None))
+    await bench.until("queued")
+    call_id = bench.calls.live()[0].id
+    bench.calls.on_routing(Offer(call_id, "bert", "extension", 1, 0))
+    await bench.settle(lambda: bench.sip.said[-1][0] == "invite")
+    assert bench.sip.shown == ("1001", "")
+    berts = bench.sip.said[-1][1]
+    bench.calls.on_leg(sip.LegAnswered(berts, b"answer"))
+    await bench.until("talking")
+
+    async def rings(attempt: int) -> str:
+        await refer(bench, "annas", ReferTo("1003"))
+        await bench.until("queued")
+        assert (bench.media.hears[berts], bench.media.hears["annas"]) == ("hold-music", "silence")
+        bench.calls.on_routing(Offer(f"{call_id}~{attempt}", "cora", "extension", 1 + attempt, 0))
+        await bench.settle(lambda: bench.sip.said[-1][0] == "invite")
+        return str(bench.sip.said[-1][1])
+
+    refused = await rings(1)
+    assert bench.sip.shown == ("1002", "Bert")
+    bench.calls.on_leg(sip.LegEnded(refused, "remote", 486))
+    await bench.until("talking")
+    assert bench.media.hears == {"annas": berts, berts: "annas"}
+    assert ("report-refer", "annas", 486) in bench.sip.said
+
+    coras = await rings(2)
+    bench.calls.on_leg(sip.LegAnswered(coras, b"answer"))
+    await bench.settle(lambda: bench.media.open == {berts, coras})
+    assert (bench.media.hears[berts], bench.media.hears[coras]) == (coras, berts)
+    assert ("hangup", "annas") in bench.sip.said
+    bench.calls.on_leg(sip.LegEnded(berts, "remote", 0))
+    await bench.until("gone")
+    await bench.settle(lambda: len([said for said in bench.store.said if said[0] == "done"]) == 2)
+    assert bench.media.open == set()
+    (record,) = bench.journal.records
+    assert (record.caller, record.agent) == ("1001", "cora")
+
+
+async def test_whom_an_agent_reached_and_who_hangs_up_as_they_are_sent_on_is_no_ghost(bench: Bench) -> None:
+    bench.calls.on_call(Arrival(leg="annas", caller="1001", called="1002", trunk="", agent="anna"))
+    await bench.settle(lambda: ("accept", "annas", b"sdp of annas") in bench.sip.said)
+    bench.calls.on_leg(sip.LegConfirmed("annas", None))
+    await bench.until("queued")
+    bench.calls.on_routing(Offer(bench.calls.live()[0].id, "bert", "extension", 1, 0))
+    await bench.settle(lambda: bench.sip.said[-1][0] == "invite")
+    berts = bench.sip.said[-1][1]
+    bench.calls.on_leg(sip.LegAnswered(berts, b"answer"))
+    await bench.until("talking")
+    await refer(bench, "annas", ReferTo("1003"))
+    bench.calls.on_leg(sip.LegEnded(berts, "remote", 0))  # before the transfer is taken up
+    await bench.until("gone")
+    assert bench.media.open == set()
 
 
 async def test_another_phone_of_the_agent_takes_the_call_over(bench: Bench) -> None:

@@ -30,10 +30,11 @@ queues:
       - {after_seconds: 60, expected_wait_over_seconds: 300, queue: sales, place: last}
       - {after_seconds: 90, message: [please-wait], then: wait}
       - {waiting_over: 3, extension: "1001"}
+      - {after_seconds: 120, voicemail: "extension:1001"}
   - {name: sales, overflow: [{after_seconds: 30, queue: last}]}
   - {name: last}
 agents:
-  - {id: anna, extension: "1001", password: secret1}
+  - {id: anna, extension: "1001", password: secret1, voicemail: true}
 numbers:
   - {number: "+3726000300", queue: last}
 """
@@ -54,9 +55,10 @@ def test_rules_are_read_in_their_order() -> None:
         ),
         OverflowRule(Conditions(after_seconds=90), message=("please-wait",), then="wait"),
         OverflowRule(Conditions(waiting_over=3), extension="1001"),
+        OverflowRule(Conditions(after_seconds=120), voicemail="extension:1001"),
     )
     assert queue.agents_count_as_absent == ("wrap-up", "busy")
-    assert [rule.message for rule in queue.rules[5:]] == [("queue-full",), *[("nobody-there",)] * 2]
+    assert [rule.message for rule in queue.rules[6:]] == [("queue-full",), *[("nobody-there",)] * 2]
 
 
 async def test_rules_come_back_from_the_database(tmp_path: Path) -> None:
@@ -75,7 +77,9 @@ async def test_rules_come_back_from_the_database(tmp_path: Path) -> None:
         ("queue: sales,", "queue: sale,", "there is no queue 'sale'; did you mean 'sales'?"),
         ("flow: main", "flow: mani", "there is no flow 'mani'; did you mean 'main'?"),
         ('number: "+3726000300"}\n      -', 'number: "+37"}\n      -', "'.37' is not a number"),
-        ('extension: "1001"}\n  - {name', 'extension: "1002"}\n  - {name', "there is no extension '1002'"),
+        ('3, extension: "1001"', '3, extension: "1002"', "there is no extension '1002'"),
+        ("voicemail: true", "voicemail: false", "there is no voicemail box 'extension:1001'"),
+        ('"extension:1001"', '"anna"', "'anna' is not a box: write agent:, extension:"),
         ("flow: main", "flow: main, queue: sales", "leads to one of .*; it has queue and flow"),
         (", flow: main", "", "leads to one of .*; it has none"),
         ("no_agent: true, at: joining", "at: joining", "a rule needs a condition"),

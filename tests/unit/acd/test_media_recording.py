@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import errno
 import os
+import threading
+import time
 import wave
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acd.media.embedded import protocol
+from acd.media.embedded import writer as writing
 from acd.media.embedded.recorder import Recorder
 from acd.media.embedded.writer import Tape, Writer
 from acd.media.g711 import Law
 from acd.media.wav import mend_recording, wav_header
 from tests.support.audio import FRAME, from_law, seconds_of, to_law, tone
+from tests.unit.acd.test_media_srtp import Line
 
 LOUD = to_law(tone(1000, 0.02), 0)
 QUIET = to_law(bytes(2 * FRAME), 0)
@@ -177,6 +181,55 @@ def test_a_disk_that_takes_no_more_ends_the_recording_and_leaves_what_was_writte
     assert tape.fault == why
     with wave.open(str(file)) as wav:
         assert wav.getnframes() == 16000
+
+
+class StuckDisk:
+    """Writes nothing until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.let_go = threading.Event()
+        put = os.pwrite
+
+        def wait(descriptor: int, data: bytes, at: int) -> int:
+            self.let_go.wait(20)
+            return put(descriptor, data, at)
+
+        monkeypatch.setattr(os, "pwrite", wait)
+
+
+def test_a_disk_that_stands_still_holds_nobody_up_and_ends_what_can_wait_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_WAITING", 40_000)
+    disk, writer = StuckDisk(monkeypatch), Writer()
+    line = Line(srtp=False, writer=writer)
+    line.far.record(protocol.Record("far", "r", str(tmp_path / "r.wav"), 600.0, 0.0), 0.0)
+    began = time.monotonic()
+    for second in range(1, 6):
+        for packet in line.speak(50):
+            line.far.take(packet, ("192.0.2.1", 4000), float(second))
+        line.far.every_second(float(second))
+    assert time.monotonic() - began < 10, "not held up by the disk"
+    assert writer.busy
+    disk.let_go.set()
+    result = finished(writer)
+    assert (result.leg, result.why) == ("far", "overrun")
+    assert 1.0 <= result.seconds < 5.0
+
+
+@pytest.mark.parametrize("srtp", [False, True], ids=["plain", "encrypted"])
+def test_a_leg_records_what_its_far_end_says_decrypted(tmp_path: Path, srtp: bool) -> None:
+    writer = Writer()
+    line = Line(srtp=srtp, writer=writer)
+    line.far.record(protocol.Record("far", "r", str(tmp_path / "r.wav"), 60.0, 0.0), 1.0)
+    for packet in line.speak(50, to_law(tone(1000, 0.02), 8)):
+        line.far.take(packet, ("192.0.2.1", 4000), 1.0)
+    line.far.take(b"\x80\x08" + bytes(200), ("203.0.113.66", 4000), 1.0)  # a stranger's
+    line.far.close(2.0)
+    assert finished(writer).why == "closed"
+    with wave.open(str(tmp_path / "r.wav")) as wav:
+        frames = wav.readframes(8000)
+    assert frames == from_law(to_law(tone(1000, 0.02), 8), 8) * 50
 
 
 def test_a_recording_whose_header_was_not_written_any_more_is_mended(tmp_path: Path) -> None:

@@ -160,7 +160,8 @@ def test_keys_go_only_where_the_signalling_is_secret(
 class Line:
     """Two legs, each the far end of the other, and all packets between them."""
 
-    def __init__(self, srtp: bool = True) -> None:
+    def __init__(self, srtp: bool = True, writer: Writer | None = None) -> None:
+        self.writer = writer or Writer()
         self.wire: list[bytes] = []
         self.control: list[bytes] = []
         self.near, self.far = self._leg("near"), self._leg("far")
@@ -178,7 +179,7 @@ class Line:
             now=0.0,
             epoch=0.0,
             randomness=random.Random(name),
-            writer=Writer(),
+            writer=self.writer,
         )
 
     def _terms(self, leg: str, remote: Address, send: bytes, receive: bytes) -> protocol.Agree:
@@ -197,11 +198,11 @@ class Line:
             srtp=("AES_CM_128_HMAC_SHA1_80", send, receive) if send else None,
         )
 
-    def speak(self, count: int = 1) -> list[bytes]:
+    def speak(self, count: int = 1, frame: bytes = b"\x55" * 160) -> list[bytes]:
         """Frames of the near leg as they go over the network."""
         self.wire.clear()
         for _ in range(count):
-            self.near.outgoing.frame(b"\x55" * 160, 1.0)
+            self.near.outgoing.frame(frame, 1.0)
         return list(self.wire)
 
     def arrives(self, packet: bytes, source: Address = ("192.0.2.1", 4000)) -> bool:
