@@ -136,7 +136,7 @@ class Node:
         self._messages = MessageKeeper(
             node.id,
             MessageStore(self._engine),
-            settings.voicemail.dir or node.data_dir / "voicemail",
+            settings.voicemail_dir,
             self._clock,
             self._directory.current,
             changed=lambda box: self._sip.lamps.messages_changed(box),
@@ -354,7 +354,7 @@ class Node:
 
     async def stop(self, drain_seconds: float) -> None:
         """Take no new call, let live ones end for so long, end the rest, and release everything."""
-        self._sip.draining = True
+        self._sip.drain()
         await self._calls.drain(drain_seconds)
         await self._running.aclose()
         log.info("stopped")

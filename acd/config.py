@@ -373,6 +373,10 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @property
+    def voicemail_dir(self) -> Path:
+        return self.voicemail.dir or self.node.data_dir / "voicemail"
+
+    @property
     def database_url(self) -> str:
         return self.database.url or f"sqlite+aiosqlite:///{self.node.data_dir.absolute() / 'acd.sqlite3'}"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import platform
 import secrets
+import shutil
 import socket
 import struct
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
@@ -25,14 +27,18 @@ from acd.directory.store import DirectoryStore
 from acd.errors import AcdError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.history.migrate import migrate
+from acd.media.wav import BYTES_A_SECOND
 from acd.redis_server import MIN_VERSION, EmbeddedRedis
 from acd.sip.core.uri import format_host
+from acd.sip.resolving import Dns, NameNotFound, SystemDns, peers_of
 from acd.sip.tls import TlsContexts
+from acd.voicemail.files import MessageFiles
 
 _EARLIEST_SANE_TIME = 1_700_000_000
 _SKEW_SECONDS = 1.0
 _PROBE_SECONDS = 2.0
 _PROBED_PORTS = 64
+_LEAST_FREE_BYTES = 50 * 2**20
 
 
 class Ailment(AcdError):
@@ -48,7 +54,7 @@ class Finding:
     text: str
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def examine(settings: Settings, dns: Callable[[], Dns] = SystemDns) -> list[Finding]:
     """Every check, each by itself: one that fails does not hide the next."""
     running = await _answers(settings)
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
@@ -57,10 +63,12 @@ async def examine(settings: Settings) -> list[Finding]:
         ("redis", lambda: _redis(settings)),
         ("database", lambda: _database(settings)),
         ("directory", lambda: _directory(settings)),
+        ("trunks", lambda: _trunks(settings, dns())),
         ("prompts", lambda: _prompts(settings)),
         ("sip", lambda: _sip(settings, running)),
         ("http", lambda: _http(settings, running)),
         ("media", lambda: _media(settings)),
+        ("voicemail", lambda: _voicemail(settings)),
     ]
     findings = []
     for name, check in checks:
@@ -69,6 +77,20 @@ async def examine(settings: Settings) -> list[Finding]:
         except (AcdError, OSError, RedisError, SQLAlchemyError) as error:
             findings.append(Finding(name, False, str(error) or type(error).__name__))
     return findings
+
+
+async def _voicemail(settings: Settings) -> str:
+    """Messages can be written down, and there is room for them."""
+    folder = settings.voicemail_dir
+    try:
+        await asyncio.to_thread(MessageFiles(folder, settings.node.id).prepare)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise Ailment(f"voicemail.dir: {folder} cannot be written: {error.strerror or error}") from error
+    if free < _LEAST_FREE_BYTES:
+        raise Ailment(f"voicemail.dir: {folder} has {free // 2**20} MB left; make room for messages")
+    return f"{folder}: room for {free / BYTES_A_SECOND / 3600:.0f} hours of messages"
 
 
 async def _python() -> str:
@@ -132,6 +154,25 @@ async def _directory(settings: Settings) -> str:
         f"revision {directory.revision}: {len(directory.numbers)} numbers, {len(directory.queues)} queues, "
         f"{len(directory.agents)} agents"
     )
+
+
+async def _trunks(settings: Settings, dns: Dns) -> str:
+    """Every host of a trunk has an address (RFC 3263)."""
+    async with _open(settings) as engine:
+        directory = await DirectoryStore(engine, SystemClock()).load()
+    known, unknown = [], []
+    for trunk in directory.trunks.values():
+        for host in trunk.hosts:
+            try:
+                peers = await peers_of(host, dns)
+            except NameNotFound as error:
+                unknown.append(f"trunk {trunk.name}: {error}; look at its hosts and at this machine's DNS")
+            else:
+                where = ", ".join(f"{peer.transport} {format_host(*peer.address)}" for peer in peers)
+                known.append(f"{trunk.name}: {host.host} at {where}")
+    if unknown:
+        raise Ailment("\n".join(unknown))
+    return "; ".join(known) or "no trunk has hosts, so that no call goes out"
 
 
 async def _prompts(settings: Settings) -> str:

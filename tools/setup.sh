@@ -6,6 +6,9 @@ cd "$(dirname "$0")/.."
 extras=$1
 shift
 
+# What the packages start by themselves, on the port that SIP wants.
+unwanted_of() { case " $* " in *" kamailio "*) echo kamailio ;; esac; }
+
 say() { printf '%s\n' "$*" >&2; }
 
 apt_install() {
@@ -17,9 +20,15 @@ apt_install() {
         say "installing system packages: $*"
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+        for service in $(unwanted_of "$@"); do
+            ! command -v systemctl >/dev/null || systemctl disable --now "$service" >/dev/null 2>&1 || true
+        done
     else
         say "missing system packages; run this once, then try again:"
         say "    sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
+        for service in $(unwanted_of "$@"); do
+            say "and, so that it does not hold port 5060: sudo systemctl disable --now $service"
+        done
         exit 1
     fi
 }

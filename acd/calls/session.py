@@ -367,6 +367,7 @@ class CallSession:
                 offer=offer,
                 caller=outside.shown,
                 caller_name="",
+                withheld=self.call.withheld,
                 diverted_from=self.call.called if self.call.state is State.FORWARDING else "",
                 about=about(self._context.directory, self.call),
                 call_id=self.call.id,

@@ -96,6 +96,7 @@ class CallSupervisor:
             started_at=now,
             diverted_from=identity.diverted_from,
             verstat=identity.verstat,
+            withheld=identity.withheld,
             attributes=identity.attributes,
             extension=identity.caller.number if arrival.agent else "",
         )

@@ -51,6 +51,8 @@ class Identity:
     """What the network found of the caller's number (ATIS-1000074), e.g. TN-Validation-Passed."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """From the trunk's own headers, by the names that the directory gives them."""
+    withheld: bool = False
+    """The caller wants nobody to see the number."""
 
 
 def identity_of(request: Request, trunk: Trunk) -> Identity:
@@ -108,6 +110,11 @@ def normalised(number: str, country: str) -> str:
     if not phonenumbers.is_possible_number(parsed):
         return number
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def wants_privacy(request: Request) -> bool:
+    """Whether the caller's number is not to be seen: by Privacy, or by a From that shows none (RFC 3323)."""
+    return _wants_privacy(request) or request.from_.uri.host == "anonymous.invalid"
 
 
 def _wants_privacy(request: Request) -> bool:

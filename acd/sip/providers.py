@@ -91,6 +91,7 @@ class Providers:
         self._by_address: dict[str, str] = {}
         self._probes: dict[str, tuple[str, Peer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_leaving = False
 
     # Care.
 
@@ -98,11 +99,16 @@ class Providers:
         self._dns = self._make_dns()
         self._spawn(self._care_for_ever())
 
-    async def stop(self) -> None:
-        """Be bound nowhere any more, as far as the providers still hear of it."""
+    def withdraw(self) -> None:
+        """Be bound nowhere any more, so that calls come to other nodes. Calls still go out."""
+        self._is_leaving = True
         for name, provider in self._providers.items():
+            provider.is_bound = False
             if provider.trunk.register_seconds:
                 self._endpoint.withdraw(name)
+
+    async def stop(self) -> None:
+        self.withdraw()
         await tasks.end(*self._tasks)
 
     def _spawn(self, work: object) -> None:
@@ -173,7 +179,7 @@ class Providers:
         for peer in provider.peers:
             if peer.transport == "tls":
                 self._endpoint.network.expect_name(peer.address, peer.name)
-        if provider.looked_up_at is None and provider.trunk.register_seconds:
+        if provider.looked_up_at is None and provider.trunk.register_seconds and not self._is_leaving:
             self._enrol(provider)
         provider.looked_up_at = now
 
@@ -254,7 +260,7 @@ class Providers:
     def _register(self, name: str) -> None:
         """Over the host that is first in turn; after a failure that is another one, where there is one."""
         provider = self._providers.get(name)
-        if provider is None or not provider.peers:
+        if provider is None or not provider.peers or self._is_leaving:
             return
         peer = self.in_turn(provider)[0]
         provider.registers_over = peer

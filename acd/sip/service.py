@@ -36,7 +36,7 @@ from acd.sip.core.wire import ALLOW
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
 from acd.sip.guard import Guard, Refused
-from acd.sip.identity import Identity, Party, called_number, identity_of
+from acd.sip.identity import Identity, Party, called_number, identity_of, wants_privacy
 from acd.sip.lamps import Lamps, Messages, no_messages
 from acd.sip.nodes import BETWEEN_NODES
 from acd.sip.overload import OverloadLimits
@@ -184,6 +184,11 @@ class SipService:
     def _trunk_name(self, flow: Flow) -> str:
         trunk = self._guard.trunk_of(flow)
         return "" if trunk is None else trunk.name
+
+    def drain(self) -> None:
+        """Take no new call, and let providers send theirs to other nodes."""
+        self.draining = True
+        self.providers.withdraw()
 
     def reload_certificate(self) -> bool:
         """Show a renewed certificate on new connections; False without one. Raises ConfigError."""
@@ -497,7 +502,9 @@ class SipService:
             identity, trunk, agent = identity_of(request, who), who.name, ""
         else:
             # An agent is who they proved to be, whatever their phone writes.
-            identity = Identity(Party(who.extension, who.name), called_number(request))
+            identity = Identity(
+                Party(who.extension, who.name), called_number(request), withheld=wants_privacy(request)
+            )
             trunk, agent = "", who.id
         return IncomingCall(
             leg=event.leg,

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 _FIRST_WORD_SECONDS = 4.0
 """How long a host may be silent before the next one is asked, where there is one."""
+_LAST_WORD_SECONDS = 8.0
+"""How long the last one may be: there may be another trunk."""
 
 
 class TrunkCalls:
@@ -107,7 +109,7 @@ class TrunkCalls:
                 sdp=offer,
                 headers=(*identity, *own),
                 credentials=credentials_for(trunk),
-                patience=_FIRST_WORD_SECONDS if outgoing.left else None,
+                patience=_FIRST_WORD_SECONDS if outgoing.left else _LAST_WORD_SECONDS,
             )
 
         followed_to = turn if trunk.redirects == "follow" else ()
@@ -128,7 +130,9 @@ class TrunkCalls:
 
     def _turn(self, provider: Provider) -> Sequence[Peer]:
         trunk = provider.trunk
-        turn = [peer for peer in self._providers.in_turn(provider) if self._secrecy(trunk, peer) is not None]
+        # Who asked to be left alone is; who was silent may be back.
+        willing = [peer for peer in self._providers.in_turn(provider) if not provider.outages.has_asked(peer)]
+        turn = [peer for peer in willing if self._secrecy(trunk, peer) is not None]
         if not turn:
             raise TrunkUnavailable(f"no host of trunk {trunk.name!r} can be called", "no-host")
         return turn

@@ -339,7 +339,7 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
 
 @pytest.mark.interop("baresip", "feature codes: sign out and in, pause with a reason, resume, end wrap-up")
 async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -> None:
-    async with softphone(service, 1) as agent, caller(service, "+37255500091") as someone:
+    async with softphone(service, 1) as agent, caller(service, "+37255500921") as someone:
         await agent.registered()
         await service.agent_reaches("a1", "available")
         over = 0

@@ -16,15 +16,18 @@ import pytest
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.cast import AGENT_HZ, BILLING, softphone
+from tests.support.desk_phone import DeskPhone
+from tests.support.desk_phone import Line as PhoneLine
 from tests.support.kamailio import REALM, Kamailio, Line, Phone, is_missing
 from tests.support.net import eventually, free_port
 from tests.support.script import Answerer, audio
-from tests.support.service import TRUNK, RunningService, standard_directory
+from tests.support.service import PASSWORD, TRUNK, RunningService, standard_directory
 from tests.support.sipp import Sipp
 
-FIRST, SECOND, MISNAMED = "127.0.0.3", "127.0.0.4", "127.0.0.5"
+FIRST, SECOND, MISNAMED, MODERN = "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"
 PORT = free_port(FIRST)
 CUSTOMER = Phone("phone1", "phone-secret", "+37255512345")
+OTHER = Phone("phone2", "phone-secret", "+37255512346")
 LINE = Line("line1", "line-secret", "+372600")
 CUSTOMER_HZ, OTHER_HZ = 500.0, 900.0
 MOVED, LURED, CIRCLE, STRANGER = "+37255500301", "+37255500302", "+37255500303", "127.0.0.9"
@@ -48,9 +51,13 @@ def _directory() -> dict[str, Any]:
             "probe_seconds": 0.5,
             "called_from": "to",
             "headers": {"X-Customer": "customer"},
+            "diversion": "diversion",
             "send_headers": {"X-Customer": "customer", "X-Queue": "queue"},
         }
     ]
+    directory["routes"] = [{"prefix": "+", "class": "national", "trunks": ["provider"]}]
+    for agent in directory["agents"]:
+        agent |= {"dialling": ["national"], "caller_id": BILLING}
     rules = {"digit": "1", "attempts": 1, "ring_seconds": 10}
     for queue in directory["queues"]:
         if queue["name"] == "billing":
@@ -71,7 +78,7 @@ def hosts() -> Iterator[tuple[Kamailio, Kamailio]]:
         LURED: f"sip:{CUSTOMER.number}@{STRANGER}:{PORT}",
         CIRCLE: f"sip:{CIRCLE}@{FIRST}:{PORT}",
     }
-    everybody: dict[str, Any] = {"lines": (LINE,), "phones": (CUSTOMER,), "port": PORT, "moved": moved}
+    everybody: dict[str, Any] = {"lines": (LINE,), "phones": (CUSTOMER, OTHER), "port": PORT, "moved": moved}
     with (
         Kamailio(FIRST, also_at=(MISNAMED,), **everybody) as first,
         Kamailio(SECOND, **everybody) as second,
@@ -153,7 +160,7 @@ async def call_out(service: RunningService, number: str = CUSTOMER.number) -> No
 
 @pytest.mark.interop(
     "Kamailio",
-    "registration with digest, and OPTIONS both ways",
+    "registration with digest (MD5, SHA-256), and OPTIONS both ways",
     "a challenge of another realm is not answered",
 )
 async def test_we_are_bound_by_digest_and_prove_nothing_to_another_realm(
@@ -165,7 +172,14 @@ async def test_we_are_bound_by_digest_and_prove_nothing_to_another_realm(
         "hosts": [_host(MISNAMED)],
         "account": {**ACCOUNT, "realm": "elsewhere.example"},
     }
-    service.apply({**DIRECTORY, "trunks": [*DIRECTORY["trunks"], misnamed]})
+    modern = {"name": "modern", "hosts": [_host(MODERN)], "account": ACCOUNT}
+    with Kamailio(MODERN, lines=(LINE,), port=PORT, algorithm="SHA-256"):
+        service.apply({**DIRECTORY, "trunks": [*DIRECTORY["trunks"], misnamed, modern]})
+
+        async def bound() -> bool:
+            return await service.metric("acd_trunk_registered", trunk="modern") == 1
+
+        await eventually(bound, within=10, what="registered where only SHA-256 is asked for")
     await first.sees("OPTIONS", src="127.0.0.1")
     await second.sees("OPTIONS", src="127.0.0.1")
 
@@ -298,6 +312,23 @@ async def test_a_trunk_without_a_host_is_down_until_one_is_back_and_has_bound_us
     assert logged(service, "trunk-host-up", trunk="provider", host=FIRST)
 
 
+async def test_a_node_that_stops_is_bound_no_longer_and_again_when_it_starts(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    async with customer_behind(first) as customer:
+        service.stop()
+        await first.sees("REGISTER", auth=LINE.user, expires="0")
+        await customer.dial(BILLING)
+        closed = await customer.until("CALL_CLOSED")
+        assert closed.param.startswith("480")
+        service.start()
+        await registered_at_first(service)
+        await customer.dial(BILLING)
+        await customer.until("CALL_ESTABLISHED")
+        await customer.hang_up()
+
+
 @pytest.mark.interop("Kamailio", "two phones behind it ring for a call of ours (forking), one answers")
 async def test_of_two_phones_behind_the_provider_one_has_the_call(
     service: RunningService, provider: tuple[Kamailio, Kamailio]
@@ -389,3 +420,54 @@ async def test_a_redirect_is_followed_within_the_trunk_and_nobody_else_is_ever_a
             stranger.recv(65536)
     assert len(first.saw("INVITE", ru=CIRCLE, auth=LINE.user)) == 1
     assert logged(service, "trunk-call-redirected", trunk="provider", status=302)
+
+
+@pytest.mark.interop("Kamailio", "an agent's call, and one that shows no number (Privacy: id)")
+async def test_agents_call_over_the_provider_and_show_a_number_or_none(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    async with customer_behind(first) as customer:
+        async with softphone(service, 1) as agent:
+            await agent.registered()
+            await service.agent_reaches("a1", "available")
+            await agent.dial(CUSTOMER.number)
+            await customer.until("CALL_ESTABLISHED")
+            await hear_each_other(agent, customer, AGENT_HZ, CUSTOMER_HZ)
+            seen = first.saw("INVITE", ru=CUSTOMER.number, auth=LINE.user)[-1]
+            assert (seen["fu"], seen["pai"]) == (BILLING, f"<sip:{BILLING}@{REALM}>")
+            assert seen["privacy"] == "<null>"
+            await agent.hang_up()
+            await customer.until("CALL_CLOSED")
+        async with DeskPhone(service.sip_address, "1001", PASSWORD) as desk:
+            await service.agent_reaches("a1", "available")
+            line = await desk.dial(CUSTOMER.number, "Privacy: id")
+            assert isinstance(line, PhoneLine)
+            await desk.hears(line, CUSTOMER_HZ)
+            seen = first.saw("INVITE", ru=CUSTOMER.number, auth=LINE.user)[-1]
+            assert (seen["fu"], seen["privacy"]) == ("anonymous", "id")
+            assert seen["pai"] == f"<sip:{BILLING}@{REALM}>"
+            await customer.hang_up()
+            await desk.ended(line)
+
+
+@pytest.mark.interop("Kamailio", "a caller who is sent on to the outside, with Diversion")
+async def test_a_caller_who_is_sent_on_to_the_outside_comes_with_what_was_dialled(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    async with (
+        customer_behind(first) as customer,
+        Baresip(first.address, OTHER.user, OTHER.password, says=OTHER_HZ) as other,
+    ):
+        await other.registered()
+        await customer.dial(BILLING)
+        call = await service.call_reaches(CUSTOMER.number, "queued")
+        await service.post(f"/v1/calls/{call['id']}/transfer", {"to": OTHER.number})
+        await hear_each_other(customer, other, CUSTOMER_HZ, OTHER_HZ)
+        seen = first.saw("INVITE", ru=OTHER.number, auth=LINE.user)[-1]
+        assert seen["diversion"] == f"<sip:{BILLING}@{REALM}>;reason=unconditional;counter=1"
+        assert seen["customer"] == "C-phone1"
+        assert (await trunk(service))["calls"] == 2
+        await customer.hang_up()
+        await other.until("CALL_CLOSED")

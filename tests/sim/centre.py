@@ -9,6 +9,7 @@ from dataclasses import replace
 from acd.calls.steps.context import Context
 from acd.directory.model import (
     Agent,
+    Box,
     Directory,
     LastAgent,
     Number,
@@ -31,6 +32,7 @@ _TRADES = ("billing", "support", "sales")
 
 _LATE = {
     "linear": (OverflowRule(Conditions(after_seconds=15), extension=DESK),),
+    "longest-idle": (OverflowRule(Conditions(after_seconds=15), voicemail="box:sales"),),
     "round-robin": (OverflowRule(Conditions(after_seconds=15), flow="gone"),),
 }
 """Of the sales queues of these strategies."""
@@ -155,6 +157,7 @@ class Centre:
                 queues=queues,
                 agents={agent.id: agent for agent in self.agents},
                 agent_by_extension={agent.extension: agent for agent in self.agents},
+                boxes={"sales": Box("sales")},
             ),
             flows={"desk": flow, "nobody": nobody, "manager": manager},
         )

@@ -97,6 +97,9 @@ class Session:
     def _play_to_caller(self, effect: m.PlayToCaller) -> None:
         self._node.later(1_500, self.post, m.PlaybackOver(effect.playback))
 
+    def _take_message(self, effect: m.TakeMessage) -> None:
+        self._node.later(4_000, self.post, m.RecordingOver(effect.message.id, 3.0, "silence"))
+
     # The agent's leg.
 
     def _ring_agent(self, effect: m.RingAgent) -> None:
@@ -269,6 +272,7 @@ EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
     m.AnswerCaller: Session._answer_caller,
     m.HangUp: Session._hang_up,
     m.PlayToCaller: Session._play_to_caller,
+    m.TakeMessage: Session._take_message,
     m.RingAgent: Session._ring_agent,
     m.ReleaseAgentLeg: Session._release_agent_leg,
     m.BridgeLegs: Session._bridge,

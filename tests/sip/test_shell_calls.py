@@ -112,6 +112,26 @@ async def test_agent_calls_with_the_password_and_is_who_it_proved_to_be(shell: S
     assert (call.trunk, call.agent, call.identity.caller) == ("", "anna", Party("1001", "Anna"))
 
 
+@pytest.mark.parametrize(
+    ("from_", "privacy", "withheld"),
+    [
+        ("<sip:1001@acd.test>;tag=x", (), False),
+        ("<sip:1001@acd.test>;tag=x", ("Privacy: none",), False),
+        ("<sip:1001@acd.test>;tag=x", ("Privacy: header;id",), True),
+        ('"Anonymous" <sip:anonymous@anonymous.invalid>;tag=x', (), True),
+    ],
+)
+async def test_agents_phone_that_shows_no_number_wants_none_shown(
+    shell: Shell, from_: str, privacy: tuple[str, ...], withheld: bool
+) -> None:
+    async with await shell.client() as phone:
+        how = {"from_": from_, "call_id": "fixed"}
+        challenge = await phone.request("INVITE", uri=NUMBER, body=SDP, cseq=1, headers=privacy, **how)
+        line = credentials(challenge, "INVITE", NUMBER, "1001", PASSWORD, "SHA-256")
+        _, call = await arrived(shell, phone, headers=(line, *privacy), cseq=2, **how)
+    assert (call.agent, call.identity.withheld) == ("anna", withheld)
+
+
 async def test_trunk_that_is_full_is_told_to_come_later_and_is_freed_by_an_end(shell: Shell) -> None:
     async with await shell.client(host=CARRIER) as carrier:
         _, first = await arrived(shell, carrier)

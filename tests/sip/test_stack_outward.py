@@ -257,6 +257,28 @@ def test_who_is_withdrawn_is_bound_no_longer_and_leaves_nothing_behind() -> None
     settle(peer)
 
 
+def test_a_farewell_with_a_proof_that_is_too_old_is_proven_anew_and_once() -> None:
+    peer = enrolled()
+    registered(peer)
+    peer.stack.outward.withdraw("carrier", peer.now)
+    (again,) = reply(peer, only(peer), 401, fresh("two", stale=True))
+    assert (again.header("Expires"), proof(again)["nonce"]) == ("0", "two")
+    assert reply(peer, again, 401, fresh("three")) == []
+    assert [event for event in peer.events if not isinstance(event, RegistrationMade)] == []
+    settle(peer)
+
+
+def test_who_is_bound_after_the_farewell_all_the_same_says_it_again() -> None:
+    peer = enrolled()
+    first = only(peer)
+    peer.stack.outward.withdraw("carrier", peer.now)
+    (farewell,) = reply(peer, first, 200, ("Expires", "600"))
+    assert farewell.header("Expires") == "0"
+    assert reply(peer, farewell, 200) == []
+    assert peer.events == []
+    settle(peer)
+
+
 def test_who_was_never_bound_says_nothing_when_withdrawn() -> None:
     peer = enrolled()
     only(peer)

@@ -132,10 +132,10 @@ class DeskPhone:
         self._client.send(text)
         return text, await self._final(2)
 
-    async def dial(self, number: str) -> Line | int:
+    async def dial(self, number: str, *headers: str) -> Line | int:
         """Call somebody: the line, or the status of the refusal."""
         rtp, sdp = await self._open_audio()
-        text, answer = await self._outside("INVITE", number, body=sdp)
+        text, answer = await self._outside("INVITE", number, *headers, body=sdp)
         self._client.acknowledge(text, answer)
         if answer.status != 200:
             await rtp.close()

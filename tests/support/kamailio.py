@@ -33,8 +33,10 @@ _SEEN = {
     "fu": "$fU",
     "td": "$td",
     "auth": "$au",
+    "expires": "$hdr(Expires)",
     "pai": "$hdr(P-Asserted-Identity)",
     "privacy": "$hdr(Privacy)",
+    "diversion": "$hdr(Diversion)",
     "customer": "$hdr(X-Customer)",
     "queue": "$hdr(X-Queue)",
 }

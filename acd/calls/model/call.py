@@ -126,6 +126,8 @@ class Call(msgspec.Struct, frozen=True):
     started_at: float
     diverted_from: str = ""
     verstat: str = ""
+    withheld: bool = False
+    """Whoever an agent calls outside is not to see the number."""
     attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
     """What the trunk told of the call in headers of its own."""
     state: State = State.NEW

@@ -10,7 +10,7 @@ from acd.sip.core.credentials import Credentials, DigestClient
 from acd.sip.core.events import Flow, RegistrationDue, RegistrationFailed, RegistrationMade
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header, Response
-from acd.sip.core.requests import Farewell, Hub
+from acd.sip.core.requests import Hub
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ClientTransaction, Lost
 from acd.sip.core.uri import NameAddr, Uri
@@ -89,11 +89,8 @@ class Registrant:
         self._stop_clock()
         if self._is_bound and self._flow is not None:
             self._is_bound = False
-            self._number += 1
-            headers = self._headers(self._flow, 0)
-            self._hub.request(
-                "REGISTER", self._registrar, self._number, headers, b"", self._flow, Farewell(), now
-            )
+            self._seconds = 0
+            self._send(self._flow, now)
 
     @property
     def _registrar(self) -> str:
@@ -124,10 +121,12 @@ class Registrant:
     # What comes of it.
 
     def on_response(self, transaction: ClientTransaction, response: Response, now: float) -> None:
-        if response.status < 200 or transaction is not self._asking or self._is_over:
+        if response.status < 200 or transaction is not self._asking:
             return
         self._flow, self._asking = transaction.flow, None
-        if response.status < 300:
+        if self._is_over:
+            self._on_leaving(response, transaction.flow, now)
+        elif response.status < 300:
             self._on_bound(response, now)
         elif response.status == 423 and (least := _min_expires(response)) > self._seconds:
             self._seconds = least
@@ -140,6 +139,14 @@ class Registrant:
         else:
             pause = _REFUSED_PAUSE if response.status in _LASTING else 0.0
             self._fail(response.status, "refused", now, pause=pause, retry_after=retry_after(response))
+
+    def _on_leaving(self, response: Response, flow: Flow, now: float) -> None:
+        """Say it again where the proof was too old, or where we were bound after all meanwhile."""
+        is_bound = response.status < 300 and self._seconds > 0
+        if is_bound:
+            self._seconds = 0
+        if is_bound or (self._seconds == 0 and self._proof is not None and self._proof.accept(response)):
+            self._send(flow, now)
 
     def on_no_response(self, transaction: ClientTransaction, why: Lost, now: float) -> None:
         if transaction is self._asking and not self._is_over:

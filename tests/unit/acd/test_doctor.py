@@ -15,7 +15,9 @@ from acd.database import open_engine
 from acd.directory.store import DirectoryStore
 from acd.doctor import Finding, examine
 from acd.history.migrate import migrate
-from tests.support.directories import directory
+from acd.sip.resolving import Service
+from tests.support.directories import changed, directory
+from tests.support.dns import FakeDns
 
 
 @pytest.fixture
@@ -83,6 +85,40 @@ async def test_passwords_for_another_realm_are_a_fault(tmp_path: Path) -> None:
     assert "no phone can register; apply the directory again" in finding.text
 
 
+OUTWARD = (
+    '"2001:db8::7"], ',
+    '"2001:db8::7"], hosts: [{host: sbc.carrier.example}, {host: 192.0.2.9, port: 5070}], ',
+)
+
+
+async def with_hosts(folder: Path, dns: FakeDns) -> Finding:
+    """What the doctor says of a trunk with two hosts, one of which is a name."""
+    made = settings(folder)
+    engine = open_engine(made)
+    await migrate(engine)
+    await DirectoryStore(engine, SystemClock()).apply(directory(changed(OUTWARD)), realm="acd")
+    await engine.dispose()
+    return next(finding for finding in await examine(made, lambda: dns) if finding.name == "trunks")
+
+
+async def test_the_hosts_of_trunks_are_shown_as_they_are_looked_up(tmp_path: Path) -> None:
+    dns = FakeDns()
+    dns.srvs["_sip._udp.sbc.carrier.example"] = [Service("a.carrier.example", 5090, 1, 1)]
+    dns.hosts["a.carrier.example"] = ["192.0.2.1", "2001:db8::1"]
+    finding = await with_hosts(tmp_path, dns)
+    assert finding.good
+    assert finding.text == (
+        "carrier: sbc.carrier.example at udp 192.0.2.1:5090, udp [2001:db8::1]:5090; "
+        "carrier: 192.0.2.9 at udp 192.0.2.9:5070"
+    )
+
+
+async def test_a_host_of_a_trunk_that_nobody_knows_is_a_fault(tmp_path: Path) -> None:
+    finding = await with_hosts(tmp_path, FakeDns())
+    assert not finding.good
+    assert "trunk carrier: no address is known for 'sbc.carrier.example'" in finding.text
+
+
 async def test_a_language_without_recordings_is_a_fault(tmp_path: Path) -> None:
     finding = (await found(settings(tmp_path, ivr={"default_language": "fi"})))["prompts"]
     assert not finding.good
@@ -96,3 +132,14 @@ async def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> Non
     )
     assert not findings["sip"].good
     assert findings["sip"].text.startswith(f"sip.tls.certificate: {missing}")
+
+
+async def test_the_room_for_messages_is_told_and_a_folder_that_takes_none_is_named(tmp_path: Path) -> None:
+    made = settings(tmp_path, voicemail={"dir": tmp_path / "mail"})
+    finding = (await found(made))["voicemail"]
+    assert finding.good
+    assert "hours of messages" in finding.text
+    (tmp_path / "file").write_text("no folder")
+    finding = (await found(settings(tmp_path, voicemail={"dir": tmp_path / "file"})))["voicemail"]
+    assert not finding.good
+    assert f"voicemail.dir: {tmp_path / 'file'} cannot be written" in finding.text

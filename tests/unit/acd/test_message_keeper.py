@@ -14,14 +14,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.calls.messages import BoxFull, MessageImpossible, NewMessage
-from acd.database import create_engine
+from acd.database import create_engine, writing
 from acd.directory.model import Agent, Box, Directory, VoicemailRules
-from acd.history.migrate import migrate
 from acd.media.engine import RecordingEnded
 from acd.media.wav import wav_header
 from acd.voicemail.keeper import MessageKeeper
 from acd.voicemail.model import BoxCount
 from acd.voicemail.store import MessageStore
+from acd.voicemail.tables import messages
 from tests.support.audio import read_wav, seconds_of, tone
 from tests.support.clock import FakeClock
 
@@ -80,7 +80,8 @@ class Office:
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     opened = create_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.sqlite3")
-    await migrate(opened)
+    async with writing(opened) as connection:
+        await connection.run_sync(messages.create)
     yield opened
     await opened.dispose()
 

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from acd.directory.model import TrunkHost
 from acd.sip.hosts import Peer
 from acd.sip.resolving import NameNotFound, Service, peers_of
-
-
-class FakeDns:
-    def __init__(self) -> None:
-        self.naptrs: dict[str, list[tuple[int, str, str]]] = {}
-        self.srvs: dict[str, list[Service]] = {}
-        self.hosts: dict[str, list[str]] = {}
-        self.asked: list[str] = []
-
-    async def naptr(self, name: str) -> Sequence[tuple[int, str, str]]:
-        self.asked.append(f"naptr {name}")
-        return self.naptrs.get(name, [])
-
-    async def srv(self, name: str) -> Sequence[Service]:
-        self.asked.append(f"srv {name}")
-        return self.srvs.get(name, [])
-
-    async def addresses(self, name: str) -> Sequence[str]:
-        self.asked.append(f"a {name}")
-        return self.hosts.get(name, [])
+from tests.support.dns import FakeDns
 
 
 @pytest.fixture

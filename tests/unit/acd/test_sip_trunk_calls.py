@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -24,10 +24,10 @@ from acd.sip.core.events import (
 from acd.sip.core.uri import Uri
 from acd.sip.presenting import Presented
 from acd.sip.providers import Providers, TrunkUnavailable
-from acd.sip.resolving import Service
 from acd.sip.trunk_calls import TrunkCalls
 from acd.sip.trunks import LiveCalls
 from tests.support.clock import FakeClock
+from tests.support.dns import FakeDns
 
 FIRST, SECOND = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
 CARRIER = Trunk(
@@ -41,17 +41,6 @@ CARRIER = Trunk(
     ha1_sha256="s",
     register_seconds=600,
 )
-
-
-class NoDns:
-    async def naptr(self, name: str) -> Sequence[tuple[int, str, str]]:
-        return []
-
-    async def srv(self, name: str) -> Sequence[Service]:
-        return []
-
-    async def addresses(self, name: str) -> Sequence[str]:
-        return []
 
 
 class FakeEndpoint:
@@ -91,7 +80,7 @@ class Bench:
         self.clock = FakeClock()
         self.directory = Directory(revision=1, trunks={"carrier": CARRIER})
         self.live = LiveCalls()
-        self.providers = Providers(self.endpoint, lambda: self.directory, self.clock, NoDns)
+        self.providers = Providers(self.endpoint, lambda: self.directory, self.clock, FakeDns)
         self.calls = TrunkCalls(self.endpoint, self.providers, self.live, self.clock, srtp_without_tls=False)
 
     async def until(self, reached: Any) -> None:
@@ -401,3 +390,33 @@ async def test_the_first_host_that_is_back_has_us_where_ours_is_not(bench: Bench
     await bench.until(lambda: len(bench.endpoint.probes) == 2)
     probed(bench, SECOND, 200)
     assert bench.endpoint.registered == [("carrier", FIRST), ("carrier", SECOND)]
+
+
+async def test_when_every_host_has_asked_to_be_left_alone_nobody_is_asked(bench: Bench):
+    bench.call("one")
+    assert bench.calls.take(LegEnded("one", "remote", 503, retry_after=120.0)) is None
+    assert bench.calls.take(LegEnded("one.2", "remote", 503, retry_after=60.0)) is not None
+    with pytest.raises(TrunkUnavailable) as refused:
+        bench.call("two")
+    assert refused.value.why == "no-host"
+    bench.clock.advance(60)
+    bench.providers.care(bench.clock.monotonic())
+    bench.call("three")
+    assert bench.asked == [FIRST, SECOND, SECOND]
+
+
+async def test_the_last_host_has_a_little_longer_but_not_for_ever(bench: Bench):
+    bench.call()
+    bench.calls.take(LegEnded("leg", "timeout", 408))
+    assert [invite["patience"] for invite in bench.endpoint.invites] == [4.0, 8.0]
+
+
+async def test_a_node_that_drains_is_bound_no_longer_and_calls_still_go_out(bench: Bench):
+    await bound(bench)
+    bench.providers.withdraw()
+    assert bench.endpoint.withdrawn == ["carrier"]
+    assert bench.providers.is_registered("carrier") is False
+    probed(bench, FIRST, 0)
+    assert bench.endpoint.registered == [("carrier", FIRST)]
+    bench.call()
+    assert bench.asked == [SECOND]
