@@ -117,6 +117,7 @@ QUEUES = Row(
                 Query(
                     f"60 * {_summed('acd_queue_timed_out_total', 'queue')}", "{{queue}} longest wait passed"
                 ),
+                Query(f"60 * {_summed('acd_queue_overflowed_total', 'queue')}", "{{queue}} left by a rule"),
             ),
         ),
         Panel(

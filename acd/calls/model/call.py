@@ -136,6 +136,10 @@ class Call(msgspec.Struct, frozen=True):
     priority: int = 0
     preferred: str = ""
     """The agent who should take the call before anybody else."""
+    lists: tuple[str, ...] = ()
+    """The caller lists that the caller is on, in the order in which they count."""
+    goes_to: str = ""
+    """The queue that the caller goes to, whatever the dialled number leads to."""
     spoke_with: tuple[Spoken, ...] = ()
     """Who talked to the caller before, the newest first, as far as that was asked for."""
     asking: bool = False
