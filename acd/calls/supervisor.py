@@ -20,7 +20,13 @@ from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
-from acd.calls.targets import AgentTarget, TransferImpossible, UnknownPreferred, target_of
+from acd.calls.targets import (
+    AgentTarget,
+    OutsideTarget,
+    TransferImpossible,
+    UnknownPreferred,
+    target_of,
+)
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
 from acd.media.engine import (
@@ -137,6 +143,37 @@ class CallSupervisor:
         self._sessions[call.id] = self._callbacks[order.id] = session
         session.post(m.CallbackDue())
         self._spawn(self._live_callback(call.id, order.id, session))
+
+    def dial(self, agent_id: str, to: str) -> str:
+        """Call a number outside for an agent, whose phone rings first; the id of the call.
+
+        Raises UnknownTarget, TransferImpossible (it is one of ours), acd.calls.outward.NotAllowed.
+        """
+        context, now = self._services.context(), self._services.clock.time()
+        target = target_of(context.directory, to, by=agent_id)
+        if not isinstance(target, OutsideTarget):
+            raise TransferImpossible("only numbers outside are called for an agent; dial this on the phone")
+        number = target.outside.number
+        call = m.Call(
+            id=_new_id(now),
+            node=self._node,
+            caller=number,
+            caller_name="",
+            called=number,
+            trunk="",
+            from_agent=agent_id,
+            extension=context.directory.agents[agent_id].extension,
+            started_at=now,
+            is_outgoing=True,
+            is_summoned=True,
+            outside=target.outside,
+            language=context.default_language,
+        )
+        session = CallSession(self._services, context, call, f"{call.id}-outside", self._legs)
+        self._sessions[call.id] = session
+        session.post(m.DialRequested())
+        self._spawn(self._live(call.id, session))
+        return call.id
 
     async def _live_callback(self, call_id: str, callback_id: str, session: CallSession) -> None:
         try:

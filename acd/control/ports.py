@@ -38,6 +38,14 @@ class Calls(Protocol):
         """Begin to end a call. False where there is none of that id."""
         ...
 
+    def dial(self, agent_id: str, to: str) -> str:
+        """Ring an agent and then call a number outside; the id of the call.
+
+        Raises acd.calls.targets.UnknownTarget, acd.calls.targets.TransferImpossible,
+        acd.calls.outward.DialRefused.
+        """
+        ...
+
     def transfer(self, call_id: str, to: str, preferred: str) -> bool:
         """Begin to send a caller elsewhere. False where there is no call of that id.
 

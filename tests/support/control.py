@@ -16,6 +16,7 @@ from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.agents.notes import Note
 from acd.callers.members import ListedNumber, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
+from acd.calls.outward import NotAllowed
 from acd.calls.record import CallRecord, Segment
 from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
 from acd.calls.view import CallView, Reasons
@@ -96,6 +97,7 @@ class FakeCalls:
     reasons: dict[str, Reasons] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
     transfers: list[tuple[str, str]] = field(default_factory=list)
+    dialled: list[tuple[str, str]] = field(default_factory=list)
     preferred: list[str] = field(default_factory=list)
 
     def live(self) -> Sequence[CallView]:
@@ -114,6 +116,12 @@ class FakeCalls:
             return False
         self.hung_up.append(call_id)
         return True
+
+    def dial(self, agent_id: str, to: str) -> str:
+        if to == "4711":
+            raise NotAllowed("calls of class premium are not allowed")
+        self.dialled.append((agent_id, to))
+        return "c9"
 
     def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
         if call_id not in self.views:

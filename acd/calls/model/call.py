@@ -162,6 +162,8 @@ class Call(msgspec.Struct, frozen=True):
     """An agent made it, to a number outside: that number is the caller's side of it."""
     outside: Outside | None = None
     """The number outside that is, or was, called last."""
+    is_summoned: bool = False
+    """The agent did not dial: their phone is rung first, and the number called when they are there."""
     hears_early: bool = False
     """That answer may be given before anybody answers at the other end."""
     bridged_early: bool = False

@@ -293,6 +293,11 @@ class AttemptAllowed:
 
 
 @dataclass(frozen=True, slots=True)
+class DialRequested:
+    """The first event of a call that is made for an agent who asked for it elsewhere than on the phone."""
+
+
+@dataclass(frozen=True, slots=True)
 class DialAllowed:
     """The number outside may be called now."""
 
@@ -344,6 +349,7 @@ Event = (
     | CallbackDue
     | CallbackAnswered
     | AttemptAllowed
+    | DialRequested
     | DialAllowed
     | DialForbidden
     | NumberProgressed

@@ -44,6 +44,7 @@ LEAST = {
     ("POST", "/v1/callbacks"): "supervisor",
     ("GET", "/v1/do-not-call"): "supervisor",
     ("POST", "/v1/do-not-call"): "supervisor",
+    ("POST", "/v1/agents/{id}/calls"): "supervisor",
     ("GET", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/callbacks/{id}"): "supervisor",
@@ -96,6 +97,8 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
         wanted = {"to": "1002"}
     elif path == "/v1/callbacks":
         wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
+    elif path.endswith("/calls"):
+        wanted = {"to": "+37255512345"}
     elif "caller-lists" in path:
         wanted = {"number": "+3725550008"}
     elif path == "/v1/do-not-call":
