@@ -20,6 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd import log as logs
 from acd.agents.desk import AgentDesk
+from acd.callers.book import CallerBook
+from acd.callers.lookup import Lookups
+from acd.callers.members import ListStore, ListWatcher
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
@@ -78,6 +81,7 @@ class Node:
         self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
         self._engine = open_engine(settings)
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
+        self._lists = ListWatcher(ListStore(self._engine, self._clock), self._clock)
         self._do_not_call = DoNotCallList(self._engine, self._clock)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
@@ -106,9 +110,11 @@ class Node:
         try:
             await migrate(self._engine)
             await self._directory.start()
+            await self._lists.start()
         except SQLAlchemyError as error:
             raise ConfigError(f"database.url: the database cannot be used: {error}") from error
         self._running.push_async_callback(self._directory.stop)
+        self._running.push_async_callback(self._lists.stop)
         if self._directory.current().revision == 0:
             log.warning("directory-empty", remedy="no number leads anywhere; fill it with `acd apply FILE`")
         node = self._settings.node
@@ -151,6 +157,8 @@ class Node:
         )
         self._webhooks.start()
         self._running.push_async_callback(self._webhooks.stop)
+        self._lookups = Lookups(settings.lookups, self._clock, self._metrics)
+        self._running.push_async_callback(self._lookups.close)
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
             self._store,
@@ -236,7 +244,9 @@ class Node:
             lookout=self._lookout,
             messages=self._messages,
             phones=self._sip.lamps.phones_changed,
-            callers=ContactReader(self._engine),
+            callers=CallerBook(
+                self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
+            ),
         )
 
     async def _recover(self) -> None:
@@ -255,6 +265,7 @@ class Node:
             records=RecordReader(self._engine),
             notes=NoteStore(self._engine),
             callbacks=self._store.callbacks,
+            caller_lists=self._lists,
             do_not_call=self._do_not_call,
             messages=self._messages,
             tokens=TokenStore(self._engine, self._clock),

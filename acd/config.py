@@ -268,19 +268,11 @@ class VoicemailSection(_Section):
     """Where voice messages lie; for several nodes a folder that they share. None: data_dir/voicemail."""
 
 
-class WebhooksSection(_Section):
-    """How what happens is told to the `webhooks` of the directory."""
-
+class _OutwardSection(_Section):
     allow_networks: tuple[str, ...] = ()
     """Networks beside the public internet that may be connected to, like "10.1.0.0/16"; empty: none."""
     ca: str = ""
     """PEM file of CAs that are trusted beside the system's."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
-    """For one attempt, from the connection to the answer."""
-    retry_seconds: tuple[Annotated[float, Field(gt=0, le=3600)], ...] = (5.0, 30.0, 120.0, 600.0)
-    """How long to wait before each further attempt; after the last the message is given up."""
-    queue: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Messages that wait for one webhook; more are given up."""
 
     @field_validator("allow_networks")
     @classmethod
@@ -293,6 +285,21 @@ class WebhooksSection(_Section):
     def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The networks that are allowed."""
         return tuple(ipaddress.ip_network(text) for text in self.allow_networks)
+
+
+class WebhooksSection(_OutwardSection):
+    """How what happens is told to the `webhooks` of the directory."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """For one attempt, from the connection to the answer."""
+    retry_seconds: tuple[Annotated[float, Field(gt=0, le=3600)], ...] = (5.0, 30.0, 120.0, 600.0)
+    """How long to wait before each further attempt; after the last the message is given up."""
+    queue: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Messages that wait for one webhook; more are given up."""
+
+
+class LookupsSection(_OutwardSection):
+    """Where the look-ups of `caller_lists` may go."""
 
 
 class LogSection(_Section):
@@ -359,6 +366,7 @@ class Settings(BaseSettings):
     ivr: IvrSection = IvrSection()
     voicemail: VoicemailSection = VoicemailSection()
     webhooks: WebhooksSection = WebhooksSection()
+    lookups: LookupsSection = LookupsSection()
     log: LogSection = LogSection()
 
     @classmethod

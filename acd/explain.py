@@ -64,6 +64,8 @@ async def _ask_node(settings: Settings, call_id: str, token: str) -> Why:
 def show(why: Why, console: Console) -> None:
     """Write it for people. Names are shown as they are, whatever is in them."""
     console.print(Text(f"call {why.id}: {why.state}" + (f", queue {why.queue}" if why.queue else "")))
+    for name, value in sorted(why.attributes.items()):
+        console.print(Text(f"{name}: {value}"))
     for offer in why.offers:
         _show_offer(offer, console)
     for mark in why.overflows:

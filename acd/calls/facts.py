@@ -111,6 +111,16 @@ class ExpectationMet:
     actual_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class CallerLookedUp:
+    """The page of a caller list was asked about a caller: it `found` something, knows nothing (`unknown`),
+    `failed`, or was `skipped`, since it failed before or too much is asked of it already."""
+
+    list: str
+    result: str
+    seconds: float
+
+
 CallFact = (
     CallStarted
     | CallQueued
@@ -123,6 +133,7 @@ CallFact = (
     | CallEnded
     | WrapupEnded
     | ExpectationMet
+    | CallerLookedUp
 )
 
 Observer = Callable[[CallFact], None]

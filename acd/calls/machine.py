@@ -66,6 +66,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         **_ANY_TIME,
         m.CallArrived: outgoing.on_arrival,
         m.CallbackDue: calling_back.on_due,
+        m.DialRequested: outgoing.on_requested,
         m.CallerMediaOpened: outgoing.on_media_opened,
         m.CallerKnown: knowing.on_caller_known,
         m.CallerMediaRefused: guiding.on_media_refused,
@@ -169,6 +170,9 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
     State.CALLING: {
         **_ANY_TIME,
         **_REFER_TOO_EARLY,
+        m.AgentAnswered: outgoing.on_agent_there,
+        m.AgentUnavailable: outgoing.on_agent_not_there,
+        (m.TimerFired, Timer.RING): outgoing.on_agent_silent,
         m.NumberProgressed: outgoing.on_progress,
         m.NumberAnswered: outgoing.on_answered,
         m.NumberUnreachable: outgoing.on_gone,

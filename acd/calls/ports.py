@@ -136,12 +136,18 @@ class MessagePort(Protocol):
 class CallerPort(Protocol):
     """What is known of callers."""
 
+    def lists_of(self, number: str) -> tuple[str, ...]:
+        """The caller lists that the caller is on by number, in the order in which they count."""
+
     async def ask(self, question: AskCaller) -> CallerKnown:
         """Never raises, and takes no longer than a caller may be kept waiting for the answer."""
 
 
 class Strangers:
     """Callers of whom nothing is known."""
+
+    def lists_of(self, number: str) -> tuple[str, ...]:
+        return ()
 
     async def ask(self, question: AskCaller) -> CallerKnown:
         return CallerKnown()

@@ -20,7 +20,13 @@ from acd.calls.record import NODE_DIED, CallRecord, Outcome
 from acd.calls.session import CallSession, LegRegistry, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
-from acd.calls.targets import AgentTarget, TransferImpossible, target_of
+from acd.calls.targets import (
+    AgentTarget,
+    OutsideTarget,
+    TransferImpossible,
+    UnknownPreferred,
+    target_of,
+)
 from acd.calls.view import CallView, Reasons
 from acd.directory.model import Srtp
 from acd.media.engine import (
@@ -105,7 +111,8 @@ class CallSupervisor:
             self._services, self._services.context(), call, arrival.leg, self._legs, near, srtp=arrival.srtp
         )
         self._sessions[call.id] = session
-        session.post(m.CallArrived(arrival.offer))
+        lists = () if arrival.agent else self._services.callers.lists_of(call.caller)
+        session.post(m.CallArrived(arrival.offer, lists))
         self._spawn(self._live(call.id, session))
         return call.id
 
@@ -136,6 +143,37 @@ class CallSupervisor:
         self._sessions[call.id] = self._callbacks[order.id] = session
         session.post(m.CallbackDue())
         self._spawn(self._live_callback(call.id, order.id, session))
+
+    def dial(self, agent_id: str, to: str) -> str:
+        """Call a number outside for an agent, whose phone rings first; the id of the call.
+
+        Raises UnknownTarget, TransferImpossible (it is one of ours), acd.calls.outward.NotAllowed.
+        """
+        context, now = self._services.context(), self._services.clock.time()
+        target = target_of(context.directory, to, by=agent_id)
+        if not isinstance(target, OutsideTarget):
+            raise TransferImpossible("only numbers outside are called for an agent; dial this on the phone")
+        number = target.outside.number
+        call = m.Call(
+            id=_new_id(now),
+            node=self._node,
+            caller=number,
+            caller_name="",
+            called=number,
+            trunk="",
+            from_agent=agent_id,
+            extension=context.directory.agents[agent_id].extension,
+            started_at=now,
+            is_outgoing=True,
+            is_summoned=True,
+            outside=target.outside,
+            language=context.default_language,
+        )
+        session = CallSession(self._services, context, call, f"{call.id}-outside", self._legs)
+        self._sessions[call.id] = session
+        session.post(m.DialRequested())
+        self._spawn(self._live(call.id, session))
+        return call.id
 
     async def _live_callback(self, call_id: str, callback_id: str, session: CallSession) -> None:
         try:
@@ -298,7 +336,8 @@ class CallSupervisor:
         if session is None:
             return None
         view = _view(session.call, self._services.clock.time())
-        return Reasons(view, session.call.attempts, session.needs(), session.call.segments)
+        call = session.call
+        return Reasons(view, call.attempts, session.needs(), call.segments, call.attributes)
 
     def hang_up(self, call_id: str, cause: str = "operator") -> bool:
         """End a call. False where there is none of that id."""
@@ -308,21 +347,25 @@ class CallSupervisor:
         session.post(m.ClearRequested(cause))
         return True
 
-    def transfer(self, call_id: str, to: str) -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
         """Send a caller elsewhere, who talks, waits or is in a flow. False where there is no such call.
 
-        Raises UnknownTarget, TransferImpossible, acd.calls.outward.NotAllowed.
+        `preferred` is the agent who should take the call there before others do. Raises UnknownTarget,
+        UnknownPreferred, TransferImpossible, acd.calls.outward.NotAllowed.
         """
         session = self._sessions.get(call_id)
         if session is None:
             return False
         call = session.call
-        target = target_of(self._services.context().directory, to)
+        directory = self._services.context().directory
+        target = target_of(directory, to)
+        if preferred and preferred not in directory.agents:
+            raise UnknownPreferred(f"there is no agent {preferred!r}")
         if isinstance(target, AgentTarget) and target.agent == call.agent:
             raise TransferImpossible("an agent cannot transfer a call to themselves")
         if call.transferor is not None or call.state not in _TRANSFERABLE:
             raise TransferImpossible(f"the call is {call.state.value}; only who talks or waits can be moved")
-        session.post(m.TransferAsked(to, by_phone=False))
+        session.post(m.TransferAsked(to, by_phone=False, preferred=preferred))
         return True
 
     # Start and stop.

@@ -44,6 +44,13 @@ class UnknownTarget(AcdError):
     cause = "unknown-target"
 
 
+class UnknownPreferred(AcdError):
+    """The agent who should take the call is not in the directory."""
+
+    sip_status = 404
+    cause = "unknown-agent"
+
+
 class TransferImpossible(AcdError):
     """The call is not in a state to be transferred, or not to this target."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from acd.calls.record import Attempt, Direction, Segment
 from routing.model import Requirement
@@ -16,6 +17,7 @@ class Reasons:
     attempts: tuple[Attempt, ...]
     needs: Requirement | None
     segments: tuple[Segment, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

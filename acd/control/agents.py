@@ -115,6 +115,29 @@ async def set_state(ask: Ask) -> Agent:
     return agent_of(agent, status, directory, ask.context)
 
 
+class CallOrder(BaseModel):
+    """A number outside that the agent may call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: str = Field(
+        min_length=2,
+        max_length=32,
+        pattern=r"^\+?[0-9*#]+$",
+        description="As E.164, or as the agent would dial it.",
+    )
+
+
+class CallMade(BaseModel):
+    call_id: str
+
+
+async def call_number(ask: Ask) -> CallMade:
+    _, agent = configured(ask)
+    order = await ask.body(CallOrder)
+    return CallMade(call_id=ask.context.calls.dial(agent.id, order.to))
+
+
 def configured(ask: Ask) -> tuple[Directory, Configured]:
     directory = ask.context.directory()
     agent = directory.agents.get(ask.name("id"))
@@ -138,5 +161,16 @@ ROUTES = (
         answer=Agent,
         body=AgentStateChange,
         errors=(404, 409),
+    ),
+    Route(
+        "POST",
+        "/v1/agents/{id}/calls",
+        call_number,
+        Role.SUPERVISOR,
+        "agents",
+        "Ring an agent, then call a number outside",
+        answer=CallMade,
+        body=CallOrder,
+        errors=(403, 404, 409),
     ),
 )

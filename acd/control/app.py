@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from acd.control import (
     agents,
     callbacks,
+    caller_lists,
     calls,
     dialling,
     health,
@@ -58,6 +59,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *agents.ROUTES,
         *wrapup.ROUTES,
         *callbacks.ROUTES,
+        *caller_lists.ROUTES,
         *dialling.ROUTES,
         *calls.ROUTES,
         *trunks.ROUTES,

@@ -45,6 +45,9 @@ class TransferOrder(BaseModel):
         pattern=r"^[^\x00-\x1f\x7f]+$",
         description="An extension, a number of the directory or outside, or the name of a queue.",
     )
+    preferred_agent: str = Field(
+        default="", max_length=64, description="Who should take the call there before others do, by id."
+    )
 
 
 def call_of(view: CallView, ask: Ask) -> Call:
@@ -82,7 +85,7 @@ async def end_call(ask: Ask) -> None:
 
 async def transfer_call(ask: Ask) -> None:
     order = await ask.body(TransferOrder)
-    if not ask.context.calls.transfer(ask.name("id"), order.to):
+    if not ask.context.calls.transfer(ask.name("id"), order.to, order.preferred_agent):
         raise not_found("live call")
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from acd.agents.notes import Note
 from acd.agents.staffing import LiveStore, Staffing
+from acd.callers.members import ListedNumber
 from acd.calls.record import CallRecord
 from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
@@ -37,10 +38,19 @@ class Calls(Protocol):
         """Begin to end a call. False where there is none of that id."""
         ...
 
-    def transfer(self, call_id: str, to: str) -> bool:
+    def dial(self, agent_id: str, to: str) -> str:
+        """Ring an agent and then call a number outside; the id of the call.
+
+        Raises acd.calls.targets.UnknownTarget, acd.calls.targets.TransferImpossible,
+        acd.calls.outward.DialRefused.
+        """
+        ...
+
+    def transfer(self, call_id: str, to: str, preferred: str) -> bool:
         """Begin to send a caller elsewhere. False where there is no call of that id.
 
-        Raises acd.calls.targets.UnknownTarget, acd.calls.targets.TransferImpossible.
+        `preferred` is the agent who should take the call there first; empty for nobody in particular.
+        Raises acd.calls.targets.UnknownTarget, UnknownPreferred and TransferImpossible.
         """
         ...
 
@@ -88,6 +98,20 @@ class Notes(Protocol):
         ...
 
     async def of(self, call_id: str) -> Sequence[Note]: ...
+
+
+class CallerLists(Protocol):
+    """Numbers that are put on caller lists while the service runs. `by` is the role of who does so."""
+
+    async def put(self, name: str, number: str, note: str, by: str) -> None:
+        """Raises acd.callers.members.ListFull."""
+        ...
+
+    async def remove(self, name: str, number: str, by: str) -> bool:
+        """False where the number is not on the list."""
+        ...
+
+    async def of(self, name: str, after: str, limit: int) -> Sequence[ListedNumber]: ...
 
 
 class DoNotCall(Protocol):
@@ -158,6 +182,7 @@ class ControlContext:
     records: Records
     notes: Notes
     callbacks: CallbackStore
+    caller_lists: CallerLists
     do_not_call: DoNotCall
     messages: Messages
     tokens: Tokens

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.calls.outward import DialRefused
-from acd.calls.targets import TransferImpossible, UnknownTarget
+from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
 from routing.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -104,6 +104,9 @@ def _classify(error: Exception) -> Problem | None:
         case UnknownTarget():
             field = FieldError(pointer="/to", detail=str(error))
             return Problem(422, error.cause, "The target of the transfer is not known.", errors=[field])
+        case UnknownPreferred():
+            field = FieldError(pointer="/preferred_agent", detail=str(error))
+            return Problem(422, error.cause, "The preferred agent is not known.", errors=[field])
         case DialRefused():
             return Problem(403, error.cause, str(error))
         case StateNotAllowed() | TransferImpossible():

@@ -16,7 +16,7 @@ from acd.control.problems import not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Seconds, Time, time_of
-from routing.limits import REFUSAL_PAUSE_MS
+from acd.directory.model import Queue
 from routing.model import AgentState, RejectReason, Requirement
 from routing.requirement import in_words, missing
 
@@ -70,6 +70,10 @@ class Why(BaseModel):
     id: str
     queue: str | None
     state: str = Field(description="Of the call; `ended` for one that is over.")
+    attributes: dict[str, str] = Field(
+        description="What is known of the call: from the trunk, `caller_lists`, look-ups, and "
+        "`preferred_agent` or `last_agent` where it was for one agent first."
+    )
     offers: list[Offered]
     overflows: list[Overflow]
     waits_for: str | None = Field(description="What it asks of an agent now; null where it does not wait.")
@@ -116,11 +120,12 @@ async def colleagues(
     """Every agent of the directory with what keeps them from a call that needs this."""
     directory, now = context.directory(), context.clock.time()
     statuses = await context.store.agents(list(directory.agents))
+    rules = directory.queues.get(needs.queue, Queue(needs.queue))
     refused = {
         attempt.agent
         for attempt in attempts
         if attempt.result in set(RejectReason)
-        and now - attempt.at - attempt.ring_seconds < REFUSAL_PAUSE_MS / 1000
+        and now - attempt.at - attempt.ring_seconds < rules.refusals.retry_seconds
     }
     found = []
     for agent in directory.agents.values():
@@ -142,6 +147,7 @@ async def why_of(context: ControlContext, reasons: Reasons) -> Why:
         id=view.id,
         queue=view.queue or None,
         state=view.state,
+        attributes=dict(reasons.attributes),
         offers=[offered(attempt, view.id) for attempt in reasons.attempts],
         overflows=overflows(reasons.segments),
         waits_for=None if needs is None else in_words(needs),
@@ -155,6 +161,7 @@ def why_of_record(record: CallRecord) -> Why:
         id=record.id,
         queue=record.queue or None,
         state="ended",
+        attributes=record.attributes,
         offers=[offered(attempt, record.id) for attempt in record.attempts],
         overflows=overflows(record.segments),
         waits_for=None,

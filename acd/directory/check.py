@@ -32,6 +32,7 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_overflow_loops(file),
         *_codes(file),
         *_devices(file),
+        *_caller_lists(file),
         *_boxes(file),
         *_overlaps(file),
         *_routes(file),
@@ -89,6 +90,7 @@ def _unique(file: DirectoryFile) -> Iterator[Problem]:
     yield from _repeated("teams", "name", [entry.name for entry in file.teams])
     yield from _repeated("routes", "prefix", [entry.prefix for entry in file.routes])
     yield from _repeated("webhooks", "name", [entry.name for entry in file.webhooks])
+    yield from _repeated("caller_lists", "name", [entry.name for entry in file.caller_lists])
     numbers = {entry.number for entry in file.numbers}
     for index, agent in enumerate(file.agents):
         if agent.extension in numbers:
@@ -112,6 +114,7 @@ def _skills(file: DirectoryFile) -> Iterator[Problem]:
         *((("queues", i, "requires"), entry.requires) for i, entry in enumerate(file.queues)),
         *((("agents", i, "skills"), entry.skills) for i, entry in enumerate(file.agents)),
         *((("numbers", i, "skills"), entry.skills) for i, entry in enumerate(file.numbers)),
+        *((("caller_lists", i, "skills"), entry.skills) for i, entry in enumerate(file.caller_lists)),
         *_more_skills(file),
     ]
     for path, skills in used:
@@ -234,6 +237,21 @@ def _devices(file: DirectoryFile) -> Iterator[Problem]:
         if agent.device and agent.device not in known:
             hint = suggestion(agent.device, known) or "; add it to devices"
             yield Problem(("agents", index, "device"), f"there is no device {agent.device!r}{hint}")
+
+
+def _caller_lists(file: DirectoryFile) -> Iterator[Problem]:
+    known: dict[str, Collection[str]] = {
+        "preferred_agent": {agent.id for agent in file.agents},
+        "queue": {queue.name for queue in file.queues},
+        "priority": file.priorities,
+    }
+    words = {"preferred_agent": "agent", "queue": "queue", "priority": "priority"}
+    for index, entry in enumerate(file.caller_lists):
+        for key, names in known.items():
+            value = getattr(entry, key)
+            if isinstance(value, str) and value not in names:
+                hint = suggestion(value, names) or "; add it to the directory"
+                yield Problem(("caller_lists", index, key), f"there is no {words[key]} {value!r}{hint}")
 
 
 def _routes(file: DirectoryFile) -> Iterator[Problem]:

@@ -18,10 +18,13 @@ Kind = Literal[
     "device",
     "box",
     "webhook",
+    "priority",
+    "caller-list",
     "team",
     "route",
     "dialling",
 ]
+_MOST_SHOWN = 5
 _SECRETS = {"ha1_md5": "password", "ha1_sha256": "password", "secret": "secret"}
 """Fields of which only that they changed is told, under which name."""
 
@@ -65,6 +68,8 @@ def compare(before: Directory, after: Directory) -> tuple[Change, ...]:
         *_entries("device", before.devices, after.devices),
         *_entries("box", before.boxes, after.boxes),
         *_entries("webhook", before.webhooks, after.webhooks),
+        *_entries("priority", before.priorities, after.priorities),
+        *_entries("caller-list", before.caller_lists, after.caller_lists),
         *_entries("team", before.teams, after.teams),
         *_entries("route", before.routes, after.routes),
         *_entries("dialling", {"centre": before.dialling}, {"centre": after.dialling}),
@@ -97,6 +102,13 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {level}" for key, level in sorted(value.items())) or "none"
+    if isinstance(value, frozenset):
+        shown = sorted(map(str, value))
+        return (
+            ", ".join(shown[:_MOST_SHOWN])
+            + (f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else "")
+            or "none"
+        )
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

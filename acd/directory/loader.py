@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from acd.directory.check import KeyPath, Problem, find_problems, suggestion
 from acd.directory.schema.agents import AgentEntry, CodeEntry
+from acd.directory.schema.callers import CallerListEntry
 from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.file import DirectoryFile
@@ -32,6 +33,7 @@ _ENTRIES: dict[str | int, type[BaseModel]] = {
     "devices": DeviceEntry,
     "boxes": BoxEntry,
     "webhooks": WebhookEntry,
+    "caller_lists": CallerListEntry,
     "teams": TeamEntry,
     "routes": RouteEntry,
     "dialling": DiallingEntry,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from ipaddress import ip_network
 from types import MappingProxyType
@@ -19,14 +19,18 @@ from acd.directory.model import (
     Agent,
     Box,
     CallbackRules,
+    CallerList,
     Device,
     Dialling,
     Directory,
     FeatureCode,
     FormField,
+    Gives,
     LastAgent,
+    Lookup,
     Number,
     OverflowRule,
+    PriorityClass,
     Queue,
     Refusals,
     Relaxation,
@@ -50,6 +54,8 @@ _TABLES: Mapping[Kind, Table] = {
     "device": tables.devices,
     "box": tables.boxes,
     "webhook": tables.webhooks,
+    "priority": tables.priorities,
+    "caller-list": tables.caller_lists,
     "team": tables.teams,
     "route": tables.routes,
     "dialling": tables.dialling,
@@ -123,6 +129,8 @@ async def _load(connection: AsyncConnection) -> Directory:
         Webhook(**{**row, "events": tuple(row["events"])})
         for row in await _rows_of(connection, tables.webhooks)
     ]
+    priorities = [PriorityClass(**row) for row in await _rows_of(connection, tables.priorities)]
+    lists = [_caller_list(row) for row in await _rows_of(connection, tables.caller_lists)]
     teams = [Team(**_listed(row, "dialling")) for row in await _rows_of(connection, tables.teams)]
     routes = [Route(**_listed(row, "trunks")) for row in await _rows_of(connection, tables.routes)]
     centre = [_dialling(row) for row in await _rows_of(connection, tables.dialling)]
@@ -138,6 +146,10 @@ async def _load(connection: AsyncConnection) -> Directory:
         devices=MappingProxyType({device.name: device for device in devices}),
         boxes=MappingProxyType({box.name: box for box in boxes}),
         webhooks=MappingProxyType({webhook.name: webhook for webhook in webhooks}),
+        priorities=MappingProxyType({priority.name: priority for priority in priorities}),
+        caller_lists=MappingProxyType(
+            {entry.name: entry for entry in sorted(lists, key=lambda entry: entry.order)}
+        ),
         teams=MappingProxyType({team.name: team for team in teams}),
         routes=MappingProxyType({route.prefix: route for route in routes}),
         dialling=centre[0] if centre else Dialling(),
@@ -157,7 +169,7 @@ async def _write(connection: AsyncConnection, current: Directory, wanted: Direct
                 delete(table).where(key == bindparam("gone")), [{"gone": name} for name in gone]
             )
         if new:
-            rows = [row for row in _rows(kind, wanted) if row[key.name] in new]
+            rows = [row for row in _ROWS[kind](wanted) if row[key.name] in new]
             await connection.execute(insert(table), rows)
     return bool(changes)
 
@@ -251,59 +263,36 @@ def _refusals(kept: Mapping[str, Any]) -> Refusals:
     return replace(standard, **given)
 
 
+def _caller_list(row: RowMapping) -> CallerList:
+    lookup, gives = row["lookup"], row["gives"]
+    return CallerList(
+        row["name"],
+        row["order"],
+        frozenset(row["numbers"]),
+        frozenset(row["prefixes"]),
+        Gives(**{**gives, "skills": MappingProxyType(gives["skills"])}),
+        Lookup(**lookup) if lookup else None,
+    )
+
+
+def _caller_list_columns(entry: CallerList) -> dict[str, Any]:
+    lookup = entry.lookup
+    return {
+        "name": entry.name,
+        "order": entry.order,
+        "numbers": sorted(entry.numbers),
+        "prefixes": sorted(entry.prefixes),
+        "gives": _columns(entry.gives, "skills"),
+        "lookup": lookup and asdict(lookup),
+    }
+
+
 def _form_field(field: Mapping[str, Any]) -> FormField:
     return FormField(**{**field, "choices": tuple(field["choices"])})
 
 
 def _frozen(row: RowMapping, *maps: str) -> dict[str, Any]:
     return {**row, **{name: MappingProxyType(row[name]) for name in maps}}
-
-
-def _rows(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
-    match kind:
-        case "trunk":
-            yield from map(_trunk_columns, directory.trunks.values())
-        case "number":
-            yield from (_columns(number, "skills") for number in directory.numbers.values())
-        case "skill":
-            yield from ({"name": skill} for skill in sorted(directory.skills))
-        case "queue":
-            yield from map(_queue_columns, directory.queues.values())
-        case "agent":
-            yield from map(_agent_columns, directory.agents.values())
-        case "code":
-            for code in directory.codes.values():
-                yield {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
-        case "device":
-            yield from map(_columns, directory.devices.values())
-        case "box":
-            yield from map(_box_columns, directory.boxes.values())
-        case "webhook":
-            yield from map(_webhook_columns, directory.webhooks.values())
-        case _:
-            yield from _rows_of_dialling(kind, directory)
-
-
-def _rows_of_dialling(kind: Kind, directory: Directory) -> Iterator[dict[str, Any]]:
-    match kind:
-        case "team":
-            for team in directory.teams.values():
-                yield {**_columns(team), "dialling": [*team.dialling]}
-        case "route":
-            for route in directory.routes.values():
-                yield {**_columns(route), "trunks": [*route.trunks]}
-        case "dialling":
-            rules = directory.dialling
-            yield {"name": "centre", **_columns(rules), "operators": [*rules.operators]}
-
-
-def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
-    return {
-        **_columns(trunk, "headers", "send_headers"),
-        "match": [*map(str, trunk.match)],
-        "tls_names": [*trunk.tls_names],
-        "hosts": [asdict(host) for host in trunk.hosts],
-    }
 
 
 _Fact = (
@@ -316,6 +305,9 @@ _Fact = (
     | Relaxation
     | FormField
     | CallbackRules
+    | PriorityClass
+    | Gives
+    | Lookup
     | VoicemailRules
     | Team
     | Route
@@ -327,6 +319,19 @@ _VOICEMAIL_LISTS = ("greeting", "agents", "teams")
 def _columns(entry: _Fact, *maps: str) -> dict[str, Any]:
     columns = {field.name: getattr(entry, field.name) for field in fields(entry)}
     return {**columns, **{name: dict(columns[name]) for name in maps}}
+
+
+def _code_columns(code: FeatureCode) -> dict[str, Any]:
+    return {"code": code.code, "does": code.does, "reasons": [*code.reasons]}
+
+
+def _trunk_columns(trunk: Trunk) -> dict[str, Any]:
+    return {
+        **_columns(trunk, "headers", "send_headers"),
+        "match": [*map(str, trunk.match)],
+        "tls_names": [*trunk.tls_names],
+        "hosts": [asdict(host) for host in trunk.hosts],
+    }
 
 
 def _voicemail_columns(rules: VoicemailRules) -> dict[str, Any]:
@@ -371,3 +376,34 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
 
 def _callback_columns(rules: CallbackRules) -> dict[str, Any]:
     return {**_columns(rules), "numbers": [*rules.numbers], "dialling": [*rules.dialling]}
+
+
+def _team_columns(team: Team) -> dict[str, Any]:
+    return {**_columns(team), "dialling": [*team.dialling]}
+
+
+def _route_columns(route: Route) -> dict[str, Any]:
+    return {**_columns(route), "trunks": [*route.trunks]}
+
+
+def _dialling_columns(rules: Dialling) -> dict[str, Any]:
+    return {"name": "centre", **_columns(rules), "operators": [*rules.operators]}
+
+
+_ROWS: Mapping[Kind, Callable[[Directory], Iterable[dict[str, Any]]]] = {
+    "trunk": lambda directory: map(_trunk_columns, directory.trunks.values()),
+    "number": lambda directory: (_columns(number, "skills") for number in directory.numbers.values()),
+    "skill": lambda directory: ({"name": skill} for skill in sorted(directory.skills)),
+    "queue": lambda directory: map(_queue_columns, directory.queues.values()),
+    "agent": lambda directory: map(_agent_columns, directory.agents.values()),
+    "code": lambda directory: map(_code_columns, directory.codes.values()),
+    "device": lambda directory: map(_columns, directory.devices.values()),
+    "box": lambda directory: map(_box_columns, directory.boxes.values()),
+    "webhook": lambda directory: map(_webhook_columns, directory.webhooks.values()),
+    "priority": lambda directory: map(_columns, directory.priorities.values()),
+    "caller-list": lambda directory: map(_caller_list_columns, directory.caller_lists.values()),
+    "team": lambda directory: map(_team_columns, directory.teams.values()),
+    "route": lambda directory: map(_route_columns, directory.routes.values()),
+    "dialling": lambda directory: [_dialling_columns(directory.dialling)],
+}
+"""The rows of each kind."""

@@ -165,6 +165,45 @@ webhooks = Table(
     Column("events", JSON, nullable=False),
 )
 
+priorities = Table(
+    "priorities",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("priority", Integer, nullable=False),
+)
+
+caller_lists = Table(
+    "caller_lists",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("order", Integer, nullable=False),
+    Column("numbers", JSON, nullable=False),
+    Column("prefixes", JSON, nullable=False),
+    Column("gives", JSON, nullable=False),
+    Column("lookup", JSON(none_as_null=True)),
+)
+
+listed = Table(
+    "listed_numbers",
+    metadata,
+    Column("list", String(64), primary_key=True),
+    Column("number", String(32), primary_key=True),
+    Column("revision", Integer, nullable=False, index=True),
+    Column("removed", Boolean, nullable=False, server_default=false()),
+    Column("note", String(128), nullable=False, server_default=""),
+    Column("changed_at", Double, nullable=False),
+    Column("changed_by", String(64), nullable=False, server_default=""),
+)
+"""What was put on caller lists, or taken off, while the service runs. `revision` is that of the change."""
+
+listed_state = Table(
+    "listed_state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("revision", Integer, nullable=False),
+)
+"""One row, id 1: the number of the newest change of a list."""
+
 codes = Table(
     "codes",
     metadata,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd.calls.model import AskCaller, CallerKnown, Spoken
+from acd.calls.model import Spoken
 from acd.database import reading
 from acd.history.tables import records
 
@@ -22,21 +22,21 @@ log = structlog.get_logger(__name__)
 
 
 class ContactReader:
-    """The acd.calls.ports.CallerPort that asks the database."""
+    """Asks the database."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def ask(self, question: AskCaller) -> CallerKnown:
-        """Where the database fails or is slow, the caller is one whom nobody knows."""
+    async def spoke_with(self, number: str, since: float) -> tuple[Spoken, ...]:
+        """The newest first; nobody where the database fails or is slow."""
         try:
             async with asyncio.timeout(_SECONDS):
-                return CallerKnown(await self._spoke_with(question.number, question.since))
+                return await self._find(number, since)
         except (TimeoutError, SQLAlchemyError, OSError) as error:
             log.warning("caller-not-looked-up", error=type(error).__name__)
-            return CallerKnown()
+            return ()
 
-    async def _spoke_with(self, number: str, since: float) -> tuple[Spoken, ...]:
+    async def _find(self, number: str, since: float) -> tuple[Spoken, ...]:
         columns = records.c
         query = (
             select(columns.started_at, columns.attempts)

@@ -12,6 +12,7 @@ from acd.calls.facts import (
     AgentRung,
     CallAnswered,
     CallEnded,
+    CallerLookedUp,
     CallFact,
     CallOverflowed,
     CallQueued,
@@ -36,6 +37,8 @@ _DIRECTIONS = ("over", "under")
 JITTER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 
+LOOKUP_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
+_LOOKED_UP = ("found", "unknown", "failed", "skipped")
 _MESSAGE_THEN_WAIT = "message-then-wait"
 _SIDES = ("caller", "agent")
 _FAILURES = (*RejectReason, "withdrawn", "elsewhere")
@@ -100,6 +103,7 @@ class CallMetrics:
             CallEnded: self._ended,
             WrapupEnded: self._wrapped_up,
             ExpectationMet: self._expectation_met,
+            CallerLookedUp: self._looked_up,
         }
         self._edges: frozenset[float] = frozenset()
         self._known: Directory | None = None
@@ -135,6 +139,11 @@ class CallMetrics:
                 self._overflowed.labels(name, kind, rule.when.why)
         for name in directory.trunks:
             self._calls_started.labels(name)
+        for entry in directory.caller_lists.values():
+            if entry.lookup:
+                self._lookup.labels(entry.name)
+                for result in _LOOKED_UP:
+                    self._lookups.labels(entry.name, result)
 
     # Construction
 
@@ -142,6 +151,12 @@ class CallMetrics:
         self._calls_started = self._counter("acd_calls_started_total", "Calls taken in.", "trunk")
         self._calls_ended = self._counter(
             "acd_calls_ended_total", "Calls ended, by outcome and cause.", "outcome", "cause"
+        )
+        self._lookups = self._counter(
+            "acd_caller_lookups_total", "Times that the page of a caller list was asked.", "list", "result"
+        )
+        self._lookup = self._histogram(
+            "acd_caller_lookup_seconds", "How long a look-up took.", LOOKUP_BUCKETS, "list"
         )
         self._last_call = Gauge(
             "acd_trunk_last_call_timestamp_seconds",
@@ -277,6 +292,10 @@ class CallMetrics:
 
     def _rung(self, fact: AgentRung) -> None:
         self._rings.labels(fact.queue).inc()
+
+    def _looked_up(self, fact: CallerLookedUp) -> None:
+        self._lookups.labels(fact.list, self._words.bound(fact.result)).inc()
+        self._lookup.labels(fact.list).observe(fact.seconds)
 
     def _offer_failed(self, fact: OfferFailed) -> None:
         self._offers_failed.labels(fact.queue, self._words.bound(fact.reason)).inc()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -16,10 +15,9 @@ from acd.calls.view import CallView
 from acd.clock import Clock
 from acd.config import WebhooksSection
 from acd.directory.model import Directory
-from acd.errors import ConfigError
+from acd.reach import guarded_sockets, trusted
 from acd.webhooks.lane import Lane
 from acd.webhooks.message import KINDS, message_of
-from acd.webhooks.reach import guarded_sockets
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +47,7 @@ class Courier:
     def start(self) -> None:
         """Deliver from now on. Raises ConfigError for a file of CAs that cannot be read."""
         connector = aiohttp.TCPConnector(
-            ssl=_trust(self._settings.ca),
+            ssl=trusted(self._settings.ca, "webhooks.ca"),
             socket_factory=guarded_sockets(self._settings.networks),
             limit=_CONNECTIONS,
         )
@@ -117,13 +115,3 @@ class Courier:
     def waiting(self) -> Mapping[str, int]:
         """Webhook -> messages that are not delivered yet."""
         return {name: lane.waiting for name, (lane, _) in self._lanes.items()}
-
-
-def _trust(file: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if file:
-        try:
-            context.load_verify_locations(cafile=file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"webhooks.ca: {file}: cannot be read as PEM: {error}") from error
-    return context

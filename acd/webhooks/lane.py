@@ -16,8 +16,8 @@ from acd import __version__
 from acd.clock import Clock
 from acd.config import WebhooksSection
 from acd.directory.model import Webhook
+from acd.reach import AddressRefused
 from acd.webhooks.message import Message
-from acd.webhooks.reach import AddressRefused
 
 log = structlog.get_logger(__name__)
 

@@ -29,6 +29,8 @@ class Acquaintance:
         self._token = 0
         self._event = 0
         self._trouble: Trouble | None = None
+        self.told = ""
+        """The generation whose trouble was asked for last."""
 
     def meet(self, node: str, now_ms: Callable[[], int], others: Callable[[], Collection[str]]) -> None:
         """This node begins; `others` are those that it knows to live."""
@@ -42,6 +44,8 @@ class Acquaintance:
     def take_trouble(self) -> Trouble | None:
         """What had happened to the store since this was asked last."""
         trouble, self._trouble = self._trouble, None
+        if trouble:
+            self.told = self._generation
         return trouble
 
     def word(self, run: str = "") -> Command | None:

@@ -284,7 +284,7 @@ class RedisQueueStore:
 
     async def settled(self, node: str, now_ms: int) -> None:
         """This node has said everything again that the store may have lost."""
-        await self._run("settled", now_ms, node)
+        await self._run("settled", now_ms, node, self._acquaintance.told)
 
     async def reset_node(self, node: str, now_ms: int) -> Sequence[str]:
         """This node begins anew. Returns the ids of the calls given up."""

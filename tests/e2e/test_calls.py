@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.support.audio import seconds_of, seconds_of_sound
 from tests.support.baresip import Baresip
@@ -31,16 +32,17 @@ from tests.support.cast import (
     softphone,
 )
 from tests.support.linphone import Linphone
-from tests.support.net import eventually
+from tests.support.net import eventually, free_port
 from tests.support.registration import register_all
 from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sipp import Behaviour, Sipp
 
+LOOKUP_PORT = free_port()
 IMPATIENT, MANNED, LEAVING, SHORT = "+3726000210", "+3726000211", "+3726000212", "+3726000213"
 
 
 def _directory() -> dict[str, Any]:
-    """Beside the standard one, queues that callers leave: nobody has the skill `rare`."""
+    """Beside the standard one, queues that callers leave (nobody has the skill `rare`), and caller lists."""
     directory = standard_directory()
     directory["skills"].append("rare")
     rare = {"requires": {"rare": 1}, "announce_position_seconds": 0}
@@ -54,10 +56,18 @@ def _directory() -> dict[str, Any]:
     ]
     numbers = {IMPATIENT: "impatient", MANNED: "manned", LEAVING: "leaving", SHORT: "short"}
     directory["numbers"] += [{"number": number, "queue": queue} for number, queue in numbers.items()]
+    directory["priorities"] = {"vip": 50}
+    page = f"http://127.0.0.1:{LOOKUP_PORT}/callers/{{number}}"
+    directory["caller_lists"] = [
+        {"name": "blocked", "prefixes": ["+372666"], "reject": True},
+        {"name": "vips", "priority": "vip"},
+        {"name": "crm", "prefixes": ["+372777"], "lookup": {"url": page, "allow_http": True}},
+    ]
     return directory
 
 
 DIRECTORY = _directory()
+SETTINGS = {"lookups": {"allow_networks": ["127.0.0.0/8"]}}
 
 
 async def heard(call: Call, frequency: float, seconds: float = 0.5, *, within: float = 4.0) -> None:
@@ -249,6 +259,64 @@ async def test_who_talked_to_the_caller_last_is_rung_first_and_another_where_tha
                 assert (await service.call_reaches(number, "talking"))["agent"] == "a6"
                 await call.hang_up()
     assert first["attributes"] == {}
+
+
+async def test_a_caller_on_a_list_goes_first_and_one_on_a_block_list_is_refused(
+    service: RunningService,
+) -> None:
+    vip = "+37255500075"
+    async with caller(service, "+37255500074") as usual, caller(service, vip) as special:
+        await service.post("/v1/caller-lists/vips/numbers", {"number": vip, "note": "the board"})
+        first = await dial(usual, BILLING)
+        await service.call_reaches(usual.user, "queued")
+        second = await dial(special, BILLING)
+        await service.call_reaches(vip, "queued")
+        async with agents(service, phone(5)):
+            await service.call_reaches(vip, "talking")
+            assert (await service.call_reaches(usual.user, "queued"))["agent"] is None
+            await second.hang_up()
+            await service.call_reaches(usual.user, "talking")
+            await first.hang_up()
+    assert (await service.record_of(vip))["attributes"] == {"caller_lists": "vips"}
+    async with caller(service, "+37266600001") as nuisance:
+        assert await (await nuisance.dial(BILLING)).refused() == 603
+    record = await service.record_of("+37266600001")
+    assert (record["outcome"], record["cause"], record["answered_at"]) == ("rejected", "blocked", None)
+    assert record["attributes"] == {"caller_lists": "blocked"}
+
+
+async def test_what_a_page_knows_of_a_caller_counts_and_a_page_that_fails_stops_nobody(
+    service: RunningService,
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response({"preferred_agent": "a6", "attributes": {"customer": "C-4711"}})
+
+    asked: list[str] = []
+    app = web.Application()
+    app.router.add_get("/callers/{number}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    known, unknown = "+37277700001", "+37277700002"
+    async with agents(service, phone(5)):
+        await service.agent_reaches("a5", "available")
+        async with agents(service, phone(6)), caller(service, known) as someone:
+            await service.agent_reaches("a6", "available")
+            await web.TCPSite(runner, "127.0.0.1", LOOKUP_PORT).start()
+            call = await dial(someone, BILLING)
+            assert (await service.call_reaches(known, "talking"))["agent"] == "a6"
+            await call.hang_up()
+        await runner.cleanup()
+        record = await service.record_of(known)
+        async with caller(service, unknown) as someone:
+            call = await dial(someone, BILLING)
+            assert (await service.call_reaches(unknown, "talking"))["agent"] == "a5"
+            await call.hang_up()
+    assert asked == [f"/callers/{known}"]
+    assert record["attributes"] == {"caller_lists": "crm", "customer": "C-4711", "preferred_agent": "a6"}
+    assert (await service.record_of(unknown))["attributes"] == {}
+    assert await service.metric("acd_caller_lookups_total", list="crm", result="found") == 1
+    assert await service.metric("acd_caller_lookups_total", list="crm", result="failed") == 1
 
 
 async def test_agent_is_in_wrapup_after_the_call_and_then_free(service: RunningService) -> None:

@@ -24,8 +24,9 @@ _NOT_STATE = ("outbox", "events", "stream", ":hb:")
 """Words in the names of keys that grow with history, not with live calls."""
 
 
-_POOLED = 12
-"""Connections to Redis and the database that their pools may have opened under load, and keep."""
+_POOLED = 24
+"""Connections to Redis and the database that their pools may have opened under load, and keep: more on a busy
+machine, but none for each call."""
 
 
 async def keys(service: RunningService) -> set[str]:
@@ -92,7 +93,8 @@ async def _left_over(service: RunningService, names: set[str], ports: float, fil
 
 
 async def _all(service: RunningService, state: str) -> bool:
-    return set((await service.agents()).values()) == {state}
+    states = await service.agents()
+    return {states[f"a{n}"] for n in range(1, AGENTS + 1)} == {state}
 
 
 async def _records(service: RunningService, count: int) -> list[dict[str, Any]]:

@@ -265,3 +265,26 @@ def provider_answers(provider: Provider) -> Any:
         return await provider.pick_up()
 
     return asyncio.ensure_future(pick_up())
+
+
+async def test_a_program_has_an_agent_rung_and_then_a_number_called(service: RunningService) -> None:
+    async with (
+        Provider(service.sip_address, port=PORT) as provider,
+        DeskPhone(service.sip_address, "1001", PASSWORD) as phone,
+    ):
+        await service.agent_reaches("a1", "available")
+        status, _ = service.request("POST", "/v1/agents/a1/calls", {"to": "+3729001234"})
+        assert status == 403
+        made = await service.post("/v1/agents/a1/calls", {"to": "55570008"})
+        mine = await phone.rung()
+        await provider.called()
+        await phone.hears(mine, RINGBACK_HZ)
+        line = await provider.pick_up()
+        await phone.hears(mine, VOICE_HZ)
+        await provider.hears(line, phone.says)
+        await service.agent_reaches("a1", "talking")
+        provider.hang_up(line)
+        await phone.ended(mine)
+        await service.agent_reaches("a1", "available")
+    record = await record_of(service, "+37255570008")
+    assert (record["id"], record["agent"], record["outcome"]) == (made["call_id"], "a1", "answered")

@@ -75,7 +75,7 @@ class Node:
         self.down = False
         self.lost = False
         """The store may lack what this node knows."""
-        self._to_say = 0
+        self._to_say, self._corrects = 0, ""
         self._ear, self._read_after, self._reading = Ear(), 0, False
         self._suspects: frozenset[str] = frozenset()
         self._deserted: set[Seeking] = set()
@@ -157,7 +157,7 @@ class Node:
         for call_id in stored:
             if not self.is_live(call_id):
                 self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
-        self._to_say = 1
+        self._to_say, self._corrects = 1, self.link.run
         for session in sorted(self.sessions.values(), key=lambda session: session.rank()):
             self._to_say += session.correct()
         self.one_is_said(None)
@@ -167,7 +167,7 @@ class Node:
 
     def one_is_said(self, _: Any) -> None:
         self._to_say -= 1
-        if self._to_say == 0:
+        if self._to_say == 0 and self.world.run_of_store == self._corrects:
             self.link.say("settled", (self.name,), {}, lambda answer: None, lambda: None)
 
     def keep_stream(self) -> None:

@@ -256,3 +256,20 @@ async def test_everything_lost_while_the_server_stays_is_seen_at_the_next_look(
     await redis.delete(*[key async for key in redis.scan_iter(f"acd:{{{site}}}:*")])
     assert await store.heartbeat("n1", 30_000, NOW)
     assert await store.look_for_loss() is Trouble.EMPTIED
+
+
+async def test_what_was_said_before_a_second_loss_ends_no_doubt_after_it(centre: Site) -> None:
+    a = centre.node("n1")
+    await centre.greets(a)
+    await centre.restart()
+    await centre.greets(a)
+    a.take_trouble()
+    first = a.told
+    await centre.empty()
+    assert await centre.greets(a) is Trouble.EMPTIED
+    await centre.comes("c1")
+    await centre.signs_in("anna")
+    await centre.store._run("settled", NOW, "n1", first)
+    assert await centre.state("anna") == "available"
+    await centre.store._run("settled", NOW, "n1", a.told)
+    assert await centre.state("anna") == "offered"

@@ -14,15 +14,17 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
 from acd.agents.notes import Note
+from acd.callers.members import ListedNumber, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
+from acd.calls.outward import NotAllowed
 from acd.calls.record import CallRecord, Segment
-from acd.calls.targets import TransferImpossible, UnknownTarget
+from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
 from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Role
 from acd.directory.do_not_call import Listed
-from acd.directory.model import Agent, Directory, Queue, Trunk
+from acd.directory.model import Agent, CallerList, Directory, Gives, Lookup, Queue, Trunk
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
 from acd.sip.trace.tracer import Rules, Tracer
@@ -61,7 +63,11 @@ def a_directory() -> Directory:
         "cleo": Agent("cleo", "1003", skills={"support": 9}),
     }
     trunks = {"carrier": Trunk("carrier", (ip_network("127.0.0.2/32"),), max_calls=2)}
-    return Directory(revision=1, trunks=trunks, queues=queues, agents=agents)
+    lists = {
+        "vips": CallerList("vips", 0, frozenset({"+3725550001"}), gives=Gives(priority=50)),
+        "crm": CallerList("crm", 1, lookup=Lookup("https://crm.example/{number}")),
+    }
+    return Directory(revision=1, trunks=trunks, queues=queues, agents=agents, caller_lists=lists)
 
 
 @dataclass
@@ -91,6 +97,8 @@ class FakeCalls:
     reasons: dict[str, Reasons] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
     transfers: list[tuple[str, str]] = field(default_factory=list)
+    dialled: list[tuple[str, str]] = field(default_factory=list)
+    preferred: list[str] = field(default_factory=list)
 
     def live(self) -> Sequence[CallView]:
         return list(self.views.values())
@@ -109,9 +117,18 @@ class FakeCalls:
         self.hung_up.append(call_id)
         return True
 
-    def transfer(self, call_id: str, to: str) -> bool:
+    def dial(self, agent_id: str, to: str) -> str:
+        if to == "4711":
+            raise NotAllowed("calls of class premium are not allowed")
+        self.dialled.append((agent_id, to))
+        return "c9"
+
+    def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
         if call_id not in self.views:
             return False
+        if preferred == "nobody":
+            raise UnknownPreferred("there is no agent 'nobody'")
+        self.preferred.append(preferred)
         if to == "4711":
             raise UnknownTarget("there is no such extension, number or queue")
         if to == "1001":
@@ -255,6 +272,24 @@ class FakeNotes:
 
 
 @dataclass
+class FakeCallerLists:
+    kept: dict[tuple[str, str], ListedNumber] = field(default_factory=dict)
+    full: bool = False
+
+    async def put(self, name: str, number: str, note: str, by: str) -> None:
+        if self.full:
+            raise ListFull("list is full")
+        self.kept[name, number] = ListedNumber(number, note, NOW, by)
+
+    async def remove(self, name: str, number: str, by: str) -> bool:
+        return self.kept.pop((name, number), None) is not None
+
+    async def of(self, name: str, after: str, limit: int) -> Sequence[ListedNumber]:
+        found = sorted((n, listed) for (of, n), listed in self.kept.items() if of == name and n > after)
+        return [listed for _, listed in found[:limit]]
+
+
+@dataclass
 class FakeForecast:
     queues: dict[str, float] = field(default_factory=dict)
     calls: dict[str, float] = field(default_factory=dict)
@@ -359,6 +394,7 @@ class Centre:
     forecast: FakeForecast = field(default_factory=FakeForecast)
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
+    caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
     do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
     messages: FakeMessages = field(default_factory=FakeMessages)
     trunks: dict[str, TrunkStatus] = field(default_factory=dict)
@@ -377,6 +413,7 @@ class Centre:
             notes=self.notes,
             do_not_call=self.do_not_call,
             callbacks=self.callbacks,  # type: ignore[arg-type]
+            caller_lists=self.caller_lists,
             messages=self.messages,
             tokens=FakeTokens(),
             metrics=FakeMetrics(),

@@ -136,6 +136,10 @@ class Call(msgspec.Struct, frozen=True):
     priority: int = 0
     preferred: str = ""
     """The agent who should take the call before anybody else."""
+    lists: tuple[str, ...] = ()
+    """The caller lists that the caller is on, in the order in which they count."""
+    goes_to: str = ""
+    """The queue that the caller goes to, whatever the dialled number leads to."""
     spoke_with: tuple[Spoken, ...] = ()
     """Who talked to the caller before, the newest first, as far as that was asked for."""
     asking: bool = False
@@ -158,6 +162,8 @@ class Call(msgspec.Struct, frozen=True):
     """An agent made it, to a number outside: that number is the caller's side of it."""
     outside: Outside | None = None
     """The number outside that is, or was, called last."""
+    is_summoned: bool = False
+    """The agent did not dial: their phone is rung first, and the number called when they are there."""
     hears_early: bool = False
     """That answer may be given before anybody answers at the other end."""
     bridged_early: bool = False

@@ -179,8 +179,11 @@ class AskCaller:
     """Report CallerKnown, soon and in any case."""
 
     number: str
-    since: float
-    """From when on it matters who talked to the caller (seconds since the epoch)."""
+    called: str
+    since: float | None
+    """From when on it matters who talked to the caller (seconds since the epoch); None: not at all."""
+    lookups: tuple[str, ...] = ()
+    """The caller lists whose look-ups are asked."""
 
 
 @dataclass(frozen=True, slots=True)

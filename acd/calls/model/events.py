@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from acd.calls.model.call import Place, Side, Spoken, Timer
 from acd.calls.outside import Outside
+from acd.directory.model import Gives
 from acd.media.engine import Direction
 from acd.sip.core.events import EndedBy
 from ivr.interpreter import Noted
@@ -19,6 +21,8 @@ class CallArrived:
     """The first event of every call. `offer` is None where the caller's INVITE has no SDP."""
 
     offer: bytes | None
+    lists: tuple[str, ...] = ()
+    """The caller lists that the caller is on by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,20 @@ class CallerMediaRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What the look-up of a caller list says of the caller."""
+
+    list: str
+    gives: Gives
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CallerKnown:
     """What could be found out about the caller in the time there was."""
 
     spoke_with: tuple[Spoken, ...] = ()
+    found: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +225,8 @@ class TransferAsked:
     by_phone: bool
     side: Side = Side.AGENT
     """Where the phone is that asks for it."""
+    preferred: str = ""
+    """The agent who should take the call there before others do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +293,11 @@ class AttemptAllowed:
 
 
 @dataclass(frozen=True, slots=True)
+class DialRequested:
+    """The first event of a call that is made for an agent who asked for it elsewhere than on the phone."""
+
+
+@dataclass(frozen=True, slots=True)
 class DialAllowed:
     """The number outside may be called now."""
 
@@ -328,6 +349,7 @@ Event = (
     | CallbackDue
     | CallbackAnswered
     | AttemptAllowed
+    | DialRequested
     | DialAllowed
     | DialForbidden
     | NumberProgressed

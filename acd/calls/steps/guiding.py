@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as dc_replace
 
 from msgspec.structs import replace
 
@@ -45,7 +46,7 @@ from acd.calls.steps import messages
 from acd.calls.steps.coding import carry_out, flow_of, is_code
 from acd.calls.steps.context import EXTENSION_QUEUE, OUTBOUND_QUEUE, Context, Step, enter, voicemail_flow
 from acd.calls.steps.ending import end
-from acd.calls.steps.knowing import what_to_ask
+from acd.calls.steps.knowing import as_listed, refusal, turn_away, what_to_ask
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.preferring import prefer
@@ -77,6 +78,10 @@ def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> 
             skills=dict(number.skills),
             priority=number.priority,
         )
+    if number is not None and event.lists:
+        call = as_listed(context, replace(call, lists=event.lists))
+        if status := refusal(context, event.lists):
+            return turn_away(call, status, now)
     asked = what_to_ask(context, call, now) if number is not None else ()
     call = enter(replace(call, asking=bool(asked)), State.NEW, now)
     return call, (Tell(CallStarted(call.id, call.trunk)), OpenCallerMedia(event.offer), *asked)
@@ -101,7 +106,8 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     if number is None and (flow := flow_of(context, call)):
         number = Number(call.called, flow=flow)
     if number is not None:
-        call, effects = go_to_number(context, call, number, now)
+        wanted = dc_replace(number, queue=call.goes_to, flow=None) if call.goes_to else number
+        call, effects = go_to_number(context, call, wanted, now)
     elif is_code(context, call):
         call, effects = carry_out(context, call, now)
     else:
@@ -324,8 +330,9 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     if call.place.agent:
         requirement, steps = Requirement(call.place.queue, agent=call.place.agent, weight=rules.weight), ()
     elif call.place.preferred:
-        then = RoutingStep(round(call.place.preferred_seconds * 1000), requirement)
-        steps = (then, *steps)
+        # From coming here, whatever age the call has kept.
+        until = call.enqueued_at + call.place.preferred_seconds - _age_counts_from(call)
+        steps = (RoutingStep(round(until * 1000), requirement), *steps)
         requirement = Requirement(
             rules.name, strategy=rules.strategy, agent=call.place.preferred, weight=rules.weight
         )
@@ -341,7 +348,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         call_id=call.entry,
         node=call.node,
         requirement=requirement,
-        enqueued_ms=round((call.enqueued_at if call.ranked_at is None else call.ranked_at) * 1000),
+        enqueued_ms=round(_age_counts_from(call) * 1000),
         # Nobody has the agent but who they are calling.
         priority=HIGHEST_PRIORITY if rules.name == OUTBOUND_QUEUE else call.priority,
         ring_ms=round(ring_seconds * 1000),
@@ -351,6 +358,10 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         steps=steps,
         ring_agents=1 if call.callback else rules.ring_agents,
     )
+
+
+def _age_counts_from(call: Call) -> float:
+    return (call.enqueued_at or 0.0) if call.ranked_at is None else call.ranked_at
 
 
 def on_announcement_due(context: Context, call: Call, event: TimerFired, now: float) -> Step:

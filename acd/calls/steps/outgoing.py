@@ -13,7 +13,9 @@ from msgspec.structs import replace
 
 from acd.calls.facts import CallStarted
 from acd.calls.model import (
+    AgentAnswered,
     AgentConfirmed,
+    AgentUnavailable,
     AnswerCaller,
     ApplyCallerAnswer,
     AskLeave,
@@ -24,6 +26,7 @@ from acd.calls.model import (
     ConfirmOffer,
     DialAllowed,
     DialForbidden,
+    DialRequested,
     Effect,
     EnterQueue,
     LegOver,
@@ -37,12 +40,18 @@ from acd.calls.model import (
     OfferTakenBack,
     OpenCallerMedia,
     Place,
+    PlayMusic,
     RefuseCaller,
+    RingAgent,
     SeatAgent,
     Side,
+    StartTimer,
     State,
+    StopTimer,
     Tell,
     TellRinging,
+    Timer,
+    TimerFired,
 )
 from acd.calls.outward import DialRefused, outside_for_agent, written
 from acd.calls.steps import guiding, knowing
@@ -55,6 +64,8 @@ from acd.calls.steps.talking import audio_effects, resume_talk
 from routing.model import Offer
 
 _RINGING, _PROGRESS = 180, 183
+_RING_SECONDS = 30.0
+"""Of the phone of an agent who asked for the call."""
 
 
 def on_arrival(context: Context, call: Call, event: CallArrived, now: float) -> Step:
@@ -106,7 +117,35 @@ def on_allowed(context: Context, call: Call, event: DialAllowed, now: float) -> 
     place = Place(OUTBOUND_QUEUE, agent=call.from_agent)
     offer = Offer(call.entry, call.from_agent, OUTBOUND_QUEUE, token=0, deadline_ms=0)
     call = _on_way(enter(replace(call, place=place, offer=offer, enqueued_at=now), State.CALLING, now))
-    return call, (EnterQueue(ticket_of(context, call)), *call_outside(call, Side.CALLER))
+    reserve = EnterQueue(ticket_of(context, call))
+    if call.is_summoned:
+        return call, (reserve, RingAgent(offer), StartTimer(Timer.RING, _RING_SECONDS))
+    return call, (reserve, *call_outside(call, Side.CALLER))
+
+
+# The agent's phone is rung first.
+
+
+def on_requested(context: Context, call: Call, event: DialRequested, now: float) -> Step:
+    call = enter(replace(call, hears_early=True), State.NEW, now)
+    ask = (AskLeave(call.outside),) if call.outside is not None else ()
+    return call, (Tell(CallStarted(call.id, "")), *ask)
+
+
+def on_agent_there(context: Context, call: Call, event: AgentAnswered, now: float) -> Step:
+    """The agent answered: call the number, with music meanwhile, until something is heard from there."""
+    if not call.is_summoned:
+        return call, ()
+    music = PlayMusic(Side.AGENT, context.default_music)
+    return call, (StopTimer(Timer.RING), music, *call_outside(call, Side.CALLER))
+
+
+def on_agent_not_there(context: Context, call: Call, event: AgentUnavailable, now: float) -> Step:
+    return end(call, now, side="system", cause=event.cause, outcome="failed")
+
+
+def on_agent_silent(context: Context, call: Call, event: TimerFired, now: float) -> Step:
+    return end(call, now, side="system", cause="agent-no-answer", outcome="failed")
 
 
 def _on_way(call: Call) -> Call:
@@ -123,6 +162,8 @@ def on_progress(context: Context, call: Call, event: NumberProgressed, now: floa
     if call.outside is None:
         return call, ()
     call = replace(call, outside=replace(call.outside, rang=True))
+    if call.is_summoned:
+        return replace(call, bridged_early=event.early), (BridgeLegs(),) if event.early else ()
     if not (event.early and call.hears_early):
         # Audio that went on before must not be cut off by another word about ringing.
         return call, () if call.bridged_early else (TellRinging(_RINGING, None),)
@@ -135,7 +176,8 @@ def on_answered(context: Context, call: Call, event: NumberAnswered, now: float)
         return call, ()
     outside = replace(call.outside, answered=True)
     call = resume_talk(enter(replace(call, answered_at=now, outside=outside), State.TALKING, now), now)
-    return call, (AnswerCaller(call.answer, Side.AGENT), *audio_effects(context, call))
+    answer = () if call.is_summoned else (AnswerCaller(call.answer, Side.AGENT),)
+    return call, (*answer, *audio_effects(context, call))
 
 
 def on_gone(context: Context, call: Call, event: LegOver | NumberUnreachable, now: float) -> Step:
@@ -145,8 +187,9 @@ def on_gone(context: Context, call: Call, event: LegOver | NumberUnreachable, no
         another = _on_way(another)
         return another, call_outside(another, Side.CALLER)
     why = why_not(event)
+    refuse = () if call.is_summoned else (RefuseCaller(status_of(event), Side.AGENT, why),)
     call, effects = end(call, now, side="system", cause=why, outcome="unanswered")
-    return call, (RefuseCaller(status_of(event), Side.AGENT, why), *effects)
+    return call, (*refuse, *effects)
 
 
 def on_agent_gave_up(context: Context, call: Call, event: LegOver, now: float) -> Step:

@@ -78,7 +78,7 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
     except AcdError as error:
         refused = (AnswerRefer(error.sip_status), ReportRefer(Side.AGENT, error.sip_status))
         return call, (*noted(by, event.to, error), *refused)
-    call = mark(call, event.to, by, now)
+    call = mark(replace(call, preferred=event.preferred or call.preferred), event.to, by, now)
     if isinstance(target, OutsideTarget):
         call, effects = _await_outside(context, call, target, now)
         return call, (AnswerRefer(202), *effects)
@@ -175,7 +175,8 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
         left, call = (*left, EndMessage()), replace(call, recording="", messages=call.messages + 1)
     if call.state is State.QUEUED:
         left = (LeaveQueue(call.entry), *STOP_WAITING)
-    call, effects = go_to(context, settle(mark(call, event.to, "", now), now), target, now)
+    call = settle(mark(replace(call, preferred=event.preferred or call.preferred), event.to, "", now), now)
+    call, effects = go_to(context, call, target, now)
     return call, left + effects
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Annotated
 
-from acd.directory.model import Directory
+from pydantic import Field
+
+from acd.directory.model import Directory, PriorityClass
 from acd.directory.schema.agents import STANDARD_ENTRIES, AgentEntry, CodeEntry
+from acd.directory.schema.callers import CallerListEntry
 from acd.directory.schema.devices import DeviceEntry
 from acd.directory.schema.dialling import DiallingEntry, RouteEntry, TeamEntry
 from acd.directory.schema.queues import QueueEntry
@@ -27,6 +31,8 @@ class DirectoryFile(Entry):
     devices: list[DeviceEntry] = []
     boxes: list[BoxEntry] = []
     webhooks: list[WebhookEntry] = []
+    priorities: dict[Name, Annotated[int, Field(ge=0, le=99)]] = {}
+    caller_lists: Annotated[list[CallerListEntry], Field(max_length=1000)] = []
     teams: list[TeamEntry] = []
     routes: list[RouteEntry] = []
     dialling: DiallingEntry = DiallingEntry()
@@ -45,6 +51,15 @@ class DirectoryFile(Entry):
             devices=MappingProxyType({entry.name: entry.build() for entry in self.devices}),
             boxes=MappingProxyType({entry.name: entry.build() for entry in self.boxes}),
             webhooks=MappingProxyType({entry.name: entry.build() for entry in self.webhooks}),
+            priorities=MappingProxyType(
+                {name: PriorityClass(name, priority) for name, priority in sorted(self.priorities.items())}
+            ),
+            caller_lists=MappingProxyType(
+                {
+                    entry.name: entry.build(order, self.priorities)
+                    for order, entry in enumerate(self.caller_lists)
+                }
+            ),
             teams=MappingProxyType({entry.name: entry.build() for entry in self.teams}),
             routes=MappingProxyType({entry.prefix: entry.build() for entry in self.routes}),
             dialling=self.dialling.build(),

@@ -38,6 +38,22 @@ async def test_numbers_are_put_on_the_list_found_and_taken_off() -> None:
             assert answer.status == 400
 
 
+async def test_a_number_is_called_for_an_agent_who_may_call_it() -> None:
+    made = centre()
+    async with serving(made) as client:
+        url, headers = "/v1/agents/anna/calls", bearer("supervisor")
+        async with client.post(url, json={"to": "55512345"}, headers=headers) as answer:
+            assert (answer.status, await answer.json()) == (200, {"call_id": "c9"})
+        async with client.post(url, json={"to": "4711"}, headers=headers) as answer:
+            assert answer.status == 403
+            assert (await answer.json())["type"] == "urn:acd:problem:not-allowed"
+        async with client.post(url, json={"to": "sales"}, headers=headers) as answer:
+            assert answer.status == 422
+        async with client.post("/v1/agents/nobody/calls", json={"to": "55512345"}, headers=headers) as answer:
+            assert answer.status == 404
+    assert made.calls.dialled == [("anna", "55512345")]
+
+
 async def test_what_is_no_number_is_not_taken() -> None:
     async with serving(centre()) as client:
         for numbers in (["sales"], [], ["+372", "*"], ["1" * 30]):

@@ -151,6 +151,12 @@ async def test_a_supervisor_sends_a_caller_elsewhere(client: TestClient, centre:
         assert response.status == status
         assert response.content_type == "application/problem+json"
     assert (await (await transfer("4711")).json())["errors"][0]["pointer"] == "/to"
+    unknown = await client.post(
+        "/v1/calls/c1/transfer",
+        headers=bearer("supervisor"),
+        json={"to": "billing", "preferred_agent": "nobody"},
+    )
+    assert (unknown.status, (await unknown.json())["errors"][0]["pointer"]) == (422, "/preferred_agent")
     assert centre.calls.transfers == [("c1", "1002")]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from acd.callers.members import ListedNumber
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
 from acd.directory.do_not_call import Listed
@@ -43,9 +44,14 @@ LEAST = {
     ("POST", "/v1/callbacks"): "supervisor",
     ("GET", "/v1/do-not-call"): "supervisor",
     ("POST", "/v1/do-not-call"): "supervisor",
+    ("POST", "/v1/agents/{id}/calls"): "supervisor",
     ("GET", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/do-not-call/{entry}"): "supervisor",
     ("DELETE", "/v1/callbacks/{id}"): "supervisor",
+    ("GET", "/v1/caller-lists"): "viewer",
+    ("GET", "/v1/caller-lists/{name}/numbers"): "viewer",
+    ("POST", "/v1/caller-lists/{name}/numbers"): "supervisor",
+    ("DELETE", "/v1/caller-lists/{name}/numbers/{number}"): "supervisor",
     ("GET", "/v1/voicemail"): "viewer",
     ("GET", "/v1/voicemail/{box}"): "supervisor",
     ("GET", "/v1/voicemail/{box}/{id}/audio"): "supervisor",
@@ -74,8 +80,16 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
     trace_one(centre, "c1")
     centre.callbacks.kept["c1"] = a_callback("c1")
     section = path.split("/")[2] if path.startswith("/v1/") else ""
-    which = {"queues": "billing", "agents": "anna", "trunks": "carrier"}.get(section, "c1")
-    url = path.replace("{name}", which).replace("{id}", which).replace("{box}", "agent:anna")
+    which = {"queues": "billing", "agents": "anna", "trunks": "carrier", "caller-lists": "vips"}.get(
+        section, "c1"
+    )
+    url = (
+        path.replace("{name}", which)
+        .replace("{id}", which)
+        .replace("{box}", "agent:anna")
+        .replace("{number}", "+3725550009")
+    )
+    centre.caller_lists.kept["vips", "+3725550009"] = ListedNumber("+3725550009", "", 0.0, "admin")
     url = url.replace("{entry}", "37255512345")
     centre.do_not_call.listed["37255512345"] = Listed("37255512345", "", 0.0)
     wanted = {"state": "paused", "reason": "lunch"}
@@ -83,6 +97,10 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
         wanted = {"to": "1002"}
     elif path == "/v1/callbacks":
         wanted = {"number": "+3725550001", "at": "2027-01-15T08:00:00Z", "agent": "anna"}
+    elif path.endswith("/calls"):
+        wanted = {"to": "+37255512345"}
+    elif "caller-lists" in path:
+        wanted = {"number": "+3725550008"}
     elif path == "/v1/do-not-call":
         wanted = {"numbers": ["+3725550001"]}
     elif "wrap-up" in path:

@@ -79,6 +79,15 @@ def test_what_is_wrong_is_named_with_its_place(old: str, new: str, said: str) ->
     assert said in str(error.value)
 
 
+def test_an_overflow_rule_leads_to_a_number_outside_where_a_route_does() -> None:
+    rule = "overflow: [{after_seconds: 60, number: "
+    with_rule = FILE.replace("callback: {", rule + '"+37255512345"}], callback: {')
+    assert built(with_rule).queues["billing"].overflow[0].number == "+37255512345"
+    with pytest.raises(DirectoryError) as error:
+        built(FILE.replace("callback: {", rule + '"+442071838750"}], callback: {'))
+    assert "there is no number '+442071838750'" in str(error.value)
+
+
 def test_rights_without_a_route_are_a_warning() -> None:
     without = FILE[: FILE.index("routes:")] + FILE[FILE.index("queues:") :]
     warnings = find_warnings(parse_directory(without, "site.yaml", ()))

@@ -202,6 +202,7 @@ async def test_no_label_carries_a_call_or_a_number(bench: Bench):
     assert labels == {
         *("queue", "state", "reason", "trunk", "outcome", "cause", "side", "method", "code", "le"),
         *("version", "node", "transport", "direction", "kind", "what", "webhook", "to_kind", "why"),
+        *("list", "result"),
     }
     assert "c7-" not in value.text
     assert "5551" not in value.text

@@ -14,11 +14,13 @@ from acd.calls import model as m
 from acd.calls.leave import leave_to_dial
 from acd.calls.model import Call, Side, State
 from acd.calls.outside import Outside, Way
+from acd.calls.outward import NotAllowed
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import OUTBOUND_QUEUE
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.phones import phones_of
+from acd.calls.targets import TransferImpossible, UnknownTarget
 from acd.directory.model import Dialling, OverflowRule, Queue
 from acd.errors import BadSessionDescription
 from acd.sip.core import events as sip
@@ -474,3 +476,61 @@ def test_an_overflow_rule_may_lead_outside_and_who_is_not_reached_there_is_back_
     assert of_type(effects, m.EnterQueue)[0].ticket.enqueued_ms == round(NOW * 1000)
     through, _ = drive(call, m.DialAllowed(), m.NumberAnswered(), now=NOW + 35, context=context)
     assert through.state is State.TALKING
+
+
+# Whom the API calls for an agent.
+
+
+def summoned() -> Call:
+    return msgspec.structs.replace(
+        dialled(), caller=NUMBER, called=NUMBER, outside=outside(), is_outgoing=True, is_summoned=True
+    )
+
+
+def test_the_phone_of_an_agent_rings_first_and_then_the_number_is_called() -> None:
+    call, effects = story(m.DialRequested(), m.DialAllowed(), call=summoned())
+    assert (call.state, of_type(effects, m.CallOutside)) == (State.CALLING, [])
+    assert of_type(effects, m.RingAgent)[0].offer.agent_id == "anna"
+    call, effects = story(m.AgentAnswered(b"a"), call=call)
+    assert effects == [
+        m.StopTimer(m.Timer.RING),
+        m.PlayMusic(Side.AGENT, "hold-music"),
+        m.CallOutside(Side.CALLER, outside()),
+    ]
+    assert story(m.NumberProgressed(180, early=False), call=call)[1] == []
+    call, effects = story(m.NumberProgressed(183, early=True), m.NumberAnswered(), call=call)
+    assert effects == [m.BridgeLegs(), m.BridgeLegs()]
+    call, effects = story(m.LegOver(Side.AGENT, "remote", 0), call=call)
+    assert (record(call, effects).outcome, record(call, effects).caller) == ("answered", "1001")
+
+
+@pytest.mark.parametrize(
+    ("event", "cause"),
+    [
+        (m.AgentUnavailable("unreachable"), "unreachable"),
+        (m.TimerFired(m.Timer.RING, 0), "agent-no-answer"),
+        (m.LegOver(Side.AGENT, "remote", 486), "cancelled"),
+    ],
+)
+def test_without_the_agent_nobody_is_called(event: m.Event, cause: str) -> None:
+    call, _ = story(m.DialRequested(), m.DialAllowed(), call=summoned())
+    call, effects = story(event, call=call)
+    assert not of_type(effects, m.CallOutside)
+    assert of_type(effects, m.ReleaseAgentLeg)
+    assert record(call, effects).cause == cause
+
+
+async def test_the_supervisor_makes_the_call_with_the_rights_of_the_agent(bench: Bench) -> None:
+    call_id = bench.calls.dial("anna", "55512345")
+    await bench.settle(lambda: bench.sip.said[-1:] == [("invite", f"{call_id}-0", "anna")])
+    bench.calls.on_leg(sip.LegAnswered(f"{call_id}-0", b"answer"))
+    await bench.settle(lambda: bench.sip.said[-1][0] == "call")
+    far = bench.sip.said[-1][1]
+    bench.calls.on_leg(sip.LegAnswered(far, b"final"))
+    await bench.until("talking")
+    assert bench.media.hears[far] == f"{call_id}-0"
+    for to, error in (("+442071838750", UnknownTarget), ("1002", TransferImpossible)):
+        with pytest.raises(error):
+            bench.calls.dial("anna", to)
+    with pytest.raises(NotAllowed):
+        bench.calls.dial("bert", "55512345")

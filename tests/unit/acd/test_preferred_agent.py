@@ -80,7 +80,7 @@ def of(effects: list[m.Effect], kind: type[Any]) -> list[Any]:
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_call_is_answered_when_its_audio_is_open_and_the_caller_known(order: tuple[int, int]) -> None:
     call, effects = drive(arrival(), m.CallArrived(b"o"))
-    assert of(effects, m.AskCaller) == [m.AskCaller("+37255", NOW - 7 * DAY)]
+    assert of(effects, m.AskCaller) == [m.AskCaller("+37255", "+2", NOW - 7 * DAY)]
     words = (m.CallerMediaOpened(b"a"), m.CallerKnown((Spoken("anna", NOW - 5),)))
     call, effects = drive(call, words[order[0]])
     assert (call.state, of(effects, m.AnswerCaller)) == (State.NEW, [])
@@ -146,6 +146,20 @@ def test_who_sends_a_caller_on_is_not_waited_for() -> None:
     assert ticket_of(CONTEXT, call).requirement == ANYBODY[0]
 
 
+def test_a_supervisor_sends_a_caller_to_a_queue_and_one_agent_first_who_is_waited_for_from_then_on() -> None:
+    context = replace(
+        CONTEXT, directory=replace(DIRECTORY, queues={"billing": BILLING, "sales": Queue("sales")})
+    )
+    call = waits(context=context)
+    order = m.TransferAsked("sales", by_phone=False, preferred="bert")
+    call, _ = step(context, call, order, NOW + 300)
+    ticket = ticket_of(context, call)
+    assert (ticket.requirement.agent, ticket.enqueued_ms) == ("bert", round(NOW * 1000))
+    # 20 s after it came here, though its age is 300 s more.
+    assert ticket.steps == (Step(320_000, Requirement("sales")),)
+    assert call.attributes == {"preferred_agent": "bert"}
+
+
 def test_a_caller_who_hangs_up_before_being_known_is_gone() -> None:
     call, _ = drive(arrival(), m.CallArrived(b"o"), m.LegOver(Side.CALLER, "remote", 0))
     assert drive(call, m.CallerKnown()) == (call, [])
@@ -191,19 +205,20 @@ async def engine(tmp_path: Any) -> AsyncIterator[AsyncEngine]:
 
 
 async def test_those_who_talked_to_a_number_are_told_the_newest_first(engine: AsyncEngine) -> None:
-    known = await ContactReader(engine).ask(m.AskCaller("+1", 0.0))
-    assert known == m.CallerKnown((Spoken("cleo", 4.0), Spoken("a3", 3.5), Spoken("a1", 1.5)))
-    assert (await ContactReader(engine).ask(m.AskCaller("+1", 2.0))).spoke_with[-1].agent == "a3"
-    assert await ContactReader(engine).ask(m.AskCaller("+7", 0.0)) == m.CallerKnown()
+    reader = ContactReader(engine)
+    known = (Spoken("cleo", 4.0), Spoken("a3", 3.5), Spoken("a1", 1.5))
+    assert await reader.spoke_with("+1", 0.0) == known
+    assert await reader.spoke_with("+1", 2.0) == known[:2]
+    assert await reader.spoke_with("+7", 0.0) == ()
 
 
 async def test_a_database_that_fails_or_hangs_leaves_a_stranger(
     tmp_path: Any, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = create_engine(f"sqlite+aiosqlite:///{tmp_path}/empty.sqlite3")
-    assert await ContactReader(broken).ask(m.AskCaller("+1", 0.0)) == m.CallerKnown()
+    assert await ContactReader(broken).spoke_with("+1", 0.0) == ()
     await broken.dispose()
     monkeypatch.setattr(contacts, "_SECONDS", 0.01)
     reader = ContactReader(engine)
-    monkeypatch.setattr(reader, "_spoke_with", lambda *asked: asyncio.sleep(60))
-    assert await reader.ask(m.AskCaller("+1", 0.0)) == m.CallerKnown()
+    monkeypatch.setattr(reader, "_find", lambda *asked: asyncio.sleep(60))
+    assert await reader.spoke_with("+1", 0.0) == ()

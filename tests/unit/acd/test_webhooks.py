@@ -21,8 +21,8 @@ from acd.config import WebhooksSection
 from acd.directory.loader import load_directory
 from acd.directory.model import WEBHOOK_EVENTS, Directory, Webhook
 from acd.errors import ConfigError
+from acd.reach import may_reach
 from acd.webhooks.courier import Courier
-from acd.webhooks.reach import may_reach
 from tests.support.certificates import Authority
 from tests.support.control import a_call, a_record
 from tests.support.net import eventually

@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be delivered to.
+"""Which web servers we may ask or tell something: webhooks and look-ups of callers.
 
 Judged for the very address of each connection, so that neither a name that leads inward nor one that is
 looked up anew (DNS rebinding) reaches what only this machine can.
@@ -7,9 +7,12 @@ looked up anew (DNS rebinding) reaches what only this machine can.
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
+
+from acd.errors import ConfigError
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -19,7 +22,18 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 
 class AddressRefused(OSError):
-    """The address is none of the public internet and none that `webhooks.allow_networks` names."""
+    """The address is none of the public internet and none that `allow_networks` names."""
+
+
+def trusted(ca: str, key: str) -> ssl.SSLContext:
+    """The system's CAs and those of a PEM file, where one is named. Raises ConfigError that names the key."""
+    context = ssl.create_default_context()
+    if ca:
+        try:
+            context.load_verify_locations(ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"{key}: {ca}: cannot be read as PEM: {error}") from error
+    return context
 
 
 def may_reach(address: str, allowed: Sequence[Network]) -> bool:
