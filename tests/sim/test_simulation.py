@@ -39,11 +39,11 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
         assert (
             min(outcome.counts[what] for what in ("stale", "crash", "cut", "freeze", "late", "node-died")) > 0
         )
-        # Every kind of target, and nowhere.
-        for kind in (*sorted({*OVERFLOW_KINDS} - {"voicemail"}), "message-then-wait", "nowhere"):
-            assert outcome.counts[f"overflow-{kind}"] > 0, kind
     everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
     assert min(everywhere[what] for what in ("went-back", "emptied", "in doubt")) > 0
+    # Every kind of target, and nowhere.
+    for kind in (*OVERFLOW_KINDS, "message-then-wait", "nowhere"):
+        assert everywhere[f"overflow-{kind}"] > 0, kind
 
 
 def test_a_store_that_goes_back_or_is_emptied_rings_no_phone_twice_and_cuts_nobody_off() -> None:
@@ -86,9 +86,9 @@ def test_a_seed_replays_a_run_in_any_process() -> None:
 
 def test_without_faults_nothing_is_said_in_vain() -> None:
     outcome = simulate(8, 1_500, faults=CALM)
-    # The only ones to give up are those who called for one agent by name, who was busy, or to a full line.
-    handled = sum(outcome.counts[how] for how in ("answered", "completed", "voicemail"))
-    assert handled == outcome.calls
+    # The only ones to give up are those who called for one agent by name, who was busy, who came to a full
+    # line, or who were sent to a box.
+    assert sum(outcome.counts[how] for how in ("answered", "completed", "voicemail")) == outcome.calls
     assert outcome.counts["completed"] < 0.03 * outcome.calls
     assert outcome.counts["stale"] == outcome.counts["busy"] == 0
 
@@ -102,8 +102,8 @@ def test_a_run_that_fails_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPat
         lambda self, agent, calls, centre: first(self, agent, reversed([*calls][2:]), centre),
     )
     with pytest.raises(
-        SimulationFailed, match=re.compile(r"make sim SEED=9 CALLS=500", re.DOTALL)
+        SimulationFailed, match=re.compile(r"make sim SEED=11 CALLS=500", re.DOTALL)
     ) as failure:
-        simulate(9, 500)
+        simulate(11, 500)
     assert "waits beside" in str(failure.value) or "goes before" in str(failure.value)
     assert len(str(failure.value).splitlines()) > 20
