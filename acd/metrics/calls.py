@@ -24,7 +24,7 @@ from acd.calls.facts import (
     WrapupEnded,
 )
 from acd.clock import Clock
-from acd.directory.model import Directory
+from acd.directory.model import Directory, Queue
 from acd.metrics.quality import estimate_mos
 from routing.model import RejectReason
 
@@ -43,6 +43,7 @@ _MESSAGE_THEN_WAIT = "message-then-wait"
 _SIDES = ("caller", "agent")
 _FAILURES = (*RejectReason, "withdrawn", "elsewhere")
 _REFUSED_DIALS = ("no-route", "not-allowed", "do-not-call", "too-many-calls", "do-not-call-unknown")
+_OUTSIDE_OUTCOMES = ("answered", "unanswered", "forwarded")
 _ONE_WAY_PACKETS = 50
 """A second of audio one way and nothing back is no short call but a broken path."""
 _WORD = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
@@ -127,23 +128,28 @@ class CallMetrics:
         edges = frozenset(queue.service_level_seconds for queue in directory.queues.values())
         if not edges <= self._edges:
             self._remake_waits(self._edges | edges)
-        for name in directory.queues:
-            for metric in self._by_queue():
-                metric.labels(name)
-            for reason in _FAILURES:
-                self._offers_failed.labels(name, reason)
-            for direction in _DIRECTIONS:
-                self._foretold.labels(name, direction)
-            for rule in directory.queues[name].rules:
-                kind = rule.kind if rule.leaves else _MESSAGE_THEN_WAIT
-                self._overflowed.labels(name, kind, rule.when.why)
+        for queue in directory.queues.values():
+            self._begin_queue(queue)
         for name in directory.trunks:
             self._calls_started.labels(name)
+            for outcome in _OUTSIDE_OUTCOMES:
+                self._outside_calls.labels(name, outcome)
         for entry in directory.caller_lists.values():
             if entry.lookup:
                 self._lookup.labels(entry.name)
                 for result in _LOOKED_UP:
                     self._lookups.labels(entry.name, result)
+
+    def _begin_queue(self, queue: Queue) -> None:
+        for metric in self._by_queue():
+            metric.labels(queue.name)
+        for reason in _FAILURES:
+            self._offers_failed.labels(queue.name, reason)
+        for direction in _DIRECTIONS:
+            self._foretold.labels(queue.name, direction)
+        for rule in queue.rules:
+            kind = rule.kind if rule.leaves else _MESSAGE_THEN_WAIT
+            self._overflowed.labels(queue.name, kind, rule.when.why)
 
     # Construction
 

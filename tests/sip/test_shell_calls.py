@@ -55,7 +55,7 @@ async def test_caller_who_wants_privacy_is_anonymous(shell: Shell) -> None:
 async def test_call_is_answered_confirmed_and_ended_by_the_caller(shell: Shell, transport: str) -> None:
     async with await SipClient.open(shell.address(transport), transport, CARRIER) as carrier:
         invite, call = await arrived(shell, carrier)
-        shell.service.ring(call.leg)
+        shell.service.ring(call.leg, 180, None)
         assert (await carrier.next()).status == 180
         shell.service.accept(call.leg, SDP.encode())
         ok = await carrier.final()
