@@ -31,8 +31,14 @@ demo: setup-run
 serve: setup-run
 	@$(BIN)/acd serve $(ARGS)
 
+# Real phones mostly wait, so modules go side by side; after them, one by one, those that measure what the machine can do.
 test: setup-test
+ifdef ARGS
 	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/pytest -m alone
+endif
 
 lint: setup-dev
 	$(BIN)/ruff format --check .

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from tests.support.cast import BILLING, SALES, agents, caller, phone
 from tests.support.fleet import Fleet
 from tests.support.net import eventually
 from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sipp import run
+
+pytestmark = pytest.mark.alone
 
 PHONES, ANSWERING, CALLS = 1000, 10, 30
 STORM_SECONDS = 3.0

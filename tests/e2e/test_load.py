@@ -16,6 +16,8 @@ from tests.support.net import eventually
 from tests.support.service import RunningService, standard_directory
 from tests.support.sipp import run
 
+pytestmark = pytest.mark.alone
+
 AGENTS = 100
 RATE, SECONDS = 20, 60
 DIRECTORY = standard_directory(agents=AGENTS)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from tests.support.cast import BILLING, agents, phone
 from tests.support.cpu import resident_bytes
 from tests.support.net import eventually
 from tests.support.registration import register_all
 from tests.support.service import PASSWORD, Items, RunningService, standard_directory
 from tests.support.sipp import run
+
+pytestmark = pytest.mark.alone
 
 AGENTS, RATE, SECONDS = 40, 15, 5
 DIRECTORY = standard_directory(agents=AGENTS + 200)

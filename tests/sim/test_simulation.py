@@ -21,6 +21,8 @@ from tests.sim.weather import CALM, Faults
 from tests.support.queue_matching import Matching
 from tests.support.redis_server import redis_url
 
+pytestmark = pytest.mark.alone
+
 __all__ = ["redis_url"]
 
 SEEDS = (1, 2, 3, 4)
