@@ -75,7 +75,8 @@ class Checks:
             assert (agent.state, agent.call) == (AgentState.OFFERED, call_id), (
                 f"3: {agent_id} has another call"
             )
-        if verb == "tick":
+        # A late word is judged by its own time, at which a lender may have been well that is not now.
+        if verb == "tick" or call.queue in dict(agent.profile.lent):
             return
         for other in self._model.calls.values():
             if other.state == "waiting" and other.class_name == call.class_name:

@@ -158,7 +158,7 @@ class Baresip:
         config = _CONFIG.format(
             listen=_bracketed(self._host),
             host=self._host,
-            port=free_port(),
+            port=free_port(neighbours=1),  # it takes the next one for TLS
             dir=self.dir,
             rtp=rtp,
             rtp_last=rtp + 20,

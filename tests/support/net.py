@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 import time
@@ -12,25 +13,24 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_PORTS = (10_000, 20_000)
-"""Below the ephemeral ports and those of media."""
+_SHARE = 2_500
+_FIRST = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4 * _SHARE
+_PORTS = (_FIRST, _FIRST + _SHARE - 8)
+"""Below the ephemeral ports and those of media; tests that run side by side have a share each."""
 
 
-def free_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
-    """A port that is free for UDP and for TCP at this moment.
+def free_port(host: str = "127.0.0.1", *, tries: int = 200, neighbours: int = 0) -> int:
+    """A port that is free for UDP and for TCP at this moment, and so many after it too.
 
     Not one that the kernel hands out by itself: until it is used it would be given away again, and whoever
     connects to it from there meets himself.
     """
     for _ in range(tries):
         port = random.randrange(*_PORTS)
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-        ):
-            udp.bind((host, port))
-            tcp.bind((host, port))
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for each in range(port, port + 1 + neighbours):
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    held.enter_context(socket.socket(socket.AF_INET, kind)).bind((host, each))
             return port
     raise OSError(f"no port on {host} is free for both UDP and TCP")
 
