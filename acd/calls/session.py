@@ -410,7 +410,7 @@ class CallSession:
             return
         match effect:
             case m.BeginAttempt():
-                errand.begin(order.id)
+                errand.begin(order)
             case m.CallbackMade():
                 errand.made(order.id)
             case m.SettleCallback():
