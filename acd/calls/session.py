@@ -707,6 +707,10 @@ class CallSession:
         self._ticket = effect.ticket
         self._booking.enter(effect)
 
+    def _change_needs(self, effect: m.ChangeNeeds) -> None:
+        self._ticket = effect.ticket
+        self._booking.change_needs(effect)
+
     def waiting_place(self) -> WaitingPlace | None:
         """Where the caller waits who may go elsewhere by the rules of the queue."""
         call, ticket = self.call, self._ticket
@@ -787,6 +791,7 @@ _EFFECTS: dict[type[Any], Callable[[CallSession, Any], Awaitable[None] | None]] 
     m.ReleaseRival: CallSession._release_rival,
     m.TakeRival: CallSession._take_rival,
     m.EnterQueue: CallSession._enter_queue,
+    m.ChangeNeeds: CallSession._change_needs,
     m.SayPlaceAgain: CallSession._say_place_again,
     m.LeaveQueue: lambda session, effect: session._booking.leave(effect),
     m.ConfirmOffer: CallSession._confirm_offer,
