@@ -11,10 +11,16 @@ def team_skill(team: str) -> str:
     return f"team:{team}"
 
 
+def lead_skill(team: str) -> str:
+    """So is leading a team."""
+    return f"lead:{team}"
+
+
 def profile_of(agent: Agent) -> AgentProfile:
     skills = dict(agent.skills)
     if agent.team:
         skills[team_skill(agent.team)] = 1
+    skills |= {lead_skill(team): 1 for team in agent.leads}
     return AgentProfile.of(skills, agent.queues, agent.lent)
 
 

@@ -48,6 +48,12 @@ class Booking:
     def enter(self, effect: m.EnterQueue) -> None:
         self._lane.put(lambda: self._store.enqueue(effect.ticket, self._now_ms()))
 
+    def change_needs(self, effect: m.ChangeNeeds) -> None:
+        async def change() -> None:
+            await self._store.change_needs(effect.ticket, self._now_ms())
+
+        self._lane.put(change)
+
     def leave(self, effect: m.LeaveQueue) -> None:
         async def leave() -> None:
             await self._store.cancel(effect.ticket, self._now_ms(), effect.how)

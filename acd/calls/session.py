@@ -203,6 +203,7 @@ class CallSession:
             m.AcceptReoffer: audio.accept_reoffer,
             m.RefuseReoffer: audio.refuse_reoffer,
             m.EnterQueue: standing.enter,
+            m.ChangeNeeds: standing.change_needs,
             m.SayPlaceAgain: standing.say_place_again,
             m.LeaveQueue: booking.leave,
             m.AskPosition: standing.ask_position,

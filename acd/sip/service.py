@@ -44,7 +44,7 @@ from acd.sip.phones import AgentPhones
 from acd.sip.presenting import Presented
 from acd.sip.providers import Providers
 from acd.sip.registrar import ExpiryRules, Registrar
-from acd.sip.resolving import Dns, SystemDns
+from acd.sip.resolving import NameServers
 from acd.sip.secrecy import srtp_over
 from acd.sip.site import Site
 from acd.sip.trace import open_tracer
@@ -83,7 +83,6 @@ class SipService:
         clock: Clock,
         directory: Callable[[], Directory],
         site: Site,
-        dns: Callable[[], Dns] = SystemDns,
         messages: Messages = no_messages,
     ) -> None:
         sip = settings.sip
@@ -121,7 +120,7 @@ class SipService:
         """What went over the wire, of calls that somebody asked for."""
         self._endpoint.watch(self.tracer)
         self._calls = LiveCalls()
-        self.providers = Providers(self._endpoint, directory, clock, dns)
+        self.providers = Providers(self._endpoint, directory, clock, lambda: NameServers(sip.name_servers))
         """Trunks as we reach them."""
         self.outside = TrunkCalls(
             self._endpoint,

@@ -127,6 +127,10 @@ class Session:
         self.ticket = effect.ticket
         self.lane.put("enqueue", effect.ticket)
 
+    def _change_needs(self, effect: m.ChangeNeeds) -> None:
+        self.ticket = effect.ticket
+        self.lane.put("change_needs", effect.ticket)
+
     def waiting_place(self) -> WaitingPlace | None:
         world = self._world
         return waiting_place(world.context, self.call, self.ticket, world.schedule.now, self.post)
@@ -262,6 +266,7 @@ EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
     m.ReleaseAgentLeg: Session._release_agent_leg,
     m.BridgeLegs: Session._bridge,
     m.EnterQueue: Session._enter,
+    m.ChangeNeeds: Session._change_needs,
     m.SayPlaceAgain: lambda session, effect: session.say_again(),
     m.LeaveQueue: Session._leave,
     m.ConfirmOffer: Session._confirm,

@@ -28,6 +28,10 @@ class Standing:
         self._ticket = effect.ticket
         self._booking.enter(effect)
 
+    def change_needs(self, effect: m.ChangeNeeds) -> None:
+        self._ticket = effect.ticket
+        self._booking.change_needs(effect)
+
     def say_place_again(self, effect: m.SayPlaceAgain) -> None:
         self.say_again()
 

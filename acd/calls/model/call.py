@@ -80,6 +80,10 @@ class Place:
     """The agent whom the call waits for alone, before it waits for any."""
     preferred_seconds: float = 0.0
     """How long, from coming here."""
+    leads: tuple[str, ...] = ()
+    """Teams whose leads may take the call too."""
+    leads_alone: bool = False
+    """And nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
