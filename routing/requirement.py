@@ -90,9 +90,10 @@ def profile_definition(profile: AgentProfile) -> str:
 
 def read_profile(definition: str) -> AgentProfile:
     """The inverse of profile_definition. Raises ValueError."""
-    skills, queues, *more = json.loads(definition)
-    in_talk, lent, by_priority = [*more, *(False, (), False)[len(more) :]]
-    terms = tuple((queue, read_terms(terms)) for queue, terms in lent)
+    found = json.loads(definition)
+    parts: list[Any] = [*found, *[False, (), False][len(found) - 2 :]]
+    skills, queues, in_talk, lent, by_priority = parts
+    terms = tuple((queue, read_terms(words)) for queue, words in lent)
     return AgentProfile(_levels(skills), _levels(queues), in_talk, terms, by_priority)
 
 

@@ -147,7 +147,7 @@ def _served(file: DirectoryFile) -> Iterator[Problem]:
         yield from _lenders(("agents", i, "queues"), agent, lending)
         if agent.takes == "by-priority" and not agent.queues:
             message = (
-                "without queues there are no priorities to go by; give the agent queues, or leave it out"
+                "without queues there are no priorities to go by; give the agent queues"
             )
             yield Problem(("agents", i, "takes"), message)
     for i, queue in enumerate(file.queues):
