@@ -146,9 +146,7 @@ def _served(file: DirectoryFile) -> Iterator[Problem]:
                 yield Problem(("agents", i, "queues", name), f"there is no queue {name!r}{hint}")
         yield from _lenders(("agents", i, "queues"), agent, lending)
         if agent.takes == "by-priority" and not agent.queues:
-            message = (
-                "without queues there are no priorities to go by; give the agent queues"
-            )
+            message = "without queues there are no priorities to go by; give the agent queues"
             yield Problem(("agents", i, "takes"), message)
     for i, queue in enumerate(file.queues):
         asked: list[tuple[KeyPath, list[str]]] = [(("queues", i, "teams"), queue.teams)]
