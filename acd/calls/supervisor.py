@@ -87,10 +87,12 @@ class CallSupervisor:
     # What happens.
 
     def on_call(self, arrival: Arrival) -> str:
-        """A new call: give it a session and its first event; its id, empty where an older call goes on."""
+        """A new call: give it a session and its first event.
+
+        Its id, or that of an older call which goes on with this leg; empty for neither.
+        """
         if arrival.replaces is not None:
-            self._replace(arrival, arrival.replaces)
-            return ""
+            return self._replace(arrival, arrival.replaces)
         now, identity = self._services.clock.time(), arrival.identity
         call = m.Call(
             id=_new_id(now),
@@ -193,8 +195,11 @@ class CallSupervisor:
         talks = (session for session in self._sessions.values() if session.call.agent == agent)
         return next((session.seats.leg_of(m.Side.CALLER) for session in talks), None)
 
-    def _replace(self, arrival: Arrival, replaces: Replaces) -> None:
-        """An INVITE with Replaces: a person goes on with another phone (RFC 3891 section 3)."""
+    def _replace(self, arrival: Arrival, replaces: Replaces) -> str:
+        """An INVITE with Replaces: a person goes on with another phone (RFC 3891 section 3).
+
+        The id of the call that goes on, empty where it was refused.
+        """
         leg = self._services.sip.leg_of(replaces.dialog)
         session = self._by_leg.get(leg) if leg else None
         side = session.seats.side_of(leg) if session and leg else None
@@ -206,6 +211,8 @@ class CallSupervisor:
             self._services.sip.refuse(arrival.leg, 486)
         else:
             self._spawn(session.transfers.replace_phone(side, arrival.leg, arrival.offer, arrival.srtp))
+            return session.call.id
+        return ""
 
     def on_leg(self, event: sip.LegEvent) -> None:
         """Something happened to a SIP leg."""
