@@ -1,7 +1,7 @@
 # Every target makes its own private environment in .venv first.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-TEST_PACKAGES := sip-tester baresip prometheus chromium fail2ban sipsak tshark linphone-cli kamailio
+TEST_PACKAGES := sip-tester baresip prometheus chromium fail2ban sipsak tshark linphone-cli kamailio dnsmasq-base
 
 .PHONY: help setup-run setup-dev demo serve test lint check bench fuzz sim format prompts dashboards
 

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from acd.errors import ConfigError
 
 _LISTEN = re.compile(r"^(?P<transport>udp|tcp|tls|wss?):(?P<host>\[[0-9a-fA-F:]+\]|[^:\[\]]+):(?P<port>\d+)$")
+_NAME_SERVER = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[0-9.]+)(:(?P<port>[1-9]\d{0,4}))?$")
 _PORTS = re.compile(r"^(\d+)-(\d+)$")
 _LEAST_SESSION_SECONDS = 90
 """RFC 4028 section 5."""
@@ -116,6 +117,8 @@ class SipSection(_Section):
     accept_digest_without_qop: bool = True
     """Old phones leave qop out (RFC 2617 section 3.2.2.1)."""
 
+    name_servers: tuple[str, ...] = ()
+    """DNS for the hosts of trunks, like "192.0.2.53" or "[2001:db8::53]:5353"; empty: this machine's."""
     large_requests_over_tcp: bool = True
     """Requests over 1300 bytes to a UDP peer go by TCP, and by UDP where it takes none (RFC 3261 18.1.1)."""
     session_seconds: Annotated[int, Field(ge=0, le=86_400)] = 1800
@@ -141,6 +144,16 @@ class SipSection(_Section):
             raise ValueError(
                 f"{value} is less than {_LEAST_SESSION_SECONDS}: take at least that, or 0 to ask for none"
             )
+        return value
+
+    @field_validator("name_servers")
+    @classmethod
+    def _check_name_servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for server in value:
+            if not _is_name_server(server):
+                raise ValueError(
+                    f"{server!r} is not like '192.0.2.53', '192.0.2.53:5353' or '[2001:db8::53]'"
+                )
         return value
 
     @field_validator("listen", mode="before")
@@ -337,6 +350,11 @@ class TraceSection(_Section):
         """Where to export to."""
         host, _, port = self.hep.removeprefix("udp:").rpartition(":")
         return (host.strip("[]"), int(port)) if self.hep else None
+
+
+def _is_name_server(text: str) -> bool:
+    found = _NAME_SERVER.match(text)
+    return found is not None and _is_address(found["host"].strip("[]")) and int(found["port"] or 53) < 65536
 
 
 def _is_address(text: str) -> bool:

@@ -10,7 +10,7 @@ import socket
 import struct
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ from acd.history.migrate import migrate
 from acd.media.wav import BYTES_A_SECOND
 from acd.redis_server import MIN_VERSION, EmbeddedRedis
 from acd.sip.core.uri import format_host
-from acd.sip.resolving import Dns, NameNotFound, SystemDns, peers_of
+from acd.sip.resolving import Dns, NameNotFound, NameServers, peers_of
 from acd.sip.tls import TlsContexts
 from acd.voicemail.files import MessageFiles
 
@@ -54,7 +54,7 @@ class Finding:
     text: str
 
 
-async def examine(settings: Settings, dns: Callable[[], Dns] = SystemDns) -> list[Finding]:
+async def examine(settings: Settings, dns: Callable[[Sequence[str]], Dns] = NameServers) -> list[Finding]:
     """Every check, each by itself: one that fails does not hide the next."""
     running = await _answers(settings)
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
@@ -63,7 +63,7 @@ async def examine(settings: Settings, dns: Callable[[], Dns] = SystemDns) -> lis
         ("redis", lambda: _redis(settings)),
         ("database", lambda: _database(settings)),
         ("directory", lambda: _directory(settings)),
-        ("trunks", lambda: _trunks(settings, dns())),
+        ("trunks", lambda: _trunks(settings, dns(settings.sip.name_servers))),
         ("prompts", lambda: _prompts(settings)),
         ("sip", lambda: _sip(settings, running)),
         ("http", lambda: _http(settings, running)),

@@ -34,7 +34,7 @@ apt_install() {
 }
 
 # The programs that the packages bring, where there is no dpkg to ask.
-program_of() { case $1 in sip-tester) echo sipp ;; linphone-cli) echo linphone-daemon ;; *) echo "$1" ;; esac; }
+program_of() { case $1 in sip-tester) echo sipp ;; linphone-cli) echo linphone-daemon ;; dnsmasq-base) echo dnsmasq ;; *) echo "$1" ;; esac; }
 
 missing=()
 for package in "$@"; do

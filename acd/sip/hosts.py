@@ -23,6 +23,8 @@ class Peer:
     priority: tuple[int, int] = (1, 0)
     """The directory's, then that of DNS; the least is first."""
     weight: int = 1
+    by_srv: bool = False
+    """The port came with the address: a URI has the name alone (RFC 3263 section 4)."""
 
 
 def in_turn(

@@ -371,6 +371,7 @@ def credentials_for(trunk: Trunk) -> Credentials | None:
 
 def uri_of(peer: Peer, user: str = "") -> Uri:
     """The host by its name: what a proxy knows itself by, whatever address it has."""
-    port = peer.address[1] if peer.address[1] != DEFAULT_PORT[peer.transport] else None
+    is_usual = peer.by_srv or peer.address[1] == DEFAULT_PORT[peer.transport]
+    port = None if is_usual else peer.address[1]
     params = (("transport", peer.transport),) if peer.transport != "udp" else ()
     return Uri(host=peer.name, user=user, port=port, params=params)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -93,7 +92,8 @@ def _peer(
     if service is None:
         return Peer(host.host, transport, where, (host.priority, 0), host.weight)
     weight = host.weight * max(service.weight, 1)
-    return Peer(host.host, transport, where, (host.priority, service.priority), weight)
+    priority = (host.priority, service.priority)
+    return Peer(host.host, transport, where, priority, weight, by_srv=not host.port)
 
 
 def _is_address(text: str) -> bool:
@@ -107,11 +107,15 @@ def _is_address(text: str) -> bool:
 _Kind = Literal["NAPTR", "SRV", "A", "AAAA"]
 
 
-class SystemDns:
-    """The name servers of this machine, and its hosts file. Belongs to one event loop."""
+class NameServers:
+    """The name servers that are given, else those of this machine; and its hosts file.
 
-    def __init__(self) -> None:
-        self._resolver = aiodns.DNSResolver(timeout=2.0, tries=2)
+    Each is an address, with its port where that is not 53: "192.0.2.53", "[2001:db8::53]:5353". Belongs to
+    one event loop.
+    """
+
+    def __init__(self, servers: Sequence[str] = ()) -> None:
+        self._resolver = aiodns.DNSResolver(servers, timeout=2.0, tries=2)
 
     async def naptr(self, name: str) -> Sequence[tuple[int, str, str]]:
         return [
@@ -126,13 +130,11 @@ class SystemDns:
         ]
 
     async def addresses(self, name: str) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(5.0):
-                found = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-        except (socket.gaierror, TimeoutError):
+            found = (await self._resolver.getaddrinfo(name)).nodes
+        except aiodns.error.DNSError:
             return []
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        return list(dict.fromkeys(_text(node.addr[0]) for node in found))
 
     async def _query(self, name: str, kind: _Kind) -> Sequence[Any]:
         try:

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from tests.support import name_server
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.cast import AGENT_HZ, BILLING, softphone
 from tests.support.desk_phone import DeskPhone
 from tests.support.desk_phone import Line as PhoneLine
 from tests.support.kamailio import REALM, Kamailio, Line, Phone, is_missing
+from tests.support.name_server import NameServer
 from tests.support.net import eventually, free_port
 from tests.support.script import Answerer, audio
 from tests.support.service import PASSWORD, TRUNK, RunningService, standard_directory
@@ -30,6 +32,25 @@ CUSTOMER = Phone("phone1", "phone-secret", "+37255512345")
 OTHER = Phone("phone2", "phone-secret", "+37255512346")
 LINE = Line("line1", "line-secret", "+372600")
 CUSTOMER_HZ, OTHER_HZ = 500.0, 900.0
+GONE, SMALL, GREAT = "127.0.0.10", "127.0.0.11", "127.0.0.12"
+"""Hosts that a test knows by the names of DNS alone."""
+DOMAIN = "carrier.example"
+NAMES = NameServer(
+    DOMAIN,
+    [
+        f"--naptr-record={DOMAIN},20,10,S,SIP+D2U,,_sip._udp.{DOMAIN}",
+        f"--naptr-record={DOMAIN},10,10,S,SIP+D2T,,_sip._tcp.{DOMAIN}",
+        f"--srv-host=_sip._udp.{DOMAIN},gone.{DOMAIN},{PORT},0,1",
+        f"--srv-host=_sip._tcp.{DOMAIN},small.{DOMAIN},{PORT},20,0",
+        f"--srv-host=_sip._tcp.{DOMAIN},great.{DOMAIN},{PORT},20,65535",
+        f"--srv-host=_sip._tcp.{DOMAIN},gone.{DOMAIN},{PORT},10,1",
+        *(
+            f"--host-record={name}.{DOMAIN},{host}"
+            for name, host in zip(("gone", "small", "great"), (GONE, SMALL, GREAT), strict=True)
+        ),
+    ],
+)
+SETTINGS = {"sip": {"name_servers": [NAMES.address]}}
 MOVED, LURED, CIRCLE, STRANGER = "+37255500301", "+37255500302", "+37255500303", "127.0.0.9"
 
 
@@ -451,11 +472,26 @@ async def test_agents_call_over_the_provider_and_show_a_number_or_none(
             await desk.ended(line)
 
 
-@pytest.mark.interop("Kamailio", "a caller who is sent on to the outside, with Diversion")
+TOLD = [
+    ("diversion", "diversion", f"<sip:{BILLING}@{REALM}>;reason=unconditional;counter=1"),
+    (
+        "history-info",
+        "history",
+        f"<sip:{BILLING}@{REALM}>;index=1, <sip:{OTHER.number}@{FIRST}:{PORT};cause=302>;index=1.1;mp=1",
+    ),
+]
+"""How a trunk is told what was dialled: its setting, the word by which that is noted, and what is said."""
+
+
+@pytest.mark.interop("Kamailio", "a caller who is sent on to the outside, with Diversion or History-Info")
+@pytest.mark.parametrize(("kind", "header", "value"), TOLD, ids=["diversion", "history-info"])
 async def test_a_caller_who_is_sent_on_to_the_outside_comes_with_what_was_dialled(
-    service: RunningService, provider: tuple[Kamailio, Kamailio]
+    service: RunningService, provider: tuple[Kamailio, Kamailio], kind: str, header: str, value: str
 ) -> None:
     first, _ = provider
+    if PROVIDER["diversion"] != kind:
+        service.apply({**DIRECTORY, "trunks": [{**DIRECTORY["trunks"][0], "diversion": kind}]})
+        await registered_at_first(service)
     async with (
         customer_behind(first) as customer,
         Baresip(first.address, OTHER.user, OTHER.password, says=OTHER_HZ) as other,
@@ -466,8 +502,54 @@ async def test_a_caller_who_is_sent_on_to_the_outside_comes_with_what_was_dialle
         await service.post(f"/v1/calls/{call['id']}/transfer", {"to": OTHER.number})
         await hear_each_other(customer, other, CUSTOMER_HZ, OTHER_HZ)
         seen = first.saw("INVITE", ru=OTHER.number, auth=LINE.user)[-1]
-        assert seen["diversion"] == f"<sip:{BILLING}@{REALM}>;reason=unconditional;counter=1"
+        assert seen[header] == value
+        assert [seen["diversion"], seen["history"]].count("<null>") == 1
         assert seen["customer"] == "C-phone1"
         assert (await trunk(service))["calls"] == 2
         await customer.hang_up()
         await other.until("CALL_CLOSED")
+
+
+@pytest.mark.skipif(name_server.is_missing(), reason="not installed: dnsmasq")
+@pytest.mark.interop("Dnsmasq", "NAPTR and SRV of a trunk: transport, priorities, weights")
+@pytest.mark.interop(
+    "Kamailio", "a trunk that is a name alone (NAPTR, SRV), over TCP, failover between its hosts"
+)
+async def test_a_trunk_that_is_a_name_alone_is_called_as_its_records_say(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    """TCP is preferred to UDP; the first by priority is gone, and of the others one has all the weight."""
+    everybody: dict[str, Any] = {"lines": (LINE,), "phones": (CUSTOMER,), "port": PORT, "tcp": True}
+    account = {**ACCOUNT, "register_seconds": 0}
+    named = {
+        "name": "provider",
+        "hosts": [{"host": DOMAIN}],
+        "account": account,
+        "probe_seconds": 0,
+        "max_calls": 10,
+    }
+    with NAMES, Kamailio(GREAT, **everybody) as great, Kamailio(SMALL, **everybody) as small:
+        service.apply({**DIRECTORY, "trunks": [named]})
+
+        async def known() -> bool:
+            hosts = (await trunk(service))["hosts"]
+            return {(host["address"], host["transport"]) for host in hosts} == {
+                (f"{host}:{PORT}", "tcp") for host in (GONE, SMALL, GREAT)
+            }
+
+        await eventually(known, within=15, what=f"the hosts of DNS in {await trunk(service)}")
+        failovers = await service.metric("acd_trunk_failovers_total", trunk="provider")
+        async with softphone(service, 1) as agent:
+            await agent.registered()
+            for host in (great, small):
+                async with customer_behind(host) as customer:
+                    await call_out(service)
+                    await customer.until("CALL_ESTABLISHED", within=15)
+                    await hear_each_other(agent, customer, AGENT_HZ, CUSTOMER_HZ)
+                    seen = host.saw("INVITE", ru=CUSTOMER.number, auth=LINE.user)[-1]
+                    assert (seen["over"], seen["rd"]) == ("tcp", f"{DOMAIN}:5060")
+                    await agent.hang_up()
+                    await customer.until("CALL_CLOSED")
+                assert len(host.saw("INVITE", auth=LINE.user)) == 1
+                host.stop()
+        assert await service.metric("acd_trunk_failovers_total", trunk="provider") == failovers + 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -64,6 +65,8 @@ REQUIREMENTS = (
     Requirement("pressing", (("et", 1),), weight=3),
     Requirement("pressing", (("billing", 2),), weight=3),
     Requirement("urgent", weight=10),
+    Requirement("support", (("billing", 9),), open_to=("lead:a",)),
+    Requirement("pressing", (("lead:b", 1),), weight=3, open_to=("lead:a", "lead:b")),
     Requirement("urgent", agent="anna", weight=10),
 )
 PROFILES = (
@@ -78,6 +81,15 @@ PROFILES = (
         {"support": Lending("billing", waiting_at_most=1), "pressing": Lending("sales", 0, 9_000, 1)},
     ),
     AgentProfile.of({"et": 3}, {"sales": 1, "support": 1}, {"support": Lending("sales", 0, 9_000, 1)}),
+    AgentProfile.of({"et": 3, "lead:a": 1}, {"sales": 1}),
+    AgentProfile.of(
+        {"et": 4, "billing": 5, "lead:a": 1},
+        {"billing": 2, "support": 1, "sales": 3, "pressing": 1, "urgent": 2},
+        {"support": Lending("billing", waiting_at_most=1)},
+        by_priority=True,
+    ),
+    AgentProfile.of({"et": 4, "billing": 9}, {"sales": 1, "either": 2, "billing": 99}, by_priority=True),
+    AgentProfile.of({"lead:b": 1}, {"sales": 1, "pressing": 1}, {"pressing": Lending("sales")}),
 )
 STEPS = {
     Requirement("billing", (("billing", 5), ("et", 2))): (
@@ -288,6 +300,24 @@ class QueueMachine(RuleBasedStateMachine):
             lambda: self.model.cancel(call_id, self.now, how),
         )
 
+    @precondition(lambda self: self.tickets)
+    @rule(pick=picks, leads=st.sampled_from((("lead:a",), ("lead:a", "lead:b"))), alone=st.booleans())
+    def call_asks_somebody_else(self, pick: int, leads: tuple[str, ...], alone: bool) -> None:
+        ticket = list(self.tickets.values())[pick % len(self.tickets)]
+
+        def asks(asked: Requirement) -> Requirement:
+            skills = tuple((lead, 1) for lead in leads[:1]) if alone else asked.skills
+            return replace(asked, skills=skills, agent=None, open_to=leads)
+
+        steps = tuple(replace(step, requirement=asks(step.requirement)) for step in ticket.steps)
+        if ticket.requirement.agent is not None:
+            steps = steps[1:]
+        changed = replace(ticket, requirement=asks(ticket.requirement), steps=steps)
+        self.both(
+            lambda: self.store.change_needs(changed, self.now),
+            lambda: self.model.change_needs(changed, self.now),
+        )
+
     @precondition(lambda self: any(c.agent for c in self.model.calls.values()))
     @rule(pick=picks)
     def agent_answers(self, pick: int) -> None:
@@ -432,12 +462,29 @@ class QueueMachine(RuleBasedStateMachine):
             lambda: getattr(self.model.callbacks, what)(callback, node),
         )
 
+    @precondition(lambda self: self.known_callbacks)
+    @rule(pick=picks, node=nodes, attempt=st.sampled_from((1, 2)), failed=st.booleans())
+    def attempt_that_may_be_forgotten_is_said_again(
+        self, pick: int, node: str, attempt: int, failed: bool
+    ) -> None:
+        callback = self.known_callbacks[pick % len(self.known_callbacks)]
+        if failed:
+            self.both(
+                lambda: self.store.callbacks.unreached(callback, node, attempt, "busy", self.now),
+                lambda: self.model.callbacks.unreached(callback, node, attempt, self.now),
+            )
+            return
+        self.both(
+            lambda: self.store.callbacks.begin(callback, node, self.now, said=attempt),
+            lambda: self.model.callbacks.begin(callback, node, attempt),
+        )
+
     @precondition(lambda self: any(b.state == "making" for b in self.model.callbacks.noted.values()))
-    @rule(pick=picks, stale=st.booleans())
-    def customer_is_not_reached(self, pick: int, stale: bool) -> None:
+    @rule(pick=picks, beside=st.sampled_from((0, 0, -1, 1)))
+    def customer_is_not_reached(self, pick: int, beside: int) -> None:
         made = [(i, b) for i, b in self.model.callbacks.noted.items() if b.state == "making"]
         callback, b = made[pick % len(made)]
-        word = (callback, b.node, b.attempts - stale)
+        word = (callback, b.node, b.attempts + beside)
         self.both(
             lambda: self.store.callbacks.unreached(*word, "busy", self.now),
             lambda: self.model.callbacks.unreached(*word, self.now),

@@ -16,6 +16,7 @@ _DEBIAN = {
     "Chromium": "chromium",
     "linphone": "linphone-cli",
     "Kamailio": "kamailio",
+    "Dnsmasq": "dnsmasq-base",
 }
 _PYTHON = {"pyVoIP": "pyVoIP", "SIPVicious": "sipvicious", "pjsua2": "pjsua2-python"}
 _NPM = {"JsSIP": "jssip", "SIP.js": "sip.js"}

@@ -29,6 +29,8 @@ REALM = "carrier.example"
 
 _SEEN = {
     "src": "$si",
+    "over": "$pr",
+    "rd": "$rd:$rp",
     "ru": "$rU",
     "fu": "$fU",
     "td": "$td",
@@ -37,6 +39,7 @@ _SEEN = {
     "pai": "$hdr(P-Asserted-Identity)",
     "privacy": "$hdr(Privacy)",
     "diversion": "$hdr(Diversion)",
+    "history": "$hdr(History-Info)",
     "customer": "$hdr(X-Customer)",
     "queue": "$hdr(X-Queue)",
 }
@@ -46,7 +49,7 @@ _CONFIG = """\
 debug=2
 log_stderror=yes
 children=1
-disable_tcp=yes
+{tcp}
 auto_aliases=no
 listen=udp:{host}:{port}
 {more_listen}
@@ -164,6 +167,7 @@ class Kamailio:
         also_at: tuple[str, ...] = (),
         algorithm: str = "",
         moved: Mapping[str, str] = MappingProxyType({}),
+        tcp: bool = False,
     ) -> None:
         """`also_at` are further addresses; the `algorithm` of its challenges is MD5 where none is named;
         a call to a number that has `moved` is answered 302 with that contact."""
@@ -174,6 +178,7 @@ class Kamailio:
         self._also_at = also_at
         self._algorithm = algorithm
         self._moved = moved
+        self._tcp = tcp
         self._folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
         self.starts = 0
@@ -294,6 +299,7 @@ class Kamailio:
             folder=self._folder,
             host=self.host,
             port=self.port,
+            tcp=f"tcp_children=1\nlisten=tcp:{self.host}:{self.port}" if self._tcp else "disable_tcp=yes",
             more_listen="\n".join(f"listen=udp:{host}:{self.port}" for host in self._also_at),
             algorithm=f'modparam("auth", "algorithm", "{self._algorithm}")' if self._algorithm else "",
             realm=REALM,

@@ -35,3 +35,14 @@ def test_encrypted_transport_without_a_certificate_says_which_key_is_missing(
 ) -> None:
     with pytest.raises(ConfigError, match=f"listen has {transport}: set sip.tls.certificate"):
         load(tmp_path, f'[sip]\nlisten = ["{transport}:127.0.0.1:5061"]\n')
+
+
+@pytest.mark.parametrize("server", ["192.0.2.53", "192.0.2.53:5353", "[2001:db8::53]", "[2001:db8::53]:5353"])
+def test_name_servers_are_addresses_with_or_without_a_port(tmp_path: Path, server: str) -> None:
+    load(tmp_path, f'[sip]\nname_servers = ["{server}"]\n')
+
+
+@pytest.mark.parametrize("server", ["dns.example", "192.0.2.300", "192.0.2.53:0", "192.0.2.53:70000", "::1"])
+def test_name_server_that_is_no_address_is_named(tmp_path: Path, server: str) -> None:
+    with pytest.raises(ConfigError, match=r"sip\.name_servers: .*is not like '192\.0\.2\.53'"):
+        load(tmp_path, f'[sip]\nname_servers = ["{server}"]\n')

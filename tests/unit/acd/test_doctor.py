@@ -98,7 +98,7 @@ async def with_hosts(folder: Path, dns: FakeDns) -> Finding:
     await migrate(engine)
     await DirectoryStore(engine, SystemClock()).apply(directory(changed(OUTWARD)), realm="acd")
     await engine.dispose()
-    return next(finding for finding in await examine(made, lambda: dns) if finding.name == "trunks")
+    return next(finding for finding in await examine(made, lambda servers: dns) if finding.name == "trunks")
 
 
 async def test_the_hosts_of_trunks_are_shown_as_they_are_looked_up(tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ async def test_the_preferred_service_decides_on_the_transport(dns: FakeDns) -> N
     ]
     dns.hosts = {"a.carrier.example": ["192.0.2.1"], "b.carrier.example": ["192.0.2.2"]}
     assert await peers_of(TrunkHost("carrier.example", priority=3, weight=2), dns) == [
-        Peer("carrier.example", "tls", ("192.0.2.1", 5062), (3, 10), 14),
-        Peer("carrier.example", "tls", ("192.0.2.2", 5061), (3, 20), 2),
+        Peer("carrier.example", "tls", ("192.0.2.1", 5062), (3, 10), 14, by_srv=True),
+        Peer("carrier.example", "tls", ("192.0.2.2", 5061), (3, 20), 2, by_srv=True),
     ]
 
 
