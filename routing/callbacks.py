@@ -84,6 +84,9 @@ class CallbackStore(Protocol):
         """It is not to be made; `node` is the one that says so. False where there is none such, None where
         it is being made."""
 
+    async def find(self, callback_id: str) -> CallbackStatus | None:
+        """One that has not ended."""
+
     async def of(self, queue: str, most: int) -> Sequence[CallbackStatus]:
         """The oldest of a queue."""
 
