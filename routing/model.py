@@ -73,6 +73,12 @@ class Requirement:
     """Groups of skills with their least levels: of each group one is enough."""
     weight: int = 1
     """Of the queue (1-QUEUE_WEIGHT_MAX): what its calls have waited counts so many times."""
+    open_to: tuple[str, ...] = ()
+    """Skills: who has one of them may take the call too, whatever else they can do and queues they serve."""
+
+    def is_open_to(self, profile: AgentProfile) -> bool:
+        """Whether agents of this profile may take the call by that alone."""
+        return self.agent is None and any(skill in self.open_to for skill, _ in profile.skills)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ _WHOLE = 10_000
 """Occupancy is counted in parts of this."""
 _QUEUE_PRIORITY_WIDTH = 10_000
 _IN_TALK = 100 * _QUEUE_PRIORITY_WIDTH
+_HELPER_PRIORITY = 100
+"""Of those to whom a call is open beside the agents of its queue: after all of theirs (1-99)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,10 @@ STRATEGIES: Mapping[str, Strategy] = {
 
 
 def rank(requirement: Requirement, profile: AgentProfile) -> int:
-    """The place of a profile that fits: who talks comes last, then the agents' own priority for the queue
-    counts, then the strategy."""
+    """The place of a profile that fits: who talks comes last, before them those to whom the call is open
+    beside its own agents; then the agents' own priority for the queue counts, then the strategy."""
     priority = dict(profile.queues).get(requirement.queue, 1)
+    if requirement.is_open_to(profile):
+        priority = _HELPER_PRIORITY
     place = priority * _QUEUE_PRIORITY_WIDTH + STRATEGIES[requirement.strategy].rank(requirement, profile)
     return _IN_TALK + place if profile.in_talk else place

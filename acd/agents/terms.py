@@ -16,10 +16,16 @@ def team_skill(team: str) -> str:
     return f"team:{team}"
 
 
+def lead_skill(team: str) -> str:
+    """So is leading a team."""
+    return f"lead:{team}"
+
+
 def profile_of(agent: Agent) -> AgentProfile:
     skills = dict(agent.skills)
     if agent.team:
         skills[team_skill(agent.team)] = 1
+    skills |= {lead_skill(team): 1 for team in agent.leads}
     # Who serves queues by name serves no others but this one.
     queues = {SKILL_QUEUE: _SERVED_LAST, **agent.queues} if agent.queues else {}
     return AgentProfile.of(skills, queues, agent.lent)

@@ -218,8 +218,8 @@ class CallbackRules:
     """Who called from any other class of number is not called back."""
 
 
-OverflowKind = Literal["queue", "number", "extension", "flow", "voicemail", "message"]
-OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "voicemail", "message")
+OverflowKind = Literal["queue", "leads", "number", "extension", "flow", "voicemail", "message"]
+OVERFLOW_KINDS: tuple[OverflowKind, ...] = get_args(OverflowKind)
 AbsentState = Literal["paused", "not-answering", "wrap-up", "busy"]
 
 
@@ -231,6 +231,10 @@ class OverflowRule:
     queue: str = ""
     place: Literal["keep", "last"] = "keep"
     """In that queue: with the age and priority so far, or behind everybody with priority 0."""
+    leads: str = ""
+    """A team whose leads may take the call from then on; it stays in its place."""
+    instead: bool = False
+    """Only they may, and no longer the agents of the queue."""
     number: str = ""
     extension: str = ""
     flow: str = ""
@@ -249,7 +253,7 @@ class OverflowRule:
     @property
     def leaves(self) -> bool:
         """Whether the wait in the queue is over."""
-        return not self.message or self.then == "hang-up"
+        return not self.leads and (not self.message or self.then == "hang-up")
 
     @property
     def to(self) -> str:
@@ -428,6 +432,8 @@ class Agent:
     skills: Mapping[str, int] = field(default_factory=dict)
     sign_in: Literal["on-register", "api"] = "on-register"
     team: str = ""
+    leads: tuple[str, ...] = ()
+    """Teams that the agent leads: calls may be sent to their leads."""
     queues: Mapping[str, int] = field(default_factory=dict)
     """Queues that the agent serves, with the priority (1 is asked first); without any, by skills alone."""
     lent: Mapping[str, Lending] = field(default_factory=dict)

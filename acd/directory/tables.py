@@ -95,6 +95,7 @@ agents = Table(
     Column("skills", JSON, nullable=False),
     Column("sign_in", String(16), nullable=False),
     Column("team", String(128), nullable=False),
+    Column("leads", JSON, nullable=False, server_default="[]"),
     Column("queues", JSON, nullable=False, server_default="{}"),
     Column("lent", JSON, nullable=False, server_default="{}"),
     Column("order", Integer, nullable=False, server_default="0"),

@@ -42,6 +42,7 @@ class AgentEntry(Entry):
     skills: Skills = {}
     sign_in: Literal["on-register", "api"] = "on-register"
     team: Text = ""
+    leads: Annotated[list[Annotated[Text, Field(min_length=1)]], Field(max_length=50)] = []
     queues: dict[Name, Priority | ServedEntry] = {}
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
@@ -72,6 +73,7 @@ class AgentEntry(Entry):
             skills=MappingProxyType(self.skills),
             sign_in=self.sign_in,
             team=self.team,
+            leads=tuple(dict.fromkeys(self.leads)),
             queues=MappingProxyType(served),
             lent=MappingProxyType(lent),
             order=self.order,
