@@ -161,12 +161,14 @@ async def test_a_follow_up_is_made_at_its_time_by_the_agent_who_promised_it(serv
 
 async def test_an_agent_schedules_follow_ups_for_self_and_for_a_skill(service: RunningService) -> None:
     me, path = "agent:a1", "/v1/callbacks"
+    for who in (me, "agent:a2"):
+        service.token(who)  # Takes a moment, which the follow-up would be over in.
     async with (
         Landline(service.sip_address, port=CARRIER_PORT) as customer,
         agents(service, phone(1), phone(2)),
     ):
         await service.agent_reaches("a1", "available")
-        body = {"number": "+37255560007", "at": _soon(1.0)}
+        body = {"number": "+37255560007", "at": _soon(2.5)}
         status, answer = service.request("POST", path, {**body, "agent": "a2"}, role=me)
         assert status == 403, answer
         mine = await service.post(path, body, role=me)
