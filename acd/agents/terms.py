@@ -28,7 +28,8 @@ def profile_of(agent: Agent) -> AgentProfile:
     skills |= {lead_skill(team): 1 for team in agent.leads}
     # Who serves queues by name serves no others but this one.
     queues = {SKILL_QUEUE: _SERVED_LAST, **agent.queues} if agent.queues else {}
-    return AgentProfile.of(skills, queues, agent.lent)
+    by_priority = agent.takes == "by-priority"
+    return AgentProfile.of(skills, queues, agent.lent, by_priority=by_priority)
 
 
 def terms_of(agent: Agent) -> AgentTerms:
