@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd import log as logs
 from acd.agents.desk import AgentDesk
+from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
 from acd.callers.members import ListStore, ListWatcher
@@ -152,6 +153,16 @@ class Node:
         )
         self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
         site.subscribe(self._desk.nodes_gone)
+        self._outside_calls = OutsideCalls(
+            self._redis,
+            site=node.site,
+            node=node.id,
+            process=site.nodes.facts.process,
+            look=site.nodes.look,
+            lives=site.nodes.lives,
+        )
+        self._outside_calls.start()
+        self._running.push_async_callback(self._outside_calls.stop)
         self._webhooks = Courier(
             settings.webhooks, self._clock, self._directory.current, lambda call_id: self._calls.find(call_id)
         )
@@ -243,6 +254,7 @@ class Node:
             do_not_call=self._do_not_call,
             lookout=self._lookout,
             messages=self._messages,
+            outside=self._outside_calls,
             phones=self._sip.lamps.phones_changed,
             callers=CallerBook(
                 self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
@@ -294,6 +306,7 @@ class Node:
     async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
         """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
         self._lookout.distrust()
+        self._outside_calls.say_again()
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}

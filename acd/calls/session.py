@@ -26,7 +26,7 @@ from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
-from acd.calls.steps.phones import phones_of
+from acd.calls.steps.phones import agents_outside, phones_of
 from acd.directory.model import Srtp
 from acd.errors import AcdError
 from acd.log import mask
@@ -68,8 +68,6 @@ class LegRegistry:
     """A live call by its id."""
     make: Callable[[CallbackOrder], None]
     """Put somebody in line who is to be called."""
-    outside_calls: Callable[[str], int]
-    """How many calls to the outside an agent has, this one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +107,7 @@ class CallSession:
         self._ticket: Ticket | None = None
         """The last that was put in line."""
         self._phones: tuple[PhoneState, ...] = ()
+        self._agents_outside: frozenset[str] = frozenset()
         self._outside_leg: str | None = None
         """Of the number outside that is called, or was last."""
         self._outside_legs = 0
@@ -182,7 +181,11 @@ class CallSession:
             await self._carry_out(effect)
 
     def _show_phones(self) -> None:
-        """Let lamps follow what the agents' phones do in this call."""
+        """Let lamps, and the count of calls to the outside, follow what the agents do in this call."""
+        outside = agents_outside(self.call)
+        if outside != self._agents_outside:
+            self._agents_outside = outside
+            self._services.outside.changed(self.call.id, outside)
         phones = phones_of(self.call)
         if phones != self._phones:
             self._phones = phones
@@ -342,8 +345,8 @@ class CallSession:
 
     def _ask_leave(self, effect: m.AskLeave) -> None:
         async def ask() -> None:
-            live = self._legs.outside_calls(effect.outside.by)
-            self.post(await leave_to_dial(self._services.do_not_call, effect.outside, live))
+            services = self._services
+            self.post(await leave_to_dial(services.do_not_call, effect.outside, services.outside.of))
 
         self._legs.spawn(ask())
 

@@ -46,6 +46,7 @@ class DeskPhone:
     """`async with DeskPhone(server, "1001", password, says=700) as phone`; it answers every call at once."""
 
     server: tuple[str, int]
+    """Where it registers, and unregisters in the end."""
     user: str
     password: str
     says: float = 700.0
@@ -67,6 +68,7 @@ class DeskPhone:
         for line in self.lines:
             if line.rtp is not None:
                 await line.rtp.close()
+        self._client.server = self.server
         await self._client.register(self.user, self.password, expires=0)
         await self._client.close()
 
