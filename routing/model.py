@@ -73,6 +73,12 @@ class Requirement:
     """Groups of skills with their least levels: of each group one is enough."""
     weight: int = 1
     """Of the queue (1-QUEUE_WEIGHT_MAX): what its calls have waited counts so many times."""
+    open_to: tuple[str, ...] = ()
+    """Skills: who has one of them may take the call too, whatever else they can do and queues they serve."""
+
+    def is_open_to(self, profile: AgentProfile) -> bool:
+        """Whether agents of this profile may take the call by that alone."""
+        return self.agent is None and any(skill in self.open_to for skill, _ in profile.skills)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ class AgentProfile:
     """Of agents who talk and have room for another call: they come behind those who do not talk."""
     lent: tuple[tuple[str, Lending], ...] = ()
     """Those of `queues` that the agent is lent to, and on what terms."""
+    by_priority: bool = False
+    """Of calls with the same priority, those of the queue of the least priority here come first."""
 
     @classmethod
     def of(
@@ -111,11 +119,14 @@ class AgentProfile:
         skills: Mapping[str, int],
         queues: Mapping[str, int] | None = None,
         lent: Mapping[str, Lending] | None = None,
+        *,
+        by_priority: bool = False,
     ) -> AgentProfile:
         return cls(
             tuple(sorted(skills.items())),
             tuple(sorted((queues or {}).items())),
             lent=tuple(sorted((lent or {}).items(), key=lambda pair: pair[0])),
+            by_priority=by_priority,
         )
 
 

@@ -47,6 +47,11 @@ class QueueStore(Protocol):
 
         Repeating changes nothing."""
 
+    async def change_needs(self, ticket: Ticket, now_ms: int) -> bool:
+        """The call asks of its agent what this ticket says from now on, and keeps its place; one who is free
+        is reserved at once. Of the ticket only requirement and steps count. False where the call neither
+        waits nor is offered."""
+
     async def agent_available(
         self,
         agent_id: str,

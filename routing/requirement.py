@@ -30,13 +30,17 @@ def eligible(requirement: Requirement, profile: AgentProfile) -> bool:
 
     A requirement that names an agent is met by that agent alone, whatever the skills: by no profile.
     """
+    if requirement.is_open_to(profile):
+        return True
     return _able(requirement, profile) and requirement.queue not in dict(profile.lent)
 
 
 def eligible_while(requirement: Requirement, profile: AgentProfile) -> Lending | None:
     """On what terms agents of this profile may take the calls of this class, whose queue they are lent to."""
     lending = dict(profile.lent).get(requirement.queue)
-    return lending if lending is not None and _able(requirement, profile) else None
+    if lending is None or requirement.is_open_to(profile):
+        return None
+    return lending if _able(requirement, profile) else None
 
 
 def _able(requirement: Requirement, profile: AgentProfile) -> bool:
@@ -57,7 +61,9 @@ def class_definition(requirement: Requirement) -> str:
     if requirement.agent is None:
         skills = _least_levels(requirement.skills)
         groups = sorted(sorted(set(group)) for group in requirement.any_of)
-    more = [requirement.weight] if requirement.weight != 1 else []
+    more: list[Any] = [requirement.weight] if requirement.weight != 1 or requirement.open_to else []
+    if requirement.open_to:
+        more.append(sorted(set(requirement.open_to)))
     return _canonical([requirement.queue, requirement.strategy, skills, requirement.agent, groups, *more])
 
 
@@ -65,24 +71,30 @@ def read_class(definition: str) -> Requirement:
     """The inverse of class_definition. Raises ValueError."""
     queue, strategy, skills, agent, groups, *more = json.loads(definition)
     any_of = tuple(_levels(group) for group in groups)
-    return Requirement(queue, _levels(skills), strategy, agent, any_of, *more)
+    weight, open_to = [*more, 1][0], more[1] if more[1:] else ()
+    return Requirement(queue, _levels(skills), strategy, agent, any_of, weight, tuple(open_to))
 
 
 def profile_definition(profile: AgentProfile) -> str:
     """What a profile is, as canonical text: equal texts are the same profile."""
     parts: list[Any] = [sorted(dict(profile.skills).items()), sorted(dict(profile.queues).items())]
-    if profile.in_talk or profile.lent:
-        parts.append(profile.in_talk)
-    if profile.lent:
-        parts.append([[queue, lending_terms(lending)] for queue, lending in profile.lent])
-    return _canonical(parts)
+    more = [
+        profile.in_talk,
+        [[queue, lending_terms(lending)] for queue, lending in profile.lent],
+        profile.by_priority,
+    ]
+    while more and not more[-1]:
+        more.pop()
+    return _canonical([*parts, *more])
 
 
 def read_profile(definition: str) -> AgentProfile:
     """The inverse of profile_definition. Raises ValueError."""
-    skills, queues, *more = json.loads(definition)
-    lent = tuple((queue, read_terms(terms)) for queue, terms in (more[1] if more[1:] else ()))
-    return AgentProfile(_levels(skills), _levels(queues), bool(more and more[0]), lent)
+    found = json.loads(definition)
+    parts: list[Any] = [*found, *[False, (), False][len(found) - 2 :]]
+    skills, queues, in_talk, lent, by_priority = parts
+    terms = tuple((queue, read_terms(words)) for queue, words in lent)
+    return AgentProfile(_levels(skills), _levels(queues), in_talk, terms, by_priority)
 
 
 def lending_terms(lending: Lending) -> str:
@@ -131,7 +143,10 @@ def in_words(requirement: Requirement) -> str:
     groups = sorted(sorted(set(group)) for group in requirement.any_of)
     asked = [f"{skill} {least}" for skill, least in levels]
     asked += [" or ".join(f"{skill} {least}" for skill, least in group) for group in groups]
-    return ", ".join(asked) or "nothing"
+    words = ", ".join(asked) or "nothing"
+    return (
+        f"{words}; or else {' or '.join(sorted(set(requirement.open_to)))}" if requirement.open_to else words
+    )
 
 
 def in_force(ticket: Ticket, now_ms: int) -> Requirement:
@@ -156,7 +171,7 @@ def missing(requirement: Requirement, profile: AgentProfile) -> tuple[str, ...]:
 
     Nothing is missing where the requirement names an agent: who that is decides, not the profile.
     """
-    if requirement.agent is not None:
+    if requirement.agent is not None or requirement.is_open_to(profile):
         return ()
     levels = dict(profile.skills)
     reasons = []
@@ -260,7 +275,7 @@ def check_requirement(requirement: Requirement) -> None:
     if not 1 <= requirement.weight <= QUEUE_WEIGHT_MAX:
         raise ValueError(f"weight {requirement.weight} of a queue is not within 1-{QUEUE_WEIGHT_MAX}")
     names = [requirement.queue, *(skill for skill, _ in requirement.skills)]
-    names += [skill for group in requirement.any_of for skill, _ in group]
+    names += [*requirement.open_to, *(skill for group in requirement.any_of for skill, _ in group)]
     for name in names if requirement.agent is None else [*names, requirement.agent]:
         check_name(name)
 

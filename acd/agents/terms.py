@@ -11,11 +11,18 @@ def team_skill(team: str) -> str:
     return f"team:{team}"
 
 
+def lead_skill(team: str) -> str:
+    """So is leading a team."""
+    return f"lead:{team}"
+
+
 def profile_of(agent: Agent) -> AgentProfile:
     skills = dict(agent.skills)
     if agent.team:
         skills[team_skill(agent.team)] = 1
-    return AgentProfile.of(skills, agent.queues, agent.lent)
+    skills |= {lead_skill(team): 1 for team in agent.leads}
+    by_priority = agent.takes == "by-priority"
+    return AgentProfile.of(skills, agent.queues, agent.lent, by_priority=by_priority)
 
 
 def terms_of(agent: Agent) -> AgentTerms:

@@ -28,6 +28,7 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
         *_unique(file),
         *_skills(file),
         *_served(file),
+        *_leads(file),
         *_numbers(file, flows),
         *_overflow(file, flows),
         *_overflow_loops(file),
@@ -144,6 +145,9 @@ def _served(file: DirectoryFile) -> Iterator[Problem]:
                 hint = suggestion(name, queues) or "; add it to queues"
                 yield Problem(("agents", i, "queues", name), f"there is no queue {name!r}{hint}")
         yield from _lenders(("agents", i, "queues"), agent, lending)
+        if agent.takes == "by-priority" and not agent.queues:
+            message = "without queues there are no priorities to go by; give the agent queues"
+            yield Problem(("agents", i, "takes"), message)
     for i, queue in enumerate(file.queues):
         asked: list[tuple[KeyPath, list[str]]] = [(("queues", i, "teams"), queue.teams)]
         asked += [(("queues", i, "relax", j, "teams"), step.teams) for j, step in enumerate(queue.relax)]
@@ -152,6 +156,28 @@ def _served(file: DirectoryFile) -> Iterator[Problem]:
                 if name not in teams:
                     hint = suggestion(name, teams) or "; give it as team to an agent"
                     yield Problem(path, f"no agent is in team {name!r}{hint}")
+
+
+def _leads(file: DirectoryFile) -> Iterator[Problem]:
+    """Who leads a team leads one that is there, and rules lead to teams that somebody leads."""
+    teams = {agent.team for agent in file.agents if agent.team} | {team.name for team in file.teams}
+    led = {team for agent in file.agents for team in agent.leads}
+    for i, agent in enumerate(file.agents):
+        for j, name in enumerate(agent.leads):
+            if name not in teams:
+                hint = suggestion(name, teams) or "; give it as team to an agent"
+                yield Problem(("agents", i, "leads", j), f"there is no team {name!r}{hint}")
+    for i, queue in enumerate(file.queues):
+        for j, rule in enumerate(queue.overflow):
+            path: KeyPath = ("queues", i, "overflow", j, "leads")
+            if rule.leads is None or rule.leads in led:
+                continue
+            if rule.leads in teams:
+                mend = "write it among the leads of an agent"
+                yield Problem(path, f"nobody leads team {rule.leads!r}; {mend}")
+            else:
+                hint = suggestion(rule.leads, teams) or "; give it as team to an agent"
+                yield Problem(path, f"there is no team {rule.leads!r}{hint}")
 
 
 def _lenders(path: KeyPath, agent: AgentEntry, lending: Collection[str]) -> Iterator[Problem]:

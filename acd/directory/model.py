@@ -216,8 +216,8 @@ class CallbackRules:
     """Who called from any other class of number is not called back."""
 
 
-OverflowKind = Literal["queue", "number", "extension", "flow", "voicemail", "message"]
-OVERFLOW_KINDS: tuple[OverflowKind, ...] = ("queue", "number", "extension", "flow", "voicemail", "message")
+OverflowKind = Literal["queue", "leads", "number", "extension", "flow", "voicemail", "message"]
+OVERFLOW_KINDS: tuple[OverflowKind, ...] = get_args(OverflowKind)
 AbsentState = Literal["paused", "not-answering", "wrap-up", "busy"]
 
 
@@ -229,6 +229,10 @@ class OverflowRule:
     queue: str = ""
     place: Literal["keep", "last"] = "keep"
     """In that queue: with the age and priority so far, or behind everybody with priority 0."""
+    leads: str = ""
+    """A team whose leads may take the call from then on; it stays in its place."""
+    instead: bool = False
+    """Only they may, and no longer the agents of the queue."""
     number: str = ""
     extension: str = ""
     flow: str = ""
@@ -247,7 +251,7 @@ class OverflowRule:
     @property
     def leaves(self) -> bool:
         """Whether the wait in the queue is over."""
-        return not self.message or self.then == "hang-up"
+        return not self.leads and (not self.message or self.then == "hang-up")
 
     @property
     def to(self) -> str:
@@ -416,6 +420,9 @@ class Webhook:
     events: tuple[WebhookEvent, ...] = WEBHOOK_EVENTS
 
 
+Takes = Literal["most-urgent", "by-priority"]
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     id: str
@@ -426,8 +433,12 @@ class Agent:
     skills: Mapping[str, int] = field(default_factory=dict)
     sign_in: Literal["on-register", "api"] = "on-register"
     team: str = ""
+    leads: tuple[str, ...] = ()
+    """Teams that the agent leads: calls may be sent to their leads."""
     queues: Mapping[str, int] = field(default_factory=dict)
     """Queues that the agent serves, with the priority (1 is asked first); without any, by skills alone."""
+    takes: Takes = "most-urgent"
+    """Which waiting call first: that of the order of calls, or of the queue that comes first in `queues`."""
     lent: Mapping[str, Lending] = field(default_factory=dict)
     """Those of them that the agent serves only while another is well."""
     order: int = 0

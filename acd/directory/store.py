@@ -195,6 +195,7 @@ def _trunk(row: RowMapping) -> Trunk:
 def _agent(row: RowMapping) -> Agent:
     dialling = row["dialling"]
     own = {
+        "leads": tuple(row["leads"]),
         "dialling": None if dialling is None else tuple(dialling),
         "voicemail": _voicemail_rules(row["voicemail"]) if row["voicemail"] else None,
         "lent": MappingProxyType({name: Lending(**terms) for name, terms in row["lent"].items()}),
@@ -346,6 +347,7 @@ def _agent_columns(agent: Agent) -> dict[str, Any]:
     dialling = agent.dialling
     return {
         **_columns(agent, "skills", "queues"),
+        "leads": [*agent.leads],
         "lent": {name: asdict(terms) for name, terms in agent.lent.items()},
         "dialling": None if dialling is None else [*dialling],
         "voicemail": agent.voicemail and _voicemail_columns(agent.voicemail),

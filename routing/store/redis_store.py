@@ -29,7 +29,7 @@ from routing.model import (
 )
 from routing.outages import Trouble
 from routing.ports import StaleToken, StoreUnavailable
-from routing.requirement import check_name, check_ticket, class_name, first_score, once_missed
+from routing.requirement import check_name, check_ticket, class_name, first_score, in_force, once_missed
 from routing.store import replies
 from routing.store.batch import Batcher
 from routing.store.callbacks import RedisCallbackStore
@@ -102,6 +102,18 @@ class RedisQueueStore:
             self._tell(ticket.enqueued_ms + min(step.after_ms for step in ticket.steps))
         if ticket.target_ms:
             self._tell(ticket.enqueued_ms + ticket.target_ms)
+
+    async def change_needs(self, ticket: Ticket, now_ms: int) -> bool:
+        """The call asks from now on what the ticket says. False where it neither waits nor is offered."""
+        check_ticket(ticket)
+        later = [step for step in ticket.steps if ticket.enqueued_ms + step.after_ms > now_ms]
+        asked = in_force(ticket, now_ms)
+        ticket = replace(ticket, requirement=asked, steps=tuple(later))
+        name, steps = class_name(asked), _step_words(ticket)
+        found = await self._defining("change_needs", now_ms, ticket, (), ticket.call_id, name, steps)
+        if later:
+            self._tell(ticket.enqueued_ms + later[0].after_ms)
+        return bool(found)
 
     async def accept(self, call_id: str, agent_id: str, token: int, now_ms: int) -> None:
         """The agent answered. Raises StaleToken."""
@@ -450,14 +462,18 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         ticket.wrapup_ms,
         ticket.priority,
         STRATEGIES[requirement.strategy].order,
-        " ".join(
-            f"{ticket.enqueued_ms + step.after_ms} {class_name(step.requirement)}" for step in ticket.steps
-        ),
+        _step_words(ticket),
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
         ticket.ring_agents,
         f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
         requirement.weight,
     )
+
+
+def _step_words(ticket: Ticket) -> str:
+    """As includes/steps.lua keeps them."""
+    steps = ((ticket.enqueued_ms + step.after_ms, class_name(step.requirement)) for step in ticket.steps)
+    return " ".join(f"{at} {name}" for at, name in steps)
 
 
 def _not_stale(reply: int) -> int:

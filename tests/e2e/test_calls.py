@@ -39,6 +39,7 @@ from tests.support.sipp import Behaviour, Sipp
 
 LOOKUP_PORT = free_port()
 IMPATIENT, MANNED, LEAVING, SHORT = "+3726000210", "+3726000211", "+3726000212", "+3726000213"
+LED = "+3726000214"
 
 
 def _directory() -> dict[str, Any]:
@@ -53,8 +54,11 @@ def _directory() -> dict[str, Any]:
         {"name": "manned", **rare, "join_when_empty": False},
         {"name": "leaving", **leaving, "requires": {"support": 1}, "announce_position_seconds": 0},
         {"name": "short", **rare, **short},
+        {"name": "led", **rare, "overflow": [{"after_seconds": 2, "leads": "desk"}]},
     ]
-    numbers = {IMPATIENT: "impatient", MANNED: "manned", LEAVING: "leaving", SHORT: "short"}
+    directory["teams"] = [{"name": "desk"}]
+    directory["agents"][3]["leads"] = ["desk"]
+    numbers = {IMPATIENT: "impatient", MANNED: "manned", LEAVING: "leaving", SHORT: "short", LED: "led"}
     directory["numbers"] += [{"number": number, "queue": queue} for number, queue in numbers.items()]
     directory["priorities"] = {"vip": 50}
     page = f"http://127.0.0.1:{LOOKUP_PORT}/callers/{{number}}"
@@ -564,6 +568,25 @@ async def test_who_waits_too_long_is_answered_by_an_agent_of_another_queue(servi
     assert (counters["entered"], counters["overflowed"], counters["abandoned"]) == (1, 1, 0)
     told = await asyncio.to_thread(service.command, "why", record["id"])
     assert "by a rule of impatient: queue support (waited)" in told
+
+
+async def test_who_waits_too_long_is_answered_by_the_lead_of_a_team(service: RunningService) -> None:
+    dialling = caller(service, "+37255500286")
+    async with softphone(service, 4) as lead, agents(service, phone(1)), dialling as someone:
+        await lead.registered()
+        call = await dial(someone, LED)
+        assert (await service.call_reaches(someone.user, "queued"))["queue"] == "led"
+        await lead.until("CALL_ESTABLISHED")
+        await heard(call, AGENT_HZ)
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["queue"], record["agent"]) == ("answered", "led", "a4")
+    (mark,) = [segment for segment in record["segments"] if segment["state"] == "overflow"]
+    assert (mark["to"], mark["why"]) == ("leads desk", "waited")
+    assert await service.metric("acd_queue_overflowed_total", queue="led", to_kind="leads") == 1
+    counters = (await service.queue("led"))["counters"]
+    assert (counters["entered"], counters["answered"], counters["overflowed"]) == (1, 1, 0)
+    assert record["refusals"] == []
 
 
 async def test_who_comes_when_nobody_is_there_hears_so_and_is_let_go(service: RunningService) -> None:

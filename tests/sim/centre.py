@@ -37,6 +37,11 @@ _LATE = {
     "linear": (OverflowRule(Conditions(after_seconds=15), extension=DESK),),
     "longest-idle": (OverflowRule(Conditions(after_seconds=15), voicemail="box:sales"),),
     "round-robin": (OverflowRule(Conditions(after_seconds=15), flow="gone"),),
+    "fewest-calls": (OverflowRule(Conditions(after_seconds=5), leads="a"),),
+    "weighted-random": (
+        OverflowRule(Conditions(after_seconds=5), leads="a", instead=True),
+        OverflowRule(Conditions(after_seconds=9), leads="b"),
+    ),
 }
 """Of the sales queues of these strategies."""
 
@@ -170,6 +175,7 @@ class Centre:
         agent = Agent(
             id=f"a{n}",
             extension=str(1000 + n),
+            leads=("a", "b") if n % 8 == 0 else ("a",) if n % 8 == 3 else (),
             order=n,
             weight=1 + n % 3,
             queues=queues,

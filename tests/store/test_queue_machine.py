@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -64,6 +65,8 @@ REQUIREMENTS = (
     Requirement("pressing", (("et", 1),), weight=3),
     Requirement("pressing", (("billing", 2),), weight=3),
     Requirement("urgent", weight=10),
+    Requirement("support", (("billing", 9),), open_to=("lead:a",)),
+    Requirement("pressing", (("lead:b", 1),), weight=3, open_to=("lead:a", "lead:b")),
     Requirement("urgent", agent="anna", weight=10),
 )
 PROFILES = (
@@ -78,6 +81,15 @@ PROFILES = (
         {"support": Lending("billing", waiting_at_most=1), "pressing": Lending("sales", 0, 9_000, 1)},
     ),
     AgentProfile.of({"et": 3}, {"sales": 1, "support": 1}, {"support": Lending("sales", 0, 9_000, 1)}),
+    AgentProfile.of({"et": 3, "lead:a": 1}, {"sales": 1}),
+    AgentProfile.of(
+        {"et": 4, "billing": 5, "lead:a": 1},
+        {"billing": 2, "support": 1, "sales": 3, "pressing": 1, "urgent": 2},
+        {"support": Lending("billing", waiting_at_most=1)},
+        by_priority=True,
+    ),
+    AgentProfile.of({"et": 4, "billing": 9}, {"sales": 1, "either": 2, "billing": 99}, by_priority=True),
+    AgentProfile.of({"lead:b": 1}, {"sales": 1, "pressing": 1}, {"pressing": Lending("sales")}),
 )
 STEPS = {
     Requirement("billing", (("billing", 5), ("et", 2))): (
@@ -286,6 +298,24 @@ class QueueMachine(RuleBasedStateMachine):
         self.both(
             lambda: self.store.cancel(call_id, self.now, how),
             lambda: self.model.cancel(call_id, self.now, how),
+        )
+
+    @precondition(lambda self: self.tickets)
+    @rule(pick=picks, leads=st.sampled_from((("lead:a",), ("lead:a", "lead:b"))), alone=st.booleans())
+    def call_asks_somebody_else(self, pick: int, leads: tuple[str, ...], alone: bool) -> None:
+        ticket = list(self.tickets.values())[pick % len(self.tickets)]
+
+        def asks(asked: Requirement) -> Requirement:
+            skills = tuple((lead, 1) for lead in leads[:1]) if alone else asked.skills
+            return replace(asked, skills=skills, agent=None, open_to=leads)
+
+        steps = tuple(replace(step, requirement=asks(step.requirement)) for step in ticket.steps)
+        if ticket.requirement.agent is not None:
+            steps = steps[1:]
+        changed = replace(ticket, requirement=asks(ticket.requirement), steps=steps)
+        self.both(
+            lambda: self.store.change_needs(changed, self.now),
+            lambda: self.model.change_needs(changed, self.now),
         )
 
     @precondition(lambda self: any(c.agent for c in self.model.calls.values()))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from routing import limits
 from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Requirement, Ticket
 from routing.ports import StaleToken, StoreUnavailable
-from routing.requirement import eligible, lending_terms
+from routing.requirement import class_name, eligible, in_force, lending_terms
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_entries import SIGNED_IN, Agent, Call
 from tests.support.queue_matching import Centre, Matching, position
@@ -63,6 +63,23 @@ class QueueModel:
         elif call.target_ahead:
             self.due[f"d:{ticket.call_id}"] = at
         return call
+
+    def change_needs(self, ticket: Ticket, now: int) -> bool:
+        call = self.calls.get(ticket.call_id)
+        if call is None or call.state == "talking":
+            return False
+        asked = in_force(ticket, now)
+        steps = [step for step in ticket.steps if ticket.enqueued_ms + step.after_ms > now]
+        if (class_name(asked), steps) == (call.class_name, call.steps):
+            return True
+        call.asks(asked)
+        call.steps = steps
+        self._count(call, "relaxed")
+        self._await_step(call)
+        if call.state == "waiting":
+            self._place(call, now)
+        self._lend(now)
+        return True
 
     def agent_available(
         self, agent_id: str, profile: AgentProfile, now: int, terms: AgentTerms

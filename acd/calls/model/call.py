@@ -80,6 +80,10 @@ class Place:
     """The agent whom the call waits for alone, before it waits for any."""
     preferred_seconds: float = 0.0
     """How long, from coming here."""
+    leads: tuple[str, ...] = ()
+    """Teams whose leads may take the call too."""
+    leads_alone: bool = False
+    """And nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,3 +250,9 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def agent(self) -> str:
         return self.offer.agent_id if self.offer else ""
+
+
+def call_of_entry(entry: str) -> str:
+    """The id of the call that an entry of the store belongs to: one that was transferred has had several, its
+    id, "~", and a number."""
+    return entry.partition("~")[0]

@@ -192,6 +192,13 @@ class EnterQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeNeeds:
+    """The call asks what this ticket says from now on, in the place that it has."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
 class SayPlaceAgain:
     """The store may have forgotten where the call waits."""
 
@@ -450,6 +457,7 @@ Effect = (
     | TakeRival
     | AskCaller
     | EnterQueue
+    | ChangeNeeds
     | SayPlaceAgain
     | LeaveQueue
     | ConfirmOffer

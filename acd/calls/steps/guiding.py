@@ -47,7 +47,7 @@ from acd.calls.steps.coding import carry_out, flow_of, is_code
 from acd.calls.steps.context import EXTENSION_QUEUE, OUTBOUND_QUEUE, Context, Step, enter, voicemail_flow
 from acd.calls.steps.ending import end
 from acd.calls.steps.knowing import as_listed, refusal, turn_away, what_to_ask
-from acd.calls.steps.needs import first_needs, requirement_of, steps_of
+from acd.calls.steps.needs import first_needs, opened, requirement_of, steps_of
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.preferring import prefer
 from acd.directory.model import Number, Queue
@@ -327,6 +327,8 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     known = context.directory.skills
     needs = first_needs(rules, call.skills, call.language, known)
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
+    if call.place.leads:
+        requirement, steps = _for_leads(call.place, requirement, steps)
     if call.place.agent:
         requirement, steps = Requirement(call.place.queue, agent=call.place.agent, weight=rules.weight), ()
     elif call.place.preferred:
@@ -358,6 +360,16 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         steps=steps,
         ring_agents=1 if call.callback else rules.ring_agents,
     )
+
+
+def _for_leads(
+    place: Place, asked: Requirement, steps: tuple[RoutingStep, ...]
+) -> tuple[Requirement, tuple[RoutingStep, ...]]:
+    def for_leads(requirement: Requirement) -> Requirement:
+        return opened(requirement, place.leads, place.leads_alone)
+
+    later = () if place.leads_alone else steps
+    return for_leads(asked), tuple(dc_replace(s, requirement=for_leads(s.requirement)) for s in later)
 
 
 def _age_counts_from(call: Call) -> float:

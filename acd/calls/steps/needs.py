@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from acd.agents.terms import team_skill
+from acd.agents.terms import lead_skill, team_skill
 from acd.directory.model import Queue, Relaxation
 from routing.model import Requirement, Step
 
@@ -64,6 +64,14 @@ def steps_of(rules: Queue, needs: Needs, known: Collection[str]) -> tuple[Step, 
             steps.append(Step(round(step.after_seconds * 1000), after))
         before = after
     return tuple(steps)
+
+
+def opened(asked: Requirement, teams: Collection[str], alone: bool) -> Requirement:
+    """The same, which leads of these teams may meet too, or they alone."""
+    leads = tuple(map(lead_skill, teams))
+    if alone:
+        asked = replace(asked, skills=(), any_of=(tuple((lead, 1) for lead in leads),))
+    return replace(asked, open_to=leads)
 
 
 def language_skill(language: str) -> str:

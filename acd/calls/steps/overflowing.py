@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from acd.calls.facts import CallOverflowed
 from acd.calls.model import (
     Call,
+    ChangeNeeds,
     Effect,
     LeaveQueue,
     Place,
@@ -22,7 +23,15 @@ from acd.calls.model import (
 from acd.calls.outward import NoRoute, outside, shown_number
 from acd.calls.record import Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow
-from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, go_to_flow, leave_message, new_entry, wait_at
+from acd.calls.steps.guiding import (
+    ANNOUNCEMENT,
+    STOP_WAITING,
+    go_to_flow,
+    leave_message,
+    new_entry,
+    ticket_of,
+    wait_at,
+)
 from acd.calls.steps.reaching import forward
 from acd.calls.steps.times import settle
 from acd.directory.boxes import find_box
@@ -67,7 +76,7 @@ def _go_by_rules(context: Context, call: Call, situation: Situation, now: float)
         rule = rules[found]
         call = replace(call, spent_rules=(*call.spent_rules, found))
         gone = _go(context, call, rule, found, now) if call.overflows < MOST_OVERFLOWS else None
-        kind = "nowhere" if gone is None else rule.kind if rule.leaves else "message-then-wait"
+        kind = "nowhere" if gone is None else "message-then-wait" if rule.then == "wait" else rule.kind
         told.append(Tell(CallOverflowed(call.id, call.queue, kind, rule.when.why)))
         if gone is not None:
             call, effects = gone
@@ -82,6 +91,8 @@ def _go_by_rules(context: Context, call: Call, situation: Situation, now: float)
 
 def _go(context: Context, call: Call, rule: OverflowRule, number: int, now: float) -> Step | None:
     """Where the rule leads; None where there is no such place."""
+    if rule.leads:
+        return _open_to_leads(context, call, rule, now)
     if not rule.leaves:
         call = replace(call, segments=(*call.segments, _mark(call, rule, now)))
         return call, (PlayToCaller(ANNOUNCEMENT, rule.message, call.language),)
@@ -90,6 +101,20 @@ def _go(context: Context, call: Call, rule: OverflowRule, number: int, now: floa
         return None
     then, effects = gone
     return then, (LeaveQueue(call.entry, "overflowed"), *STOP_WAITING, *effects)
+
+
+def _open_to_leads(context: Context, call: Call, rule: OverflowRule, now: float) -> Step | None:
+    """They may take the call in the place that it has; it waits for no one agent any more."""
+    if call.place is None or not any(rule.leads in a.leads for a in context.directory.agents.values()):
+        return None
+    place = dc_replace(
+        call.place,
+        leads=tuple(dict.fromkeys((*call.place.leads, rule.leads))),
+        leads_alone=call.place.leads_alone or rule.instead,
+        preferred="",
+    )
+    call = replace(call, place=place, segments=(*call.segments, _mark(call, rule, now)))
+    return call, (ChangeNeeds(ticket_of(context, call)),)
 
 
 def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: float) -> Step | None:

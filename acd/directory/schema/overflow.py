@@ -21,6 +21,8 @@ class OverflowEntry(Entry):
     no_agent: bool = False
     queue: Name | None = None
     place: Literal["keep", "last"] | None = None
+    leads: Annotated[Text, Field(min_length=1)] | None = None
+    instead: bool | None = None
     number: Dialled | None = None
     extension: Extension | None = None
     flow: Text | None = None
@@ -36,6 +38,8 @@ class OverflowEntry(Entry):
             raise ValueError(f"a rule leads to one of {', '.join(OVERFLOW_KINDS)}; {found}")
         if self.place is not None and self.queue is None:
             raise ValueError("place is of a rule that leads to a queue; leave it out")
+        if self.instead is not None and self.leads is None:
+            raise ValueError("instead is of a rule that leads to the leads of a team; leave it out")
         if self.then is not None and self.message is None:
             raise ValueError("then is of a rule with a message; leave it out")
         return self
@@ -69,6 +73,8 @@ class OverflowEntry(Entry):
             when,
             queue=self.queue or "",
             place=self.place or "keep",
+            leads=self.leads or "",
+            instead=bool(self.instead),
             number=self.number or "",
             extension=self.extension or "",
             flow=self.flow or "",

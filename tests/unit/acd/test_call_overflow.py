@@ -15,16 +15,18 @@ from acd.calls.model import Call, Side, State, Timer
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.guiding import ANNOUNCEMENT
+from acd.calls.steps.guiding import ANNOUNCEMENT, ticket_of
 from acd.calls.steps.overflowing import MOST_OVERFLOWS
-from acd.directory.model import CallbackRules, Number, OverflowRule, Queue, VoicemailRules
+from acd.directory.model import CallbackRules, Number, OverflowRule, Queue, Relaxation, VoicemailRules
 from ivr.flow import FlowDefinition, Play, Voicemail
 from ivr.flow import Queue as QueueNode
+from routing.model import Requirement
 from routing.overflow import Conditions, Situation
 from tests.unit.acd.test_call_machine import CONTEXT, NOW, OFFER, TO_LINE, fresh, of_type
 
 LATE = Conditions(after_seconds=20)
 EMPTY = Conditions(no_agent=True)
+DESERTING = Conditions("waiting", no_agent=True)
 NOBODY = Situation(joining=True, waiting=0, agent_there=False)
 DESERTED = Situation(agent_there=False)
 
@@ -171,6 +173,62 @@ def test_a_message_may_be_heard_once_while_waiting_on() -> None:
     story.time(30)
     assert story.call.queue == "sales"
     assert story.told == [("billing", "message-then-wait", "waited"), ("billing", "queue", "waited")]
+
+
+def with_leads(story: Story, **leads: tuple[str, ...]) -> Story:
+    """The same, where agents of the directory lead these teams."""
+    directory = story.context.directory
+    agents = {name: replace(agent, leads=leads.get(name, ())) for name, agent in directory.agents.items()}
+    story.context = replace(story.context, directory=replace(directory, agents=agents))
+    return story
+
+
+def test_the_leads_of_a_team_may_take_the_call_beside_the_agents_of_the_queue_in_its_place() -> None:
+    story = with_leads(Story(OverflowRule(LATE, leads="a")), bert=("a",))
+    before = of_type(story.effects, m.EnterQueue)[0].ticket
+    effects = story.time(20)
+    (changed,) = of_type(effects, m.ChangeNeeds)
+    assert not of_type(effects, m.LeaveQueue)
+    assert story.call.state is State.QUEUED
+    assert changed.ticket == replace(before, requirement=replace(before.requirement, open_to=("lead:a",)))
+    assert story.told == [("billing", "leads", "waited")]
+    assert ticket_of(story.context, story.call) == changed.ticket, "and is said again so"
+    mark = next(segment for segment in story.hang_up().segments if segment.state == "overflow")
+    assert (mark.to, mark.why) == ("leads a", "waited")
+
+
+def test_the_leads_may_take_it_instead_of_the_agents_of_the_queue() -> None:
+    rules = OverflowRule(LATE, leads="a", instead=True), OverflowRule(DESERTING, leads="b")
+    story = with_leads(
+        Story(*rules, requires={"billing": 3}, relax=(Relaxation(60, requires={"billing": 1}),)),
+        anna=("a",),
+        bert=("b",),
+    )
+    (changed,) = of_type(story.time(20), m.ChangeNeeds)
+    assert changed.ticket.requirement == Requirement(
+        "billing", any_of=((("lead:a", 1),),), open_to=("lead:a",)
+    )
+    assert changed.ticket.steps == ()
+    (again,) = of_type(story.sees(DESERTED), m.ChangeNeeds)
+    both = ("lead:a", "lead:b")
+    group = tuple((lead, 1) for lead in both)
+    assert again.ticket.requirement == Requirement("billing", any_of=(group,), open_to=both)
+
+
+def test_who_waited_for_one_agent_waits_for_the_leads_too_from_then_on() -> None:
+    story = Story(OverflowRule(LATE, leads="a"), preferred_seconds=100.0)
+    story.call = msgspec.structs.replace(
+        story.call, place=replace(story.call.place or m.Place(""), preferred="bert", preferred_seconds=100)
+    )
+    (changed,) = of_type(with_leads(story, bert=("a",)).time(20), m.ChangeNeeds)
+    assert changed.ticket.requirement.agent is None
+    assert changed.ticket.requirement.open_to == ("lead:a",)
+
+
+def test_where_nobody_leads_the_team_any_more_the_next_rule_is_asked() -> None:
+    story = Story(OverflowRule(LATE, leads="a"), OverflowRule(LATE, queue="sales"))
+    story.time(20)
+    assert story.told == [("billing", "nowhere", "waited"), ("billing", "queue", "waited")]
 
 
 def test_a_number_of_the_directory_leads_to_what_it_leads_to() -> None:

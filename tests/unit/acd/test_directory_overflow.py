@@ -31,10 +31,12 @@ queues:
       - {after_seconds: 90, message: [please-wait], then: wait}
       - {waiting_over: 3, extension: "1001"}
       - {after_seconds: 120, voicemail: "extension:1001"}
+      - {after_seconds: 150, leads: crew, instead: true}
   - {name: sales, overflow: [{after_seconds: 30, queue: last}]}
   - {name: last}
 agents:
-  - {id: anna, extension: "1001", password: secret1, voicemail: true}
+  - {id: anna, extension: "1001", password: secret1, voicemail: true, team: helpers, leads: [crew]}
+  - {id: bert, extension: "1002", password: secret2, team: crew, queues: {sales: 1}, takes: by-priority}
 numbers:
   - {number: "+3726000300", queue: last}
 """
@@ -56,9 +58,10 @@ def test_rules_are_read_in_their_order() -> None:
         OverflowRule(Conditions(after_seconds=90), message=("please-wait",), then="wait"),
         OverflowRule(Conditions(waiting_over=3), extension="1001"),
         OverflowRule(Conditions(after_seconds=120), voicemail="extension:1001"),
+        OverflowRule(Conditions(after_seconds=150), leads="crew", instead=True),
     )
     assert queue.agents_count_as_absent == ("wrap-up", "busy")
-    assert [rule.message for rule in queue.rules[6:]] == [("queue-full",), *[("nobody-there",)] * 2]
+    assert [rule.message for rule in queue.rules[7:]] == [("queue-full",), *[("nobody-there",)] * 2]
 
 
 async def test_rules_come_back_from_the_database(tmp_path: Path) -> None:
@@ -69,6 +72,7 @@ async def test_rules_come_back_from_the_database(tmp_path: Path) -> None:
     kept = await store.load()
     await engine.dispose()
     assert kept.queues == read().queues
+    assert kept.agents == read().agents
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ async def test_rules_come_back_from_the_database(tmp_path: Path) -> None:
         ("queue: sales,", "queue: sale,", "there is no queue 'sale'; did you mean 'sales'?"),
         ("flow: main", "flow: mani", "there is no flow 'mani'; did you mean 'main'?"),
         ('number: "+3726000300"}\n      -', 'number: "+37"}\n      -', "'.37' is not a number"),
-        ('3, extension: "1001"', '3, extension: "1002"', "there is no extension '1002'"),
+        ('3, extension: "1001"', '3, extension: "1009"', "there is no extension '1009'"),
         ("voicemail: true", "voicemail: false", "there is no voicemail box 'extension:1001'"),
         ('"extension:1001"', '"anna"', "'anna' is not a box: write agent:, extension:"),
         ("flow: main", "flow: main, queue: sales", "leads to one of .*; it has queue and flow"),
@@ -89,6 +93,19 @@ async def test_rules_come_back_from_the_database(tmp_path: Path) -> None:
         ("max_waiting: 20", "", "full in overflow needs max_waiting"),
         ("place: last}\n      -", "then: wait}\n      -", "then is of a rule with a message"),
         ("then: wait}\n      -", "place: last}\n      -", "place is of a rule that leads to a queue"),
+        (
+            "leads: crew, i",
+            "leads: crow, i",
+            "overflow.*leads: there is no team 'crow'; did you mean 'crew'?",
+        ),
+        (
+            "leads: crew, i",
+            "leads: helpers, i",
+            "leads: nobody leads team 'helpers'; write it among the leads",
+        ),
+        ("queues: {sales: 1}, takes", "takes", "takes: without queues there are no priorities to go by"),
+        ("leads: [crew]", "leads: [crow]", "leads.*there is no team 'crow'; did you mean 'crew'?"),
+        ("leads: crew, i", "message: [x], i", "instead is of a rule that leads to the leads of a team"),
         ("[please-wait]", "[]", "must not be empty"),
         ("[wrap-up, busy, wrap-up]", "[asleep]", "'paused', 'not-answering', 'wrap-up' or 'busy'"),
         ("queue: last}]", "queue: sales}]", "callers of 'sales' go to itself"),

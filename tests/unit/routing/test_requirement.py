@@ -23,10 +23,18 @@ from routing.requirement import (
 SKILLS = ("billing", "et", "sales")
 levels = st.dictionaries(st.sampled_from(SKILLS), st.integers(0, 10)).map(lambda found: tuple(found.items()))
 groups = st.lists(levels.filter(bool), max_size=2).map(tuple)
-requirements = st.builds(Requirement, queue=st.just("q"), skills=levels, any_of=groups)
+open_to = st.lists(st.sampled_from(("lead:a", "lead:b")), max_size=2).map(tuple)
+requirements = st.builds(
+    Requirement,
+    queue=st.just("q"),
+    skills=levels,
+    any_of=groups,
+    weight=st.sampled_from((1, 3)),
+    open_to=open_to,
+)
 profiles = st.builds(
     AgentProfile.of,
-    st.dictionaries(st.sampled_from(SKILLS), st.integers(1, 10)),
+    st.dictionaries(st.sampled_from((*SKILLS, "lead:a")), st.integers(1, 10)),
     st.sampled_from(({}, {"q": 1}, {"other": 1})),
 )
 
@@ -38,9 +46,28 @@ def test_something_is_missing_exactly_where_the_agent_does_not_fit(
     assert bool(missing(requirement, profile)) is not eligible(requirement, profile)
 
 
+@given(requirements, profiles)
+def test_opening_a_call_to_more_never_keeps_anybody_from_it(
+    requirement: Requirement, profile: AgentProfile
+) -> None:
+    opened = replace(requirement, open_to=(*requirement.open_to, "lead:a"))
+    leads = "lead:a" in dict(profile.skills)
+    assert eligible(opened, profile) == (leads or eligible(requirement, profile))
+    assert eligible_while(opened, replace(profile, lent=(("q", Lending("other")),))) is None or not leads
+
+
+@given(requirements)
+def test_a_class_is_read_back_as_it_was(requirement: Requirement) -> None:
+    definition = class_definition(requirement)
+    assert class_definition(read_class(definition)) == definition
+    assert read_class(definition).open_to == tuple(sorted(set(requirement.open_to)))
+    assert read_class(definition).weight == requirement.weight
+
+
 def test_the_words_name_skill_level_and_what_was_asked() -> None:
     requirement = Requirement("q", (("billing", 5),), any_of=((("et", 1), ("en", 2)),))
     assert in_words(requirement) == "billing 5, en 2 or et 1"
+    assert in_words(replace(requirement, open_to=("lead:a",))) == "billing 5, en 2 or et 1; or else lead:a"
     profile = AgentProfile.of({"billing": 3}, {"other": 1})
     assert missing(requirement, profile) == ("does not serve q", "billing 3, asked 5", "none of en 2, et 1")
 

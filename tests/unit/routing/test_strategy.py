@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -117,3 +118,13 @@ def test_an_agents_own_priority_for_the_queue_comes_before_any_strategy(
     requirement = Requirement("q", (), strategy)
     first, second = AgentProfile.of(a, {"q": 1}), AgentProfile.of(b, {"q": 2})
     assert rank(requirement, first) < rank(requirement, second)
+
+
+@given(skills, skills, st.sampled_from(sorted(STRATEGIES)), st.integers(1, 99))
+def test_who_only_helps_comes_after_the_agents_of_the_queue_and_before_who_talks(
+    a: dict[str, int], b: dict[str, int], strategy: str, priority: int
+):
+    requirement = Requirement("q", (), strategy, open_to=("lead:a",))
+    lead, own = AgentProfile.of({**a, "lead:a": 1}), AgentProfile.of(b, {"q": priority})
+    talking = replace(own, in_talk=True)
+    assert rank(requirement, own) < rank(requirement, lead) < rank(requirement, talking)

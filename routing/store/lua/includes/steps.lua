@@ -6,12 +6,17 @@ local function next_step(steps)
   return tonumber(time), class, rest
 end
 
+-- The call asks for somebody else; it stands in no line now.
+local function change_class(now, c, class, steps)
+  c.class, c.named, c.steps = class, '', steps
+  rc('HSET', K .. 'c:' .. c.id, 'k', class, 'g', '', 'l', steps)
+  emit(now, 'relaxed', c.queue, 'c', c.id, 'to', class)
+end
+
 -- The call changes its class; it stands in no line now.
 local function take_step(now, c)
   local _, class, rest = next_step(c.steps)
-  c.class, c.named, c.steps = class, '', rest
-  rc('HSET', K .. 'c:' .. c.id, 'k', class, 'g', '', 'l', rest)
-  emit(now, 'relaxed', c.queue, 'c', c.id, 'to', class)
+  change_class(now, c, class, rest)
   if rest == '' then
     not_due('l:' .. c.id)
   else
