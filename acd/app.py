@@ -333,9 +333,11 @@ class Node:
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}
+        callbacks = await self._store.callbacks.say_again(round(self._clock.time() * 1000))
         calls = await self._calls.correct()
         return {
             **calls,
+            "callbacks": callbacks,
             "phones": self._sip.say_phones_again(),
             "records": self._history.journal.say_again(),
             "agents": await self._desk.say_again(lost=True),
