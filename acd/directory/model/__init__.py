@@ -27,6 +27,7 @@ from acd.directory.model.overflow import (
     OverflowRule,
 )
 from acd.directory.model.queues import (
+    OWN_QUEUES,
     CallbackRules,
     FormField,
     LastAgent,
@@ -55,6 +56,7 @@ __all__ = [
     "DIAL_CLASSES",
     "NOBODY_THERE",
     "OVERFLOW_KINDS",
+    "OWN_QUEUES",
     "QUEUE_FULL",
     "STANDARD_CODES",
     "STANDARD_DEVICE",

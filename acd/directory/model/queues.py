@@ -11,6 +11,9 @@ from acd.directory.model.overflow import NOBODY_THERE, QUEUE_FULL, AbsentState, 
 from acd.directory.model.voicemail import VoicemailRules
 from routing.overflow import Conditions
 
+OWN_QUEUES = frozenset({"extension", "outbound", "skill"})
+"""What calls wait in, or count under, that are in no queue of the directory: no queue may be called so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Relaxation:
