@@ -119,7 +119,7 @@ class SipService:
             clock,
             self._settings.security,
             certified=self._endpoint.network.peer_names,
-            trunk_at=self.providers.trunk_at,
+            trunks_at=self.providers.trunks_at,
         )
 
     async def start(self) -> None:
