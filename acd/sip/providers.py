@@ -33,6 +33,7 @@ from acd.sip.lines import line_of
 from acd.sip.outages import Outages
 from acd.sip.resolving import Dns, NameNotFound, peers_of
 from acd.sip.trunk_status import HostStatus
+from acd.sip.trunks import limit_of
 
 log = structlog.get_logger(__name__)
 
@@ -151,8 +152,7 @@ class Providers:
         for name, trunk in trunks.items():
             if trunk.hosts and name not in self._providers:
                 rate = trunk.calls_per_second
-                limit = TokenBuckets(rate=rate, burst=max(1, round(rate))) if rate else None
-                self._providers[name] = Provider(trunk, limit)
+                self._providers[name] = Provider(trunk, limit_of(rate) if rate else None)
         self._index()
 
     def _index(self) -> None:

@@ -100,6 +100,7 @@ class SipService:
             directory,
             self.tracer,
             lambda: self.draining,
+            clock,
             srtp_without_tls=srtp_without_tls,
         )
         registrar = Registrar(
