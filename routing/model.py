@@ -110,6 +110,8 @@ class AgentProfile:
     """Of agents who talk and have room for another call: they come behind those who do not talk."""
     lent: tuple[tuple[str, Lending], ...] = ()
     """Those of `queues` that the agent is lent to, and on what terms."""
+    by_priority: bool = False
+    """Of calls with the same priority, those of the queue of the least priority here come first."""
 
     @classmethod
     def of(
@@ -117,11 +119,14 @@ class AgentProfile:
         skills: Mapping[str, int],
         queues: Mapping[str, int] | None = None,
         lent: Mapping[str, Lending] | None = None,
+        *,
+        by_priority: bool = False,
     ) -> AgentProfile:
         return cls(
             tuple(sorted(skills.items())),
             tuple(sorted((queues or {}).items())),
             lent=tuple(sorted((lent or {}).items(), key=lambda pair: pair[0])),
+            by_priority=by_priority,
         )
 
 

@@ -78,18 +78,23 @@ def read_class(definition: str) -> Requirement:
 def profile_definition(profile: AgentProfile) -> str:
     """What a profile is, as canonical text: equal texts are the same profile."""
     parts: list[Any] = [sorted(dict(profile.skills).items()), sorted(dict(profile.queues).items())]
-    if profile.in_talk or profile.lent:
-        parts.append(profile.in_talk)
-    if profile.lent:
-        parts.append([[queue, lending_terms(lending)] for queue, lending in profile.lent])
-    return _canonical(parts)
+    more = [
+        profile.in_talk,
+        [[queue, lending_terms(lending)] for queue, lending in profile.lent],
+        profile.by_priority,
+    ]
+    while more and not more[-1]:
+        more.pop()
+    return _canonical([*parts, *more])
 
 
 def read_profile(definition: str) -> AgentProfile:
     """The inverse of profile_definition. Raises ValueError."""
-    skills, queues, *more = json.loads(definition)
-    lent = tuple((queue, read_terms(terms)) for queue, terms in (more[1] if more[1:] else ()))
-    return AgentProfile(_levels(skills), _levels(queues), bool(more and more[0]), lent)
+    found = json.loads(definition)
+    parts: list[Any] = [*found, *[False, (), False][len(found) - 2 :]]
+    skills, queues, in_talk, lent, by_priority = parts
+    terms = tuple((queue, read_terms(words)) for queue, words in lent)
+    return AgentProfile(_levels(skills), _levels(queues), in_talk, terms, by_priority)
 
 
 def lending_terms(lending: Lending) -> str:

@@ -128,11 +128,19 @@ STRATEGIES: Mapping[str, Strategy] = {
 """By the name that a queue uses."""
 
 
+def own_order(requirement: Requirement, profile: AgentProfile) -> int:
+    """Which calls an agent of this profile takes first whose profile is by_priority: the least. What is for
+    just that agent comes first."""
+    if requirement.agent is not None:
+        return 0
+    if requirement.is_open_to(profile):
+        return _HELPER_PRIORITY
+    return dict(profile.queues).get(requirement.queue, 1)
+
+
 def rank(requirement: Requirement, profile: AgentProfile) -> int:
     """The place of a profile that fits: who talks comes last, before them those to whom the call is open
     beside its own agents; then the agents' own priority for the queue counts, then the strategy."""
-    priority = dict(profile.queues).get(requirement.queue, 1)
-    if requirement.is_open_to(profile):
-        priority = _HELPER_PRIORITY
-    place = priority * _QUEUE_PRIORITY_WIDTH + STRATEGIES[requirement.strategy].rank(requirement, profile)
+    own = own_order(requirement, profile)
+    place = own * _QUEUE_PRIORITY_WIDTH + STRATEGIES[requirement.strategy].rank(requirement, profile)
     return _IN_TALK + place if profile.in_talk else place

@@ -21,7 +21,8 @@ def profile_of(agent: Agent) -> AgentProfile:
     if agent.team:
         skills[team_skill(agent.team)] = 1
     skills |= {lead_skill(team): 1 for team in agent.leads}
-    return AgentProfile.of(skills, agent.queues, agent.lent)
+    by_priority = agent.takes == "by-priority"
+    return AgentProfile.of(skills, agent.queues, agent.lent, by_priority=by_priority)
 
 
 def terms_of(agent: Agent) -> AgentTerms:

@@ -19,6 +19,7 @@ from acd.calls.steps.guiding import ticket_of
 from acd.clock import Clock
 from routing.model import AgentProfile, AgentTerms, Offer, Ticket
 from routing.ports import QueueStore, StaleToken
+from routing.requirement import first_score
 
 log = structlog.get_logger(__name__)
 
@@ -210,6 +211,22 @@ class Booking:
         return restore
 
 
+def rank_of(context: Context, call: Call) -> int:
+    """Who is said again first, the least: who talks, so that no agent seems free, then for whom a phone
+    rings, then who is first in line."""
+    if call.state is State.QUEUED and call.place is not None:
+        return first_score(ticket_of(context, call))
+    return -2 if call.state is State.TALKING else -1
+
+
+def holds(call: Call, token: int) -> bool:
+    """Whether the call has this reservation, and has not given it up."""
+    if call.state is State.ENDED:
+        return False
+    others = (other.offer for other in _others(call))
+    return any(offer is not None and offer.token == token for offer in (call.offer, *call.rivals, *others))
+
+
 _RESERVED = frozenset({State.OFFERED, State.CONNECTING, State.TALKING, State.DIALLING, State.CALLING})
 
 
@@ -233,10 +250,7 @@ def _while_it_holds(current: Callable[[], Call], offer: Offer, restore: Operatio
     """A reservation that the call has given up meanwhile is not put back."""
 
     async def operation() -> None:
-        call = current()
-        others = (other.offer for other in _others(call))
-        held = (call.offer, *call.rivals, *others) if call.state is not State.ENDED else ()
-        if any(one is not None and one.token == offer.token for one in held):
+        if holds(current(), offer.token):
             await restore()
 
     return operation

@@ -49,7 +49,7 @@ class Errand:
 
         self._lane.put(note)
 
-    def make(self) -> None:
+    def make(self, effect: m.MakeCallback) -> None:
         """Put what was noted in line, now that the caller has left it."""
 
         async def make() -> None:

@@ -14,12 +14,14 @@ from typing import Protocol
 import structlog
 
 from acd import tasks
-from acd.calls.model import SituationKnown
+from acd.calls.model import Call, SituationKnown, State
+from acd.calls.steps.context import Context
 from acd.clock import Clock
 from acd.directory.model import AbsentState
-from routing.model import AgentState, Crowd, Requirement
+from routing.model import AgentState, Crowd, Requirement, Ticket
 from routing.overflow import Conditions, Situation, asks_who_waits, decide
 from routing.ports import StoreUnavailable
+from routing.requirement import still_asked
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +64,20 @@ class WaitingPlace:
     spent: tuple[int, ...]
     seeking: Seeking
     post: Callable[[SituationKnown], None]
+
+
+def waiting_place(
+    context: Context, call: Call, ticket: Ticket | None, now_ms: int, post: Callable[[SituationKnown], None]
+) -> WaitingPlace | None:
+    """Where a caller waits whom the queue's rules may send elsewhere; `ticket` is the last put in line."""
+    queue = context.queue(call.queue)
+    if queue is None or not queue.rules or call.state is not State.QUEUED or call.callback is not None:
+        return None
+    if ticket is None or call.enqueued_at is None or ticket.call_id != call.entry:
+        return None
+    seeking = Seeking(still_asked(ticket, now_ms), states_of(queue.agents_count_as_absent))
+    rules = tuple(rule.when for rule in queue.rules)
+    return WaitingPlace(call.entry, queue.name, call.enqueued_at, rules, call.spent_rules, seeking, post)
 
 
 class Store(Protocol):

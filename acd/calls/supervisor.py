@@ -14,10 +14,11 @@ import structlog
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
+from acd.calls.hands.live import LegRegistry
 from acd.calls.lookout import WaitingPlace
 from acd.calls.ports import Services
 from acd.calls.record import NODE_DIED, CallRecord, Outcome
-from acd.calls.session import CallSession, LegRegistry, OfLeg
+from acd.calls.session import CallSession, OfLeg
 from acd.calls.steps import ending
 from acd.calls.steps.times import WAITING
 from acd.calls.targets import (
@@ -190,13 +191,13 @@ class CallSupervisor:
     def _leg_near(self, agent: str) -> str | None:
         """The caller of the agent's other call, with whom this one may be joined later."""
         talks = (session for session in self._sessions.values() if session.call.agent == agent)
-        return next((session.leg_of(m.Side.CALLER) for session in talks), None)
+        return next((session.seats.leg_of(m.Side.CALLER) for session in talks), None)
 
     def _replace(self, arrival: Arrival, replaces: Replaces) -> None:
         """An INVITE with Replaces: a person goes on with another phone (RFC 3891 section 3)."""
         leg = self._services.sip.leg_of(replaces.dialog)
         session = self._by_leg.get(leg) if leg else None
-        side = session.side_of(leg) if session and leg else None
+        side = session.seats.side_of(leg) if session and leg else None
         if session is None or side is None:
             self._services.sip.refuse(arrival.leg, 481)
         elif not arrival.agent or arrival.agent != _person(session.call, side):
@@ -204,14 +205,14 @@ class CallSupervisor:
         elif replaces.early_only:
             self._services.sip.refuse(arrival.leg, 486)
         else:
-            self._spawn(session.replace_phone(side, arrival.leg, arrival.offer, arrival.srtp))
+            self._spawn(session.transfers.replace_phone(side, arrival.leg, arrival.offer, arrival.srtp))
 
     def on_leg(self, event: sip.LegEvent) -> None:
         """Something happened to a SIP leg."""
         session = self._by_leg.get(event.leg)
-        side = session.side_of(event.leg) if session else None
-        if session is not None and (token := session.rung_for(event.leg)) is not None:
-            session.on_rung(token, event)
+        side = session.seats.side_of(event.leg) if session else None
+        if session is not None and (token := session.seats.rung_for(event.leg)) is not None:
+            session.agent.rung(token, event)
             return
         if session is None or side is None:
             return
@@ -219,9 +220,9 @@ class CallSupervisor:
             case sip.LegProgressed() | sip.LegAnswered() | sip.LegConfirmed():
                 _on_setup(session, side, event)
             case sip.LegReoffered(offer=offer):
-                session.reoffered(side, offer)
+                session.audio.reoffered(side, offer)
             case sip.LegReofferAnswered(sdp=sdp):
-                session.reoffer_answered(side, sdp)
+                session.audio.reoffer_answered(side, sdp)
             case sip.LegEnded(by=by, status=status, reason=reason):
                 session.post(OfLeg(event.leg, m.LegOver(side, by, status, reason)))
             case sip.LegReferred(leg=leg, wanted=wanted):
@@ -243,7 +244,7 @@ class CallSupervisor:
         other = self._by_leg.get(named) if named else None
         if other is None or named is None:
             self._services.sip.answer_refer(leg, 404)
-        elif (call := _joinable(session, side, other, other.side_of(named))) is None:
+        elif (call := _joinable(session, side, other, other.seats.side_of(named))) is None:
             self._services.sip.answer_refer(leg, 403)
         else:
             kept, given = call
@@ -254,7 +255,7 @@ class CallSupervisor:
     def on_media(self, event: MediaEvent) -> None:
         """Something happened to the audio of a leg."""
         session = self._by_leg.get(event.leg)
-        side = session.side_of(event.leg) if session else None
+        side = session.seats.side_of(event.leg) if session else None
         if session is None or side is None:
             return
         match event:
@@ -280,7 +281,7 @@ class CallSupervisor:
             if session := self._callbacks.get(message.callback_id):
                 session.post(m.CallbackGone(message.how))
             return
-        session = self._sessions.get(_call_of(message.call_id))
+        session = self._sessions.get(m.call_of_entry(message.call_id))
         if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self._spawn(self._let_go(message))
@@ -296,26 +297,26 @@ class CallSupervisor:
 
     def is_live(self, entry: str) -> bool:
         """Whether this entry of the store is one of a call that is here."""
-        return _call_of(entry) in self._sessions
+        return m.call_of_entry(entry) in self._sessions
 
     def waiting_places(self) -> Iterable[WaitingPlace]:
         """The callers who may go elsewhere by the rules of their queues."""
-        places = (session.waiting_place() for session in self._sessions.values())
+        places = (session.standing.waiting_place() for session in self._sessions.values())
         return [place for place in places if place is not None]
 
     def reassert(self) -> Mapping[str, int]:
         """Say every call again to a store that may have lost it, first in line first; how many of what."""
-        return _counted(session.reassert() for session in self._in_order())
+        return _counted(session.standing.say_again() for session in self._in_order())
 
     async def correct(self) -> Mapping[str, int]:
         """The same to a store that has lost what it knew last. Returns once that was heard, or after 2 s."""
-        said = [session.correct() for session in self._in_order()]
+        said = [session.standing.correct() for session in self._in_order()]
         if pending := [heard for _, parts in said for heard in parts]:
             await asyncio.wait(pending, timeout=_HEARD_SECONDS)
         return _counted(word for word, _ in said)
 
     def _in_order(self) -> Sequence[CallSession]:
-        return sorted(self._sessions.values(), key=lambda session: session.rank())
+        return sorted(self._sessions.values(), key=lambda session: session.standing.rank())
 
     # What others ask.
 
@@ -337,7 +338,7 @@ class CallSupervisor:
             return None
         view = _view(session.call, self._services.clock.time())
         call = session.call
-        return Reasons(view, call.attempts, session.needs(), call.segments, call.attributes)
+        return Reasons(view, call.attempts, session.standing.needs(), call.segments, call.attributes)
 
     def hang_up(self, call_id: str, cause: str = "operator") -> bool:
         """End a call. False where there is none of that id."""
@@ -437,21 +438,16 @@ def _on_setup(
 ) -> None:
     """A leg is on its way to be answered, or is."""
     match event:
-        case sip.LegProgressed(status=status, sdp=sdp) if session.is_outside(event.leg):
-            session.outside_progressed(status, sdp)
-        case sip.LegAnswered(sdp=sdp) if session.is_outside(event.leg):
-            session.outside_answered(sdp)
+        case sip.LegProgressed(status=status, sdp=sdp) if session.outside.is_called(event.leg):
+            session.outside.progressed(status, sdp)
+        case sip.LegAnswered(sdp=sdp) if session.outside.is_called(event.leg):
+            session.outside.answered(sdp)
         case sip.LegAnswered(sdp=sdp) if side is m.Side.AGENT:
-            session.agent_answered(sdp)
+            session.agent.answered(sdp)
         case sip.LegConfirmed(sdp=sdp) if side is m.Side.CALLER:
             session.post(m.CallerConfirmed(sdp))
         case sip.LegConfirmed(sdp=sdp) if side is m.Side.AGENT:
             session.post(m.AgentConfirmed(sdp))
-
-
-def _call_of(entry: str) -> str:
-    """A call that was transferred has further entries in the store: its id, "~", and a number."""
-    return entry.partition("~")[0]
 
 
 def _new_id(now: float) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from acd.agents.staffing import offline, read_live
+from acd.calls.model import call_of_entry
 from acd.control.ports import ControlContext
 from acd.control.problems import not_found
 from acd.control.route import Ask, Route
@@ -84,11 +85,6 @@ def wrapup_of(status: AgentStatus) -> Wrapup | None:
         until=time_of(status.wrapup.until_ms / 1000),
         limit=time_of(status.wrapup.limit_ms / 1000),
     )
-
-
-def call_of_entry(entry: str) -> str:
-    """The call that an entry of the store belongs to: one that was transferred has several."""
-    return entry.partition("~")[0]
 
 
 async def list_agents(ask: Ask) -> Agents:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from acd.agents.staffing import offline
 from acd.agents.terms import profile_of
+from acd.calls.model import call_of_entry
 from acd.calls.record import Attempt, CallRecord, Segment
 from acd.calls.view import Reasons
 from acd.control.ports import ControlContext
@@ -96,8 +97,7 @@ def offered(attempt: Attempt, call_id: str) -> Offered:
                 name=each.name,
                 rank=each.rank,
                 score=each.score,
-                # A call that was transferred has further entries: its id, "~", and a number.
-                chosen=each.name.partition("~")[0] in chosen and not each.passed_over,
+                chosen=call_of_entry(each.name) in chosen and not each.passed_over,
                 passed_over=each.passed_over,
             )
             for each in (decision.candidates if decision else ())

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from acd.agents.notes import Note, NoteRefused, check_note
 from acd.agents.staffing import offline
+from acd.calls.model import call_of_entry
 from acd.control import records
-from acd.control.agents import Wrapup, call_of_entry, configured, wrapup_of
+from acd.control.agents import Wrapup, configured, wrapup_of
 from acd.control.problems import FieldError, Problem
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role

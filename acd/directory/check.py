@@ -145,6 +145,9 @@ def _served(file: DirectoryFile) -> Iterator[Problem]:
                 hint = suggestion(name, queues) or "; add it to queues"
                 yield Problem(("agents", i, "queues", name), f"there is no queue {name!r}{hint}")
         yield from _lenders(("agents", i, "queues"), agent, lending)
+        if agent.takes == "by-priority" and not agent.queues:
+            message = "without queues there are no priorities to go by; give the agent queues"
+            yield Problem(("agents", i, "takes"), message)
     for i, queue in enumerate(file.queues):
         asked: list[tuple[KeyPath, list[str]]] = [(("queues", i, "teams"), queue.teams)]
         asked += [(("queues", i, "relax", j, "teams"), step.teams) for j, step in enumerate(queue.relax)]

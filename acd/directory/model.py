@@ -420,6 +420,9 @@ class Webhook:
     events: tuple[WebhookEvent, ...] = WEBHOOK_EVENTS
 
 
+Takes = Literal["most-urgent", "by-priority"]
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     id: str
@@ -434,6 +437,8 @@ class Agent:
     """Teams that the agent leads: calls may be sent to their leads."""
     queues: Mapping[str, int] = field(default_factory=dict)
     """Queues that the agent serves, with the priority (1 is asked first); without any, by skills alone."""
+    takes: Takes = "most-urgent"
+    """Which waiting call first: that of the order of calls, or of the queue that comes first in `queues`."""
     lent: Mapping[str, Lending] = field(default_factory=dict)
     """Those of them that the agent serves only while another is well."""
     order: int = 0

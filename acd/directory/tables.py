@@ -97,6 +97,7 @@ agents = Table(
     Column("team", String(128), nullable=False),
     Column("leads", JSON, nullable=False, server_default="[]"),
     Column("queues", JSON, nullable=False, server_default="{}"),
+    Column("takes", String(16), nullable=False, server_default="most-urgent"),
     Column("lent", JSON, nullable=False, server_default="{}"),
     Column("order", Integer, nullable=False, server_default="0"),
     Column("weight", Integer, nullable=False, server_default="1"),

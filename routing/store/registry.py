@@ -26,15 +26,20 @@ from routing.store.scripts import RACED
 from routing.strategy import STRATEGIES, rank
 
 _ATTEMPTS = 20
+BY_PRIORITY = ">"
 
 Run = Callable[..., Awaitable[Any]]
 
 
 @lru_cache(maxsize=10_000)
 def profile_name(profile: AgentProfile) -> str:
-    """The short name of a profile. Raises ValueError for one that cannot be kept."""
+    """The short name of a profile. Raises ValueError for one that cannot be kept.
+
+    It begins with BY_PRIORITY where the scripts are to look for calls so (includes/own_order.lua).
+    """
     check_profile(profile)
-    return signature(profile_definition(profile))
+    name = signature(profile_definition(profile))
+    return BY_PRIORITY + name if profile.by_priority else name
 
 
 def _fit(other: str, requirement: Requirement, profile: AgentProfile) -> tuple[str | int, ...]:

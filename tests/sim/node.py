@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acd.calls import model as m
 from acd.calls.lookout import Seeking, WaitingPlace
-from acd.calls.model import Call
+from acd.calls.model import Call, call_of_entry
 from routing.engine import Ear, sort_out
 from routing.model import NodeMessage, Offer, OfferWithdrawn
 from routing.overflow import Situation, asks_who_waits, decide
@@ -257,7 +257,7 @@ class Node:
     def _hear(self, message: NodeMessage) -> None:
         if not isinstance(message, Offer | OfferWithdrawn):
             return
-        session = self.sessions.get(_call_of(message.call_id))
+        session = self.sessions.get(call_of_entry(message.call_id))
         if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self.link.say("cancel", (message.call_id,), {}, lambda answer: None, lambda: None)
@@ -278,8 +278,4 @@ class Node:
         del self.sessions[call_id]
 
     def is_live(self, call_id: str) -> bool:
-        return _call_of(call_id) in self.sessions
-
-
-def _call_of(entry: str) -> str:
-    return entry.partition("~")[0]
+        return call_of_entry(call_id) in self.sessions

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
+from acd.calls.booking import holds, rank_of
 from acd.calls.facts import CallOverflowed
-from acd.calls.lookout import Seeking, WaitingPlace, states_of
+from acd.calls.lookout import WaitingPlace, waiting_place
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State
 from acd.calls.steps.guiding import ticket_of
 from routing.model import Offer, Ticket
 from routing.overflow import Situation
-from routing.requirement import first_score, still_asked
 from tests.sim.link import Lane
 from tests.sim.stores import Stale
 
@@ -132,18 +132,8 @@ class Session:
         self.lane.put("change_needs", effect.ticket)
 
     def waiting_place(self) -> WaitingPlace | None:
-        call, ticket, world = self.call, self.ticket, self._world
-        queue = world.context.queue(call.queue)
-        if call.state is not State.QUEUED or queue is None or not queue.rules or call.enqueued_at is None:
-            return None
-        if ticket is None or ticket.call_id != call.entry:
-            return None
-        asked = still_asked(ticket, world.schedule.now)
-        seeking = Seeking(asked, states_of(queue.agents_count_as_absent))
-        rules = tuple(rule.when for rule in queue.rules)
-        return WaitingPlace(
-            call.entry, queue.name, call.enqueued_at, rules, call.spent_rules, seeking, self.post
-        )
+        world = self._world
+        return waiting_place(world.context, self.call, self.ticket, world.schedule.now, self.post)
 
     def _ask_situation(self, effect: m.AskSituation) -> None:
         if place := self.waiting_place():
@@ -201,11 +191,7 @@ class Session:
             self.lane.put("restore_talk", ticket, *known, terms=terms_of(agent))
 
     def rank(self) -> int:
-        """As acd.calls.session: who is said again first."""
-        call = self.call
-        if call.state is State.QUEUED and call.place is not None:
-            return first_score(ticket_of(self._world.context, call))
-        return -2 if call.state is State.TALKING else -1
+        return rank_of(self._world.context, self.call)
 
     def correct(self) -> int:
         """The store has lost what it knew last. Returns how many words it is told of it."""
@@ -233,8 +219,7 @@ class Session:
         terms = terms_of(agent)
 
         def still() -> bool:
-            held = (self.call.offer, *self.call.rivals) if self.call.state is not State.ENDED else ()
-            return any(one is not None and one.token == offer.token for one in held)
+            return holds(self.call, offer.token)
 
         if self.call.state is State.TALKING:
             heard = self._node.one_is_said

@@ -83,6 +83,13 @@ PROFILES = (
     ),
     AgentProfile.of({"et": 3}, {"sales": 1, "support": 1}, {"support": Lending("sales", 0, 9_000, 1)}),
     AgentProfile.of({"et": 3, "lead:a": 1}, {"sales": 1}),
+    AgentProfile.of(
+        {"et": 4, "billing": 5, "lead:a": 1},
+        {"billing": 2, "support": 1, "sales": 3, "pressing": 1, "urgent": 2},
+        {"support": Lending("billing", waiting_at_most=1)},
+        by_priority=True,
+    ),
+    AgentProfile.of({"et": 4, "billing": 9}, {"sales": 1, "either": 2, "billing": 99}, by_priority=True),
     AgentProfile.of({"lead:b": 1}, {"sales": 1, "pressing": 1}, {"pressing": Lending("sales")}),
 )
 STEPS = {

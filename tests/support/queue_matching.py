@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from routing.model import Lending
 from routing.requirement import eligible, eligible_while
-from routing.strategy import STRATEGIES, rank
+from routing.strategy import STRATEGIES, own_order, rank
 from tests.support.queue_entries import Agent, Call
 
 
@@ -103,9 +103,10 @@ class Matching:
             if name not in heads or call.score < heads[name]:
                 heads[name] = call.score
 
-        def order(call: Call) -> tuple[int, int, int, int, bool, int, str, int]:
+        def order(call: Call) -> tuple[int, int, int, int, int, bool, int, str, int]:
             name, weight = call.class_name, call.ticket.requirement.weight
-            first = -call.ticket.priority, -call.points(now), weight, call.score
+            own = own_order(call.requirement, agent.profile) if agent.profile.by_priority else 0
+            first = -call.ticket.priority, own, -call.points(now), weight, call.score
             return *first, call.requirement.agent is None, heads[name], name, call.arrival
 
         able = (call for call in waiting if self.takes(call, agent, centre))

@@ -6,7 +6,18 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
-from acd.calls.model.call import TALKERS, Call, Place, Reached, Side, Spoken, State, Timer, Transferor
+from acd.calls.model.call import (
+    TALKERS,
+    Call,
+    Place,
+    Reached,
+    Side,
+    Spoken,
+    State,
+    Timer,
+    Transferor,
+    call_of_entry,
+)
 from acd.calls.model.effects import (
     AcceptReoffer,
     AnswerCaller,
@@ -242,4 +253,5 @@ __all__ = [
     "TimerFired",
     "TransferAsked",
     "Transferor",
+    "call_of_entry",
 ]

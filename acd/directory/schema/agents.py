@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode, LendsWhile, Queue
+from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode, LendsWhile, Queue, Takes
 from acd.directory.schema.dialling import CallerId, DialClasses, OutsideCalls
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
@@ -44,6 +44,7 @@ class AgentEntry(Entry):
     team: Text = ""
     leads: Annotated[list[Annotated[Text, Field(min_length=1)]], Field(max_length=50)] = []
     queues: dict[Name, Priority | ServedEntry] = {}
+    takes: Takes = "most-urgent"
     order: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Field(ge=1, le=1_000)] = 1
     capacity: Annotated[int, Field(ge=1, le=CAPACITY_MAX)] = 1
@@ -75,6 +76,7 @@ class AgentEntry(Entry):
             team=self.team,
             leads=tuple(dict.fromkeys(self.leads)),
             queues=MappingProxyType(served),
+            takes=self.takes,
             lent=MappingProxyType(lent),
             order=self.order,
             weight=self.weight,

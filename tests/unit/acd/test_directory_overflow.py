@@ -36,7 +36,7 @@ queues:
   - {name: last}
 agents:
   - {id: anna, extension: "1001", password: secret1, voicemail: true, team: helpers, leads: [crew]}
-  - {id: bert, extension: "1002", password: secret2, team: crew}
+  - {id: bert, extension: "1002", password: secret2, team: crew, queues: {sales: 1}, takes: by-priority}
 numbers:
   - {number: "+3726000300", queue: last}
 """
@@ -103,6 +103,7 @@ async def test_rules_come_back_from_the_database(tmp_path: Path) -> None:
             "leads: helpers, i",
             "leads: nobody leads team 'helpers'; write it among the leads",
         ),
+        ("queues: {sales: 1}, takes", "takes", "takes: without queues there are no priorities to go by"),
         ("leads: [crew]", "leads: [crow]", "leads.*there is no team 'crow'; did you mean 'crew'?"),
         ("leads: crew, i", "message: [x], i", "instead is of a rule that leads to the leads of a team"),
         ("[please-wait]", "[]", "must not be empty"),

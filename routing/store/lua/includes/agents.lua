@@ -1,4 +1,4 @@
--- include: base events lines idle match reserve calls talks doubt
+-- include: base events lines idle match own_order reserve calls talks doubt
 local function load_agent(id)
   local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt',
     'cap', 'pb', 'ld', 'ow')
@@ -41,7 +41,7 @@ local function seek_call(now, agent, idle_since)
     if known[3] then
       fits = fits_now('pc:', 'pr:', profile, now, 0)
     end
-    id, seen = best_call(now, agent.id, fits, known[2])
+    id, seen = next_call(now, agent.id, profile, fits, known[2])
     drop_fits(fits)
   end
   if id then

@@ -1,4 +1,4 @@
--- include: base lines idle match calls doubt
+-- include: base lines idle match own_order calls doubt
 -- A queue that lends its agents may have become well: a call left its line, or an agent of its own is free. Those
 -- who are lent on its terms then look for a call, as if they had just come free. To be called when all else is done.
 
@@ -8,7 +8,7 @@ local function lent_call(now, terms, weights)
   table.sort(profiles)
   for _, profile in ipairs(profiles) do
     for _, agent in ipairs(rc('ZRANGE', K .. 'i:' .. ALWAYS .. ':' .. profile, 0, -1)) do
-      local id = best_call(now, agent, K .. 'pc:' .. profile .. '|' .. terms, weights)
+      local id = next_call(now, agent, profile, K .. 'pc:' .. profile .. '|' .. terms, weights)
       if id then
         return id
       end

@@ -124,7 +124,7 @@ end
 -- The first in line of all calls that this agent can take; nil where none is. `weights` names those of queues but 1,
 -- nil where there is no other: the first of each is compared by what it has waited times the weight. `fits` is the
 -- key of the classes.
--- Returns the call and what was seen, first of the weight of the call.
+-- Returns the call, what was seen, first of the weight of the call, and the score that was compared.
 local function best_call(now, agent, fits, weights)
   local refusals = K .. 'xa:' .. agent
   local refused = rc('ZCARD', refusals)
@@ -146,7 +146,7 @@ local function best_call(now, agent, fits, weights)
       seen[#seen + 1] = seen_more[i]
     end
   end
-  return best, seen
+  return best, seen, best_score
 end
 
 -- The idle profiles that fit a class, as {profile, rank, best score}, the least rank first, then the score.

@@ -18,7 +18,7 @@ local function release(now)
   for _, agent in ipairs(idle) do
     while rc('ZSCORE', K .. 'i:' .. ALWAYS .. ':' .. agent[3], agent[2]) do
       local fits = fits_now('pc:', 'pr:', agent[3], now, 1)
-      local id = best_call(now, agent[2], fits, weights)
+      local id = next_call(now, agent[2], agent[3], fits, weights)
       drop_fits(fits)
       if not id then
         break
