@@ -29,6 +29,9 @@ _OF_BROWSERS = ("ws", "wss")
 
 Headers = tuple[tuple[str, str], ...]
 
+RETRY_AFTER: Headers = (("Retry-After", "5"),)
+"""Of a 503 that may be over at any moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

@@ -338,7 +338,7 @@ class OutsideJoined:
 
 @dataclass(frozen=True, slots=True)
 class CallbackGone:
-    """The callback was cancelled, has expired, or another node makes it (`how`)."""
+    """The callback was cancelled, was made, has expired, or another node makes it (`how`)."""
 
     how: str
 

@@ -35,7 +35,9 @@ HangupSide = Literal["caller", "agent", "system"]
 _NEVER = frozenset({"operator", "unknown-queue"})
 """Nobody is to try again."""
 _UNANSWERED = frozenset({State.OFFERED, State.CONNECTING})
-_SETTLED_ELSEWHERE = frozenset({"callback-gone", "callback-taken", "callback-cancelled", "callback-expired"})
+_SETTLED_ELSEWHERE = frozenset(
+    {"callback-gone", "callback-taken", "callback-done", "callback-cancelled", "callback-expired"}
+)
 """Causes of a call whose callback has ended already, or is another node's."""
 
 

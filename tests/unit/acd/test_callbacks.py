@@ -464,6 +464,46 @@ async def test_a_store_that_forgot_is_told_again_and_one_that_knows_better_is_be
     assert bench.journal.records[0].cause == "callback-taken"
 
 
+async def test_a_store_that_lost_the_attempt_is_told_its_number_and_not_to_cancel_it(bench: Bench) -> None:
+    call_id = await ringing_customer(bench)
+    await bench.calls.correct()
+    assert bench.store.noted.said == [("begin", "cb1"), ("begin", "cb1", 1)]
+    bench.store.noted.answers["begin"] = 0
+    bench.store.noted.answers["hold"] = None
+    await bench.calls.correct()
+    assert [said[0] for said in bench.store.noted.said[2:]] == ["begin", "hold", "add", "begin"]
+    bench.calls.on_leg(sip.LegAnswered(f"{call_id}-out1", b"sdp"))
+    await bench.settle(lambda: bench.store.noted.said[-1:] == [("done", "cb1")])
+    await bench.calls.correct()
+    assert bench.store.noted.said[-2:] == [("done", "cb1")] * 2
+    assert bench.calls.live()[0].state == "talking"
+
+
+async def test_a_callback_that_waits_is_put_back_in_its_place_and_one_of_others_leaves(bench: Bench) -> None:
+    bench.calls.make_callback(ORDER)
+    await bench.told_store("enqueue")
+    bench.store.noted.answers["hold"] = None
+    await bench.calls.correct()
+    assert [said[0] for said in bench.store.noted.said] == ["hold", "add"]
+    assert bench.store.said[-1][0] == "restore_place"
+    bench.store.noted.answers["hold"] = False
+    await bench.calls.correct()
+    await bench.settle(lambda: bool(bench.journal.records))
+    assert bench.journal.records[0].cause == "callback-taken"
+
+
+async def test_an_attempt_begins_though_the_store_has_just_lost_the_callback(bench: Bench) -> None:
+    bench.store.noted.answers.update(begin=0, hold=None)
+    bench.calls.make_callback(ORDER)
+    (view,) = bench.calls.live()
+    await bench.told_store("enqueue")
+    bench.calls.on_routing(replace(OFFER, call_id=view.id))
+    await bench.settle(lambda: bench.sip.said[-1:] == [("invite", f"{view.id}-1", "anna")])
+    bench.calls.on_leg(sip.LegAnswered(f"{view.id}-1", b"sdp"))
+    await bench.settle(lambda: len(bench.store.noted.said) >= 4)
+    assert [said[0] for said in bench.store.noted.said[:4]] == ["begin", "hold", "add", "begin"]
+
+
 async def test_a_node_that_drains_gives_its_callbacks_back(bench: Bench) -> None:
     bench.calls.make_callback(ORDER)
     await bench.told_store("enqueue")
