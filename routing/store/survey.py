@@ -31,7 +31,7 @@ class Surveyor:
 
     async def waiters(self) -> Sequence[Waiter]:
         """Who waits, of the classes that come first those who come first, up to a bound."""
-        weights = await self._ask("GET", f"{self._prefix}ws")
+        weights = await self._ask("HGET", f"{self._prefix}odd", "weights")
         groups = ["h", *(f"h*{weight}" for weight in (weights or "").split())]
         heads = await asyncio.gather(
             *(self._ask("ZRANGE", f"{self._prefix}{group}", 0, _MOST_CLASSES - 1) for group in groups)
