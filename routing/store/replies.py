@@ -67,7 +67,7 @@ def _decision(found: Mapping[str, str]) -> Decision:
             (how.split(" "), name) for how, name in found.items() if " " in how
         )
     )
-    return Decision(sought, class_name, tuple(candidates))
+    return Decision("agent" if sought == "agent" else "call", class_name, tuple(candidates))
 
 
 def agent_status(agent_id: str, values: Sequence[str | None]) -> AgentStatus:
