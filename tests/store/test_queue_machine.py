@@ -586,8 +586,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def callbacks_are_listed(self) -> None:
+        for ended in list(self.model.callbacks.ended)[:2]:
+            assert self.run(self.store.callbacks.find(ended)) is None
         for queue in ("billing", "support"):
             found = self.run(self.store.callbacks.of(queue, 100))
+            assert [self.run(self.store.callbacks.find(b.id)) for b in found] == found
             noted = {i: b for i, b in self.model.callbacks.noted.items() if b.callback.queue == queue}
             assert {b.id: (b.state.value, b.attempts) for b in found} == {
                 i: (b.state, b.attempts) for i, b in noted.items()

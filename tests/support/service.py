@@ -246,9 +246,12 @@ class RunningService:
         return self.command("apply", str(path), "--yes")
 
     def token(self, role: str = "admin") -> str:
-        """A token for this role, made once."""
+        """A token for this role, made once; `agent:a1` is one for agent a1."""
         if role not in self._tokens:
-            printed = self.command("token", "create", "--role", role, "--name", f"test-{role}")
+            kind, _, agent = role.partition(":")
+            whose = ("--agent", agent) if agent else ()
+            words = ("--role", kind, "--name", f"test-{kind}-{agent or 'any'}", *whose)
+            printed = self.command("token", "create", *words)
             self._tokens[role] = printed.split()[-1]
         return self._tokens[role]
 
@@ -284,8 +287,8 @@ class RunningService:
         assert status == 200, f"GET {path}: {status} {answer}"
         return answer
 
-    async def post(self, path: str, body: object) -> Any:
-        status, answer = await asyncio.to_thread(self.request, "POST", path, body)
+    async def post(self, path: str, body: object, *, role: str = "admin") -> Any:
+        status, answer = await asyncio.to_thread(self.request, "POST", path, body, role=role)
         assert status < 300, f"POST {path}: {status} {answer}"
         return answer
 
