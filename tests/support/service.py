@@ -30,7 +30,7 @@ _STRICT = {
     "no-answer": {"not_answering_after": 1},
     "rejected": {"pause": "missed a call"},
 }
-_READY_WITHIN = 30.0
+_READY_WITHIN = 90.0
 _STOPPED_WITHIN = 20.0
 
 Items = list[dict[str, Any]]
