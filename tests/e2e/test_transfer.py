@@ -13,14 +13,23 @@ from tests.support.caller import Call
 from tests.support.cast import BILLING, BILLING_FIRST, CALLER_HZ, SUPPORT, agents, caller, dial, phone
 from tests.support.desk_phone import DeskPhone, Line
 from tests.support.net import eventually
+from tests.support.provider import number_in
+from tests.support.rtp_peer import RtpPeer
 from tests.support.service import PASSWORD, RunningService, standard_directory
+from tests.support.sip_client import SipClient
 from tests.support.sipp import Behaviour
 
+OFFER = "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 FIRST_HZ, SECOND_HZ, THIRD_HZ = 700.0, 1100.0, 1500.0
 LAST = "+3726000208"
 DIRECTORY = standard_directory()
 DIRECTORY["queues"].append({"name": "last", "requires": {"support": 1}, "transfer_place": "last"})
 DIRECTORY["numbers"].append({"number": LAST, "queue": "last"})
+TRUSTED, DOUBTFUL = "127.0.0.7", "127.0.0.8"
+DIRECTORY["trunks"] += [
+    {"name": "trusted", "match": [f"{TRUSTED}/32"], "country": "EE"},
+    {"name": "doubtful", "match": [f"{DOUBTFUL}/32"], "country": "EE", "trusted": False},
+]
 
 
 def baresip(service: RunningService, n: int, tone: float, **more: object) -> Baresip:
@@ -317,3 +326,60 @@ async def test_lamps_and_feature_codes_of_a_desk_phone(service: RunningService) 
             await second.told("<state>confirmed</state>")
             await call.hang_up()
             await second.told("<state>terminated</state>")
+
+
+ASSERTED = "P-Asserted-Identity: <sip:55512345;verstat=TN-Validation-Passed@carrier.test;user=phone>"
+DIVERSION = (
+    "Diversion: <sip:6000301@carrier.test>;reason=no-answer, <sip:6000300@carrier.test>;reason=unconditional"
+)
+HISTORY = "History-Info: <sip:6000300@carrier.test>;index=1, <sip:6000202@carrier.test>;index=1.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "headers", "shown", "diverted_from", "verstat"),
+    [
+        (TRUSTED, (ASSERTED, DIVERSION), "+37255512345", "+3726000300", "TN-Validation-Passed"),
+        (
+            TRUSTED,
+            ("Remote-Party-ID: <sip:55512346@c.test>;party=calling", HISTORY),
+            "+37255512346",
+            "+3726000300",
+            "",
+        ),
+        (TRUSTED, (ASSERTED, "Privacy: id"), "anonymous", "", "TN-Validation-Passed"),
+        (DOUBTFUL, (ASSERTED, DIVERSION, HISTORY), "+37255599999", "", ""),
+        (DOUBTFUL, ("Privacy: id",), "anonymous", "", ""),
+    ],
+    ids=["asserted", "remote party", "withheld", "not believed", "withheld anywhere"],
+)
+async def test_who_calls_is_what_a_trusted_trunk_says_and_the_phone_shows_it(
+    service: RunningService, host: str, headers: tuple[str, ...], shown: str, diverted_from: str, verstat: str
+) -> None:
+    """Numbers come as they are dialled in the country of the trunk."""
+    async with (
+        desk_phone(service, 1) as first,
+        await SipClient.open(service.sip_address, "udp", host) as carrier,
+    ):
+        await service.agent_reaches("a1", "available")
+        rtp = await RtpPeer.open(host)
+        sdp = OFFER.format(host=host, port=rtp.port)
+        uri, from_ = "sip:6000202@acd.test", "<sip:55599999@carrier.test>;tag=c"
+        invite = carrier.build("INVITE", uri, from_=from_, to=f"<{uri}>", body=sdp, headers=headers)
+        carrier.send(invite)
+        answer = await carrier.final()
+        assert answer.status == 200
+        carrier.acknowledge(invite, answer)
+        line = await first.rung()
+        assert number_in(line.remote) == shown
+        call_id = (await service.call_reaches(shown, "talking"))["id"]
+        told = {"to": answer.get("to"), "from_": from_, "call_id": answer.get("call-id")}
+        assert (await carrier.request("BYE", uri=uri, **told)).status == 200
+        await first.ended(line)
+        await rtp.close()
+
+        async def recorded() -> list[dict[str, object]]:
+            return [one for one in await service.records() if one["id"] == call_id]
+
+        (record,) = await eventually(recorded, within=5, what="the record of the call")
+    assert (record["caller"], record["called"]) == (shown, SUPPORT)
+    assert (record["diverted_from"] or "", record["verstat"] or "") == (diverted_from, verstat)
