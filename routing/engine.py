@@ -26,7 +26,7 @@ _BEGINNING = "0-0"
 def sort_out(
     stored: Iterable[str], suspects: frozenset[str], is_live: Callable[[str], bool]
 ) -> tuple[Sequence[str], frozenset[str]]:
-    """Of the calls that the store has for a node, those that are ghosts and all that are suspected from here on.
+    """Of the calls that the store has for a node, those that are ghosts, and all that are suspected now.
 
     A ghost stays a suspect until it is gone: the word that takes it away may be lost.
     """
