@@ -97,7 +97,8 @@ class RedisQueueStore:
 
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free."""
-        await self._defining("enqueue", now_ms, ticket, (), *_ticket_arguments(ticket))
+        script = "enqueue_own" if ticket.own else "enqueue"
+        await self._defining(script, now_ms, ticket, (), *_ticket_arguments(ticket))
         if ticket.steps:
             self._tell(ticket.enqueued_ms + min(step.after_ms for step in ticket.steps))
         if ticket.target_ms:
@@ -464,7 +465,7 @@ def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         STRATEGIES[requirement.strategy].order,
         _step_words(ticket),
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
-        ticket.ring_agents,
+        0 if ticket.own else ticket.ring_agents,
         f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
         requirement.weight,
     )

@@ -1,4 +1,4 @@
--- include: base agents calls exclusions talk tickets skills doubt lend
+-- include: base agents calls exclusions talk tickets skills doubt lend own_calls
 -- Puts back a conversation, or a reservation that is being rung for, which the store has lost. What the store did with
 -- the two meanwhile is undone.
 -- KEYS[1]  prefix of the site

@@ -1,14 +1,14 @@
 -- include: base events lines steps targets
 -- A ticket as ARGV 2-17: call, node, class, named agent or '', queue, score, enqueued (ms), ring (ms),
 -- wrap-up (ms), priority, order of the idle agents,
--- steps (includes/steps.lua), limit of the wrap-up (ms), how many agents ring together,
+-- steps (includes/steps.lua), limit of the wrap-up (ms), how many agents ring together (0: the named agent made the call),
 -- what follows once the target is missed (includes/targets.lua), weight of the queue.
 local function ticket()
   return {
     id = ARGV[2], node = ARGV[3], class = ARGV[4], named = ARGV[5], queue = ARGV[6], score = ARGV[7],
     enqueued = ARGV[8], ring = tonumber(ARGV[9]), wrapup = tonumber(ARGV[10]), priority = ARGV[11],
-    order = ARGV[12], steps = ARGV[13], wrapup_limit = ARGV[14], rings = tonumber(ARGV[15]), late = ARGV[16],
-    weight = tonumber(ARGV[17]),
+    order = ARGV[12], steps = ARGV[13], wrapup_limit = ARGV[14], rings = math.max(1, tonumber(ARGV[15])), late = ARGV[16],
+    weight = tonumber(ARGV[17]), own = ARGV[15] == '0',
   }
 end
 
@@ -20,7 +20,7 @@ local function admit(now, c)
   await_target(now, c)
   rc('HSET', K .. 'c:' .. c.id, 'st', c.state, 'n', c.node, 'k', c.class, 'g', c.named, 'q', c.queue,
     'm', c.member, 's', c.score, 'r', c.ring, 'w', c.wrapup, 'o', c.order, 'l', c.steps,
-    'e', c.enqueued, 'wx', c.wrapup_limit, 'rn', c.rings, 't', c.late, 'v', c.weight)
+    'e', c.enqueued, 'wx', c.wrapup_limit, 'rn', ARGV[15], 't', c.late, 'v', c.weight)
   rc('SADD', K .. 'nc:' .. c.node, c.id)
   -- A word that was long on its way may come from a node that is no more.
   if not rc('ZSCORE', K .. 'due', 'n:' .. c.node) then

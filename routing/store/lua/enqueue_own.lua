@@ -1,0 +1,16 @@
+-- include: base tickets calls own_calls
+-- Puts a call in its place that its named agent made: they are reserved for it, whatever they are at but another call.
+-- A call that is known stays as it is.
+-- KEYS[1]  prefix of the site
+-- ARGV     1 now, 2-17 the ticket (includes/tickets.lua)
+-- Returns  0, or -1 where the class is unknown
+local now, c = tonumber(ARGV[1]), ticket()
+if rc('EXISTS', K .. 'c:' .. c.id) == 1 then
+  return OK
+end
+if rc('HEXISTS', K .. 'cl', c.class) == 0 then
+  return UNKNOWN_CLASS
+end
+admit(now, c)
+place(now, c)
+return OK
