@@ -3,13 +3,14 @@
 BIN := .venv/bin
 TEST_PACKAGES := sip-tester baresip prometheus chromium fail2ban sipsak tshark linphone-cli kamailio dnsmasq-base
 
-.PHONY: help setup-run setup-dev demo serve test lint check bench fuzz sim format prompts dashboards
+.PHONY: help setup-run setup-dev demo serve test lint check bench fuzz guards sim format prompts dashboards
 
 help:
 	@echo "make demo    live calls on this machine: service, agents and callers; Ctrl-C ends it"
 	@echo "make test    the whole suite, with real phones, a real Redis and a real Prometheus"
 	@echo "make check   what must be green before a commit: ruff, mypy, import rules, unit tests"
 	@echo "make fuzz    messages, SDP and credentials bent at random, for some minutes"
+	@echo "make guards  each guard against a hostile network taken out in turn: its tests must fail; ARGS='flood'"
 	@echo "make sim     a centre in virtual time with faults, on a real Redis; SEED=7 CALLS=100000 STORE=model"
 	@echo "make bench   the pinned benchmarks"
 	@echo "make interop the programs that we are tried with, into docs/interop.md"
@@ -51,6 +52,9 @@ check: lint
 
 fuzz: setup-dev
 	ACD_FUZZ_EXAMPLES=$${ACD_FUZZ_EXAMPLES:-50000} $(BIN)/pytest -q --timeout 0 tests/sip/test_fuzz.py $(ARGS)
+
+guards: setup-dev
+	$(BIN)/python -m tools.check_guards $(ARGS)
 
 SEED ?= 1
 CALLS ?= 10000

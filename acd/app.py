@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from redis.exceptions import RedisError
@@ -69,6 +70,14 @@ log = structlog.get_logger(__name__)
 _STALE_DIRECTORY_SECONDS = 30.0
 
 
+class Part(Protocol):
+    """What works by itself from its start until it is stopped."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
 class Node:
     """One node of the service, from nothing to taking calls and back."""
 
@@ -123,11 +132,27 @@ class Node:
         self._running.push_async_callback(self._history.stop)
 
     async def _start_calls(self) -> None:
-        node, settings = self._settings.node, self._settings
-        self._store = RedisQueueStore(self._redis, node.site)
+        """First everything is made, then it starts: what others need before them, callers and phones last."""
+        self._make_store()
+        self._make_sip()
+        self._make_calls()
+        self._keep_running(self._webhooks)
+        self._running.push_async_callback(self._lookups.close)
+        await self._start_media()
+        await self._recover()
+        await self._routing.start()
+        self._running.push_async_callback(self._routing.stop)
+        self._keep_running(self._desk)
+        self._directory.subscribe(self._directory_changed)
+        await self._start_sip()
+        self._keep_running(self._keeper, self._forecast, self._lookout, self._heir, FileWatch())
+
+    def _make_store(self) -> None:
+        """The store, and who counts and foresees by what it knows."""
+        self._store = RedisQueueStore(self._redis, self._settings.node.site)
         self._running.push_async_callback(self._store.close)
         self._metrics = Metrics(
-            node_id=node.id,
+            node_id=self._settings.node.id,
             clock=self._clock,
             directory=self._directory.current,
             store=self._store,
@@ -138,27 +163,32 @@ class Node:
         self._lookout = Lookout(
             self._store, self._clock, self._forecast, lambda: self._calls.waiting_places()
         )
-        site = Site(self._redis, node, self._clock)
+
+    def _make_sip(self) -> None:
+        """SIP, the agents behind its phones, and the messages that their lamps tell of."""
+        node, directory = self._settings.node, self._directory.current
+        self._site = Site(self._redis, node, self._clock)
         self._messages = MessageKeeper(
             node.id,
             MessageStore(self._engine),
-            settings.voicemail_dir,
+            self._settings.voicemail_dir,
             self._clock,
-            self._directory.current,
+            directory,
             changed=lambda box: self._sip.lamps.messages_changed(box),
         )
         self._sip = SipService(
-            settings, self._clock, self._directory.current, site, messages=self._message_count
+            self._settings, self._clock, directory, self._site, messages=self._message_count
         )
-        self._desk = AgentDesk(node.id, self._store, self._clock, self._directory.current, self._sip.phones)
-        site.subscribe(self._desk.nodes_gone)
+        self._desk = AgentDesk(node.id, self._store, self._clock, directory, self._sip.phones)
+        self._site.subscribe(self._desk.nodes_gone)
+
+    def _make_calls(self) -> None:
+        """The calls, what is told and asked of them, and who takes up those of others."""
+        node, settings = self._settings.node, self._settings
         self._webhooks = Courier(
             settings.webhooks, self._clock, self._directory.current, lambda call_id: self._calls.find(call_id)
         )
-        self._webhooks.start()
-        self._running.push_async_callback(self._webhooks.stop)
         self._lookups = Lookups(settings.lookups, self._clock, self._metrics)
-        self._running.push_async_callback(self._lookups.close)
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
             self._store,
@@ -169,12 +199,8 @@ class Node:
             on_store_back=self._say_everything_again,
             is_live=self._calls.is_live,
             queues=lambda: {*NO_QUEUES, *self._directory.current().queues},
-            others=lambda: site.nodes.up,
+            others=lambda: self._site.nodes.up,
         )
-        await self._media.start()
-        self._running.push_async_callback(self._media.stop)
-        self._media.subscribe(self._on_media)
-        await self._start_messages()
         self._keeper = CallbackKeeper(
             node.id,
             self._store.callbacks,
@@ -182,12 +208,25 @@ class Node:
             self._calls.make_callback,
             lambda: not self._sip.draining,
         )
-        await self._recover()
-        await self._routing.start()
-        self._running.push_async_callback(self._routing.stop)
-        self._desk.start()
-        self._running.push_async_callback(self._desk.stop)
-        self._directory.subscribe(self._directory_changed)
+        self._heir = Heir(
+            self._history.journal,
+            self._clock,
+            node.lease_seconds,
+            self._site.nodes.is_up,
+            self._calls.recover,
+        )
+
+    async def _start_media(self) -> None:
+        await self._media.start()
+        self._running.push_async_callback(self._media.stop)
+        self._media.subscribe(self._on_media)
+        try:
+            await self._messages.start()
+        except OSError as error:
+            raise ConfigError(f"voicemail.dir: no messages can be kept there: {error}") from error
+        self._running.push_async_callback(self._messages.stop)
+
+    async def _start_sip(self) -> None:
         self._sip.subscribe(
             on_call=self._calls.on_call,
             on_leg=self._calls.on_leg,
@@ -197,26 +236,11 @@ class Node:
         self._running.push_async_callback(self._sip.stop)
         await self._desk.sign_out_removed()
         await self._desk.settle()
-        self._keeper.start()
-        self._running.push_async_callback(self._keeper.stop)
-        self._forecast.start()
-        self._running.push_async_callback(self._forecast.stop)
-        self._lookout.start()
-        self._running.push_async_callback(self._lookout.stop)
-        heir = Heir(
-            self._history.journal, self._clock, node.lease_seconds, site.nodes.is_up, self._calls.recover
-        )
-        files = FileWatch()
-        for part in (heir, files):
+
+    def _keep_running(self, *parts: Part) -> None:
+        for part in parts:
             part.start()
             self._running.push_async_callback(part.stop)
-
-    async def _start_messages(self) -> None:
-        try:
-            await self._messages.start()
-        except OSError as error:
-            raise ConfigError(f"voicemail.dir: no messages can be kept there: {error}") from error
-        self._running.push_async_callback(self._messages.stop)
 
     def _on_media(self, event: MediaEvent) -> None:
         """What is recorded is kept whatever becomes of its call."""
@@ -297,9 +321,11 @@ class Node:
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}
+        callbacks = await self._store.callbacks.say_again(round(self._clock.time() * 1000))
         calls = await self._calls.correct()
         return {
             **calls,
+            "callbacks": callbacks,
             "phones": self._sip.say_phones_again(),
             "records": self._history.journal.say_again(),
             "agents": await self._desk.say_again(lost=True),

@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from acd import tasks
+from acd.agents.terms import SKILL_QUEUE
 from acd.calls.facts import (
     CallAnswered,
     CallEnded,
@@ -160,7 +161,7 @@ class Forecast:
         )
 
     async def _habits(self, directory: Directory) -> dict[str, Habits]:
-        names = [*directory.queues, EXTENSION_QUEUE]
+        names = [*directory.queues, EXTENSION_QUEUE, SKILL_QUEUE]
         seen, self._seen = self._seen, defaultdict(Counter)
         try:
             known = await asyncio.gather(*(self._survey.learn(name, seen[name]) for name in names))

@@ -68,21 +68,30 @@ class CallbackStore(Protocol):
     async def hold(self, callback_id: str, node: str, now_ms: int) -> bool | None:
         """Whether this node still looks after it; None where the store has never heard of it."""
 
-    async def begin(self, callback_id: str, node: str, now_ms: int) -> int:
-        """The number of the attempt that may be made now; 0 where it is not this node's to make."""
+    async def begin(self, callback_id: str, node: str, now_ms: int, *, said: int = ...) -> int:
+        """The number of the attempt that may be made now; 0 where it is not this node's to make. `said` is
+        the number of one that has begun: it is put back where the store has forgotten it."""
 
     async def unreached(self, callback_id: str, node: str, attempt: int, why: str, now_ms: int) -> str:
-        """The attempt came to nothing. Returns "resting", "failed" or "expired", "" for an old word."""
+        """The attempt came to nothing; that it began may have been forgotten. Returns "resting", "failed" or
+        "expired", "" for an old word."""
 
     async def release(self, callback_id: str, node: str, now_ms: int) -> None:
         """Look after it no longer; no attempt has begun."""
 
     async def done(self, callback_id: str, node: str, now_ms: int) -> bool:
-        """The two have talked. False where it had ended."""
+        """The two have talked, and nobody is to call, whatever was known of it. False where it had ended."""
 
     async def cancel(self, callback_id: str, node: str, now_ms: int) -> bool | None:
         """It is not to be made; `node` is the one that says so. False where there is none such, None where
         it is being made."""
+
+    async def find(self, callback_id: str) -> CallbackStatus | None:
+        """One that has not ended."""
+
+    async def say_again(self, now_ms: int) -> int:
+        """The store has lost what it knew last: what it heard in the last minute through this object is said
+        once more, in order. How many words."""
 
     async def of(self, queue: str, most: int) -> Sequence[CallbackStatus]:
         """The oldest of a queue."""

@@ -62,6 +62,9 @@ TARGETS_ONCE_MISSED: Final = 2
 """A call that has missed its target counts as one with so many targets."""
 CALLBACKS_REMEMBERED: Final = 10_000
 """Callbacks that ended which are known not to be noted anew."""
+CALLBACK_WORDS_KEPT: Final = 2_000
+CALLBACK_WORDS_KEPT_MS: Final = 60_000
+"""What a node said of callbacks is kept so long, and so much of it, should the store lose what it heard."""
 CALLBACK_ATTEMPTS_MAX: Final = 100
 CALLBACK_DOCUMENT_MAX: Final = 16_000
 STEPS_MAX: Final = 16

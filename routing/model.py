@@ -242,7 +242,7 @@ class WrapupTaken:
 
 @dataclass(frozen=True, slots=True)
 class CallbackOver:
-    """A callback that this node looks after was cancelled, or its time is over."""
+    """A callback that this node looks after was cancelled or done, is another node's, or its time is over."""
 
     callback_id: str
     how: str

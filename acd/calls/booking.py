@@ -144,6 +144,8 @@ class Booking:
         call = current()
         first = self._lane.put_first
         heard = [first(self._correct_talk(context, current, other)) for other in _others(call)]
+        if call.callback is not None:
+            heard.append(first(self._correct_callback(current, call.callback)))
         waits = call.state is State.QUEUED
         if not waits and (call.offer is None or call.state not in _RESERVED):
             return "", heard
@@ -151,9 +153,6 @@ class Booking:
         if _awaits_own(call):
             self.enter(m.EnterQueue(ticket))
             return "", heard
-        if waits and call.callback is not None and not call.reached:
-            self._errand.say_again(call.callback, ticket)
-            return "waiting", heard
         if waits:
             heard.append(first(self._correct_place(current, ticket)))
             return "waiting", heard
@@ -174,6 +173,14 @@ class Booking:
                 await self._store.restore_place(ticket, self._now_ms())
 
         return place
+
+    def _correct_callback(self, current: Callable[[], Call], order: CallbackOrder) -> Operation:
+        async def correct() -> None:
+            is_ours, call = await self._errand.correct(order), current()
+            if not is_ours and call.state is State.QUEUED and call.awaits_customer:
+                self._post(m.CallbackGone("taken"))
+
+        return correct
 
     def _correct_talk(
         self, context: Context, current: Callable[[], Call], other: m.Transferor | m.Reached

@@ -35,6 +35,7 @@ class Errand:
         self._post = post
         self._make = make
         self._attempt = 0
+        self._is_made = False
         self._noted: CallbackOrder | None = None
 
     def note(self, effect: m.NoteCallback) -> None:
@@ -64,15 +65,20 @@ class Errand:
 
         self._lane.put(drop)
 
-    def begin(self, callback_id: str) -> None:
+    def begin(self, order: CallbackOrder) -> None:
         async def begin() -> None:
-            self._attempt = await self._store.callbacks.begin(callback_id, self._node, self._now_ms())
-            self._post(m.AttemptAllowed(self._attempt))
+            begin, now = self._store.callbacks.begin, self._now_ms()
+            attempt = await begin(order.id, self._node, now)
+            if not attempt and await self._is_ours(order):
+                attempt = await begin(order.id, self._node, now)
+            self._attempt = attempt
+            self._post(m.AttemptAllowed(attempt))
 
         self._lane.put(begin)
 
     def made(self, callback_id: str) -> None:
         async def made() -> None:
+            self._is_made = True
             if not await self._store.callbacks.done(callback_id, self._node, self._now_ms()):
                 log.warning("callback-unknown-to-store", callback=callback_id)
 
@@ -97,13 +103,30 @@ class Errand:
         """Put it back where it was lost, and its place; leave it where it ended or is another node's."""
 
         async def say() -> None:
-            now = self._now_ms()
-            held = await self._store.callbacks.hold(order.id, self._node, now)
-            if held is None:
-                held = await self._store.callbacks.add(entry_of(order), self._node, now) == order.id
-            if held:
-                await self._store.enqueue(ticket, now)
+            if await self._is_ours(order):
+                await self._store.enqueue(ticket, self._now_ms())
             else:
                 self._post(m.CallbackGone("taken"))
 
         self._lane.put(say)
+
+    async def correct(self, order: CallbackOrder) -> bool:
+        """Say how far it has come to a store that has lost what it knew last. False where it is not ours."""
+        callbacks, now = self._store.callbacks, self._now_ms()
+        if self._is_made:
+            await callbacks.done(order.id, self._node, now)
+            return True
+        if not self._attempt:
+            return await self._is_ours(order)
+        if await callbacks.begin(order.id, self._node, now, said=self._attempt):
+            return True
+        await self._is_ours(order)
+        return await callbacks.begin(order.id, self._node, now, said=self._attempt) > 0
+
+    async def _is_ours(self, order: CallbackOrder) -> bool:
+        """Whether this node looks after it, which nobody does where it was lost."""
+        now = self._now_ms()
+        held = await self._store.callbacks.hold(order.id, self._node, now)
+        if held is None:
+            return await self._store.callbacks.add(entry_of(order), self._node, now) == order.id
+        return held

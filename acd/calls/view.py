@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from acd.calls.model import Call
 from acd.calls.record import Attempt, Direction, Segment
+from acd.calls.steps.ending import direction_of
+from acd.calls.steps.times import WAITING
 from routing.model import Requirement
 
 
@@ -40,3 +43,21 @@ class CallView:
     direction: Direction = "inbound"
     entry: str = ""
     """What the store calls the place of a call that waits."""
+
+
+def view_of(call: Call, now: float) -> CallView:
+    waiting = call.enqueued_at is not None and call.state in WAITING
+    return CallView(
+        id=call.id,
+        state=call.state.value,
+        queue=call.queue,
+        agent=call.agent,
+        caller=call.extension if call.is_outgoing else call.caller,
+        called=call.called,
+        started_at=call.started_at,
+        waiting_seconds=max(0.0, now - (call.enqueued_at or now)) if waiting else 0.0,
+        language=call.language,
+        node=call.node,
+        direction=direction_of(call),
+        entry=call.entry,
+    )

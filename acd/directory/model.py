@@ -24,6 +24,8 @@ FromUser = Literal["caller", "account"]
 Diversion = Literal["off", "diversion", "history-info"]
 """How a call that goes on to the outside for its caller says so (RFC 5806, RFC 7044)."""
 
+OWN_QUEUES = frozenset({"extension", "outbound", "skill"})
+"""What calls wait in, or count under, that are in no queue of the directory: no queue may be called so."""
 CALL_WORDS = ("agent", "call", "called", "caller", "extension", "language", "queue", "team")
 """What every call can tell of itself; other words are its attributes."""
 

@@ -29,6 +29,9 @@ _OF_BROWSERS = ("ws", "wss")
 
 Headers = tuple[tuple[str, str], ...]
 
+RETRY_AFTER: Headers = (("Retry-After", "5"),)
+"""Of a 503 that may be over at any moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -126,6 +129,8 @@ class Guard:
         if checked.verdict is Verdict.VALID and agent is not None:
             self._requests.give_back(source, now, 2)  # this request, and the one that was challenged
             return agent
+        if checked.verdict is Verdict.ELSEWHERE:
+            return self.refuse(Refused(400, "other-uri"))  # RFC 7616 section 3.4.6
         if checked.verdict is Verdict.WRONG:
             self._fail(checked.username, request.method, flow, now)
         cause = {Verdict.WRONG: "auth-failure", Verdict.STALE: "stale-nonce"}.get(

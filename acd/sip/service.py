@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
 
 from acd.clock import Clock
 from acd.config import Settings
-from acd.directory.devices import device_of
-from acd.directory.model import Agent, Directory, Srtp, Trunk
+from acd.directory.model import Directory, Srtp
 from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import (
     Flow,
@@ -30,22 +28,20 @@ from acd.sip.core.events import (
     SubscriptionAsked,
     SubscriptionOver,
 )
-from acd.sip.core.grammar import SipSyntaxError
-from acd.sip.core.refer import DialogId, Replaces, replaces_of
-from acd.sip.core.wire import ALLOW
+from acd.sip.core.refer import DialogId
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
-from acd.sip.guard import Guard, Refused
-from acd.sip.identity import Identity, Party, called_number, identity_of, wants_privacy
+from acd.sip.guard import RETRY_AFTER, Guard, Refused
+from acd.sip.incoming import Doorman, IncomingCall
 from acd.sip.lamps import Lamps, Messages, no_messages
 from acd.sip.nodes import BETWEEN_NODES
 from acd.sip.overload import OverloadLimits
 from acd.sip.phones import AgentPhones
 from acd.sip.presenting import Presented
 from acd.sip.providers import Providers
+from acd.sip.reception import Reception
 from acd.sip.registrar import ExpiryRules, Registrar
 from acd.sip.resolving import NameServers
-from acd.sip.secrecy import srtp_over
 from acd.sip.site import Site
 from acd.sip.trace import open_tracer
 from acd.sip.trunk_calls import TrunkCalls
@@ -55,23 +51,6 @@ from acd.sip.watching import ExpiryBounds
 from acd.sip.ways import Ways
 
 log = structlog.get_logger(__name__)
-
-_RETRY_AFTER = (("Retry-After", "5"),)
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingCall:
-    """A call that was let in; `trunk` or `agent` says by what right."""
-
-    leg: str
-    offer: bytes | None
-    identity: Identity
-    trunk: str
-    agent: str
-    sip_call_id: str
-    source: str
-    replaces: Replaces | None = None
-    srtp: Srtp = "off"
 
 
 class SipService:
@@ -85,62 +64,63 @@ class SipService:
         site: Site,
         messages: Messages = no_messages,
     ) -> None:
-        sip = settings.sip
+        sip, srtp_without_tls = settings.sip, settings.media.srtp_without_tls
         self._settings = settings
         self._directory = directory
         self._site = site
-        self._bindings = bindings = site.bindings
-        self._nodes = nodes = site.nodes
-        self._endpoint = SipEndpoint(sip, clock)
-        ways = Ways(self._endpoint.network, bindings, nodes)
-        self._endpoint.be_edge(ways.as_edge(self._endpoint.trust))
-        digest = DigestServer(
-            sip.realm, secrets.token_bytes(32), accept_without_qop=sip.accept_digest_without_qop
-        )
-        self._guard = Guard(
-            digest,
-            directory,
-            lambda host: bindings.has_host(host) or nodes.has_host(host),
-            clock,
-            settings.security,
-            certified=self._endpoint.network.peer_names,
-            trunk_at=lambda address: self.providers.trunk_at(address),
-        )
-        self._registrar = Registrar(
-            bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
-        )
-        self.lamps = Lamps(
-            self._endpoint,
-            directory,
-            ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds),
-            messages=messages,
-        )
-        """Phones that watch agents, and their own messages."""
-        self.tracer = open_tracer(settings.trace, clock, self._trunk_name)
-        """What went over the wire, of calls that somebody asked for."""
-        self._endpoint.watch(self.tracer)
+        self._bindings = site.bindings
+        self._nodes = site.nodes
+        self._endpoint = endpoint = SipEndpoint(sip, clock)
+        ways = Ways(endpoint.network, site.bindings, site.nodes)
+        endpoint.be_edge(ways.as_edge(endpoint.trust))
         self._calls = LiveCalls()
-        self.providers = Providers(self._endpoint, directory, clock, lambda: NameServers(sip.name_servers))
+        self.providers = Providers(endpoint, directory, clock, lambda: NameServers(sip.name_servers))
         """Trunks as we reach them."""
         self.outside = TrunkCalls(
-            self._endpoint,
-            self.providers,
-            self._calls,
-            clock,
-            srtp_without_tls=settings.media.srtp_without_tls,
+            endpoint, self.providers, self._calls, clock, srtp_without_tls=srtp_without_tls
         )
         """Calls to numbers over trunks."""
+        self.phones = AgentPhones(endpoint, directory, site.bindings, ways, srtp_without_tls=srtp_without_tls)
+        expires = ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds)
+        self.lamps = Lamps(endpoint, directory, expires, messages=messages)
+        """Phones that watch agents, and their own messages."""
+        self._guard = self._make_guard(clock)
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
         )
-        self.phones = AgentPhones(
-            self._endpoint, directory, bindings, ways, srtp_without_tls=settings.media.srtp_without_tls
-        )
-        self._callers: dict[str, str] = {}
-        """Leg of a call that an agent makes -> the agent."""
-        self._on_call: Callable[[IncomingCall], str] = lambda call: ""
-        self._on_leg: Callable[[LegEvent], None] = lambda event: None
+        self.tracer = open_tracer(settings.trace, clock, self._trunk_name)
+        """What went over the wire, of calls that somebody asked for."""
+        endpoint.watch(self.tracer)
         self.draining = False
+        self._doorman = Doorman(
+            endpoint,
+            self._guard,
+            self._gate,
+            self._calls,
+            directory,
+            self.tracer,
+            lambda: self.draining,
+            srtp_without_tls=srtp_without_tls,
+        )
+        registrar = Registrar(
+            site.bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
+        )
+        self._reception = Reception(endpoint, self._guard, registrar, self.lamps, lambda: self.draining)
+        self._on_leg: Callable[[LegEvent], None] = lambda event: None
+
+    def _make_guard(self, clock: Clock) -> Guard:
+        sip, bindings, nodes = self._settings.sip, self._bindings, self._nodes
+        return Guard(
+            DigestServer(
+                sip.realm, secrets.token_bytes(32), accept_without_qop=sip.accept_digest_without_qop
+            ),
+            self._directory,
+            lambda host: bindings.has_host(host) or nodes.has_host(host),
+            clock,
+            self._settings.security,
+            certified=self._endpoint.network.peer_names,
+            trunk_at=self.providers.trunk_at,
+        )
 
     async def start(self) -> None:
         """Raises OSError where an address cannot be had, redis.exceptions.RedisError."""
@@ -209,7 +189,7 @@ class SipService:
         on_registration: Callable[[str, bool], None],
     ) -> None:
         """Name who takes calls, what happens to legs, and agents' phones that come and go."""
-        self._on_call = on_call
+        self._doorman.subscribe(on_call)
         self._on_leg = on_leg
         self._bindings.subscribe(on_registration)
 
@@ -362,7 +342,7 @@ class SipService:
         self._endpoint.accept(leg, sdp)
 
     def refuse(self, leg: str, status: int, why: str = "") -> None:
-        headers: list[tuple[str, str]] = [*_RETRY_AFTER] if status == 503 else []
+        headers: list[tuple[str, str]] = [*RETRY_AFTER] if status == 503 else []
         if why:
             headers.append(("Reason", f'SIP;cause={status};text="{why}"'))
         self._endpoint.refuse(leg, status, headers=headers)
@@ -398,14 +378,14 @@ class SipService:
     def _on_event(self, event: SipEvent) -> None:
         match event:
             case InviteReceived():
-                self._take_invite(event)
+                self._doorman.take(event)
             case RequestReceived():
-                self._take_request(event)
+                self._reception.take(event)
             case LegReferred():
                 if self._may_refer(event):
                     self._take_leg_event(event)
             case SubscriptionAsked():
-                self._renew_watcher(event)
+                self._reception.renew_watcher(event)
             case SubscriptionOver():
                 self.lamps.over(event)
             case RegistrationMade() | RegistrationFailed() | RegistrationDue() | PeerProbed():
@@ -415,7 +395,7 @@ class SipService:
 
     def _may_refer(self, event: LegReferred) -> bool:
         """Only an agent transfers: known by the flow that their phone registered, else by the password."""
-        agent = self.phones.agent_of(event.leg) or self._callers.get(event.leg, "")
+        agent = self.phones.agent_of(event.leg) or self._doorman.caller_of(event.leg)
         if not agent:
             self._guard.refuse(Refused(403, "refer-not-allowed"))
             self._endpoint.answer_refer(event.leg, 403)
@@ -445,130 +425,5 @@ class SipService:
         if event.leg not in self._calls:
             return  # A leg that never became a call: a challenge, a refusal.
         if isinstance(event, LegEnded):
-            self._calls.discard(event.leg)
-            self._callers.pop(event.leg, None)
+            self._doorman.forget(event.leg)
         self._on_leg(event)
-
-    def _take_invite(self, event: InviteReceived) -> None:
-        who = self._guard.identify_caller(event.request, event.flow)
-        if isinstance(who, Refused):
-            self._endpoint.refuse(event.leg, who.status, headers=who.headers)
-            return
-        refusal = self._refusal_of(who, event)
-        if refusal is not None:
-            self._guard.refuse(refusal)
-            self._endpoint.refuse(event.leg, refusal.status, headers=refusal.headers)
-            return
-        try:
-            call = self._incoming(event, who)
-        except SipSyntaxError as error:
-            self._endpoint.refuse(event.leg, 400, reason=f"Bad {error.part}")
-            return
-        self._endpoint.trust(event.flow)
-        self._calls.add(event.leg, call.trunk)
-        self._gate.took_call()
-        if call.agent:
-            self._callers[event.leg] = call.agent
-        try:
-            name = self._on_call(call)
-        except Exception:
-            log.exception("sip.call.not_taken", leg=event.leg)
-            self._calls.discard(event.leg)
-            self._endpoint.refuse(event.leg, 500)
-        else:
-            self.tracer.belongs(call.sip_call_id, name)
-
-    def _refusal_of(self, who: Trunk | Agent, event: InviteReceived) -> Refused | None:
-        if self.draining:
-            return Refused(503, "draining", _RETRY_AFTER)
-        if isinstance(who, Trunk) and self._calls.on(who.name) >= who.max_calls:
-            return Refused(503, "trunk-full", _RETRY_AFTER)
-        if self._srtp(who, event) is None:
-            return Refused(488, "srtp-needs-tls")
-        return None
-
-    def _srtp(self, who: Trunk | Agent, event: InviteReceived) -> Srtp | None:
-        if isinstance(who, Agent):
-            rule = device_of(self._directory(), who, event.request.header("User-Agent") or "").srtp
-        else:
-            rule = who.srtp
-        return srtp_over(rule, event.flow.transport, without_tls=self._settings.media.srtp_without_tls)
-
-    def _incoming(self, event: InviteReceived, who: Trunk | Agent) -> IncomingCall:
-        """Raises SipSyntaxError."""
-        request = event.request
-        if isinstance(who, Trunk):
-            identity, trunk, agent = identity_of(request, who), who.name, ""
-        else:
-            # An agent is who they proved to be, whatever their phone writes.
-            identity = Identity(
-                Party(who.extension, who.name), called_number(request), withheld=wants_privacy(request)
-            )
-            trunk, agent = "", who.id
-        return IncomingCall(
-            leg=event.leg,
-            offer=event.offer,
-            identity=identity,
-            trunk=trunk,
-            agent=agent,
-            sip_call_id=request.call_id,
-            source=event.flow.remote[0],
-            replaces=replaces_of(request),
-            srtp=self._srtp(who, event) or "off",
-        )
-
-    def _take_request(self, event: RequestReceived) -> None:
-        method, flow = event.request.method, event.flow
-        if method == "OPTIONS":
-            self._answer_options(event)
-            return
-        # Also a trunk's address does not register anybody's phone without the password.
-        identify = self._guard.authenticate if method == "REGISTER" else self._guard.identify_caller
-        who = identify(event.request, flow)
-        if isinstance(who, Refused):
-            self._endpoint.respond(event.transaction, who.status, headers=who.headers)
-        elif method == "REGISTER" and isinstance(who, Agent):
-            self._register(event, who)
-        elif method == "SUBSCRIBE" and isinstance(who, Agent):
-            self._endpoint.trust(flow)
-            self.lamps.subscribe(event, who)
-        elif method in ("SUBSCRIBE", "REFER"):
-            # A carrier watches nobody, and nobody transfers from outside of a call.
-            self._endpoint.respond(event.transaction, 403)
-        else:
-            self._endpoint.respond(event.transaction, 405, headers=(("Allow", ALLOW),))
-
-    def _renew_watcher(self, event: SubscriptionAsked) -> None:
-        """Known by the flow that it was made on, else by the password."""
-        owner, is_same_flow = self.lamps.owner_of(event) or ("", True)
-        if not is_same_flow:
-            who = self._guard.authenticate(event.request, event.flow)
-            if isinstance(who, Refused):
-                self._endpoint.respond(event.transaction, who.status, headers=who.headers)
-                return
-            if who.id != owner:
-                self._endpoint.respond(event.transaction, 403)
-                return
-        self.lamps.renew(event)
-
-    def _answer_options(self, event: RequestReceived) -> None:
-        """Say that we are here, and whether we take calls (RFC 3261 section 11.2)."""
-        refused = self._guard.admits_unauthenticated(event.flow)
-        if refused is None and self.draining:
-            refused = Refused(503, "draining", _RETRY_AFTER)
-        if refused is not None:
-            self._endpoint.respond(event.transaction, refused.status, headers=refused.headers)
-            return
-        if self._guard.trunk_of(event.flow):
-            self._endpoint.trust(event.flow)
-        headers = (("Allow", ALLOW), ("Accept", "application/sdp"))
-        self._endpoint.respond(event.transaction, 200, headers=headers)
-
-    def _register(self, event: RequestReceived, agent: Agent) -> None:
-        try:
-            answer = self._registrar.register(event.request, agent, event.flow)
-        except SipSyntaxError as error:
-            self._endpoint.respond(event.transaction, 400, reason=f"Bad {error.part}")
-            return
-        self._endpoint.trust(event.flow)
-        self._endpoint.respond(event.transaction, answer.status, headers=answer.headers)

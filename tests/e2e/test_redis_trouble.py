@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 import psutil
 import pytest
 
+from routing.outages import Trouble
 from tests.support.audio import seconds_of, seconds_of_sound
 from tests.support.caller import Call
 from tests.support.cast import (
@@ -22,19 +24,32 @@ from tests.support.cast import (
     BILLING_FIRST,
     CALLER_HZ,
     MENU,
+    PERSONAL,
     SUPPORT,
     caller,
     dial,
     phone,
     softphone,
 )
-from tests.support.net import eventually
+from tests.support.net import eventually, free_port
 from tests.support.phone_audit import assert_nobody_twice, rings_of
+from tests.support.provider import Provider
 from tests.support.redis_server import PrivateRedis, running_redis
-from tests.support.service import RunningService, standard_directory
+from tests.support.service import TRUNK, RunningService, standard_directory
 from tests.support.sipp import AgentPhone, Agents
 
 LEASE = 3.0
+CARRIER_PORT = free_port()
+
+
+def _directory() -> dict[str, Any]:
+    """Callers of one queue may be called back over the trunk."""
+    directory = standard_directory()
+    directory["trunks"][0]["hosts"] = [{"host": TRUNK, "port": CARRIER_PORT, "transport": "udp"}]
+    directory["routes"] = [{"prefix": "+", "class": "national", "trunks": ["carrier"]}]
+    (personal,) = (queue for queue in directory["queues"] if queue["name"] == "personal")
+    personal["callback"] = {"digit": "1", "interval_seconds": 1}
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +75,7 @@ def running_service(
     server: PrivateRedis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningService]:
     own = {"redis": {"url": server.url}, "node": {"lease_seconds": LEASE}}
-    service = RunningService(tmp_path_factory.mktemp("acd"), standard_directory(), own)
+    service = RunningService(tmp_path_factory.mktemp("acd"), _directory(), own)
     try:
         service.start()
         service.token()
@@ -138,6 +153,11 @@ async def says(service: RunningService, *words: str, since: int = 0) -> None:
         return all(word in text for word in words)
 
     await eventually(there, within=10, what=f"{words} in the log")
+
+
+async def outages(service: RunningService) -> dict[str, float]:
+    """How many of each kind there were."""
+    return {kind: await service.metric("acd_redis_outages_total", kind=kind) for kind in Trouble}
 
 
 def log_so_far(service: RunningService) -> int:
@@ -299,6 +319,7 @@ async def test_lost_scripts_are_loaded_again(service: RunningService, redis: Pri
 async def test_restart_in_order(service: RunningService, redis: PrivateRedis) -> None:
     """It stops and starts again with its data while phones ring, callers talk and callers wait."""
     mark = log_so_far(service)
+    before = await outages(service)
     async with (
         Line(service, 93000) as line,
         noting(service, phone(1, ring_ms=50), phone(2, ring_ms=2500)) as phones,
@@ -329,12 +350,15 @@ async def test_restart_in_order(service: RunningService, redis: PrivateRedis) ->
         order = line.numbers
         assert await answered(service, *order) == order
         assert_nobody_twice(rings_of(phones.messages()))
-    await says(service, "the store is away", "the store is back after", since=mark)
+    began_anew = "it began anew with its data, and may lack the last of it"
+    await says(service, "the store is away", "the store is back after", began_anew, since=mark)
+    assert await outages(service) == {**before, "restarted": before["restarted"] + 1}
 
 
 async def test_killed_and_lost_its_last_second(service: RunningService, redis: PrivateRedis) -> None:
     """It comes back with what it had before agents were given calls, and before one asked for a pause."""
     mark = log_so_far(service)
+    before = await outages(service)
     phones = (phone(1, ring_ms=50), phone(2, ring_ms=3500), phone(3, ring_ms=50))
     async with Line(service, 94000) as line, noting(service, *phones) as ringing:
         await service.agent_reaches("a3", "available")
@@ -372,12 +396,62 @@ async def test_killed_and_lost_its_last_second(service: RunningService, redis: P
             *(call.phone.user for call in (line.calls[1], rings, first, second)),
         ]
         assert_nobody_twice(rings_of(ringing.messages()))
-    assert await service.metric("acd_redis_outages_total", kind="went-back") == 1
+    assert await outages(service) == {**before, "went-back": before["went-back"] + 1}
     assert await service.metric("acd_reasserted_total", what="ringing") >= 1
+
+
+async def called_back(service: RunningService) -> int:
+    return int((await service.queue("personal"))["counters"]["callback-done"])
+
+
+async def test_a_callback_is_made_once_whatever_was_lost_of_it(
+    service: RunningService, redis: PrivateRedis
+) -> None:
+    """Redis goes back to before either customer was called; one talks meanwhile, and one's phone rings."""
+    mark, made = log_so_far(service), await called_back(service)
+    said_again = await service.metric("acd_reasserted_total", what="callbacks")
+
+    async def waiting(count: int) -> bool:
+        return bool((await service.queue("personal"))["callbacks"] == count)
+
+    async with (
+        Line(service, 99000) as line,
+        Provider(service.sip_address, port=CARRIER_PORT, early=180) as customers,
+    ):
+        for n in (1, 2):
+            call = await line.comes(PERSONAL)
+            await call.rtp.press("1")
+            await call.rtp.press("1")
+            await eventually(lambda n=n: waiting(n), within=5, what=f"{n} callbacks")  # type: ignore[misc]
+            await call.hang_up()
+        redis.keep()
+        async with noting(service, phone(1, ring_ms=50), phone(2, ring_ms=50)):
+            await customers.called(1)
+            talks = await customers.pick_up()
+            await customers.called(2)
+            await eventually(lambda: waiting(1), within=5, what="one callback is done")
+            redis.go_back()
+            await asyncio.sleep(0.5)
+            redis.start()
+            await says(service, "it went back, and lacks what it had acknowledged", since=mark)
+            await eventually(lambda: waiting(1), within=5, what="the other is still to be made")
+            (item,) = (await service.ask("/v1/callbacks"))["items"]
+            assert (item["state"], item["attempts"]) == ("making", 1)
+            rang = await customers.pick_up()
+            await eventually(lambda: waiting(0), within=5, what="no callback is left")
+            for customer in (talks, rang):
+                customers.hang_up(customer)
+            await service.agent_reaches("a1", "available")
+            await service.agent_reaches("a2", "available")
+            await customers.no_more(2.5)
+    assert customers.rung == 2
+    assert await called_back(service) == made + 2
+    assert await service.metric("acd_reasserted_total", what="callbacks") >= said_again + 3
 
 
 async def test_lost_everything(service: RunningService, redis: PrivateRedis) -> None:
     mark = log_so_far(service)
+    before = await outages(service)
     phones = (phone(1, ring_ms=50), phone(2, ring_ms=3500), phone(3, ring_ms=50))
     async with Line(service, 95000) as line, noting(service, *phones) as ringing:
         await service.agent_reaches("a3", "available")
@@ -407,8 +481,8 @@ async def test_lost_everything(service: RunningService, redis: PrivateRedis) -> 
         await rings.hang_up()
         assert await answered(service, *line.numbers) == line.numbers
         assert_nobody_twice(rings_of(ringing.messages()))
+        assert await outages(service) == {**before, "emptied": before["emptied"] + 1}
         # Phones are known to Redis again: the service can start anew without them.
         await asyncio.to_thread(service.restart)
         await service.agent_reaches("a3", "paused")
         await service.agent_reaches("a1", "available")
-    assert await service.metric("acd_redis_outages_total", kind="emptied") == 0

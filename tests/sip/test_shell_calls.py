@@ -10,8 +10,8 @@ import pytest
 from acd.directory.model import Device
 from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed, LegReferred
 from acd.sip.identity import Party
+from acd.sip.incoming import IncomingCall
 from acd.sip.phones import AgentUnreachable
-from acd.sip.service import IncomingCall
 from tests.support.caller import Message
 from tests.support.sip_client import SipClient, credentials
 from tests.support.sip_shell import PASSWORD, Shell

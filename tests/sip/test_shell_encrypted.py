@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from acd.config import Listen, TlsSection, WebSocketSection
@@ -19,6 +22,7 @@ from acd.sip.core.events import Flow, LegAnswered, LegProgressed
 from acd.sip.stream import StreamLimits, StreamTransport
 from acd.sip.tls import TlsContexts
 from tests.support.certificates import Authority
+from tests.support.clock import FakeClock
 from tests.support.sip_client import SipClient
 from tests.support.sip_shell import PASSWORD, Shell
 
@@ -245,10 +249,12 @@ async def test_renewed_certificate_is_shown_without_a_restart(
     assert await serial() == renewed, "the old one stays in use"
 
 
-async def test_handshake_that_never_ends_is_not_waited_for(shell: Shell) -> None:
+@pytest.mark.parametrize("is_silent", [False, True], ids=["begun", "silent"])
+async def test_handshake_that_never_ends_is_not_waited_for(shell: Shell, *, is_silent: bool) -> None:
     for kind in KINDS:
         reader, writer = await asyncio.open_connection(*shell.address(kind))
-        writer.write(b"\x16\x03\x01\x02\x00\x01" if kind != "ws" else b"GET / HTTP/1.1\r\nHost: a\r\n")
+        begun = b"\x16\x03\x01\x02\x00\x01" if kind != "ws" else b"GET / HTTP/1.1\r\nHost: a\r\n"
+        writer.write(b"" if is_silent else begun)
         await shell.until(lambda: sum(shell.service.connections.values()) == 1)
         await asyncio.sleep(0.01)
         shell.clock.advance(11)  # type: ignore[attr-defined]
@@ -258,6 +264,58 @@ async def test_handshake_that_never_ends_is_not_waited_for(shell: Shell) -> None
         writer.close()
         await shell.until(lambda: not shell.service.connections)
     assert shell.service.broken_connections["slow-message"] == 3
+
+
+FIRST_WORDS = {
+    "tls": (b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"),
+    "ws": (b"", b"GET / HTTP/1.1\r\nHost: a\r\n"),
+    "wss": (b"", b"\x16\x03\x01\x02\x00\x01", b"nonsense"),
+}
+
+
+async def test_connections_reset_at_any_moment_leave_nothing_behind_and_break_nothing(
+    shell: Shell, authority: Authority
+) -> None:
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: raised.append(about))
+    for kind in KINDS:
+        for words in FIRST_WORDS[kind]:
+            for is_late in (False, True):
+                attackers = [socket.create_connection(shell.address(kind)) for _ in range(20)]
+                if is_late:
+                    await shell.until(lambda: sum(shell.service.connections.values()) == 20)
+                for attacker in attackers:
+                    attacker.sendall(words)
+                    attacker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    attacker.close()
+                await asyncio.sleep(0.05)
+                await shell.until(lambda: not shell.service.connections)
+    assert raised == []
+    async with await client(shell, "tls", authority) as phone:
+        assert (await phone.register("1001", PASSWORD)).status == 200
+
+
+def test_connections_reset_before_they_are_accepted_are_passed_over() -> None:
+    """The loop of the service then knows no peer any more."""
+
+    async def attack() -> list[object]:
+        raised: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: raised.append(about))
+        streams = StreamTransport(
+            StreamLimits(), FakeClock(), on_message=lambda data, flow: None, on_closed=lambda flow: None
+        )
+        address = await streams.listen("127.0.0.1", 0)
+        for _ in range(20):
+            attacker = socket.create_connection(address)
+            attacker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            attacker.close()
+        await asyncio.sleep(0.05)
+        raised.extend([] if len(streams) == 0 else [f"{len(streams)} connections"])
+        await streams.close()
+        return raised
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(attack()) == []
 
 
 @pytest.mark.parametrize("kind", ["tls", "wss"])

@@ -74,6 +74,19 @@ async def test_digest_without_qop_is_a_configured_leniency(shell: Shell) -> None
         old = credentials(challenge, "REGISTER", "sip:acd.test", "1001", PASSWORD, qop=False)
         answer = await phone.request("REGISTER", to="<sip:1001@acd.test>", headers=(old,))
         assert answer.status == 200
+        again = await phone.request("REGISTER", to="<sip:1001@acd.test>", headers=(old,))
+        assert (again.status, shell.service.rejected["stale-nonce"]) == (401, 1)
+
+
+async def test_credentials_for_another_number_are_refused_and_nobody_is_blamed(shell: Shell) -> None:
+    async with await shell.client() as phone:
+        signed, dialled = "sip:1002@acd.test", "sip:+3729001234@acd.test"
+        challenge = await phone.request("INVITE", uri=signed, body="v=0")
+        line = credentials(challenge, "INVITE", signed, "1001", PASSWORD)
+        answer = await phone.request("INVITE", uri=dialled, headers=(line,), body="v=0")
+        assert (answer.status, shell.service.rejected["other-uri"]) == (400, 1)
+        assert shell.service.rejected["auth-failure"] == 0
+        assert shell.calls.empty()
 
 
 async def test_replayed_credentials_are_challenged_as_stale(shell: Shell) -> None:

@@ -320,6 +320,26 @@ async def _outcome_is(engine: AsyncEngine, call: str, outcome: str) -> bool:
     return found is not None and found.outcome == outcome
 
 
+async def test_the_first_document_of_a_call_is_written_at_once_and_takes_those_that_linger_along(
+    redis: Redis, site: str
+) -> None:
+    journal = Journal(redis, site=site, node="a", linger_seconds=3600.0)
+    task = asyncio.create_task(journal.run())
+
+    async def written() -> dict[bytes, bytes]:
+        await journal.flush()
+        return dict(await redis.hgetall(live_key(site, "a")))  # type: ignore[misc]
+
+    journal.put("c1", b"new")
+    assert await written() == {b"c1": b"new"}
+    journal.put("c1", b"talking")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(journal.flush(), 0.2)
+    journal.put("c2", b"new")
+    assert await written() == {b"c1": b"talking", b"c2": b"new"}
+    task.cancel()
+
+
 async def test_records_of_the_last_minute_are_handed_in_again_to_a_redis_that_lost_them(
     redis: Redis, engine: AsyncEngine, site: str
 ) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from routing.callbacks import Callback, CallbackState
 from routing.engine import Ear
 from routing.limits import DOUBT_MS
-from routing.model import AgentProfile, AgentState, Offer, Requirement, Ticket
+from routing.model import AgentProfile, AgentState, CallbackOver, Offer, Requirement, Ticket
 from routing.outages import Trouble
 from routing.ports import StaleToken, StoreUnavailable
 from routing.store.generation import Acquaintance
@@ -273,3 +274,126 @@ async def test_what_was_said_before_a_second_loss_ends_no_doubt_after_it(centre:
     assert await centre.state("anna") == "available"
     await centre.store._run("settled", NOW, "n1", a.told)
     assert await centre.state("anna") == "offered"
+
+
+# Callbacks.
+
+
+def wish(callback: str, number: str = "+1", **more: int) -> Callback:
+    return Callback(callback, "billing", number, NOW, "{}", **more)
+
+
+async def noted(centre: Site) -> list[tuple[str, str, int]]:
+    return [(b.id, b.state.value, b.attempts) for b in await centre.store.callbacks.of("billing", 9)]
+
+
+@pytest.mark.parametrize("kept", ["as noted", "as begun"])
+async def test_a_callback_that_was_made_is_not_made_again_nor_in_the_way_of_the_next(
+    centre: Site, kept: str
+) -> None:
+    callbacks = centre.store.callbacks
+    await callbacks.add(wish("cb1"), "n1", NOW)
+    if kept == "as noted":
+        await centre.keep()
+    assert await callbacks.begin("cb1", "n1", NOW + 1) == 1
+    if kept == "as begun":
+        await centre.keep()
+    assert await callbacks.done("cb1", "n1", NOW + 2)
+    assert await callbacks.add(wish("cb2"), "n1", NOW + 3) == "cb2"
+    await centre.go_back()
+    assert [name for name, *_ in await noted(centre)] == ["cb1"]
+
+    await callbacks.say_again(NOW + 5_000)
+    assert await noted(centre) == [("cb2", "waiting", 0)]
+    assert [name for name, _ in await callbacks.claim("n1", 9, NOW + 5_001)] == ["cb2"]
+    assert await callbacks.cancel("cb2", "n1", NOW + 5_002)
+    await centre.store.reset_node("n1", NOW + 5_003)
+    await centre.store.tick(NOW + 400_000)
+    assert await noted(centre) == []
+    await centre.whole()
+
+
+@pytest.mark.parametrize("loss", ["go_back", "empty"])
+async def test_an_attempt_under_way_is_put_back_with_its_number(centre: Site, loss: str) -> None:
+    callbacks, own = centre.store.callbacks, wish("cb1", interval_ms=60_000)
+    await callbacks.add(own, "n1", NOW)
+    await centre.keep()
+    await callbacks.begin("cb1", "n1", NOW + 1)
+    await getattr(centre, loss)()
+    if loss == "empty":
+        assert await callbacks.begin("cb1", "n1", NOW + 2, said=1) == 0
+        assert await callbacks.hold("cb1", "n1", NOW + 2) is None
+        await callbacks.add(own, "n1", NOW + 2)
+    assert await callbacks.begin("cb1", "n1", NOW + 2, said=1) == 1
+    assert await callbacks.begin("cb1", "n1", NOW + 2, said=1) == 1
+    assert await noted(centre) == [("cb1", "making", 1)]
+    assert await callbacks.claim("n1", 9, NOW + 3) == []
+    assert await callbacks.cancel("cb1", "", NOW + 3) is None
+    assert await callbacks.unreached("cb1", "n1", 1, "busy", NOW + 4) == "resting"
+    await centre.whole()
+
+
+async def test_an_attempt_that_failed_counts_and_rests_though_its_beginning_was_lost(centre: Site) -> None:
+    callbacks = centre.store.callbacks
+    await callbacks.add(wish("cb1", attempts=2, interval_ms=60_000), "n1", NOW)
+    await centre.keep()
+    await callbacks.begin("cb1", "n1", NOW + 1)
+    await callbacks.unreached("cb1", "n1", 1, "busy", NOW + 2)
+    await centre.go_back()
+    await callbacks.say_again(NOW + 5_000)
+    await callbacks.say_again(NOW + 5_000)
+    assert await noted(centre) == [("cb1", "resting", 1)]
+    await centre.store.tick(NOW + 65_000)
+    await callbacks.claim("n2", 9, NOW + 65_000)
+    assert await callbacks.begin("cb1", "n2", NOW + 65_001) == 2
+    assert await callbacks.say_again(NOW + 65_001) == 0, "words of a minute ago are on the disk"
+    assert await callbacks.unreached("cb1", "n1", 1, "busy", NOW + 65_002) == "", "an old word"
+    assert await callbacks.unreached("cb1", "n2", 2, "busy", NOW + 65_003) == "failed"
+    await centre.whole()
+
+
+async def test_wishes_and_cancellations_of_the_last_moment_hold(centre: Site) -> None:
+    callbacks = centre.store.callbacks
+    await callbacks.add(wish("cb1"), "", NOW)
+    await centre.keep()
+    assert await callbacks.cancel("cb1", "", NOW + 1)
+    await callbacks.add(wish("cb2", "", due_ms=NOW + 60_000), "", NOW + 2)
+    await centre.go_back()
+    assert await callbacks.say_again(NOW + 5_000) == 3
+    assert await noted(centre) == [("cb2", "resting", 0)]
+    await centre.whole()
+
+
+async def test_the_node_that_calls_a_customer_has_the_callback_and_another_hears_so(centre: Site) -> None:
+    callbacks = centre.store.callbacks
+    for callback, number in (("cb1", "+1"), ("cb2", "+2")):
+        await callbacks.add(wish(callback, number), "", NOW)
+    await centre.keep()
+    await callbacks.claim("n1", 9, NOW)
+    for callback in ("cb1", "cb2"):
+        await callbacks.begin(callback, "n1", NOW)
+    await centre.go_back()
+    assert len(await callbacks.claim("n2", 9, NOW + 1)) == 2
+    assert await callbacks.begin("cb1", "n1", NOW + 2, said=1) == 1
+    assert await callbacks.done("cb2", "n1", NOW + 2)
+    assert await callbacks.begin("cb1", "n2", NOW + 3) == 0
+    heard = [message for _, message in await centre.store.messages("n2", "0-0", 0)]
+    assert heard == [CallbackOver("cb1", "taken"), CallbackOver("cb2", "done")]
+    assert await callbacks.done("cb1", "n1", NOW + 4)
+    await centre.whole()
+
+
+async def test_words_said_again_change_nothing_where_nothing_was_lost(centre: Site) -> None:
+    callbacks = centre.store.callbacks
+    await callbacks.add(wish("cb1", interval_ms=1_000), "n1", NOW)
+    await callbacks.begin("cb1", "n1", NOW)
+    await callbacks.unreached("cb1", "n1", 1, "busy", NOW)
+    await centre.store.tick(NOW + 1_000)
+    await callbacks.claim("n1", 9, NOW + 1_000)
+    assert await callbacks.begin("cb1", "n1", NOW + 1_000) == 2
+    await callbacks.add(wish("cb2", "+2"), "n1", NOW + 1_000)
+    await callbacks.done("cb2", "n1", NOW + 1_000)
+    before = (await snapshot(centre.redis, centre.name)).keys
+    assert await callbacks.say_again(NOW + 2_000) == 4
+    assert (await snapshot(centre.redis, centre.name)).keys == before
+    assert await noted(centre) == [("cb1", CallbackState.MAKING.value, 2)]

@@ -466,12 +466,29 @@ class QueueMachine(RuleBasedStateMachine):
             lambda: getattr(self.model.callbacks, what)(callback, node),
         )
 
+    @precondition(lambda self: self.known_callbacks)
+    @rule(pick=picks, node=nodes, attempt=st.sampled_from((1, 2)), failed=st.booleans())
+    def attempt_that_may_be_forgotten_is_said_again(
+        self, pick: int, node: str, attempt: int, failed: bool
+    ) -> None:
+        callback = self.known_callbacks[pick % len(self.known_callbacks)]
+        if failed:
+            self.both(
+                lambda: self.store.callbacks.unreached(callback, node, attempt, "busy", self.now),
+                lambda: self.model.callbacks.unreached(callback, node, attempt, self.now),
+            )
+            return
+        self.both(
+            lambda: self.store.callbacks.begin(callback, node, self.now, said=attempt),
+            lambda: self.model.callbacks.begin(callback, node, attempt),
+        )
+
     @precondition(lambda self: any(b.state == "making" for b in self.model.callbacks.noted.values()))
-    @rule(pick=picks, stale=st.booleans())
-    def customer_is_not_reached(self, pick: int, stale: bool) -> None:
+    @rule(pick=picks, beside=st.sampled_from((0, 0, -1, 1)))
+    def customer_is_not_reached(self, pick: int, beside: int) -> None:
         made = [(i, b) for i, b in self.model.callbacks.noted.items() if b.state == "making"]
         callback, b = made[pick % len(made)]
-        word = (callback, b.node, b.attempts - stale)
+        word = (callback, b.node, b.attempts + beside)
         self.both(
             lambda: self.store.callbacks.unreached(*word, "busy", self.now),
             lambda: self.model.callbacks.unreached(*word, self.now),
@@ -572,8 +589,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def callbacks_are_listed(self) -> None:
+        for ended in list(self.model.callbacks.ended)[:2]:
+            assert self.run(self.store.callbacks.find(ended)) is None
         for queue in ("billing", "support"):
             found = self.run(self.store.callbacks.of(queue, 100))
+            assert [self.run(self.store.callbacks.find(b.id)) for b in found] == found
             noted = {i: b for i, b in self.model.callbacks.noted.items() if b.callback.queue == queue}
             assert {b.id: (b.state.value, b.attempts) for b in found} == {
                 i: (b.state, b.attempts) for i, b in noted.items()

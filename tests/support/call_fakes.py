@@ -228,8 +228,8 @@ class FakeCallbacks:
         return list(self.documents.items())
 
     def __getattr__(self, verb: str) -> Any:
-        async def operation(callback_id: str, *arguments: Any) -> Any:
-            self.said.append((verb, callback_id, *arguments[1:-1]))
+        async def operation(callback_id: str, *arguments: Any, **words: Any) -> Any:
+            self.said.append((verb, callback_id, *arguments[1:-1], *words.values()))
             return self.answers.get(verb)
 
         return operation

@@ -53,17 +53,30 @@ class CallbackModel:
             b.node = node
         return b.node == node
 
-    def begin(self, i: str, node: str) -> int:
+    def begin(self, i: str, node: str, said: int = 0) -> int:
         b = self.noted.get(i)
-        if b is None or b.node != node:
+        if b is None:
+            return 0
+        if said:
+            return said if self._stands(i, node, said) else 0
+        if b.node != node:
             return 0
         if b.state == "waiting":
             b.state, b.attempts = "making", b.attempts + 1
         return b.attempts
 
+    def _stands(self, i: str, node: str, attempt: int) -> bool:
+        """Whether an attempt of which a node speaks is under way; one that was forgotten is put back."""
+        b = self.noted[i]
+        if b.attempts < attempt <= b.callback.attempts:
+            if b.node and b.node != node:
+                self.told.append((b.node, i, "taken"))
+            b.state, b.node, b.attempts, b.due = "making", node, attempt, 0
+        return (b.state, b.node, b.attempts) == ("making", node, attempt)
+
     def unreached(self, i: str, node: str, attempt: int, now: int) -> str:
         b = self.noted.get(i)
-        if b is None or (b.state, b.node, b.attempts) != ("making", node, attempt):
+        if b is None or not self._stands(i, node, attempt):
             return ""
         if b.attempts >= b.callback.attempts:
             return self._end(i, "failed")
@@ -79,8 +92,10 @@ class CallbackModel:
 
     def done(self, i: str, node: str) -> bool:
         b = self.noted.get(i)
-        if b is None or (b.state, b.node) != ("making", node):
+        if b is None:
             return False
+        if b.node and (b.state, b.node) != ("making", node):
+            self.told.append((b.node, i, "done"))
         self._end(i, "done")
         return True
 

@@ -52,6 +52,8 @@ async def snapshot(redis: Redis, site: str) -> Snapshot:
                 pipe.zrange(name, 0, -1, withscores=True)
             case "stream":
                 pipe.xlen(name)
+            case "list":
+                pipe.llen(name)
             case _:
                 pipe.get(name)
     values = [_decoded(value) for value in await pipe.execute()]
@@ -63,7 +65,7 @@ def _decoded(value: Any) -> Any:
         case bytes():
             return value.decode()
         case dict():
-            return {k.decode(): v.decode() for k, v in value.items()}
+            return {k.decode(): v.decode(errors="replace") for k, v in value.items()}
         case set():
             return {v.decode() for v in value}
         case list():

@@ -7,11 +7,12 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.support.net import eventually
+from tests.support.redis_gate import RedisGate
 from tests.support.redis_server import PrivateRedis, running_redis
 from tests.support.service import RunningService
 
@@ -24,6 +25,8 @@ class Node(RunningService):
 
     name = ""
     redis: PrivateRedis | None = None
+    gate: RedisGate | None = None
+    """Its way to Redis, where it has one of its own."""
 
     def pause(self) -> None:
         """Stop the process as a hanging machine would: it neither answers nor ends."""
@@ -65,25 +68,35 @@ class Node(RunningService):
 
 @contextmanager
 def two_nodes(
-    folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None
+    folder: Path,
+    directory: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    gated: str = "",
 ) -> Iterator[tuple[Node, Node]]:
-    """Nodes a and b, started, with tokens; they must stop in order where they still run."""
-    with running_redis() as redis:
+    """Nodes a and b, started, with tokens; they must stop in order where they still run.
+
+    The node of the name `gated` reaches Redis through a gate.
+    """
+    with running_redis() as redis, ExitStack() as gates:
         nodes = []
         for number, name in enumerate("ab"):
             place = folder / name
             place.mkdir()
             first = _FIRST_MEDIA_PORT + number * 2000
+            gate = None
+            if name == gated:
+                gate = gates.enter_context(RedisGate(redis.socket, redis.socket.with_name(f"{name}.sock")))
             own: dict[str, dict[str, Any]] = {
                 "node": {"id": name, "lease_seconds": LEASE},
-                "redis": {"url": redis.url},
+                "redis": {"url": gate.url if gate else redis.url},
                 "database": {"url": f"sqlite+aiosqlite:///{folder / 'site.db'}"},
                 "media": {"ports": f"{first}-{first + 1999}"},
             }
             for section, values in (settings or {}).items():
                 own.setdefault(section, {}).update(values)
             node = Node(place, {} if nodes else directory, own)
-            node.name, node.redis = name, redis
+            node.name, node.redis, node.gate = name, redis, gate
             nodes.append(node)
         try:
             with ThreadPoolExecutor() as starting:

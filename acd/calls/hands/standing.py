@@ -50,7 +50,7 @@ class Standing:
 
     def begin_attempt(self, effect: m.BeginAttempt) -> None:
         if order := self._live.call.callback:
-            self._booking.errand.begin(order.id)
+            self._booking.errand.begin(order)
 
     def callback_made(self, effect: m.CallbackMade) -> None:
         if order := self._live.call.callback:

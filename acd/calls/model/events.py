@@ -219,7 +219,7 @@ class ClearRequested:
 
 @dataclass(frozen=True, slots=True)
 class TransferAsked:
-    """Send the other party to `to`. By an agent's phone (REFER), or by a supervisor."""
+    """Send the other party to `to`. By an agent's phone (REFER), or over the API."""
 
     to: str
     by_phone: bool
@@ -227,6 +227,8 @@ class TransferAsked:
     """Where the phone is that asks for it."""
     preferred: str = ""
     """The agent who should take the call there before others do."""
+    by: str = ""
+    """The agent on the line who asked for it over the API, with whose rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +340,7 @@ class OutsideJoined:
 
 @dataclass(frozen=True, slots=True)
 class CallbackGone:
-    """The callback was cancelled, has expired, or another node makes it (`how`)."""
+    """The callback was cancelled, was made, has expired, or another node makes it (`how`)."""
 
     how: str
 

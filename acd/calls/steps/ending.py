@@ -24,7 +24,7 @@ from acd.calls.model import (
     Side,
     State,
 )
-from acd.calls.record import CallRecord, Direction, Outcome
+from acd.calls.record import NODE_DIED, CallRecord, Direction, Outcome
 from acd.calls.steps.attempts import attempted
 from acd.calls.steps.context import NO_QUEUES, Context, Step, enter
 from acd.calls.steps.messages import has_left_message
@@ -35,7 +35,9 @@ HangupSide = Literal["caller", "agent", "system"]
 _NEVER = frozenset({"operator", "unknown-queue"})
 """Nobody is to try again."""
 _UNANSWERED = frozenset({State.OFFERED, State.CONNECTING})
-_SETTLED_ELSEWHERE = frozenset({"callback-gone", "callback-taken", "callback-cancelled", "callback-expired"})
+_SETTLED_ELSEWHERE = frozenset(
+    {"callback-gone", "callback-taken", "callback-done", "callback-cancelled", "callback-expired"}
+)
 """Causes of a call whose callback has ended already, or is another node's."""
 
 
@@ -166,3 +168,13 @@ def _queue_of(call: Call) -> str:
     """The last queue of the directory that the call was in; a transfer to an extension does not hide it."""
     named = (segment.queue for segment in reversed(call.segments))
     return next((queue for queue in named if queue and queue not in NO_QUEUES), call.queue)
+
+
+def record_of_lost(call: Call, died_at: float) -> CallRecord:
+    """Of a call whose node died, not before what is last known of it."""
+    # A callback that waited goes on elsewhere: nobody was cut off.
+    waited = call.awaits_customer and call.state is State.QUEUED
+    outcome: Outcome = "cleared" if waited else "failed"
+    verdict = Close(outcome=outcome, hangup_side="system", cause=NODE_DIED)
+    last_known = max((call.started_at, *(segment.at for segment in call.segments)))
+    return record_of(call, verdict, max(died_at, last_known))

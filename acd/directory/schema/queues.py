@@ -30,6 +30,7 @@ from acd.directory.schema.words import (
     Entry,
     Language,
     Name,
+    QueueName,
     Seconds,
     SecondsOrNone,
     Skills,
@@ -168,7 +169,7 @@ class LastAgentEntry(Entry):
 
 
 class QueueEntry(Entry):
-    name: Name
+    name: QueueName
     requires: Skills = {}
     any_of: Annotated[list[Annotated[Skills, Field(min_length=1)]], Field(max_length=10)] = []
     teams: Annotated[list[Text], Field(max_length=50)] = []

@@ -1,7 +1,8 @@
 """Digest authentication as a server (RFC 7616, RFC 8760; MD5 beside SHA-256 for older phones).
 
 Nonces carry their time and a MAC, so that nothing is kept for a challenge; what is kept, and bounded,
-is which counts of a nonce were used (RFC 7616 section 3.4: a count is good once).
+is which counts of a nonce were used (RFC 7616 section 3.4: a count is good once), and which responses of
+phones that do not count.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from acd.sip.core.grammar import unquote
+from acd.sip.core.grammar import SipSyntaxError, unquote
 from acd.sip.core.message import Request
+from acd.sip.core.uri import Uri
 
 _FIELD = re.compile(r'[ \t,]*+([A-Za-z0-9_\-]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^\s,"]++)[ \t]*+')
 HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
@@ -36,6 +38,8 @@ class Verdict(Enum):
     """No credentials for our realm: challenge, no failure."""
     STALE = "stale"
     """The password is right, the nonce is not (too old, of another start, or its count was used)."""
+    ELSEWHERE = "elsewhere"
+    """The password is right, the credentials were made for another Request-URI."""
     WRONG = "wrong"
 
 
@@ -64,7 +68,7 @@ class DigestServer:
         self._max_nonces = max_nonces
         self._serial = 0
         self._used: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        """Nonce -> highest count, and a bit mask of the counts just below it."""
+        """Nonce (and response, without qop) -> highest count, and a bit mask of the counts just below it."""
 
     def challenges(
         self, now: float, *, stale: bool = False, user_agent: str = "", md5_only: bool = False
@@ -94,6 +98,8 @@ class DigestServer:
         )
         if not hmac.compare_digest(expected, fields["response"].lower().encode("ascii", "replace").decode()):
             return Checked(Verdict.WRONG, username)
+        if not _is_for(request, fields["uri"]):
+            return Checked(Verdict.ELSEWHERE, username)
         if not self._is_fresh(fields, now):
             return Checked(Verdict.STALE, username)
         return Checked(Verdict.VALID, username)
@@ -130,7 +136,10 @@ class DigestServer:
         age = now - int(stamp.partition("-")[0], 16) / 1000
         if not 0 <= age <= self._nonce_seconds:
             return False
-        return "qop" not in fields or self._use(nonce, _count(fields))
+        if "qop" in fields:
+            return self._use(nonce, _count(fields))
+        # Nothing is counted: what was proven once is not proven again by the same words.
+        return self._use(f"{nonce} {fields['response'].lower()}", 1)
 
     def _use(self, nonce: str, count: int) -> bool:
         """Note that a count was used; False where it was before. Packets may overtake each other a little."""
@@ -178,6 +187,22 @@ def digest_response(algorithm: str, first: str, method: str, fields: Mapping[str
     if "qop" not in fields:
         return digest(f"{first}:{fields['nonce']}:{second}")
     return digest(f"{first}:{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:{fields['qop']}:{second}")
+
+
+def _is_for(request: Request, uri: str) -> bool:
+    """Whether credentials are for this Request-URI (RFC 7616 section 3.4.6), by whom it names.
+
+    Only two users that differ tell of another target: proxies put another host or other parameters into the
+    Request-URI, and some phones write a URI without a user, or none, into all credentials.
+    Raises SipSyntaxError.
+    """
+    if uri == request.uri_text:
+        return True
+    try:
+        meant = Uri.parse(uri).user
+    except SipSyntaxError:
+        return True
+    return not meant or meant == request.uri.user
 
 
 def _count(fields: Mapping[str, str]) -> int:

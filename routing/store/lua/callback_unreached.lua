@@ -3,8 +3,8 @@
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 id, 3 node, 4 number of the attempt, 5 why
 -- Returns  resting, failed or expired; '' where that attempt is not under way
-local b = load_callback(ARGV[2])
-if not b or b.node ~= ARGV[3] or b.state ~= 'making' or b.attempts ~= tonumber(ARGV[4]) then
+local now, b = tonumber(ARGV[1]), load_callback(ARGV[2])
+if not b or not attempt_stands(now, b, ARGV[3], tonumber(ARGV[4])) then
   return ''
 end
-return attempt_failed(tonumber(ARGV[1]), b, ARGV[5])
+return attempt_failed(now, b, ARGV[5])

@@ -51,6 +51,87 @@ def test_a_server_takes_the_proof_whatever_the_password_and_however_often(passwo
         assert verdict(digest, us.headers("REGISTER", URI), 11.0, password) is Verdict.VALID
 
 
+LIFETIME = 300.0
+"""Seconds that a nonce is good for."""
+
+
+def test_the_right_password_with_a_nonce_of_another_is_challenged_anew() -> None:
+    """The MAC of a nonce is what shows that we made it: another server, or the time bent."""
+    digest, stranger = server(), DigestServer(REALM, b"another secret")
+    us = client()
+    assert us.accept(by_server(stranger, 10.0))
+    assert verdict(digest, us.headers("REGISTER", URI), 11.0, PASSWORD) is Verdict.STALE
+    nonce = parse_fields(by_server(digest, 10.0).raw("WWW-Authenticate")[0].partition(" ")[2])["nonce"]
+    stamp, _, mac = nonce.rpartition("-")
+    later = f"{int(stamp.partition('-')[0], 16) + 100:x}-{stamp.partition('-')[2]}-{mac}"
+    us = client()
+    assert us.accept(challenged(f'Digest realm="{REALM}", nonce="{later}", algorithm=SHA-256, qop="auth"'))
+    assert verdict(digest, us.headers("REGISTER", URI), 11.0, PASSWORD) is Verdict.STALE
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"), [(LIFETIME, Verdict.VALID), (LIFETIME + 1, Verdict.STALE), (-1.0, Verdict.STALE)]
+)
+def test_a_nonce_is_good_for_its_time_only(age: float, expected: Verdict) -> None:
+    digest, us = server(), client()
+    assert us.accept(by_server(digest, 1000.0))
+    assert verdict(digest, us.headers("REGISTER", URI), 1000.0 + age, PASSWORD) is expected
+
+
+def without_qop(digest: DigestServer, method: str, uri: str, now: float) -> Sequence[tuple[str, str]]:
+    """Credentials as phones of RFC 2069 write them."""
+    nonce = parse_fields(by_server(digest, now).raw("WWW-Authenticate")[0].partition(" ")[2])["nonce"]
+    us = client()
+    assert us.accept(challenged(f'Digest realm="{REALM}", nonce="{nonce}", algorithm=MD5'))
+    return us.headers(method, uri)
+
+
+def judged(digest: DigestServer, method: str, uri: str, headers: Sequence[tuple[str, str]]) -> Verdict:
+    request = Request(method, uri, headers)
+    return digest.check(request, lambda _, algorithm: ha1(algorithm, USER, REALM, PASSWORD), 11.0).verdict
+
+
+def test_credentials_without_qop_are_good_once_whichever_uri_they_are_sent_to() -> None:
+    digest = DigestServer(REALM, b"secret", accept_without_qop=True)
+    captured = without_qop(digest, "INVITE", "sip:carrier.example", 10.0)
+    again = [(name, value.replace("response=", "response = ").upper()) for name, value in captured]
+    targets = [f"sip:{number}@carrier.example" for number in ("1001", "+3729001234", "1002")]
+    assert judged(digest, "INVITE", targets[0], captured) is Verdict.VALID
+    assert [judged(digest, "INVITE", target, captured) for target in targets] == [Verdict.STALE] * 3
+    assert judged(digest, "INVITE", targets[0], again) is not Verdict.VALID
+
+
+def test_phones_without_qop_may_use_a_nonce_for_one_request_of_each_kind() -> None:
+    digest = DigestServer(REALM, b"secret", accept_without_qop=True)
+    nonce = parse_fields(by_server(digest, 10.0).raw("WWW-Authenticate")[0].partition(" ")[2])["nonce"]
+    us = client()
+    assert us.accept(challenged(f'Digest realm="{REALM}", nonce="{nonce}", algorithm=MD5'))
+    for method in ("REGISTER", "INVITE"):
+        assert judged(digest, method, URI, us.headers(method, URI)) is Verdict.VALID
+
+
+@pytest.mark.parametrize("qop", [True, False], ids=["qop", "without"])
+@pytest.mark.parametrize(
+    ("signed", "asked", "expected"),
+    [
+        ("sip:1002@acd.test", "sip:+3729001234@acd.test", Verdict.ELSEWHERE),
+        ("sip:1002@acd.test", "tel:+3729001234", Verdict.ELSEWHERE),
+        ("sip:1002@acd.test", "sip:1002@192.0.2.1:5070;transport=tcp", Verdict.VALID),
+        ("sip:%31002@acd.test", "sip:1002@acd.test", Verdict.VALID),
+        ("sip:acd.test;transport=UDP", "sip:1002@acd.test", Verdict.VALID),
+        ("1002", "sip:1002@acd.test", Verdict.VALID),
+    ],
+)
+def test_credentials_for_one_target_are_not_good_for_another(
+    signed: str, asked: str, expected: Verdict, *, qop: bool
+) -> None:
+    """RFC 7616 section 3.4.6, as far as proxies and old phones let us."""
+    digest, us = DigestServer(REALM, b"secret", accept_without_qop=True), client()
+    assert us.accept(by_server(digest, 10.0))
+    headers = us.headers("INVITE", signed) if qop else without_qop(digest, "INVITE", signed, 10.0)
+    assert judged(digest, "INVITE", asked, headers) is expected
+
+
 def test_the_strongest_algorithm_is_taken_wherever_it_stands() -> None:
     us = client()
     assert us.accept(

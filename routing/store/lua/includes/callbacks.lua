@@ -63,6 +63,26 @@ local function tell_callback_over(b, how)
   end
 end
 
+-- The customer is called, for the n-th time.
+local function attempt_begins(now, b, n)
+  b.state, b.attempts = 'making', n
+  rc('HSET', K .. 'cb:' .. b.id, 'st', b.state, 'at', n)
+  emit(now, 'callback-attempts', b.queue, 'b', b.id, 'at', n)
+end
+
+-- A node speaks of its n-th attempt, which may have been forgotten here: whether it is under way there.
+local function attempt_stands(now, b, node, n)
+  if n > b.attempts and n <= b.most then
+    if b.node ~= node then
+      tell_callback_over(b, 'taken')
+      own_callback(b, node)
+    end
+    not_due('b:' .. b.id)
+    attempt_begins(now, b, n)
+  end
+  return b.state == 'making' and b.node == node and b.attempts == n
+end
+
 -- An attempt came to nothing. Returns what becomes of it: resting, failed or expired.
 local function attempt_failed(now, b, why)
   emit(now, 'callback-unreached', b.queue, 'b', b.id, 'at', b.attempts, 'why', why)
