@@ -413,6 +413,8 @@ class QueueModel:
             left_agents = [self.agents[left] for left in call.held if left != agent.id]
             for left in call.held:
                 self._withdraw(call, left)
+        elif call.state == "offered" and agent.id in call.held:
+            self._withdraw(call, agent.id)
         learn()
         agent.call, agent.idle, agent.why = ticket.call_id, False, ""
         if not agent.talks:
@@ -523,7 +525,7 @@ class QueueModel:
         """The agent who made the call is in it: out of a pause, a wrap-up or a rest, which follow again."""
         agent = self.agents.get(call.requirement.agent or "")
         busy = (AgentState.OFFLINE, AgentState.OFFERED, AgentState.TALKING)
-        if agent is None or agent.state in busy or agent.idle or agent.id in call.refused:
+        if agent is None or not agent.came or agent.state in busy or agent.idle or agent.id in call.refused:
             return False
         follows = agent.next
         if agent.state is AgentState.WRAPUP:

@@ -52,6 +52,10 @@ elseif not rings or c.rings == 1 then
     end
   end
   forget_offers(c)
+elseif agent.state == 'offered' and agent.call == c.id then
+  -- Rung for it by another token; others may ring on.
+  c.agent, c.token = agent.id, agent.token
+  tell_withdrawn(now, c, 'restored')
 end
 know(agent)
 local old, old_in_talk = agent.profile, agent.profile_in_talk

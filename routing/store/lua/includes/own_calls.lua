@@ -26,7 +26,7 @@ end
 
 function take_maker(now, c)
   local agent = load_agent(c.named)
-  if agent.state == 'offline' or agent.state == 'offered' or agent.state == 'talking' then
+  if not agent.profile or agent.state == 'offline' or agent.state == 'offered' or agent.state == 'talking' then
     return false
   end
   if rc('SISMEMBER', K .. 'x:' .. c.id, agent.id) == 1 or (agent.state == 'available' and is_idle(agent)) then
