@@ -1,4 +1,4 @@
-"""Agents who make calls: reserved for them whatever they were at, which follows again when the call is over."""
+"""Agents who make calls are reserved whatever they were at, which follows again when the call is over."""
 
 from __future__ import annotations
 
@@ -174,6 +174,7 @@ def test_who_is_rung_or_talks_is_reserved_once_that_is_over(floor: Floor) -> Non
     assert [offer.call_id for offer in floor.ends(call)] == ["o2"]
 
 
+DEEDS = ("dials", "dials", "called", "answers", "ends", "refuses", "gives up", "pauses", "comes")
 words = st.one_of(
     st.sampled_from((500, 4_000, 30_000)),
     st.sampled_from(
