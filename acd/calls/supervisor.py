@@ -61,10 +61,12 @@ class CallSupervisor:
     # What happens.
 
     def on_call(self, arrival: Arrival) -> str:
-        """A new call: give it a session and its first event; its id, empty where an older call goes on."""
+        """A new call: give it a session and its first event.
+
+        Its id, or that of an older call which goes on with this leg; empty for neither.
+        """
         if arrival.replaces is not None:
-            self._legs.replace(arrival, arrival.replaces)
-            return ""
+            return self._legs.replace(arrival, arrival.replaces)
         now = self._services.clock.time()
         call = call_in(arrival, _new_id(now), self._node, now)
         near = self._leg_near(arrival.agent) if arrival.agent else None
