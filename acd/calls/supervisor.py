@@ -36,6 +36,8 @@ from routing.model import CallbackOver, NodeMessage, Offer, WrapupTaken
 log = structlog.get_logger(__name__)
 
 
+_END_SECONDS = 3.0
+"""For calls that are ended as the node stops; the store may be away and never hear of it."""
 _HEARD_SECONDS = 2.0
 _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
 
@@ -272,7 +274,7 @@ class CallSupervisor:
             self.hang_up(call_id, "shutdown")
         tasks = self._live_tasks()
         if tasks:
-            await asyncio.wait(tasks, timeout=5.0)
+            await asyncio.wait(tasks, timeout=_END_SECONDS)
         for task in self._live_tasks():
             task.cancel()
 

@@ -9,14 +9,14 @@ local function set_aside(now, agent)
     local v = rc('HMGET', K .. 'a:' .. agent.id, 'wq', 'wn', 'wc', 'wu', 'wx')
     tell_wrapup(now, agent)
     if tonumber(v[4]) > now then
-      rc('HSET', K .. 'a:' .. agent.id, 'ow', int(v[4] - now), 'ox', int(math.max(v[4], v[5]) - now), 'wq', v[1], 'wn', v[2], 'wc', v[3])
+      rc('HSET', K .. 'a:' .. agent.id, 'ow', int(v[4] - now), 'ox', int(math.max(v[4], v[5]) - now),
+      'wq', v[1], 'wn', v[2], 'wc', v[3])
     end
   elseif agent.state ~= 'available' then
     state, why = agent.state, agent.why
     sign_in_to(now, agent.id, agent.profile)
     sign_in_to(now, agent.id, agent.profile_in_talk)
     begin_presence(now, agent)
-    rc('HSET', K .. 'a:' .. agent.id, 'un', 0)
   end
   not_due('a:' .. agent.id)
   set_state(now, agent, 'available', '')
@@ -33,7 +33,7 @@ function take_maker(now, c)
     return false
   end
   local state, why = set_aside(now, agent)
-  reserve(now, c, agent.id, 'agent', {})
+  reserve(now, c, agent, 'agent', {})
   if state then
     put_away_later(now, agent, state, why or '')
   end
