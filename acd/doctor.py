@@ -124,7 +124,8 @@ async def _redis(settings: Settings) -> str:
     if classes > CLASSES_WARNED_OF:
         raise Ailment(
             f"{found.version}: calls ask for {classes} different things of their agents, over "
-            f"{CLASSES_WARNED_OF}: every match takes longer; let flows, numbers and look-ups set fewer different skills and levels"
+            f"{CLASSES_WARNED_OF}: every match takes longer; let flows, numbers and look-ups set fewer "
+            "different skills and levels"
         )
     return f"{found.kind.value}: {found.version}" + (f", {classes} classes of calls" if classes else "")
 

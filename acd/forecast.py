@@ -44,8 +44,8 @@ _SHARE_OF_TIME = 0.05
 _SAMPLE_SECONDS = 30.0
 _MOST_SAMPLES = 40
 _FEWER_CLASSES = (
-    "calls ask for too many different things of their agents, and each such class costs time at every match: let "
-    "flows, numbers and look-ups set fewer different skills and levels"
+    "calls ask for too many different things of their agents, and each such class costs time at every match: "
+    "let flows, numbers and look-ups set fewer different skills and levels"
 )
 _FIRST_GUESS: Mapping[Stage, float] = {"ring": 6.0, "talk": 180.0, "wrapup": 1.0}
 """Seconds of the stages, until calls were handled."""
