@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd import log as logs
 from acd.agents.desk import AgentDesk
+from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
 from acd.callers.members import ListStore, ListWatcher
@@ -58,6 +59,7 @@ from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
 from acd.sip.site import Site
 from acd.sip.watching import MessageCount
+from acd.site_clock import SiteClock
 from acd.voicemail.keeper import MessageKeeper
 from acd.voicemail.store import MessageStore
 from acd.webhooks.courier import Courier
@@ -83,7 +85,7 @@ class Node:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clock = SystemClock()
+        self._clock = SiteClock(SystemClock())
         self._running = AsyncExitStack()
         self._prompts = load_prompts(settings)
         self._flows = load_flows(settings, self._prompts)
@@ -115,6 +117,8 @@ class Node:
         log.info("redis", kind=server.kind.value, version=server.version)
         self._redis = connect(server.url)
         self._running.push_async_callback(self._redis.aclose)
+        await self._clock.start(self._redis, site=self._settings.node.site, node=self._settings.node.id)
+        self._running.push_async_callback(self._clock.stop)
         self._running.push_async_callback(self._engine.dispose)
         try:
             await migrate(self._engine)
@@ -136,7 +140,7 @@ class Node:
         self._make_store()
         self._make_sip()
         self._make_calls()
-        self._keep_running(self._webhooks)
+        self._keep_running(self._webhooks, self._outside_calls)
         self._running.push_async_callback(self._lookups.close)
         await self._start_media()
         await self._recover()
@@ -158,6 +162,7 @@ class Node:
             store=self._store,
             counts=self._counts,
             expected_waits=lambda: self._forecast.of_queues(),
+            unseen_callers=lambda: self._forecast.unseen,
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
         self._lookout = Lookout(
@@ -181,6 +186,15 @@ class Node:
         )
         self._desk = AgentDesk(node.id, self._store, self._clock, directory, self._sip.phones)
         self._site.subscribe(self._desk.nodes_gone)
+        nodes = self._site.nodes
+        self._outside_calls = OutsideCalls(
+            self._redis,
+            site=node.site,
+            node=node.id,
+            process=nodes.facts.process,
+            look=nodes.look,
+            lives=nodes.lives,
+        )
 
     def _make_calls(self) -> None:
         """The calls, what is told and asked of them, and who takes up those of others."""
@@ -267,6 +281,7 @@ class Node:
             do_not_call=self._do_not_call,
             lookout=self._lookout,
             messages=self._messages,
+            outside=self._outside_calls,
             phones=self._sip.lamps.phones_changed,
             callers=CallerBook(
                 self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
@@ -318,6 +333,7 @@ class Node:
     async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
         """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
         self._lookout.distrust()
+        self._outside_calls.say_again()
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}
@@ -373,6 +389,7 @@ class Node:
             webhook_waiting=self._webhooks.waiting,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
+            clock_ahead=self._clock.machine_ahead,
             redis_outages=self._routing.outages.counts,
             redis_scripts_reloaded=self._store.scripts_reloaded,
             said_again=self._routing.outages.said_again,

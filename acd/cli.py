@@ -135,11 +135,21 @@ async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool])
 def token_create(
     role: Annotated[Role, typer.Option("--role")],
     name: Annotated[str, typer.Option("--name")],
+    agent: Annotated[str, typer.Option("--agent", help="Whom a token of the role agent is for, by id")] = "",
     config: Config = None,
 ) -> None:
     """Make a token; it is printed once, as the last word."""
-    plain = _run(_with_tokens(load_settings(config), lambda tokens: tokens.create(name, role)))
-    typer.echo(f"token {name} ({role.value}): {plain}")
+    plain = _run(_create_token(load_settings(config), name, role, agent))
+    typer.echo(f"token {name} ({role.value}{' ' + agent if agent else ''}): {plain}")
+
+
+async def _create_token(settings: Settings, name: str, role: Role, agent: str) -> str:
+    from acd.directory.store import DirectoryStore
+
+    async with _database(settings) as engine:
+        if agent and agent not in (await DirectoryStore(engine, SystemClock()).load()).agents:
+            raise ConfigError(f"--agent: there is no agent {agent!r} in the directory; see `acd apply`")
+        return await TokenStore(engine, SystemClock()).create(name, role, agent)
 
 
 @token.command("revoke")
@@ -152,9 +162,11 @@ def token_revoke(name: Annotated[str, typer.Option("--name")], config: Config = 
 @token.command("list")
 def token_list(config: Config = None) -> None:
     """All tokens ever made, without their secrets."""
-    table = Table("name", "role", "made", "revoked")
+    table = Table("name", "role", "agent", "made", "revoked")
     for info in _run(_with_tokens(load_settings(config), lambda tokens: tokens.list())):
-        table.add_row(info.name, info.role.value, _moment(info.created_at), _moment(info.revoked_at))
+        table.add_row(
+            info.name, info.role.value, info.agent, _moment(info.created_at), _moment(info.revoked_at)
+        )
     Console().print(table)
 
 

@@ -23,7 +23,7 @@ _SECONDS = 10.0
 
 
 async def find_reasons(settings: Settings, call_id: str, token: str) -> Why:
-    """A call that is over is in the database; a live one is asked of the node, with a token of any role.
+    """A call that is over is in the database; a live one is asked of the node, with a viewer's token.
 
     Raises AcdError that says what to do.
     """
@@ -33,12 +33,12 @@ async def find_reasons(settings: Settings, call_id: str, token: str) -> Why:
         record = await RecordReader(engine).record(call_id)
         if record is not None:
             return why_of_record(record)
-        role = await TokenStore(engine, SystemClock()).verify(token) if token else None
+        bearer = await TokenStore(engine, SystemClock()).verify(token) if token else None
     finally:
         await engine.dispose()
-    if role is None or not role.covers(Role.VIEWER):
+    if bearer is None or not bearer.role.covers(Role.VIEWER):
         raise AcdError(
-            f"no record of call {call_id!r}; to see a live call, give a token: --token or ACD_TOKEN"
+            f"no record of call {call_id!r}; to see a live call, give a viewer's token: --token or ACD_TOKEN"
         )
     return await _ask_node(settings, call_id, token)
 

@@ -86,6 +86,9 @@ class CallbackStore(Protocol):
         """It is not to be made; `node` is the one that says so. False where there is none such, None where
         it is being made."""
 
+    async def find(self, callback_id: str) -> CallbackStatus | None:
+        """One that has not ended."""
+
     async def say_again(self, now_ms: int) -> int:
         """The store has lost what it knew last: what it heard in the last minute through this object is said
         once more, in order. How many words."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 from acd.directory.model import Agent
 from routing.model import AgentProfile, AgentTerms
 
+SKILL_QUEUE = "skill"
+"""Where a follow-up for whoever has a skill waits; no queue of the directory. Every agent serves it."""
+
+_SERVED_LAST = 99
+
 
 def team_skill(team: str) -> str:
     """Being in a team is a skill that no entry of the directory can name (a name has no colon)."""
@@ -21,8 +26,10 @@ def profile_of(agent: Agent) -> AgentProfile:
     if agent.team:
         skills[team_skill(agent.team)] = 1
     skills |= {lead_skill(team): 1 for team in agent.leads}
+    # Who serves queues by name serves no others but this one.
+    queues = {SKILL_QUEUE: _SERVED_LAST, **agent.queues} if agent.queues else {}
     by_priority = agent.takes == "by-priority"
-    return AgentProfile.of(skills, agent.queues, agent.lent, by_priority=by_priority)
+    return AgentProfile.of(skills, queues, agent.lent, by_priority=by_priority)
 
 
 def terms_of(agent: Agent) -> AgentTerms:

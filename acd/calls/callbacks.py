@@ -39,6 +39,8 @@ class CallbackOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     interval_seconds: float = 300.0
     ring_seconds: float = 30.0
     note: str = ""
+    by: str = ""
+    """The agent who promised it, with whose rights the number is called; empty for anybody else."""
 
 
 def entry_of(order: CallbackOrder) -> Callback:

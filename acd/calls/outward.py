@@ -142,10 +142,16 @@ def shown_number(directory: Directory, call: Call) -> str:
 
 
 def outside_for_callback(directory: Directory, call: Call) -> Outside:
-    """The customer of a callback: by the rules of its queue. Raises NoRoute, NotAllowed."""
+    """The customer of a callback: by the rules of its queue, or the rights of who promised it.
+
+    Raises NoRoute, NotAllowed.
+    """
     rules = directory.queues.get(call.queue)
     allowed: Collection[str] = directory.dialling.operators
     if rules is not None and rules.callback is not None:
         allowed = rules.callback.dialling
-    number = call.callback.number if call.callback else call.caller
+    order = call.callback
+    if order is not None and order.by in directory.agents:
+        allowed = rights_of(directory, directory.agents[order.by])
+    number = order.number if order else call.caller
     return outside(directory, number, allowed=allowed, shown=shown_number(directory, call))

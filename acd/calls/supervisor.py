@@ -36,6 +36,8 @@ from routing.model import CallbackOver, NodeMessage, Offer, WrapupTaken
 log = structlog.get_logger(__name__)
 
 
+_END_SECONDS = 3.0
+"""For calls that are ended as the node stops; the store may be away and never hear of it."""
 _HEARD_SECONDS = 2.0
 _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
 
@@ -56,16 +58,17 @@ class CallSupervisor:
             spawn=self._spawn,
             find=self._find,
             make=self.make_callback,
-            outside_calls=self._outside_calls,
         )
 
     # What happens.
 
     def on_call(self, arrival: Arrival) -> str:
-        """A new call: give it a session and its first event; its id, empty where an older call goes on."""
+        """A new call: give it a session and its first event.
+
+        Its id, or that of an older call which goes on with this leg; empty for neither.
+        """
         if arrival.replaces is not None:
-            self._legs.replace(arrival, arrival.replaces)
-            return ""
+            return self._legs.replace(arrival, arrival.replaces)
         now = self._services.clock.time()
         call = call_in(arrival, _new_id(now), self._node, now)
         near = self._leg_near(arrival.agent) if arrival.agent else None
@@ -210,25 +213,28 @@ class CallSupervisor:
         session.post(m.ClearRequested(cause))
         return True
 
-    def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str = "", by: str = "") -> bool:
         """Send a caller elsewhere, who talks, waits or is in a flow. False where there is no such call.
 
-        `preferred` is the agent who should take the call there before others do. Raises UnknownTarget,
-        UnknownPreferred, TransferImpossible, acd.calls.outward.NotAllowed.
+        `preferred` is the agent who should take the call there before others do; `by` the one who talks to
+        the caller and asks for it, with whose rights. Raises UnknownTarget, UnknownPreferred,
+        TransferImpossible, acd.calls.outward.NotAllowed.
         """
         session = self._sessions.get(call_id)
         if session is None:
             return False
         call = session.call
         directory = self._services.context().directory
-        target = target_of(directory, to)
+        target = target_of(directory, to, by=by)
         if preferred and preferred not in directory.agents:
             raise UnknownPreferred(f"there is no agent {preferred!r}")
         if isinstance(target, AgentTarget) and target.agent == call.agent:
             raise TransferImpossible("an agent cannot transfer a call to themselves")
         if call.transferor is not None or call.state not in _TRANSFERABLE:
             raise TransferImpossible(f"the call is {call.state.value}; only who talks or waits can be moved")
-        session.post(m.TransferAsked(to, by_phone=False, preferred=preferred))
+        if by and (call.state is not m.State.TALKING or call.agent != by):
+            raise TransferImpossible(f"agent {by!r} does not talk in this call")
+        session.post(m.TransferAsked(to, by_phone=False, preferred=preferred, by=by))
         return True
 
     # Start and stop.
@@ -262,7 +268,7 @@ class CallSupervisor:
             self.hang_up(call_id, "shutdown")
         tasks = self._live_tasks()
         if tasks:
-            await asyncio.wait(tasks, timeout=5.0)
+            await asyncio.wait(tasks, timeout=_END_SECONDS)
         for task in self._live_tasks():
             task.cancel()
 
@@ -280,11 +286,6 @@ class CallSupervisor:
         if not task.cancelled() and (error := task.exception()):
             log.error("task-failed", exc_info=error)
 
-    def _outside_calls(self, agent: str) -> int:
-        """Calls of this node in which the agent calls, or talks to, a number outside."""
-        calls = (session.call for session in self._sessions.values())
-        return sum(1 for call in calls if call.outside is not None and agent in _on_the_line(call))
-
     def _find(self, call_id: str) -> CallSession | None:
         return self._sessions.get(call_id)
 
@@ -295,9 +296,3 @@ def _new_id(now: float) -> str:
 
 def _counted(words: Iterable[str]) -> Mapping[str, int]:
     return Counter(word for word in words if word)
-
-
-def _on_the_line(call: m.Call) -> set[str]:
-    """Agents who are in the call, or about to be."""
-    agents = {call.agent, call.transferor.agent if call.transferor else ""}
-    return agents | ({call.from_agent} if call.state is m.State.NEW else set())

@@ -145,7 +145,15 @@ def configured(ask: Ask) -> tuple[Directory, Configured]:
 ROUTES = (
     Route("GET", "/v1/agents", list_agents, Role.VIEWER, "agents", "All agents", answer=Agents),
     Route(
-        "GET", "/v1/agents/{id}", show_agent, Role.VIEWER, "agents", "One agent", answer=Agent, errors=(404,)
+        "GET",
+        "/v1/agents/{id}",
+        show_agent,
+        Role.VIEWER,
+        "agents",
+        "One agent",
+        answer=Agent,
+        errors=(404,),
+        own="path",
     ),
     Route(
         "POST",
@@ -157,6 +165,7 @@ ROUTES = (
         answer=Agent,
         body=AgentStateChange,
         errors=(404, 409),
+        own="path",
     ),
     Route(
         "POST",
@@ -168,5 +177,6 @@ ROUTES = (
         answer=CallMade,
         body=CallOrder,
         errors=(403, 404, 409),
+        own="path",
     ),
 )

@@ -29,7 +29,7 @@ from acd.control import (
     why,
     wrapup,
 )
-from acd.control.auth import ROLE, Gate
+from acd.control.auth import BEARER, Access, Gate, Need
 from acd.control.ports import ControlContext
 from acd.control.problems import response_to
 from acd.control.route import REQUEST_ID, TIME_LIMIT, Route, bind
@@ -77,7 +77,8 @@ def build_app(
 ) -> web.Application:
     """The application. `open_metrics` lets /metrics be read without a token."""
     routes = declared_routes(open_metrics=open_metrics)
-    gate = Gate(context.tokens, {(route.method, route.path): route.role for route in routes})
+    access: Access = {(route.method, route.path): Need(route.role, route.own) for route in routes}
+    gate = Gate(context.tokens, access, lambda: context.directory().agents)
     app = web.Application(middlewares=[_guard(gate, request_seconds)], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_complete)
     for route in routes:
@@ -99,7 +100,7 @@ def _guard(gate: Gate, request_seconds: float) -> Middleware:
         try:
             async with asyncio.timeout(request_seconds) as limit:
                 request[TIME_LIMIT] = limit
-                request[ROLE] = await gate.admit(request)
+                request[BEARER] = await gate.admit(request)
                 response = await handler(request)
         except Exception as error:
             response = response_to(error, request_id)

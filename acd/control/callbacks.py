@@ -8,8 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from acd.agents.terms import SKILL_QUEUE
 from acd.calls.callbacks import CallbackOrder, entry_of, read_order
-from acd.calls.steps.context import EXTENSION_QUEUE
+from acd.calls.outward import outside_for_agent
+from acd.calls.steps.context import EXTENSION_QUEUE, NO_QUEUES
+from acd.control.auth import forbidden
 from acd.control.problems import FieldError, Problem, not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
@@ -17,6 +20,7 @@ from acd.control.words import Masked, Time, caller_for, time_of
 from routing.callbacks import CallbackState, CallbackStatus
 
 _NUMBER = re.compile(r"\+?[0-9]{2,15}", re.ASCII)
+_MOST_LOOKED_AT = 1000
 _LATEST_SECONDS = 366 * 86_400.0
 
 
@@ -31,6 +35,8 @@ class Callback(BaseModel):
     kind: Literal["callback", "follow-up"]
     queue: str | None
     agent: str | None = Field(description="The one agent whom it is for.")
+    skills: dict[str, int] = Field(description="Asked of whoever calls, beside what the queue asks.")
+    promised_by: str | None = Field(description="The agent who scheduled it.")
     number: Masked
     state: CallbackState
     attempts: int = Field(description="Made so far.")
@@ -54,7 +60,10 @@ class CallbackQuery(BaseModel):
 
 
 class FollowUp(BaseModel):
-    """Call a number at a time: for one agent, or for whoever of a queue has the skills."""
+    """Call a number at a time: for one agent, or for whoever has the skills, of a queue or of all agents.
+
+    An agent's own token is for self, where nothing else is said, or for a skill of any queue.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,12 +82,21 @@ class FollowUp(BaseModel):
     note: str = Field(default="", max_length=2000)
 
     @model_validator(mode="after")
-    def _is_for_somebody(self) -> FollowUp:
-        if (self.agent is None) == (self.queue is None):
-            raise ValueError("give either the agent or the queue that it is for")
-        if self.agent is not None and self.skills:
-            raise ValueError("skills are asked of the agents of a queue; leave them out")
+    def _is_for_one_or_for_many(self) -> FollowUp:
+        if self.agent is not None and (self.queue is not None or self.skills):
+            raise ValueError("give the agent alone, or the queue or skills of those whom it is for")
         return self
+
+    def is_for(self, asking: str) -> tuple[str, str | None]:
+        """The queue, and the one agent; `asking` is the agent who asks, if it is one. Raises Problem."""
+        for_many = self.queue is not None or bool(self.skills)
+        if asking and (self.queue is not None or self.agent not in (None, asking)):
+            raise forbidden("An agent schedules follow-ups for self, or for a skill.")
+        if for_many:
+            return self.queue or SKILL_QUEUE, None
+        agent = self.agent or asking
+        _check(bool(agent), "", "give the agent, the queue or the skills that it is for")
+        return EXTENSION_QUEUE, agent
 
 
 def callback_of(status: CallbackStatus, role: Role | None) -> Callback:
@@ -86,8 +104,10 @@ def callback_of(status: CallbackStatus, role: Role | None) -> Callback:
     return Callback(
         id=status.id,
         kind=order.kind,
-        queue=None if order.queue == EXTENSION_QUEUE else order.queue,
+        queue=None if order.queue in NO_QUEUES else order.queue,
         agent=order.agent,
+        skills=dict(order.skills),
+        promised_by=order.by or None,
         number=caller_for(role, order.number),
         state=status.state,
         attempts=status.attempts,
@@ -102,7 +122,9 @@ def callback_of(status: CallbackStatus, role: Role | None) -> Callback:
 
 async def list_callbacks(ask: Ask) -> Callbacks:
     query = ask.query(CallbackQuery)
-    known = [*ask.context.directory().queues, EXTENSION_QUEUE]
+    if ask.agent:
+        return await _own_follow_ups(ask, query)
+    known = [*ask.context.directory().queues, EXTENSION_QUEUE, SKILL_QUEUE]
     queues = known if query.queue is None else [query.queue]
     return Callbacks(
         items=[
@@ -113,19 +135,41 @@ async def list_callbacks(ask: Ask) -> Callbacks:
     )
 
 
+async def _own_follow_ups(ask: Ask, query: CallbackQuery) -> Callbacks:
+    """Those that are for the agent, and those that the agent promised."""
+    if query.queue is not None:
+        raise forbidden("An agent sees no queues' callbacks; leave queue out.")
+    own = [
+        status
+        for queue in (EXTENSION_QUEUE, SKILL_QUEUE)
+        for status in await ask.context.callbacks.of(queue, _MOST_LOOKED_AT)
+        if _is_own(ask, status)
+    ]
+    return Callbacks(items=[callback_of(status, ask.role) for status in own[: query.limit]])
+
+
+def _is_own(ask: Ask, status: CallbackStatus) -> bool:
+    order = read_order(status.document)
+    return ask.agent in (order.agent, order.by)
+
+
 async def add_follow_up(ask: Ask) -> Callback:
     wanted = await ask.body(FollowUp)
     directory, now, due = ask.context.directory(), ask.context.clock.time(), wanted.at.timestamp()
+    queue, agent = wanted.is_for(ask.agent)
     _check(wanted.agent is None or wanted.agent in directory.agents, "/agent", "there is no such agent")
     _check(wanted.queue is None or wanted.queue in directory.queues, "/queue", "there is no such queue")
     for skill in wanted.skills:
         _check(skill in directory.skills, f"/skills/{skill[:64]}", "there is no such skill")
     _check(now - 60 <= due <= now + _LATEST_SECONDS, "/at", "must be from now to a year from now")
+    if ask.agent:
+        outside_for_agent(directory, ask.agent, wanted.number)
     order = CallbackOrder(
         id=f"{round(now * 1000):x}-{secrets.token_hex(6)}",
         kind="follow-up",
-        queue=wanted.queue or EXTENSION_QUEUE,
-        agent=wanted.agent,
+        queue=queue,
+        agent=agent,
+        by=ask.agent,
         number=wanted.number,
         skills=wanted.skills,
         created_at=now,
@@ -152,6 +196,9 @@ def _check(right: bool, pointer: str, detail: str) -> None:
 
 async def cancel_callback(ask: Ask) -> None:
     now_ms = round(ask.context.clock.time() * 1000)
+    if ask.agent:
+        found = await ask.context.callbacks.find(ask.name("id"))
+        ask.check_own(found is None or _is_own(ask, found), "callback")
     done = await ask.context.callbacks.cancel(ask.name("id"), "", now_ms)
     if done is None:
         raise Problem(409, "state-not-allowed", "It is being made now; end its call instead.")
@@ -171,6 +218,7 @@ ROUTES = (
         "Who is to be called",
         answer=Callbacks,
         query=CallbackQuery,
+        own="handler",
     ),
     Route(
         "POST",
@@ -178,9 +226,10 @@ ROUTES = (
         add_follow_up,
         Role.SUPERVISOR,
         _TAG,
-        "Schedule a follow-up for an agent or a queue",
+        "Schedule a follow-up for an agent, a queue or a skill",
         answer=Callback,
         body=FollowUp,
+        own="handler",
     ),
     Route(
         "DELETE",
@@ -190,5 +239,6 @@ ROUTES = (
         _TAG,
         "Cancel a callback that is not being made",
         errors=(404, 409),
+        own="handler",
     ),
 )

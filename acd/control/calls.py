@@ -1,4 +1,7 @@
-"""/v1/calls: the live calls of this node; a supervisor may end one, or send its caller elsewhere."""
+"""/v1/calls: the live calls of this node; a supervisor may end one, or send its caller elsewhere.
+
+An agent sees the calls that ring or talk to them, and may send on whom they talk to.
+"""
 
 from __future__ import annotations
 
@@ -68,14 +71,20 @@ def call_of(view: CallView, ask: Ask) -> Call:
 
 
 async def list_calls(ask: Ask) -> Calls:
-    return Calls(items=[call_of(view, ask) for view in ask.context.calls.live()])
+    live = ask.context.calls.live()
+    return Calls(items=[call_of(view, ask) for view in live if ask.agent in ("", view.agent)])
 
 
 async def show_call(ask: Ask) -> Call:
+    return call_of(_find(ask), ask)
+
+
+def _find(ask: Ask) -> CallView:
     view = ask.context.calls.find(ask.name("id"))
     if view is None:
         raise not_found("live call")
-    return call_of(view, ask)
+    ask.check_own(view.agent == ask.agent, "call")
+    return view
 
 
 async def end_call(ask: Ask) -> None:
@@ -84,15 +93,32 @@ async def end_call(ask: Ask) -> None:
 
 
 async def transfer_call(ask: Ask) -> None:
-    order = await ask.body(TransferOrder)
-    if not ask.context.calls.transfer(ask.name("id"), order.to, order.preferred_agent):
+    order, view = await ask.body(TransferOrder), _find(ask)
+    if not ask.context.calls.transfer(view.id, order.to, order.preferred_agent, ask.agent):
         raise not_found("live call")
 
 
 ROUTES = (
-    Route("GET", "/v1/calls", list_calls, Role.VIEWER, "calls", "Live calls of this node", answer=Calls),
     Route(
-        "GET", "/v1/calls/{id}", show_call, Role.VIEWER, "calls", "One live call", answer=Call, errors=(404,)
+        "GET",
+        "/v1/calls",
+        list_calls,
+        Role.VIEWER,
+        "calls",
+        "Live calls of this node",
+        answer=Calls,
+        own="handler",
+    ),
+    Route(
+        "GET",
+        "/v1/calls/{id}",
+        show_call,
+        Role.VIEWER,
+        "calls",
+        "One live call",
+        answer=Call,
+        errors=(404,),
+        own="handler",
     ),
     Route(
         "POST",
@@ -103,6 +129,7 @@ ROUTES = (
         "Send the caller elsewhere",
         body=TransferOrder,
         errors=(404, 409),
+        own="handler",
     ),
     Route("DELETE", "/v1/calls/{id}", end_call, Role.SUPERVISOR, "calls", "Hang up a call", errors=(404,)),
 )

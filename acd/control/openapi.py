@@ -94,6 +94,7 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.role is not None:
         operation["x-least-role"] = route.role.value
+        operation["x-agents-own"] = route.own is not None
     parameters = [*_path_parameters(route), *_query_parameters(route)]
     if parameters:
         operation["parameters"] = parameters

@@ -13,7 +13,7 @@ from acd.callers.members import ListedNumber
 from acd.calls.record import CallRecord
 from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
-from acd.control.tokens import Role
+from acd.control.tokens import Bearer
 from acd.directory.do_not_call import Listed
 from acd.directory.model import Directory
 from acd.history.reader import RecordPage
@@ -46,11 +46,12 @@ class Calls(Protocol):
         """
         ...
 
-    def transfer(self, call_id: str, to: str, preferred: str) -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str, by: str) -> bool:
         """Begin to send a caller elsewhere. False where there is no call of that id.
 
-        `preferred` is the agent who should take the call there first; empty for nobody in particular.
-        Raises acd.calls.targets.UnknownTarget, UnknownPreferred and TransferImpossible.
+        `preferred` is the agent who should take the call there first; empty for nobody in particular. `by`
+        is the agent on the line who asks for it, with whose rights; empty for a supervisor. Raises
+        acd.calls.targets.UnknownTarget, UnknownPreferred, TransferImpossible; acd.calls.outward.NotAllowed.
         """
         ...
 
@@ -160,8 +161,8 @@ class Forecast(Protocol):
 
 
 class Tokens(Protocol):
-    async def verify(self, token: str) -> Role | None:
-        """The role of a token in force, or None."""
+    async def verify(self, token: str) -> Bearer | None:
+        """Who has a token that is in force, or None."""
         ...
 
 

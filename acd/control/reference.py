@@ -69,6 +69,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator[str]:
     role = operation.get("x-least-role", "no token")
+    if operation.get("x-agents-own"):
+        role += ", or an agent for their own"
     yield f'<section id="{escape(operation["operationId"])}"><h3>'
     yield f'<span class="method">{escape(method.upper())}</span><code>{escape(path)}</code> '
     yield f'<small class="role">{escape(role)}</small></h3>'

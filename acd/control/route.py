@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from acd.control.auth import ROLE
+from acd.control.auth import BEARER, Own, not_own
 from acd.control.ports import ControlContext
 from acd.control.problems import Problem, invalid
-from acd.control.tokens import Role
+from acd.control.tokens import Bearer, Role
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,21 @@ class Ask:
     context: ControlContext
     route: Route
     request: web.Request
-    role: Role | None
+    bearer: Bearer | None
+
+    @property
+    def role(self) -> Role | None:
+        return self.bearer.role if self.bearer else None
+
+    @property
+    def agent(self) -> str:
+        """Whom an agent's token is for; empty with one of any other role."""
+        return self.bearer.agent if self.bearer else ""
+
+    def check_own(self, owned: bool, what: str) -> None:
+        """Raises Problem 403 where an agent asks for something that is another's."""
+        if self.agent and not owned:
+            raise not_own(what)
 
     def name(self, key: str) -> str:
         """A part of the path, decoded; any text."""
@@ -71,6 +85,7 @@ class Route:
     """One method of one path.
 
     `role` is the least one; None needs no token. `answer` is the model of the 200; None means 204.
+    `own` says how it is found out whether something is an agent's own; without it agents are not let in.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -88,6 +103,7 @@ class Route:
     """Which it can have too, where one asks."""
     errors: tuple[int, ...] = ()
     """Statuses beside the ones that any route of its role may answer."""
+    own: Own | None = None
     audited: bool = False
     """Reading it leaves a line in the log, as every change does."""
 
@@ -101,10 +117,10 @@ def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Await
     """The aiohttp handler of a route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        role = request[ROLE]
-        answer = await route.handler(Ask(context, route, request, role))
+        ask = Ask(context, route, request, request[BEARER])
+        answer = await route.handler(ask)
         if route.method != "GET" or route.audited:
-            _note(route, request.match_info, role, request[REQUEST_ID])
+            _note(ask)
         match answer:
             case web.StreamResponse():
                 return answer
@@ -117,12 +133,13 @@ def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Await
     return handle
 
 
-def _note(route: Route, names: Mapping[str, Any], role: Role | None, request_id: str) -> None:
+def _note(ask: Ask) -> None:
     log.info(
-        "api-read" if route.method == "GET" else "api-change",
-        method=route.method,
-        route=route.path,
-        target=dict(names),
-        role=role,
-        request_id=request_id,
+        "api-read" if ask.route.method == "GET" else "api-change",
+        method=ask.route.method,
+        route=ask.route.path,
+        target=dict(ask.request.match_info),
+        role=ask.role,
+        **({"by": ask.agent} if ask.agent else {}),
+        request_id=ask.request[REQUEST_ID],
     )

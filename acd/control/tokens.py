@@ -32,21 +32,35 @@ tokens = Table(
     Column("sha256", String(64), primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("role", String(16), nullable=False),
+    Column("agent", String(64), nullable=False, server_default=""),
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),
 )
 
 
 class Role(StrEnum):
-    """What a token may do; each role may do all that the ones before it may."""
+    """What a token may do; each role may do all that the ones before it may, but for an agent's."""
 
     VIEWER = "viewer"
     SUPERVISOR = "supervisor"
     ADMIN = "admin"
+    AGENT = "agent"
+    """For what is one agent's own, and for nothing else: no route has it as its least role."""
 
     def covers(self, needed: Role) -> bool:
+        if Role.AGENT in (self, needed):
+            return self is needed
         order = list(Role)
         return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who has a token that is in force."""
+
+    role: Role
+    agent: str = ""
+    """The one whom a token of the role `agent` is for; empty for the other roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,7 @@ class TokenInfo:
 
     name: str
     role: Role
+    agent: str
     created_at: float
     revoked_at: float | None
 
@@ -65,16 +80,22 @@ class TokenStore:
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._good: OrderedDict[str, tuple[Role, float]] = OrderedDict()
+        self._good: OrderedDict[str, tuple[Bearer, float]] = OrderedDict()
 
-    async def create(self, name: str, role: Role) -> str:
-        """A new token in plain, for the only time. Raises ConfigError where the name is taken or unfit."""
+    async def create(self, name: str, role: Role, agent: str = "") -> str:
+        """A new token in plain, for the only time. `agent` is whom one of the role `agent` is for.
+
+        Raises ConfigError where the name is taken or unfit, or an agent is missing or too many.
+        """
+        if (role is Role.AGENT) != bool(agent):
+            raise ConfigError("name the agent of a token with the role agent, and of no other")
         if not _NAME.fullmatch(name):
             raise ConfigError(
                 f"{name!r} is no name for a token: 1 to 64 of A-Z, a-z, 0-9, '_', '.', '@', '-'"
             )
         plain = PREFIX + secrets.token_urlsafe(32)
-        row = {"sha256": _hash(plain), "name": name, "role": role.value, "created_at": self._clock.time()}
+        made = {"created_at": self._clock.time()}
+        row = {**made, "sha256": _hash(plain), "name": name, "role": role.value, "agent": agent}
         try:
             async with writing(self._engine) as connection:
                 await connection.execute(insert(tokens).values(row))
@@ -82,8 +103,8 @@ class TokenStore:
             raise ConfigError(f"a token named {name!r} was made before; choose another name") from error
         return plain
 
-    async def verify(self, token: str) -> Role | None:
-        """The role of a token, None for one that is unknown or revoked (noticed within 5 seconds)."""
+    async def verify(self, token: str) -> Bearer | None:
+        """Who has a token, None for one that is unknown or revoked (noticed within 5 seconds)."""
         if not _FORM.fullmatch(token):
             return None
         digest, now = _hash(token), self._clock.monotonic()
@@ -91,15 +112,17 @@ class TokenStore:
         if known is not None and now < known[1]:
             return known[0]
         self._good.pop(digest, None)
-        query = select(tokens.c.role).where(tokens.c.sha256 == digest, tokens.c.revoked_at.is_(None))
+        query = select(tokens.c.role, tokens.c.agent)
+        query = query.where(tokens.c.sha256 == digest, tokens.c.revoked_at.is_(None))
         async with reading(self._engine) as connection:
-            found = (await connection.execute(query)).scalar_one_or_none()
+            found = (await connection.execute(query)).one_or_none()
         if found is None:
             return None
-        self._good[digest] = (Role(found), now + _CACHED_SECONDS)
+        bearer = Bearer(Role(found.role), found.agent)
+        self._good[digest] = (bearer, now + _CACHED_SECONDS)
         if len(self._good) > _CACHED_TOKENS:
             self._good.popitem(last=False)
-        return Role(found)
+        return bearer
 
     async def revoke(self, name: str) -> None:
         """End a token; its name stays taken, so that the logs stay clear. Raises ConfigError."""
@@ -112,10 +135,13 @@ class TokenStore:
 
     async def list(self) -> Sequence[TokenInfo]:
         """All tokens ever made, the oldest first."""
-        query = select(tokens.c.name, tokens.c.role, tokens.c.created_at, tokens.c.revoked_at)
+        columns = tokens.c
+        query = select(columns.name, columns.role, columns.agent, columns.created_at, columns.revoked_at)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query.order_by(tokens.c.created_at, tokens.c.name))).all()
-        return [TokenInfo(row.name, Role(row.role), row.created_at, row.revoked_at) for row in rows]
+        return [
+            TokenInfo(row.name, Role(row.role), row.agent, row.created_at, row.revoked_at) for row in rows
+        ]
 
 
 def _hash(plain: str) -> str:

@@ -9,7 +9,7 @@ from acd.control.problems import Problem, not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Seconds, Time, time_of
-from acd.directory.boxes import all_boxes
+from acd.directory.boxes import all_boxes, may_listen
 from acd.voicemail.model import BoxCount
 from acd.voicemail.model import Message as KeptMessage
 
@@ -83,9 +83,21 @@ def message_of(kept: KeptMessage) -> Message:
 
 
 def _known(ask: Ask) -> dict[str, BoxCount]:
-    """Every box that takes messages or has some."""
+    """Every box that takes messages or has some; an agent's are those that they may listen to by phone."""
     counts = dict(ask.context.messages.counts)
-    return {**{box: BoxCount() for box in all_boxes(ask.context.directory())}, **counts}
+    known = {**{box: BoxCount() for box in all_boxes(ask.context.directory())}, **counts}
+    return {box: count for box, count in known.items() if _is_own(ask, box)}
+
+
+def _is_own(ask: Ask, box: str) -> bool:
+    directory = ask.context.directory()
+    return not ask.agent or may_listen(directory, box, directory.agents[ask.agent])
+
+
+def _box(ask: Ask) -> str:
+    box = ask.name("box")
+    ask.check_own(_is_own(ask, box), "box")
+    return box
 
 
 async def list_boxes(ask: Ask) -> Boxes:
@@ -99,7 +111,7 @@ async def list_boxes(ask: Ask) -> Boxes:
 
 
 async def list_messages(ask: Ask) -> Messages:
-    query, box = ask.query(MessageQuery), ask.name("box")
+    query, box = ask.query(MessageQuery), _box(ask)
     if box not in _known(ask):
         raise not_found("box")
     try:
@@ -110,8 +122,8 @@ async def list_messages(ask: Ask) -> Messages:
 
 
 async def _find(ask: Ask) -> KeptMessage:
-    kept = await ask.context.messages.find(ask.name("id"))
-    if kept is None or kept.box != ask.name("box"):
+    box, kept = _box(ask), await ask.context.messages.find(ask.name("id"))
+    if kept is None or kept.box != box:
         raise not_found("message")
     return kept
 
@@ -127,7 +139,7 @@ async def get_message_audio(ask: Ask) -> web.StreamResponse:
 
 async def change_message(ask: Ask) -> Message:
     wanted, kept = await ask.body(MessageChange), await _find(ask)
-    await ask.context.messages.mark(kept.id, wanted.heard, _BY_API)
+    await ask.context.messages.mark(kept.id, wanted.heard, ask.agent or _BY_API)
     return message_of(await _find(ask))
 
 
@@ -148,6 +160,7 @@ ROUTES = (
         _TAG,
         "Boxes and how many messages they have",
         answer=Boxes,
+        own="handler",
     ),
     Route(
         "GET",
@@ -159,6 +172,7 @@ ROUTES = (
         answer=Messages,
         query=MessageQuery,
         errors=(404,),
+        own="handler",
         audited=True,
     ),
     Route(
@@ -170,6 +184,7 @@ ROUTES = (
         "The audio of a message",
         media_type="audio/wav",
         errors=(404, 409),
+        own="handler",
         audited=True,
     ),
     Route(
@@ -182,6 +197,16 @@ ROUTES = (
         answer=Message,
         body=MessageChange,
         errors=(404,),
+        own="handler",
     ),
-    Route("DELETE", _MESSAGE, delete_message, Role.SUPERVISOR, _TAG, "Delete a message", errors=(404,)),
+    Route(
+        "DELETE",
+        _MESSAGE,
+        delete_message,
+        Role.SUPERVISOR,
+        _TAG,
+        "Delete a message",
+        errors=(404,),
+        own="handler",
+    ),
 )

@@ -18,7 +18,7 @@ Time = Annotated[
     Field(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"]),
 ]
 Seconds = Annotated[float, Field(ge=0)]
-Masked = Annotated[str, Field(description="A viewer sees the middle masked; a supervisor all of it.")]
+Masked = Annotated[str, Field(description="A viewer sees the middle masked; others all of it.")]
 
 
 def time_of(seconds: float) -> datetime:
@@ -27,5 +27,8 @@ def time_of(seconds: float) -> datetime:
 
 
 def caller_for(role: Role | None, number: str) -> str:
-    """A caller's number as this role may see it: masked as in the logs, or all of it."""
-    return number if role is not None and role.covers(Role.SUPERVISOR) else mask(number)
+    """A caller's number as this role may see it: masked as in the logs, or all of it.
+
+    Agents are shown their own calls only, whose numbers their phones show them too.
+    """
+    return number if role is not None and role is not Role.VIEWER else mask(number)

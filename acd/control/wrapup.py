@@ -159,6 +159,7 @@ ROUTES = (
         "What an agent still does after a call, and what may be noted about it",
         answer=WrapupView,
         errors=(404,),
+        own="path",
     ),
     Route(
         "POST",
@@ -170,5 +171,6 @@ ROUTES = (
         answer=WrapupView,
         body=WrapupOrder,
         errors=(404, 409),
+        own="path",
     ),
 )

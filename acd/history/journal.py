@@ -9,6 +9,7 @@ that had the call than one of those that took that node for dead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -51,7 +52,8 @@ def nodes_key(site: str) -> str:
 class Journal:
     """Written behind: the newest document of each call goes out with those of the other calls.
 
-    `linger_seconds` gathers the documents of quick steps of a call into one, and is what a kill -9 can lose.
+    The first document of a call and its record go at once: between them a kill -9 leaves a record that says
+    so. `linger_seconds` gathers the documents of quick steps into one, and is what a kill -9 can lose.
     While Redis is away, `max_live` documents and `max_finished` records wait in memory; what exceeds them is
     logged and dropped. `on_outbox` is called when records have reached the outbox.
     """
@@ -76,9 +78,11 @@ class Journal:
         self._max_finished = max_finished
         self._live: dict[str, bytes] = {}
         self._finished: dict[str, CallRecord] = {}
-        self._is_listed = False
+        self._begun: set[str] = set()
+        """Live calls that Redis has a document of, or is about to."""
         self._recent: dict[str, tuple[float, CallRecord]] = {}
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._clean = asyncio.Event()
         self._clean.set()
 
@@ -90,15 +94,20 @@ class Journal:
             log.error("journal is full; a live call is not written down", call_id=call_id)
             return
         self._live[call_id] = document
+        if call_id not in self._begun:
+            self._begun.add(call_id)
+            self._urgent.set()
         self._stir()
 
     def finish(self, record: CallRecord) -> None:
         """The call is over: out of the live ones and into the outbox, at once in both."""
         self._live.pop(record.id, None)
+        self._begun.discard(record.id)
         if len(self._finished) >= self._max_finished:
             log.error("journal is full; a record is lost", record=msgspec.to_builtins(record))
             return
         self._finished.setdefault(record.id, record)
+        self._urgent.set()
         self._remember(record)
         self._stir()
 
@@ -113,7 +122,6 @@ class Journal:
 
     def say_again(self) -> int:
         """Redis has lost what it knew last: the records of the last minute go once more. How many."""
-        self._is_listed = False
         recent = [record for _, record in self._recent.values()]
         for record in recent:
             self.finish(record)
@@ -138,6 +146,10 @@ class Journal:
         """Return once everything put or finished so far is in Redis. Needs `run` to be running."""
         await self._clean.wait()
 
+    def unsaid(self) -> Sequence[bytes]:
+        """Records that Redis has not got, as they would stand in the outbox."""
+        return [_encode(record) for record in self._finished.values()]
+
     @property
     def waiting(self) -> int:
         """Documents and records that are not in Redis yet."""
@@ -148,8 +160,9 @@ class Journal:
         pause = 0.0
         while True:
             await self._wake.wait()
-            await asyncio.sleep(pause or self._linger)
+            await (asyncio.sleep(pause) if pause else self._gather())
             self._wake.clear()
+            self._urgent.clear()
             error = await self._send()
             if error is None:
                 if pause:
@@ -160,6 +173,11 @@ class Journal:
                     log.warning("journal cannot reach redis; retrying", error=error, waiting=self.waiting)
                 self._wake.set()
                 pause = min(max(pause * 2, _FIRST_RETRY_SECONDS), _LONGEST_RETRY_SECONDS)
+
+    async def _gather(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._linger):
+                await self._urgent.wait()
 
     def _stir(self) -> None:
         self._wake.set()
@@ -193,19 +211,15 @@ class Journal:
 
     async def _write(self, live: Mapping[str, bytes], finished: Mapping[str, CallRecord]) -> None:
         mine = live_key(self._site, self._node)
-        if live and not self._is_listed:
-            await reply(self._redis.sadd(nodes_key(self._site), self._node))
-            self._is_listed = True
-        if not finished:
-            if live:
-                await reply(self._redis.hset(mine, mapping=live))  # type: ignore[arg-type]
-            return
         async with self._redis.pipeline(transaction=True) as transaction:
             if live:
+                # Another node may have struck this one while it hung.
+                transaction.sadd(nodes_key(self._site), self._node)
                 transaction.hset(mine, mapping=live)  # type: ignore[arg-type]
             for record in finished.values():
                 transaction.hdel(live_key(self._site, record.node), record.id)
-            transaction.rpush(outbox_key(self._site), *map(_encode, finished.values()))
+            if finished:
+                transaction.rpush(outbox_key(self._site), *map(_encode, finished.values()))
             await transaction.execute()
 
 

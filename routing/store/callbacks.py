@@ -84,6 +84,10 @@ class RedisCallbackStore:
             self._keep(now_ms, *words)
         return None if found < 0 else bool(found)
 
+    async def find(self, callback_id: str) -> CallbackStatus | None:
+        """One that has not ended."""
+        return next(map(_status, await self._run("callback_find", callback_id)), None)
+
     async def say_again(self, now_ms: int) -> int:
         """The words of the last minute once more, in order; repeated, each changes nothing. How many."""
         self._forget(now_ms)
@@ -102,7 +106,9 @@ class RedisCallbackStore:
 
     async def of(self, queue: str, most: int) -> Sequence[CallbackStatus]:
         """The oldest of a queue."""
-        return [
-            CallbackStatus(callback_id, CallbackState(state), int(made), int(due) if due else None, document)
-            for callback_id, state, made, due, document in await self._run("callback_list", queue, most)
-        ]
+        return list(map(_status, await self._run("callback_list", queue, most)))
+
+
+def _status(found: Sequence[str]) -> CallbackStatus:
+    callback_id, state, made, due, document = found
+    return CallbackStatus(callback_id, CallbackState(state), int(made), int(due) if due else None, document)

@@ -27,6 +27,10 @@ def _directory() -> dict[str, Any]:
             queue["callback"] = rules
         if queue["name"] == "support":
             queue["callback"] = {**rules, "first": "customer"}
+    for agent in directory["agents"]:
+        agent["dialling"] = ["national"]
+        if agent["id"] == "a2":
+            agent["queues"] = {"billing": 1}
     return directory
 
 
@@ -153,6 +157,42 @@ async def test_a_follow_up_is_made_at_its_time_by_the_agent_who_promised_it(serv
         await service.call_reaches("+37255560005", "talking")
         await end_call(service, customer)
     assert (await talked(service, made["id"]))["agent"] == "a2"
+
+
+async def test_an_agent_schedules_follow_ups_for_self_and_for_a_skill(service: RunningService) -> None:
+    me, path = "agent:a1", "/v1/callbacks"
+    for who in (me, "agent:a2"):
+        service.token(who)  # Takes a moment, which the follow-up would be over in.
+    async with (
+        Landline(service.sip_address, port=CARRIER_PORT) as customer,
+        agents(service, phone(1), phone(2)),
+    ):
+        await service.agent_reaches("a1", "available")
+        body = {"number": "+37255560007", "at": _soon(2.5)}
+        status, answer = service.request("POST", path, {**body, "agent": "a2"}, role=me)
+        assert status == 403, answer
+        mine = await service.post(path, body, role=me)
+        assert [item["id"] for item in (await service.ask(path, role=me))["items"]] == [mine["id"]]
+        assert (await service.ask(path, role="agent:a2"))["items"] == []
+        status, answer = service.request("DELETE", f"{path}/{mine['id']}", role="agent:a2")
+        assert status == 403, answer
+        await service.agent_reaches("a1", "talking")
+        await called_by(customer)
+        await service.call_reaches("+37255560007", "talking")
+        await end_call(service, customer)
+    assert (await talked(service, mine["id"]))["agent"] == "a1"
+    # a2 serves no queue but one by name, and takes what is for the skill all the same.
+    async with (
+        Landline(service.sip_address, port=CARRIER_PORT) as customer,
+        agents(service, phone(2)),
+    ):
+        await service.agent_reaches("a2", "available")
+        body = {"number": "+37255560008", "at": _soon(0.0), "skills": {"sales": 5}}
+        ours = await service.post(path, body, role=me)
+        await service.call_reaches("+37255560008", "talking")
+        await end_call(service, customer)
+    record = await talked(service, ours["id"])
+    assert (record["agent"], record["caller"], record["outcome"]) == ("a2", "+37255560008", "answered")
 
 
 async def test_a_callback_is_cancelled_before_it_is_made(service: RunningService) -> None:

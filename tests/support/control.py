@@ -22,7 +22,7 @@ from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarge
 from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.ports import ControlContext, RecordFilter
-from acd.control.tokens import Role
+from acd.control.tokens import Bearer, Role
 from acd.directory.do_not_call import Listed
 from acd.directory.model import Agent, CallerList, Directory, Gives, Lookup, Queue, Trunk
 from acd.history.reader import RecordPage
@@ -36,7 +36,8 @@ from routing.callbacks import Callback, CallbackState, CallbackStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 
 NOW = 1_800_000_000.0
-TOKENS = {Role.VIEWER: "acd_v", Role.SUPERVISOR: "acd_s", Role.ADMIN: "acd_a"}
+TOKENS = {Role.VIEWER: "acd_v", Role.SUPERVISOR: "acd_s", Role.ADMIN: "acd_a", Role.AGENT: "acd_anna"}
+"""That of the role agent is anna's; `acd_bert` is bert's."""
 
 
 class FixedClock:
@@ -99,6 +100,7 @@ class FakeCalls:
     transfers: list[tuple[str, str]] = field(default_factory=list)
     dialled: list[tuple[str, str]] = field(default_factory=list)
     preferred: list[str] = field(default_factory=list)
+    transferred_by: list[str] = field(default_factory=list)
 
     def live(self) -> Sequence[CallView]:
         return list(self.views.values())
@@ -123,12 +125,13 @@ class FakeCalls:
         self.dialled.append((agent_id, to))
         return "c9"
 
-    def transfer(self, call_id: str, to: str, preferred: str = "") -> bool:
+    def transfer(self, call_id: str, to: str, preferred: str = "", by: str = "") -> bool:
         if call_id not in self.views:
             return False
         if preferred == "nobody":
             raise UnknownPreferred("there is no agent 'nobody'")
         self.preferred.append(preferred)
+        self.transferred_by.append(by)
         if to == "4711":
             raise UnknownTarget("there is no such extension, number or queue")
         if to == "1001":
@@ -212,6 +215,10 @@ class FakeCallbacks:
             for c in list(self.kept.values())[:most]
             if c.queue == queue
         ]
+
+    async def find(self, callback_id: str) -> CallbackStatus | None:
+        listed = [each for c in self.kept.values() for each in await self.of(c.queue, 1000)]
+        return next((each for each in listed if each.id == callback_id), None)
 
     async def add(self, callback: Callback, node: str, now_ms: int) -> str:
         self.kept[callback.id] = callback
@@ -302,8 +309,10 @@ class FakeForecast:
 
 
 class FakeTokens:
-    async def verify(self, token: str) -> Role | None:
-        return {value: role for role, value in TOKENS.items()}.get(token)
+    async def verify(self, token: str) -> Bearer | None:
+        if token in ("acd_anna", "acd_bert"):
+            return Bearer(Role.AGENT, token.removeprefix("acd_"))
+        return next((Bearer(role) for role, value in TOKENS.items() if value == token), None)
 
 
 class FakeMetrics:
@@ -401,7 +410,7 @@ class Centre:
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
     clock: FixedClock = field(default_factory=FixedClock)
-    tracer: Tracer = field(default_factory=lambda: Tracer(Rules(), 100_000, FixedClock(), lambda flow: ""))
+    tracer: Tracer = field(default_factory=lambda: Tracer(Rules(), 100_000, FixedClock()))
 
     def context(self, **changes: object) -> ControlContext:
         context = ControlContext(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -46,11 +48,14 @@ class DeskPhone:
     """`async with DeskPhone(server, "1001", password, says=700) as phone`; it answers every call at once."""
 
     server: tuple[str, int]
+    """Where it registers, and unregisters in the end."""
     user: str
     password: str
     says: float = 700.0
     lines: list[Line] = field(default_factory=list)
     notified: list[Message] = field(default_factory=list)
+    on_ring: Callable[[], None] | None = None
+    """Called as a call arrives, before it is answered."""
 
     async def __aenter__(self) -> DeskPhone:
         self._client = await SipClient.open(self.server, "udp", "127.0.0.1")
@@ -67,7 +72,9 @@ class DeskPhone:
         for line in self.lines:
             if line.rtp is not None:
                 await line.rtp.close()
-        await self._client.register(self.user, self.password, expires=0)
+        self._client.server = self.server
+        with contextlib.nullcontext() if error is None else contextlib.suppress(TimeoutError):
+            await self._client.register(self.user, self.password, expires=0)
         await self._client.close()
 
     async def _read(self) -> None:
@@ -81,6 +88,8 @@ class DeskPhone:
     async def _take(self, request: Message) -> None:
         known = next((line for line in self.lines if line.call_id == request.get("call-id")), None)
         if request.method == "INVITE" and known is None:
+            if self.on_ring is not None:
+                self.on_ring()
             tag = uuid.uuid4().hex
             rtp, sdp = await self._open_audio(request.body)
             self._client.answer(request, 200, sdp=sdp, tag=tag)
@@ -172,6 +181,12 @@ class DeskPhone:
         """The line of the call that it has answered."""
         await eventually(self._has_line, within=5, what="a call at the desk phone")
         return self.lines[-1]
+
+    def turn_to(self, server: tuple[str, int]) -> None:
+        """Speak with this server from now on; it knows the phone already. What was on the lines is over."""
+        self.server = self._client.server = server
+        for line in self.lines:
+            line.over = True
 
     async def _has_line(self) -> bool:
         return any(not line.over for line in self.lines)

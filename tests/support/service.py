@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -29,7 +30,7 @@ _STRICT = {
     "no-answer": {"not_answering_after": 1},
     "rejected": {"pause": "missed a call"},
 }
-_READY_WITHIN = 30.0
+_READY_WITHIN = 60.0
 _STOPPED_WITHIN = 20.0
 
 Items = list[dict[str, Any]]
@@ -87,11 +88,39 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
     }
 
 
+class Death:
+    """kill -9 of a service, by whoever sees the moment come: calling it does it, from any thread."""
+
+    def __init__(self, service: RunningService) -> None:
+        self._service = service
+        self._pid = service.pid
+        self._children = psutil.Process(service.pid).children(recursive=True)
+        self._came = threading.Event()
+
+    def __call__(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        self._came.set()
+
+    @property
+    def came(self) -> bool:
+        return self._came.is_set()
+
+    def wait(self, within: float = 10.0) -> None:
+        """Until it has come, and nothing of the service is left behind."""
+        assert self._came.wait(within), f"nobody killed the service within {within} s"
+        self._service.wait()
+        _, alive = psutil.wait_procs(self._children, timeout=10)
+        assert not alive, f"outlived the service: {alive}"
+
+
 class RunningService:
     """`acd serve` as a process. Times in seconds; requests raise AssertionError on an unexpected status.
 
     An empty directory is one that another node has applied.
     """
+
+    program: Sequence[str] = (sys.executable, "-m", "acd")
+    """What is started to serve."""
 
     def __init__(self, folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self.data_dir = folder / "data"
@@ -132,7 +161,7 @@ class RunningService:
         """Start it and wait until it is ready."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                (sys.executable, "-m", "acd", "serve", "--config", str(self._config)),
+                (*self.program, "serve", "--config", str(self._config)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -189,11 +218,9 @@ class RunningService:
 
     def kill9(self) -> None:
         """Kill it as a crash would. Its children end by themselves."""
-        children = psutil.Process(self.pid).children(recursive=True)
-        os.kill(self.pid, signal.SIGKILL)
-        self.wait()
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert not alive, f"outlived the service: {alive}"
+        death = Death(self)
+        death()
+        death.wait()
 
     def log_tail(self, lines: int = 60) -> str:
         text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
@@ -222,9 +249,12 @@ class RunningService:
         return self.command("apply", str(path), "--yes")
 
     def token(self, role: str = "admin") -> str:
-        """A token for this role, made once."""
+        """A token for this role, made once; `agent:a1` is one for agent a1."""
         if role not in self._tokens:
-            printed = self.command("token", "create", "--role", role, "--name", f"test-{role}")
+            kind, _, agent = role.partition(":")
+            whose = ("--agent", agent) if agent else ()
+            words = ("--role", kind, "--name", f"test-{kind}-{agent or 'any'}", *whose)
+            printed = self.command("token", "create", *words)
             self._tokens[role] = printed.split()[-1]
         return self._tokens[role]
 
@@ -260,8 +290,8 @@ class RunningService:
         assert status == 200, f"GET {path}: {status} {answer}"
         return answer
 
-    async def post(self, path: str, body: object) -> Any:
-        status, answer = await asyncio.to_thread(self.request, "POST", path, body)
+    async def post(self, path: str, body: object, *, role: str = "admin") -> Any:
+        status, answer = await asyncio.to_thread(self.request, "POST", path, body, role=role)
         assert status < 300, f"POST {path}: {status} {answer}"
         return answer
 

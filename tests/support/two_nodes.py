@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.support.net import eventually
+from tests.support.redis_gate import RedisGate
 from tests.support.redis_server import PrivateRedis, running_redis
 from tests.support.service import RunningService
 
 LEASE = 1.0
+_WRONG_CLOCK = """\
+import sys, time
+right, off = time.time, float(sys.argv.pop(1))
+time.time = lambda: right() + off
+from acd.cli import main
+main()
+"""
 _FIRST_MEDIA_PORT = 50_000
 
 
@@ -24,6 +33,8 @@ class Node(RunningService):
 
     name = ""
     redis: PrivateRedis | None = None
+    gate: RedisGate | None = None
+    """Its way to Redis, where it has one of its own."""
 
     def pause(self) -> None:
         """Stop the process as a hanging machine would: it neither answers nor ends."""
@@ -65,25 +76,39 @@ class Node(RunningService):
 
 @contextmanager
 def two_nodes(
-    folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]] | None = None
+    folder: Path,
+    directory: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    gated: str = "",
+    clock_off: float = 0.0,
 ) -> Iterator[tuple[Node, Node]]:
-    """Nodes a and b, started, with tokens; they must stop in order where they still run."""
-    with running_redis() as redis:
+    """Nodes a and b, started, with tokens; they must stop in order where they still run.
+
+    The node of the name `gated` reaches Redis through a gate; the machine's clock of node b is off by so many
+    seconds.
+    """
+    with running_redis() as redis, ExitStack() as gates:
         nodes = []
         for number, name in enumerate("ab"):
             place = folder / name
             place.mkdir()
             first = _FIRST_MEDIA_PORT + number * 2000
+            gate = None
+            if name == gated:
+                gate = gates.enter_context(RedisGate(redis.socket, redis.socket.with_name(f"{name}.sock")))
             own: dict[str, dict[str, Any]] = {
                 "node": {"id": name, "lease_seconds": LEASE},
-                "redis": {"url": redis.url},
+                "redis": {"url": gate.url if gate else redis.url},
                 "database": {"url": f"sqlite+aiosqlite:///{folder / 'site.db'}"},
                 "media": {"ports": f"{first}-{first + 1999}"},
             }
             for section, values in (settings or {}).items():
                 own.setdefault(section, {}).update(values)
             node = Node(place, {} if nodes else directory, own)
-            node.name, node.redis = name, redis
+            node.name, node.redis, node.gate = name, redis, gate
+            if name == "b" and clock_off:
+                node.program = (sys.executable, "-c", _WRONG_CLOCK, str(clock_off))
             nodes.append(node)
         try:
             with ThreadPoolExecutor() as starting:

@@ -200,6 +200,8 @@ class RivalOver:
 @dataclass(frozen=True, slots=True)
 class PositionKnown:
     position: int
+    expected_seconds: float | None = None
+    """Until an agent answers, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ class ClearRequested:
 
 @dataclass(frozen=True, slots=True)
 class TransferAsked:
-    """Send the other party to `to`. By an agent's phone (REFER), or by a supervisor."""
+    """Send the other party to `to`. By an agent's phone (REFER), or over the API."""
 
     to: str
     by_phone: bool
@@ -227,6 +229,8 @@ class TransferAsked:
     """Where the phone is that asks for it."""
     preferred: str = ""
     """The agent who should take the call there before others do."""
+    by: str = ""
+    """The agent on the line who asked for it over the API, with whose rights."""
 
 
 @dataclass(frozen=True, slots=True)

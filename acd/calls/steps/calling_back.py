@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from acd.agents.terms import SKILL_QUEUE
 from acd.calls.facts import AgentRung
 from acd.calls.model import (
     AttemptAllowed,
@@ -43,7 +44,8 @@ def on_due(context: Context, call: Call, event: CallbackDue, now: float) -> Step
     order = call.callback
     if order is None:
         return call, ()
-    queue = order.queue if order.queue in context.directory.queues else EXTENSION_QUEUE
+    known = order.queue == SKILL_QUEUE or order.queue in context.directory.queues
+    queue = order.queue if known else EXTENSION_QUEUE
     if order.agent is None and queue == EXTENSION_QUEUE:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
     return wait_at(context, call, Place(queue, agent=order.agent), now)

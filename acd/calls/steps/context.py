@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from acd.agents.terms import SKILL_QUEUE
 from acd.calls.model import Call, Effect, State
 from acd.calls.record import Segment
 from acd.directory.model import Directory, Queue
@@ -20,7 +21,7 @@ EXTENSION_QUEUE = "extension"
 OUTBOUND_QUEUE = "outbound"
 """What calls to the outside count under; no queue of the directory."""
 
-NO_QUEUES = frozenset({EXTENSION_QUEUE, OUTBOUND_QUEUE})
+NO_QUEUES = frozenset({EXTENSION_QUEUE, OUTBOUND_QUEUE, SKILL_QUEUE})
 
 _EXTENSION_RULES = Queue(name=EXTENSION_QUEUE, ring_seconds=25.0, max_wait_seconds=30.0)
 
@@ -68,7 +69,7 @@ class Context:
         """The rules of a queue, or None where the directory no longer has it."""
         if name == EXTENSION_QUEUE:
             return _EXTENSION_RULES
-        if name == OUTBOUND_QUEUE:
+        if name in (OUTBOUND_QUEUE, SKILL_QUEUE):
             return Queue(name, wrapup_seconds=self.directory.dialling.wrapup_seconds)
         return self.directory.queues.get(name)
 

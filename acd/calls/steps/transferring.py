@@ -72,7 +72,9 @@ _NOBODY = 480
 
 def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: float) -> Step:
     """Two talk, and the other party is to go elsewhere; the agent is told how that goes."""
-    by = call.agent if event.by_phone else ""
+    by = call.agent if event.by_phone else event.by
+    if by != call.agent and event.by:
+        return call, ()  # Somebody else has the call by now.
     try:
         target = target_of(context.directory, event.to, by=by, shown=shown_number(context.directory, call))
     except AcdError as error:
@@ -164,7 +166,7 @@ def on_move_asked(context: Context, call: Call, event: TransferAsked, now: float
     """A supervisor sends a caller elsewhere who waits, or is in a flow."""
     if event.side is Side.CALLER:
         return call, (AnswerRefer(403, Side.CALLER),)  # Nobody is reached yet who could be sent on.
-    if event.by_phone or call.transferor is not None:
+    if event.by_phone or event.by or call.transferor is not None:
         return call, ()
     try:
         target = target_of(context.directory, event.to, shown=shown_number(context.directory, call))

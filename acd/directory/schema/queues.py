@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from acd.directory.model import (
     AbsentState,
+    AnnounceWait,
     CallbackRules,
     FormField,
     LastAgent,
@@ -30,6 +31,7 @@ from acd.directory.schema.words import (
     Entry,
     Language,
     Name,
+    QueueName,
     Seconds,
     SecondsOrNone,
     Skills,
@@ -168,7 +170,7 @@ class LastAgentEntry(Entry):
 
 
 class QueueEntry(Entry):
-    name: Name
+    name: QueueName
     requires: Skills = {}
     any_of: Annotated[list[Annotated[Skills, Field(min_length=1)]], Field(max_length=10)] = []
     teams: Annotated[list[Text], Field(max_length=50)] = []
@@ -190,6 +192,7 @@ class QueueEntry(Entry):
     service_level_seconds: Seconds = 20.0
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
+    announce_wait: AnnounceWait = "never"
     music: Name = "hold-music"
     refusals: RefusalsEntry = RefusalsEntry()
     preferred_seconds: Seconds = 20.0

@@ -9,7 +9,7 @@ from typing import Annotated
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from acd.directory.model import AutoAnswer, Srtp
+from acd.directory.model import OWN_QUEUES, AutoAnswer, Srtp
 from routing.strategy import STRATEGIES
 
 DAY_SECONDS = 86_400.0
@@ -27,6 +27,12 @@ def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(f"{value!r} is not a name: 1 to 64 of A-Z, a-z, 0-9, '_' and '-'")
     return value
+
+
+def _queue_name(value: str) -> str:
+    if value in OWN_QUEUES:
+        raise ValueError(f"{value!r} is a name of the service's own; choose another")
+    return _name(value)
 
 
 def _number(value: str) -> str:
@@ -140,6 +146,7 @@ def _strategy(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+QueueName = Annotated[str, AfterValidator(_queue_name)]
 Level = Annotated[int, Field(ge=1, le=10)]
 Skills = dict[Name, Level]
 Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS, allow_inf_nan=False)]

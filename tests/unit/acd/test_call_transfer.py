@@ -166,6 +166,15 @@ def test_a_transfer_to_nowhere_or_to_oneself_is_refused_and_the_call_goes_on(to:
     assert effects == [m.AnswerRefer(status), m.ReportRefer(Side.AGENT, status)]
 
 
+def test_an_agent_sends_the_caller_on_over_the_api_with_the_agents_own_name() -> None:
+    call, effects = drive(TALKING, m.TransferAsked("sales", by_phone=False, by="anna"), now=NOW + 20)
+    assert of_type(effects, m.EnterQueue)[0].ticket.requirement.queue == "sales"
+    assert [mark.agent for mark in call.segments if mark.state == "transfer"] == ["anna"]
+    assert drive(TALKING, m.TransferAsked("sales", by_phone=False, by="bert"))[1] == []
+    waiting, _ = drive(fresh(), *TO_LINE)
+    assert drive(waiting, m.TransferAsked("sales", by_phone=False, by="anna"))[1] == []
+
+
 def test_a_supervisor_moves_a_waiting_caller() -> None:
     call, _ = drive(fresh(), *TO_LINE)
     call, effects = drive(call, m.TransferAsked("1002", by_phone=False), now=NOW + 5)

@@ -9,24 +9,37 @@ from typing import Any
 import msgspec
 import pytest
 
+from acd.agents.terms import SKILL_QUEUE, profile_of
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder, entry_of, read_order
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State, Timer
 from acd.calls.outside import Outside, Way
-from acd.calls.outward import shown_number
+from acd.calls.outward import NotAllowed, outside_for_callback, shown_number
 from acd.calls.record import CallRecord
-from acd.calls.steps.context import EXTENSION_QUEUE, Context
+from acd.calls.steps.context import EXTENSION_QUEUE, NO_QUEUES, Context
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.guiding import ticket_of
-from acd.directory.model import Agent, CallbackRules, Directory, Number, Queue, Route, Trunk, TrunkHost
+from acd.directory.model import (
+    OWN_QUEUES,
+    Agent,
+    CallbackRules,
+    Directory,
+    Number,
+    Queue,
+    Route,
+    Trunk,
+    TrunkHost,
+)
+from acd.directory.schema.queues import QueueEntry
 from acd.errors import AcdError
 from acd.sip.core import events as sip
 from ivr.flow import Callback, FlowDefinition
 from ivr.flow import Queue as QueueNode
 from ivr.interpreter import Noted
-from routing.model import CallbackOver, Offer
+from routing.model import CallbackOver, Offer, Requirement
+from routing.requirement import eligible
 from tests.support.clock import FakeClock
 from tests.unit.acd.test_call_machine import TO_LINE, of_type
 from tests.unit.acd.test_call_session import Bench
@@ -338,6 +351,38 @@ def test_a_follow_up_for_an_agent_waits_for_just_that_agent() -> None:
     _, effects = drive(msgspec.structs.replace(errand(), callback=order), m.CallbackDue())
     (entered,) = of_type(effects, m.EnterQueue)
     assert entered.ticket.requirement.agent == "anna"
+
+
+def test_a_follow_up_for_a_skill_waits_for_whoever_has_it() -> None:
+    order = msgspec.structs.replace(ORDER, queue=SKILL_QUEUE, skills={"vip": 3}, kind="follow-up")
+    call = msgspec.structs.replace(errand(), callback=order, skills=dict(order.skills))
+    _, effects = drive(call, m.CallbackDue())
+    (entered,) = of_type(effects, m.EnterQueue)
+    assert entered.ticket.requirement == Requirement(SKILL_QUEUE, (("vip", 3),))
+    for queues in ({}, {"billing": 1}):
+        able = replace(ANNA, skills={"vip": 3}, queues=queues)
+        assert eligible(entered.ticket.requirement, profile_of(able))
+        assert not eligible(entered.ticket.requirement, profile_of(replace(able, skills={"vip": 2})))
+
+
+def test_who_promised_a_follow_up_calls_it_with_their_own_rights() -> None:
+    rightful = replace(ANNA, dialling=("premium",))
+    directory = replace(CONTEXT.directory, agents={"anna": rightful})
+    order = msgspec.structs.replace(ORDER, queue=EXTENSION_QUEUE, agent="anna", number="+37290055")
+    call = msgspec.structs.replace(errand(), callback=order)
+    with pytest.raises(NotAllowed):
+        outside_for_callback(directory, call)
+    own = msgspec.structs.replace(order, by="anna")
+    assert outside_for_callback(directory, msgspec.structs.replace(call, callback=own)).kind == "premium"
+    national = msgspec.structs.replace(own, number="+3725550001")
+    with pytest.raises(NotAllowed):
+        outside_for_callback(directory, msgspec.structs.replace(call, callback=national))
+
+
+def test_no_queue_of_the_directory_has_a_name_of_our_own() -> None:
+    assert NO_QUEUES == OWN_QUEUES
+    with pytest.raises(ValueError, match="service's own"):
+        QueueEntry(name=SKILL_QUEUE)
 
 
 def test_a_callback_of_a_queue_that_is_gone_ends() -> None:

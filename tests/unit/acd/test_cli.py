@@ -14,7 +14,7 @@ import pytest
 from acd.cli import main
 from acd.clock import SystemClock
 from acd.config import load_settings
-from acd.control.tokens import Role, TokenStore
+from acd.control.tokens import Bearer, Role, TokenStore
 from acd.database import open_engine
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
@@ -75,8 +75,8 @@ def in_force() -> Directory:
     return asyncio.run(load())
 
 
-def role_of(token: str) -> Role | None:
-    async def verify() -> Role | None:
+def bearer_of(token: str) -> Bearer | None:
+    async def verify() -> Bearer | None:
         engine = open_engine(load_settings())
         try:
             return await TokenStore(engine, SystemClock()).verify(token)
@@ -171,13 +171,25 @@ def test_apply_in_a_script_removes_only_with_yes(acd: Run, site: Path) -> None:
 def test_the_token_is_the_last_word_and_opens_what_its_role_is_for(acd: Run) -> None:
     answer = acd("token", "create", "--role", "supervisor", "--name", "ops")
     assert answer.code == 0
-    assert role_of(answer.out.split()[-1]) is Role.SUPERVISOR
+    assert bearer_of(answer.out.split()[-1]) == Bearer(Role.SUPERVISOR)
+
+
+def test_an_agents_token_is_for_somebody_of_the_directory(acd: Run) -> None:
+    words = ("token", "create", "--role", "agent", "--name", "desk", "--agent")
+    answer = acd(*words, "anna")
+    assert (answer.code, "--agent: there is no agent 'anna' in the directory" in answer.err) == (2, True)
+    acd("apply", "site.yaml")
+    answer = acd(*words, "anna")
+    assert answer.out.startswith("token desk (agent anna): acd_")
+    assert bearer_of(answer.out.split()[-1]) == Bearer(Role.AGENT, "anna")
+    answer = acd("token", "create", "--role", "agent", "--name", "other")
+    assert (answer.code, "name the agent" in answer.err) == (2, True)
 
 
 def test_tokens_are_listed_and_revoked_by_name(acd: Run) -> None:
     token = acd("token", "create", "--role", "viewer", "--name", "ops").out.split()[-1]
     assert acd("token", "revoke", "--name", "ops").out == "token ops is revoked\n"
-    assert role_of(token) is None
+    assert bearer_of(token) is None
     listed = acd("token", "list").out
     assert "ops" in listed
     assert token not in listed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from acd.calls.callbacks import read_order
 from acd.control.tokens import Role
+from acd.directory.model import Route
 from tests.support.control import NOW, Centre, a_callback, bearer, serving
 
 
@@ -64,6 +66,7 @@ async def test_a_follow_up_for_a_skill_is_for_a_queue() -> None:
         ({"queue": "billing"}, ""),
         ({"agent": None}, ""),
         ({"agent": None, "queue": "billing", "skills": {"magic": 1}}, "/skills/magic"),
+        ({"agent": None, "skills": {"magic": 1}}, "/skills/magic"),
         ({"skills": {"billing": 1}}, ""),
         ({"number": "sip:x"}, "/number"),
         ({"at": moment(-3600)}, "/at"),
@@ -80,6 +83,69 @@ async def test_a_follow_up_that_cannot_be_is_refused_with_its_field(
         problem = await answer.json()
     assert answer.status == 422
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+def centre_where_anna_may_call() -> Centre:
+    centre = Centre()
+    agents = {**centre.directory.agents}
+    agents["anna"] = replace(agents["anna"], dialling=("national",))
+    routes = {"+372": Route("+372", "national"), "+372900": Route("+372900", "premium")}
+    centre.directory = replace(
+        centre.directory, agents=agents, routes=routes, skills=frozenset({"billing", "support"})
+    )
+    return centre
+
+
+async def test_an_agent_schedules_for_self_and_for_a_skill_sees_and_cancels_them() -> None:
+    centre = centre_where_anna_may_call()
+    centre.callbacks.kept["c1"] = a_callback("c1")
+    centre.callbacks.kept["c2"] = a_callback("c2", queue="extension", agent="bert", kind="follow-up")
+    ask = {"number": "+37255500001", "at": moment(3600)}
+    async with serving(centre) as client:
+        mine = await (await client.post("/v1/callbacks", json=ask, headers=bearer(Role.AGENT))).json()
+        wanted = {**ask, "skills": {"support": 2}}
+        ours = await (await client.post("/v1/callbacks", json=wanted, headers=bearer(Role.AGENT))).json()
+        listed = await (await client.get("/v1/callbacks", headers=bearer(Role.AGENT))).json()
+        for callback, status in ((ours["id"], 204), ("c1", 403), ("c2", 403), ("c9", 404)):
+            answer = await client.delete(f"/v1/callbacks/{callback}", headers=bearer(Role.AGENT))
+            assert answer.status == status, callback
+    assert (mine["agent"], mine["promised_by"], mine["number"]) == ("anna", "anna", "+37255500001")
+    assert (ours["agent"], ours["queue"], ours["skills"]) == (None, None, {"support": 2})
+    assert [item["id"] for item in listed["items"]] == [mine["id"], ours["id"]]
+    assert set(centre.callbacks.kept) == {"c1", "c2", mine["id"]}
+    assert centre.callbacks.kept[mine["id"]].queue == "extension"
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"agent": "bert"}, "forbidden"),
+        ({"queue": "billing"}, "forbidden"),
+        ({"number": "+372900100"}, "not-allowed"),
+        ({"number": "+4912345678"}, "no-route"),
+    ],
+)
+async def test_an_agent_schedules_neither_for_others_nor_what_they_may_not_call(
+    change: dict[str, Any], kind: str
+) -> None:
+    centre = centre_where_anna_may_call()
+    body = {"number": "+37255500001", "at": moment(60), **change}
+    async with serving(centre) as client:
+        answer = await client.post("/v1/callbacks", json=body, headers=bearer(Role.AGENT))
+        problem = await answer.json()
+    assert (answer.status, problem["type"]) == (403, f"urn:acd:problem:{kind}")
+    assert centre.callbacks.kept == {}
+
+
+async def test_a_follow_up_for_a_skill_needs_no_queue() -> None:
+    centre = centre_where_anna_may_call()
+    body = {"number": "+37255500001", "at": moment(0), "skills": {"billing": 3}}
+    async with serving(centre) as client:
+        made = await (await client.post("/v1/callbacks", json=body, headers=bearer(Role.SUPERVISOR))).json()
+        listed = await (await client.get("/v1/callbacks", headers=bearer(Role.VIEWER))).json()
+    assert (made["queue"], made["promised_by"]) == (None, None)
+    assert centre.callbacks.kept[made["id"]].queue == "skill"
+    assert [item["id"] for item in listed["items"]] == [made["id"]]
 
 
 async def test_a_callback_is_cancelled_unless_it_is_being_made() -> None:

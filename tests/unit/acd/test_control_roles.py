@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -11,6 +13,8 @@ from acd.callers.members import ListedNumber
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
 from acd.directory.do_not_call import Listed
+from acd.directory.model import Route as OutsideRoute
+from acd.directory.model import VoicemailRules
 from tests.support.control import Centre, a_call, a_callback, a_message, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
@@ -61,24 +65,57 @@ LEAST = {
     ("GET", "/v1/docs"): None,
 }
 
+AGENTS_OWN = {
+    ("GET", "/v1/agents/{id}"),
+    ("POST", "/v1/agents/{id}/state"),
+    ("GET", "/v1/agents/{id}/wrap-up"),
+    ("POST", "/v1/agents/{id}/wrap-up"),
+    ("POST", "/v1/agents/{id}/calls"),
+    ("GET", "/v1/calls"),
+    ("GET", "/v1/calls/{id}"),
+    ("POST", "/v1/calls/{id}/transfer"),
+    ("GET", "/v1/callbacks"),
+    ("POST", "/v1/callbacks"),
+    ("DELETE", "/v1/callbacks/{id}"),
+    ("GET", "/v1/voicemail"),
+    ("GET", "/v1/voicemail/{box}"),
+    ("GET", "/v1/voicemail/{box}/{id}/audio"),
+    ("PATCH", "/v1/voicemail/{box}/{id}"),
+    ("DELETE", "/v1/voicemail/{box}/{id}"),
+}
+"""What agents may do with what is their own."""
+LISTS = {("GET", "/v1/calls"), ("GET", "/v1/callbacks"), ("GET", "/v1/voicemail")}
+"""These have just what is the agent's own."""
+
 
 def test_every_route_is_listed_here_with_its_least_role():
     assert {(route.method, route.path): route.role for route in ROUTES} == {
         key: role and Role(role) for key, role in LEAST.items()
     }
+    assert {(route.method, route.path) for route in ROUTES if route.own} == AGENTS_OWN
 
 
-@pytest.mark.parametrize("role", [None, *Role])
-@pytest.mark.parametrize(("method", "path"), list(LEAST))
-async def test_a_route_answers_the_roles_it_is_for_and_no_other(
-    method: str, path: str, role: Role | None, tmp_path: Path
-):
+def annas_centre(tmp_path: Path) -> Centre:
+    """What there is, is anna's: a call, a message, a callback."""
     centre = Centre()
+    anna = replace(
+        centre.directory.agents["anna"], voicemail=VoicemailRules(), dialling=("national",), team="day"
+    )
+    routes = {"+372": OutsideRoute("+372", "national", ("carrier",))}
+    agents = {**centre.directory.agents, "anna": anna}
+    centre.directory = replace(centre.directory, agents=agents, routes=routes)
     centre.messages.kept["c1"], centre.messages.folder = a_message("c1"), tmp_path
     (tmp_path / "c1.wav").write_bytes(b"RIFF")
-    centre.calls.views["c1"] = a_call()
+    centre.calls.views["c1"] = replace(a_call(), state="talking", agent="anna")
     trace_one(centre, "c1")
-    centre.callbacks.kept["c1"] = a_callback("c1")
+    centre.callbacks.kept["c1"] = a_callback("c1", queue="extension", agent="anna", kind="follow-up")
+    centre.caller_lists.kept["vips", "+3725550009"] = ListedNumber("+3725550009", "", 0.0, "admin")
+    centre.do_not_call.listed["37255512345"] = Listed("37255512345", "", 0.0)
+    return centre
+
+
+def asked(method: str, path: str) -> tuple[str, dict[str, Any]]:
+    """The address and the body of a request to a route."""
     section = path.split("/")[2] if path.startswith("/v1/") else ""
     which = {"queues": "billing", "agents": "anna", "trunks": "carrier", "caller-lists": "vips"}.get(
         section, "c1"
@@ -89,10 +126,8 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
         .replace("{box}", "agent:anna")
         .replace("{number}", "+3725550009")
     )
-    centre.caller_lists.kept["vips", "+3725550009"] = ListedNumber("+3725550009", "", 0.0, "admin")
     url = url.replace("{entry}", "37255512345")
-    centre.do_not_call.listed["37255512345"] = Listed("37255512345", "", 0.0)
-    wanted = {"state": "paused", "reason": "lunch"}
+    wanted: dict[str, Any] = {"state": "paused", "reason": "lunch"}
     if "transfer" in path:
         wanted = {"to": "1002"}
     elif path == "/v1/callbacks":
@@ -109,11 +144,21 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
         wanted = {"trunk": "carrier"}
     elif "voicemail" in path:
         wanted = {"heard": True}
-    body = {"json": wanted} if method in ("POST", "PATCH") else {}
+    return url, {"json": wanted} if method in ("POST", "PATCH") else {}
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+@pytest.mark.parametrize(("method", "path"), list(LEAST))
+async def test_a_route_answers_the_roles_it_is_for_and_no_other(
+    method: str, path: str, role: Role | None, tmp_path: Path
+):
+    centre = annas_centre(tmp_path)
+    url, body = asked(method, path)
     async with serving(centre) as client:
         response = await client.request(method, url, headers=bearer(role) if role else {}, **body)
     needed = LEAST[method, path]
-    if needed is None or (role is not None and role.covers(Role(needed))):
+    own = role is Role.AGENT and (method, path) in AGENTS_OWN
+    if needed is None or own or (role is not None and role.covers(Role(needed))):
         assert response.status in (200, 204)
     elif role is None:
         assert response.status == 401
@@ -125,6 +170,46 @@ async def test_a_route_answers_the_roles_it_is_for_and_no_other(
         assert centre.agents.changes == []
         assert centre.calls.transfers == []
         assert centre.messages.kept == {"c1": a_message("c1")}
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(AGENTS_OWN))
+async def test_an_agents_token_is_for_nothing_of_another(method: str, path: str, tmp_path: Path):
+    centre = annas_centre(tmp_path)
+    url, body = asked(method, path)
+    async with serving(centre) as client:
+        response = await client.request(method, url, headers={"Authorization": "Bearer acd_bert"}, **body)
+        answer = await response.json()
+    if (method, path) in LISTS:
+        assert (response.status, answer["items"]) == (200, [])
+    else:
+        assert (response.status, answer["type"]) == (403, "urn:acd:problem:forbidden")
+        assert "own" in answer["detail"] or "self" in answer["detail"]
+        assert "insufficient_scope" in response.headers["WWW-Authenticate"]
+    assert (centre.calls.transfers, centre.calls.dialled, centre.agents.changes) == ([], [], [])
+    assert (list(centre.callbacks.kept), list(centre.messages.kept)) == (["c1"], ["c1"])
+    assert centre.messages.kept["c1"].heard_at is None
+
+
+async def test_the_token_of_an_agent_who_left_opens_nothing(tmp_path: Path):
+    centre = annas_centre(tmp_path)
+    centre.directory = replace(centre.directory, agents={})
+    async with serving(centre) as client:
+        for path in ("/v1/calls", "/v1/agents/anna", "/v1/queues"):
+            response = await client.get(path, headers=bearer(Role.AGENT))
+            assert (response.status, "no longer" in (await response.json())["detail"]) == (403, True)
+
+
+async def test_an_agent_acts_by_name_and_with_the_agents_own_rights(tmp_path: Path):
+    centre = annas_centre(tmp_path)
+    async with serving(centre) as client:
+        to, heard = {"to": "1002"}, {"heard": True}
+        await client.post("/v1/calls/c1/transfer", json=to, headers=bearer(Role.AGENT))
+        await client.patch("/v1/voicemail/agent:anna/c1", json=heard, headers=bearer(Role.AGENT))
+        shown = await (await client.get("/v1/calls/c1", headers=bearer(Role.AGENT))).json()
+        missing = await client.get("/v1/calls/c9", headers=bearer(Role.AGENT))
+    assert centre.calls.transferred_by == ["anna"]
+    assert centre.messages.kept["c1"].heard_by == "anna"
+    assert (shown["caller"], missing.status) == ("+37255512345", 404)
 
 
 @pytest.mark.parametrize(
