@@ -84,6 +84,7 @@ class SipService:
         expires = ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds)
         self.lamps = Lamps(endpoint, directory, expires, messages=messages)
         """Phones that watch agents, and their own messages."""
+        site.board.subscribe(self.lamps.phones_changed)
         self._guard = self._make_guard(clock)
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
@@ -100,6 +101,7 @@ class SipService:
             directory,
             self.tracer,
             lambda: self.draining,
+            clock,
             srtp_without_tls=srtp_without_tls,
         )
         registrar = Registrar(
@@ -119,7 +121,7 @@ class SipService:
             clock,
             self._settings.security,
             certified=self._endpoint.network.peer_names,
-            trunk_at=self.providers.trunk_at,
+            trunks_at=self.providers.trunks_at,
         )
 
     async def start(self) -> None:

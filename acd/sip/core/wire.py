@@ -210,8 +210,10 @@ class Wire:
             f"SIP/2.0/{flow.transport.upper()} {self.config.sent_by(flow)};branch={branch};rport",
         )
 
-    def contact(self, flow: Flow, user: str, *, secure: bool = False) -> str:
+    def contact(self, flow: Flow, user: str, *, secure: bool = False, line: str = "") -> str:
         """Our Contact as the peer of this flow can reach it; `secure` where it asked by a sips URI.
+
+        `line` tells our Contacts apart.
 
         WebSocket has one transport parameter for both kinds (RFC 7118 section 5.4); sips with TLS says
         tcp (RFC 3261 section 26.2.2).
@@ -220,7 +222,7 @@ class Wire:
         if secure and transport == "tls":
             transport = "tcp"
         at = f"{user}@" if user else ""
-        tail = f";transport={transport}" if transport else ""
+        tail = (f";transport={transport}" if transport else "") + (f";line={line}" if line else "")
         return f"<{'sips' if secure else 'sip'}:{at}{self.config.sent_by(flow)}{tail}>"
 
     def stable_tag(self, request: Request) -> str:
