@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -147,14 +148,28 @@ class CallSupervisor:
                 session.post(m.CallbackGone(message.how))
             return
         session = self._sessions.get(m.call_of_entry(message.call_id))
+        if session is not None and message.call_id == m.entry_of_maker(session.call.id):
+            if isinstance(message, Offer):
+                session.post(m.MakerReserved(message))
+            else:
+                session.post(m.MakerLost(message.token))
+            return
         if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self._spawn(self._let_go(message))
             return
         if isinstance(message, Offer):
-            session.post(m.OfferMade(message))
+            session.post(m.OfferMade(self._with_skipped(session, message)))
         else:
             session.post(m.OfferTakenBack(message.token))
+
+    def _with_skipped(self, session: CallSession, offer: Offer) -> Offer:
+        """With whom the choice passed over, beside those whom the store looked at."""
+        needs = session.standing.needs()
+        if offer.decision is None or needs is None:
+            return offer
+        skipped = self._services.attendance.skipped(needs, offer.agent_id)
+        return replace(offer, decision=replace(offer.decision, skipped=skipped))
 
     async def _let_go(self, offer: Offer) -> None:
         """An offer for a call that is gone must not hold its agent."""
