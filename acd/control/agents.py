@@ -178,5 +178,6 @@ ROUTES = (
         body=CallOrder,
         errors=(403, 404, 409),
         own="path",
+        once=True,
     ),
 )
