@@ -226,6 +226,7 @@ _BY_HAND: Mapping[type[Any], Mapping[type[Any], _Carry]] = {
     },
     Booking: {
         m.LeaveQueue: Booking.leave,
+        m.ConfirmMaker: Booking.confirm_maker,
         m.RejectOffer: Booking.reject,
         m.FinishConversation: Booking.finish,
     },
