@@ -306,6 +306,7 @@ class Node:
                 site=self._settings.node.site,
                 nodes=lambda: self._site.nodes.up,
                 clock=self._clock,
+                context=lambda: self._context,
             ),
             onces=OnceStore(self._redis, site=self._settings.node.site, clock=self._clock),
             agents=self._desk,
