@@ -107,6 +107,8 @@ class StackConfig:
     """How long an INVITE of ours may stay unanswered before it is cancelled as timed out."""
     session_seconds: int = 1800
     """How often a session of ours is said again (RFC 4028); 0: only where the peer asks for it."""
+    session_refresh_seconds: int = 0
+    """How long we wait at most before we refresh one; 0: half of what was agreed."""
     max_forks: int = 16
     """Phones behind a proxy that may answer one INVITE of ours; one is kept, the others are hung up."""
     screen: Callable[[Request, Flow, float], Fault | None] = everything
