@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd import log as logs
+from acd.agents.attendance import Attendance
 from acd.agents.desk import AgentDesk
 from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
@@ -67,6 +68,7 @@ from acd.voicemail.store import MessageStore
 from acd.webhooks.courier import Courier
 from routing.engine import RoutingEngine
 from routing.ports import StoreUnavailable
+from routing.store.event_log import EventLog
 from routing.store.redis_store import RedisQueueStore, connect
 
 log = structlog.get_logger(__name__)
@@ -151,7 +153,9 @@ class Node:
         self._keep_running(self._desk)
         self._directory.subscribe(self._directory_changed)
         await self._start_sip()
-        self._keep_running(self._keeper, self._forecast, self._lookout, self._heir, FileWatch())
+        self._keep_running(
+            self._keeper, self._forecast, self._attendance, self._lookout, self._heir, FileWatch()
+        )
 
     def _make_store(self) -> None:
         """The store, and who counts and foresees by what it knows."""
@@ -165,8 +169,10 @@ class Node:
             counts=self._counts,
             expected_waits=lambda: self._forecast.of_queues(),
             unseen_callers=lambda: self._forecast.unseen,
+            routing_classes=lambda: self._forecast.classes,
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
+        self._attendance = Attendance(self._store, self._clock, self._directory.current)
         self._lookout = Lookout(
             self._store, self._clock, self._forecast, lambda: self._calls.waiting_places()
         )
@@ -282,6 +288,7 @@ class Node:
             desk=self._desk,
             do_not_call=self._do_not_call,
             lookout=self._lookout,
+            attendance=self._attendance,
             messages=self._messages,
             outside=self._outside_calls,
             phones=self._site.board.changed,
@@ -322,6 +329,7 @@ class Node:
             tracer=self._sip.tracer,
             trunks=lambda: self._sip.trunks,
             forecast=self._forecast,
+            events=EventLog(self._redis, self._settings.node.site),
             clock=self._clock,
         )
         self._http = ControlServer(context, *self._settings.http.address)

@@ -190,6 +190,17 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Who could not take a call when an agent was found for it, as seen by its node shortly before."""
+
+    counts: tuple[tuple[str, int], ...]
+    """Reasons, each with how many: `offline`, `paused`, `not-answering`, `offered`, `talking`, `wrapup`,
+    `lent` (to the queue, and not now), `queue` (they do not serve it), `skill`."""
+    nearest: tuple[tuple[str, str], ...] = ()
+    """A few of them who come next, each with what is in the way, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Why just these two: an agent was sought for a call, or a call for an agent who came free.
 
@@ -200,6 +211,8 @@ class Decision:
     sought: Literal["agent", "call"]
     class_name: str
     candidates: tuple[Candidate, ...] = ()
+    skipped: Skipped | None = None
+    """Not by the store, which looks at nobody who could not take the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,19 @@ class Candidate(BaseModel):
     passed_over: bool = Field(description="The two have just been brought together in vain.")
 
 
+class SkippedFor(BaseModel):
+    reason: str = Field(
+        description="offline, paused, not-answering, offered (rung for another call), talking, wrapup, lent"
+        " (to the queue, and not now), queue (does not serve it) or skill (lacks one, or its level)."
+    )
+    agents: int
+
+
+class Near(BaseModel):
+    agent: str
+    obstacle: str
+
+
 class Offered(BaseModel):
     """An agent who was rung."""
 
@@ -48,6 +61,12 @@ class Offered(BaseModel):
     candidates: list[Candidate] = Field(
         description="Who was looked at before the choice was sure and the next few; not everybody."
     )
+    skipped: list[SkippedFor] = Field(
+        default=[],
+        description="How many agents could not take the call, by what was in the way, as seen by the node"
+        " a few seconds before at most.",
+    )
+    nearest: list[Near] = Field(default=[], description="Up to three of them who come next.")
 
 
 class Colleague(BaseModel):
@@ -83,6 +102,7 @@ class Why(BaseModel):
 
 def offered(attempt: Attempt, call_id: str) -> Offered:
     decision = attempt.decision
+    skipped = decision.skipped if decision else None
     chosen = {attempt.agent} if decision is None or decision.sought == "agent" else {call_id}
     return Offered(
         at=time_of(attempt.at),
@@ -102,6 +122,8 @@ def offered(attempt: Attempt, call_id: str) -> Offered:
             )
             for each in (decision.candidates if decision else ())
         ],
+        skipped=[SkippedFor(reason=reason, agents=n) for reason, n in (skipped.counts if skipped else ())],
+        nearest=[Near(agent=name, obstacle=words) for name, words in (skipped.nearest if skipped else ())],
     )
 
 
