@@ -54,7 +54,7 @@ async def _ask_node(settings: Settings, call_id: str, token: str) -> Why:
             client.get(url, headers=headers) as answer,
         ):
             if answer.status == 404:
-                raise AcdError(f"call {call_id!r} is neither in the records nor live on this node")
+                raise AcdError(f"call {call_id!r} is neither in the records nor live on any node")
             answer.raise_for_status()
             return Why.model_validate_json(await answer.read())
     except (aiohttp.ClientError, TimeoutError, ValidationError) as error:

@@ -173,6 +173,8 @@ class Ticket:
     steps: tuple[Step, ...] = ()
     ring_agents: int = 1
     """Of those who are free, so many are rung together (1-RING_AGENTS_MAX); the first who accepts has it."""
+    passes_over: str = ""
+    """An agent who has just sent the caller on: as one who did not take the call."""
     own: bool = False
     """The agent whom the requirement names made the call, and is in it: they are reserved also where paused,
     not answering or in wrap-up, which follows when it is over."""

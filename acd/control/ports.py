@@ -65,6 +65,8 @@ class CallsElsewhere(Protocol):
 
     async def find(self, call_id: str) -> CallView | None: ...
 
+    async def why(self, call_id: str) -> Reasons | None: ...
+
 
 class Agents(Protocol):
     async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:

@@ -12,12 +12,14 @@ from acd.agents.terms import profile_of
 from acd.calls.model import call_of_entry
 from acd.calls.record import Attempt, CallRecord, Segment
 from acd.calls.view import Reasons
+from acd.control.calls import unseen
 from acd.control.ports import ControlContext
 from acd.control.problems import not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Seconds, Time, time_of
 from acd.directory.model import Queue
+from acd.history.elsewhere import CallsUnseen
 from routing.model import AgentState, RejectReason, Requirement
 from routing.requirement import in_words, missing
 
@@ -196,9 +198,15 @@ async def show_why(ask: Ask) -> Why:
     if (reasons := context.calls.why(call_id)) is not None:
         return await why_of(context, reasons)
     record = await context.records.record(call_id)
-    if record is None:
+    if record is not None:
+        return why_of_record(record)
+    try:
+        elsewhere = await context.calls_elsewhere.why(call_id)
+    except CallsUnseen:
+        raise unseen() from None
+    if elsewhere is None:
         raise not_found("call")
-    return why_of_record(record)
+    return await why_of(context, elsewhere)
 
 
 ROUTES = (

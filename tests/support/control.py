@@ -190,6 +190,7 @@ class FakeAgents:
 @dataclass
 class FakeCallsElsewhere:
     kept: dict[str, CallView] = field(default_factory=dict)
+    reasons: dict[str, Reasons] = field(default_factory=dict)
     unseen: bool = False
 
     async def live(self) -> list[CallView]:
@@ -199,6 +200,10 @@ class FakeCallsElsewhere:
 
     async def find(self, call_id: str) -> CallView | None:
         return {view.id: view for view in await self.live()}.get(call_id)
+
+    async def why(self, call_id: str) -> Reasons | None:
+        view = await self.find(call_id)
+        return None if view is None else self.reasons.get(call_id) or Reasons(view, (), None)
 
 
 @dataclass

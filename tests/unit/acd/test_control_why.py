@@ -87,6 +87,17 @@ async def test_a_waiting_call_tells_what_is_in_the_way_with_each_agent(client: T
     ]
 
 
+async def test_a_live_call_of_another_node_tells_the_same(client: TestClient, centre: Centre):
+    centre.calls_elsewhere.kept["c1"] = a_call()
+    centre.calls_elsewhere.reasons["c1"] = Reasons(a_call(), (REFUSED,), NEEDS)
+    why = await (await client.get("/v1/calls/c1/why", headers=bearer("viewer"))).json()
+    assert (why["state"], why["waits_for"]) == ("queued", "billing 3")
+    assert [offer["result"] for offer in why["offers"]] == ["rejected"]
+    assert why["agents"][0]["obstacles"] == ["has just not taken this call"]
+    centre.calls_elsewhere.unseen = True
+    assert (await client.get("/v1/calls/c1/why", headers=bearer("viewer"))).status == 503
+
+
 async def test_a_call_that_nobody_knows_is_not_found(client: TestClient):
     response = await client.get("/v1/calls/nobody/why", headers=bearer("viewer"))
     assert response.status == 404
