@@ -37,7 +37,16 @@ def _directory() -> dict[str, Any]:
     return directory
 
 
-DIRECTORY = _directory()
+def _with_a_rule(directory: dict[str, Any]) -> dict[str, Any]:
+    """Who waits too long in one queue is connected to a number outside."""
+    rule = {"after_seconds": 1, "number": "+37255570099"}
+    directory["queues"].append({"name": "outward", "requires": {"sales": 1}, "overflow": [rule]})
+    directory["numbers"].append({"number": OUTWARD, "queue": "outward"})
+    return directory
+
+
+OUTWARD = "+3726000220"
+DIRECTORY = _with_a_rule(_directory())
 
 
 async def hears(phone: Baresip, tone: float, seconds: float = 0.5) -> None:
@@ -208,6 +217,28 @@ async def test_a_caller_comes_back_from_a_number_outside_that_is_busy(service: R
         await service.call_reaches(someone.user, "talking")
         await phone.hears(line, CALLER_HZ)
         await call.hang_up()
+
+
+async def test_who_waits_too_long_is_connected_to_a_number_outside(service: RunningService) -> None:
+    async with (
+        Provider(service.sip_address, port=PORT, early=180) as provider,
+        caller(service, "+37255570012") as someone,
+    ):
+        call = await dial(someone, OUTWARD)
+        invite = await provider.called()
+        assert number_in(invite.get("to")) == "+37255570099"
+        line = await provider.pick_up()
+
+        async def hears_them() -> bool:
+            return seconds_of(VOICE_HZ, bytes(call.rtp.heard.pcm)) >= 0.5
+
+        await eventually(hears_them, within=5, what="the voice of the number outside")
+        provider.hang_up(line)
+        assert await call.ended() == "far"
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["outside"]) == ("forwarded", "+37255570099")
+    counted = await service.metric("acd_queue_overflowed_total", queue="outward", to_kind="number")
+    assert counted == 1
 
 
 async def test_an_agent_asks_somebody_outside_and_joins_the_caller_to_them(service: RunningService) -> None:
