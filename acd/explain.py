@@ -30,7 +30,7 @@ async def find_reasons(settings: Settings, call_id: str, token: str) -> Why:
     engine = open_engine(settings)
     try:
         await migrate(engine)
-        record = await RecordReader(engine).record(call_id)
+        record = await RecordReader(engine, SystemClock()).record(call_id)
         if record is not None:
             return why_of_record(record)
         bearer = await TokenStore(engine, SystemClock()).verify(token) if token else None

@@ -13,7 +13,7 @@ import structlog
 from acd.agents.codes import obey
 from acd.calls import model as m
 from acd.calls.booking import Booking
-from acd.calls.facts import CallEnded, LegClosed
+from acd.calls.facts import CallEnded, ConversationOver, LegClosed
 from acd.calls.hands.agent import AgentLeg
 from acd.calls.hands.audio import Audio
 from acd.calls.hands.caller import CallerLeg
@@ -81,6 +81,7 @@ class CallSession:
         self._voicemail = Voicemail(live, self.audio)
         self.transfers = Transfers(live, self.outside, booking)
         self.standing = Standing(live, booking)
+        self._booking = booking
         self._hands = self._effects(booking)
         self._claim(leg)
 
@@ -168,6 +169,12 @@ class CallSession:
 
         self._live.ask(ask())
 
+    def _finish(self, effect: m.FinishConversation) -> None:
+        self._booking.finish(effect)
+        if effect.wrapup:
+            offer = effect.offer
+            self._live.tell(ConversationOver(self.call.id, offer.queue, offer.agent_id))
+
     def _tell(self, effect: m.Tell) -> None:
         self._live.tell(effect.fact)
 
@@ -210,7 +217,7 @@ class CallSession:
             m.AskSituation: standing.ask_situation,
             m.ConfirmOffer: standing.confirm,
             m.RejectOffer: booking.reject,
-            m.FinishConversation: booking.finish,
+            m.FinishConversation: self._finish,
             m.RingAgent: agent.ring,
             m.ReleaseAgentLeg: agent.release,
             m.RingRival: agent.ring_rival,

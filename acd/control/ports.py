@@ -57,8 +57,11 @@ class Calls(Protocol):
 
 
 class Agents(Protocol):
-    async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:
-        """Raises acd.agents.desk.UnknownAgent, acd.agents.desk.StateNotAllowed."""
+    async def set_state(self, agent_id: str, state: AgentState, reason: str, *, force: bool) -> AgentStatus:
+        """`force` ends a wrap-up although its note is missing.
+
+        Raises acd.agents.desk.UnknownAgent, acd.agents.desk.StateNotAllowed, acd.agents.notes.NoteMissing.
+        """
         ...
 
     async def end_wrapup(self, agent_id: str) -> AgentStatus:
@@ -77,6 +80,7 @@ class RecordFilter:
     queue: str | None = None
     agent: str | None = None
     outcome: str | None = None
+    note_missing: bool | None = None
     since: float | None = None
     until: float | None = None
 

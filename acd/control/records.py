@@ -43,6 +43,9 @@ class RecordQuery(BaseModel):
     queue: _NAME | None = None
     agent: _NAME | None = None
     outcome: Outcome | None = None
+    note_missing: bool | None = Field(
+        default=None, description="True: those that lack a note which the queue requires."
+    )
     since: _MOMENT | None = Field(default=None, alias="from")
     until: _MOMENT | None = Field(default=None, alias="to")
     cursor: str | None = Field(
@@ -131,6 +134,9 @@ class Record(BaseModel):
     segments: list[Segment]
     refusals: list[Refusal] = Field(description="Offers that were not taken; of the newest two hundred.")
     notes: list[Note] = Field(description="One an agent, the earliest first.")
+    note_missing: bool = Field(
+        description="An agent's wrap-up ended without the note that the queue requires."
+    )
 
 
 class Records(BaseModel):
@@ -138,7 +144,17 @@ class Records(BaseModel):
     next_cursor: str | None = Field(description="Null on the last page.")
 
 
-def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) -> Record:
+def records_of(page: RecordPage, role: Role | None) -> list[Record]:
+    """The records of a page as this role may see them."""
+    return [
+        record_of(record, page.notes.get(record.id, ()), role, without_note=record.id in page.without_note)
+        for record in page.records
+    ]
+
+
+def record_of(
+    record: CallRecord, notes: Sequence[KeptNote], role: Role | None, *, without_note: bool = False
+) -> Record:
     return Record(
         id=record.id,
         node=record.node,
@@ -171,6 +187,7 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         segments=[_segment_of(segment, role) for segment in record.segments],
         refusals=[_refusal_of(attempt) for attempt in record.attempts if attempt.result in NOT_TAKEN],
         notes=[note_of(note) for note in notes],
+        note_missing=without_note,
     )
 
 
@@ -211,6 +228,7 @@ async def list_records(ask: Ask) -> Records | web.StreamResponse:
         queue=query.queue,
         agent=query.agent,
         outcome=query.outcome,
+        note_missing=query.note_missing,
         since=query.since.timestamp() if query.since else None,
         until=query.until.timestamp() if query.until else None,
     )
@@ -220,10 +238,7 @@ async def list_records(ask: Ask) -> Records | web.StreamResponse:
         page = await ask.context.records.records(filters, query.cursor, query.limit)
     except ValueError as error:
         raise Problem(400, "bad-cursor", "The cursor is none that this service gave out.") from error
-    return Records(
-        items=[record_of(record, page.notes.get(record.id, ()), ask.role) for record in page.records],
-        next_cursor=page.next_cursor,
-    )
+    return Records(items=records_of(page, ask.role), next_cursor=page.next_cursor)
 
 
 def _is_file_wanted(ask: Ask, query: RecordQuery) -> bool:
@@ -240,10 +255,7 @@ async def _send_file(ask: Ask, query: RecordQuery, filters: RecordFilter) -> web
         raise Problem(400, "invalid-query", "A CSV file holds all that match: leave cursor and limit out.")
 
     def rows(page: RecordPage) -> Iterable[dict[str, Any]]:
-        return (
-            record_of(record, page.notes.get(record.id, ()), ask.role).model_dump(mode="json")
-            for record in page.records
-        )
+        return (record.model_dump(mode="json") for record in records_of(page, ask.role))
 
     return await send_file(ask, filters, rows)
 

@@ -372,6 +372,11 @@ class Queue:
     """Beside those who are signed out."""
 
     @property
+    def note_required(self) -> bool:
+        """Whether agents have to note something about every conversation."""
+        return self.wrapup_code_required or any(field.required for field in self.wrapup_form)
+
+    @property
     def rules(self) -> tuple[OverflowRule, ...]:
         """Those of `overflow`, and after them what the three keys about joining and leaving come to."""
         last = []
@@ -458,13 +463,22 @@ class Agent:
 
 
 CodeAction = Literal[
-    "sign-in", "sign-out", "pause", "resume", "end-wrapup", "extend-wrapup", "echo", "voicemail"
+    "sign-in",
+    "sign-out",
+    "pause",
+    "resume",
+    "end-wrapup",
+    "extend-wrapup",
+    "wrapup-code",
+    "echo",
+    "voicemail",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureCode:
-    """What an agent's phone asks for by dialling. A digit after a pausing code picks one of `reasons`."""
+    """What an agent's phone asks for by dialling. A digit after a pausing code picks one of `reasons`, and a
+    number after one for wrap-up codes one of the queue's codes."""
 
     code: str
     does: CodeAction
@@ -478,6 +492,7 @@ STANDARD_CODES = (
     FeatureCode("*14", "resume"),
     FeatureCode("*15", "end-wrapup"),
     FeatureCode("*16", "extend-wrapup"),
+    FeatureCode("*17", "wrapup-code"),
     FeatureCode("*43", "echo"),
     FeatureCode("*97", "voicemail"),
 )

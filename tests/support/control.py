@@ -13,7 +13,7 @@ import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
-from acd.agents.notes import Note
+from acd.agents.notes import Note, Owed
 from acd.callers.members import ListedNumber, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
 from acd.calls.outward import NotAllowed
@@ -165,8 +165,13 @@ class FakeAgents:
     unregistered: frozenset[str] = frozenset({"cleo"})
     changes: list[tuple[str, AgentState, str]] = field(default_factory=list)
     wrapups: list[tuple[str, float | str]] = field(default_factory=list)
+    forced: list[bool] = field(default_factory=list)
+    refusal: Exception | None = None
 
-    async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:
+    async def set_state(
+        self, agent_id: str, state: AgentState, reason: str, *, force: bool = False
+    ) -> AgentStatus:
+        self.forced.append(force)
         if agent_id not in self.known:
             raise UnknownAgent(agent_id)
         if state is AgentState.AVAILABLE and agent_id in self.unregistered:
@@ -175,6 +180,8 @@ class FakeAgents:
         return AgentStatus(agent_id, state, int(NOW * 1000), reason)
 
     async def end_wrapup(self, agent_id: str) -> AgentStatus:
+        if self.refusal:
+            raise self.refusal
         self.wrapups.append((agent_id, "end"))
         return AgentStatus(agent_id, AgentState.AVAILABLE, int(NOW * 1000))
 
@@ -276,6 +283,9 @@ class FakeNotes:
 
     async def of(self, call_id: str) -> Sequence[Note]:
         return [note for note in self.kept if note.call_id == call_id]
+
+    async def owed(self, agent: str, since: float) -> Owed | None:
+        return None
 
 
 @dataclass

@@ -250,9 +250,3 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def agent(self) -> str:
         return self.offer.agent_id if self.offer else ""
-
-
-def call_of_entry(entry: str) -> str:
-    """The id of the call that an entry of the store belongs to: one that was transferred has had several, its
-    id, "~", and a number."""
-    return entry.partition("~")[0]
