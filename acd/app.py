@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from acd import log as logs
 from acd.agents.desk import AgentDesk
 from acd.agents.notebook import Notebook
+from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
 from acd.callers.members import ListStore, ListWatcher
@@ -139,7 +140,7 @@ class Node:
         self._make_store()
         self._make_sip()
         self._make_calls()
-        self._keep_running(self._webhooks, self._duties)
+        self._keep_running(self._webhooks, self._outside_calls, self._duties)
         self._running.push_async_callback(self._lookups.close)
         await self._start_media()
         await self._recover()
@@ -191,6 +192,15 @@ class Node:
             Notebook(self._notes, self._clock, directory),
         )
         self._site.subscribe(self._desk.nodes_gone)
+        nodes = self._site.nodes
+        self._outside_calls = OutsideCalls(
+            self._redis,
+            site=node.site,
+            node=node.id,
+            process=nodes.facts.process,
+            look=nodes.look,
+            lives=nodes.lives,
+        )
 
     def _make_calls(self) -> None:
         """The calls, what is told and asked of them, and who takes up those of others."""
@@ -279,6 +289,7 @@ class Node:
             do_not_call=self._do_not_call,
             lookout=self._lookout,
             messages=self._messages,
+            outside=self._outside_calls,
             phones=self._sip.lamps.phones_changed,
             callers=CallerBook(
                 self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
@@ -330,6 +341,7 @@ class Node:
     async def _say_everything_again(self, lost: bool) -> Mapping[str, int]:
         """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
         self._lookout.distrust()
+        self._outside_calls.say_again()
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}

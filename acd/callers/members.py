@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from acd import tasks
 from acd.clock import Clock
 from acd.database import reading, writing
 from acd.directory.tables import listed, listed_state
 from acd.errors import AcdError
+from acd.polling import Poll
 
 MOST_NUMBERS = 100_000
 """Of one list, beside those of the directory."""
@@ -129,12 +128,12 @@ class ListWatcher:
     def __init__(self, store: ListStore, clock: Clock, every_seconds: float = 1.0) -> None:
         self._store = store
         self._clock = clock
-        self._every = every_seconds
         self._members: dict[str, set[str]] = {}
         self._revision = -1
         self._heard_at = clock.monotonic()
         self._polling = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        # Calls go on with the lists that we have.
+        self._watch = Poll(self.poll, every_seconds, "caller lists cannot be read; keeping those in use")
 
     def members(self, name: str) -> Collection[str]:
         return self._members.get(name, frozenset())
@@ -142,11 +141,10 @@ class ListWatcher:
     async def start(self) -> None:
         """Raises SQLAlchemyError where the lists cannot be loaded."""
         await self.poll()
-        self._task = asyncio.create_task(self._run(), name="list-watcher")
+        self._watch.start()
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
-        self._task = None
+        await self._watch.stop()
 
     async def poll(self) -> None:
         """Take what changed."""
@@ -175,16 +173,3 @@ class ListWatcher:
     async def of(self, name: str, after: str = "", limit: int = 100) -> Sequence[ListedNumber]:
         """As ListStore.of."""
         return await self._store.of(name, after, limit)
-
-    async def _run(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.poll()
-                failing = False
-            except (SQLAlchemyError, OSError) as error:
-                # Calls go on with the lists that we have.
-                if not failing:
-                    log.error("caller lists cannot be read; keeping those in use", error=str(error))
-                failing = True

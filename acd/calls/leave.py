@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
@@ -23,22 +24,24 @@ class DoNotCall(Protocol):
         """Whether this number (E.164) is not to be called. May raise whatever its storage raises."""
 
 
-async def leave_to_dial(listed: DoNotCall, outside: Outside, live: int) -> m.DialAllowed | m.DialForbidden:
-    """`live` are the calls to the outside that the agent has, this one included.
+async def leave_to_dial(
+    listed: DoNotCall, outside: Outside, count: Callable[[str], Awaitable[int]]
+) -> m.DialAllowed | m.DialForbidden:
+    """`count` tells how many calls to the outside an agent has, this one included.
 
     Emergency numbers may always be called. A list that cannot be read lets nobody else through.
     """
     if outside.kind == "emergency":
         return m.DialAllowed()
     try:
-        await _check(listed, outside, live)
+        await _check(listed, outside, count)
     except DialRefused as error:
         return m.DialForbidden(error.sip_status, error.cause)
     return m.DialAllowed()
 
 
-async def _check(listed: DoNotCall, outside: Outside, live: int) -> None:
-    if outside.by and live > outside.limit:
+async def _check(listed: DoNotCall, outside: Outside, count: Callable[[str], Awaitable[int]]) -> None:
+    if outside.by and await count(outside.by) > outside.limit:
         raise TooManyOutside(f"the agent has {outside.limit} calls to the outside already")
     try:
         async with asyncio.timeout(_LIST_SECONDS):

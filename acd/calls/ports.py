@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -133,6 +133,16 @@ class MessagePort(Protocol):
     def deleted(self, message_id: str) -> None: ...
 
 
+class OutsidePort(Protocol):
+    """Counts the calls to the outside that agents have at all nodes."""
+
+    def changed(self, call_id: str, agents: Collection[str]) -> None:
+        """These agents have the call to the outside now; none where it is over, or leads nowhere outside."""
+
+    async def of(self, agent: str) -> int:
+        """How many the agent has. Never raises, and takes no longer than a caller may be kept waiting."""
+
+
 class CallerPort(Protocol):
     """What is known of callers."""
 
@@ -180,5 +190,6 @@ class Services:
     do_not_call: DoNotCall
     lookout: LookoutPort
     messages: MessagePort
+    outside: OutsidePort
     phones: PhoneWatcher = _nobody_watches
     callers: CallerPort = STRANGERS

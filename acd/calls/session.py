@@ -29,7 +29,7 @@ from acd.calls.model import Call, Effect, Event, Side, State
 from acd.calls.ports import Services
 from acd.calls.steps import ending
 from acd.calls.steps.context import Context
-from acd.calls.steps.phones import phones_of
+from acd.calls.steps.phones import agents_outside, phones_of
 from acd.directory.model import Srtp
 from acd.media.engine import LegStatistics
 from acd.sip.watching import PhoneState
@@ -68,6 +68,7 @@ class CallSession:
         self._legs = legs
         self._inbox: asyncio.Queue[Event | OfLeg] = asyncio.Queue(INBOX_LIMIT)
         self._phones: tuple[PhoneState, ...] = ()
+        self._agents_outside: frozenset[str] = frozenset()
         self.seats = Seats(leg)
         self._live = live = LiveCall(
             call, self.seats, services, context, legs, claim=self._claim, post=self.post
@@ -152,7 +153,11 @@ class CallSession:
         self._live.write_down()
 
     def _show_phones(self) -> None:
-        """Let lamps follow what the agents' phones do in this call."""
+        """Let lamps, and the count of calls to the outside, follow what the agents do in this call."""
+        outside = agents_outside(self.call)
+        if outside != self._agents_outside:
+            self._agents_outside = outside
+            self._services.outside.changed(self.call.id, outside)
         phones = phones_of(self.call)
         if phones != self._phones:
             self._phones = phones

@@ -56,7 +56,6 @@ class CallSupervisor:
             spawn=self._spawn,
             find=self._find,
             make=self.make_callback,
-            outside_calls=self._outside_calls,
         )
 
     # What happens.
@@ -283,11 +282,6 @@ class CallSupervisor:
         if not task.cancelled() and (error := task.exception()):
             log.error("task-failed", exc_info=error)
 
-    def _outside_calls(self, agent: str) -> int:
-        """Calls of this node in which the agent calls, or talks to, a number outside."""
-        calls = (session.call for session in self._sessions.values())
-        return sum(1 for call in calls if call.outside is not None and agent in _on_the_line(call))
-
     def _find(self, call_id: str) -> CallSession | None:
         return self._sessions.get(call_id)
 
@@ -298,9 +292,3 @@ def _new_id(now: float) -> str:
 
 def _counted(words: Iterable[str]) -> Mapping[str, int]:
     return Counter(word for word in words if word)
-
-
-def _on_the_line(call: m.Call) -> set[str]:
-    """Agents who are in the call, or about to be."""
-    agents = {call.agent, call.transferor.agent if call.transferor else ""}
-    return agents | ({call.from_agent} if call.state is m.State.NEW else set())

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from acd import tasks
 from acd.clock import Clock
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
+from acd.polling import Poll
 
 log = structlog.get_logger(__name__)
 
@@ -25,11 +23,11 @@ class DirectoryWatcher:
     def __init__(self, store: DirectoryStore, clock: Clock, every_seconds: float = 1.0) -> None:
         self._store = store
         self._clock = clock
-        self._every = every_seconds
         self._current = Directory()
         self._checked_at = clock.monotonic()
         self._subscribers: list[Subscriber] = []
-        self._task: asyncio.Task[None] | None = None
+        # Calls go on with the snapshot that we have.
+        self._watch = Poll(self.poll, every_seconds, "directory cannot be read; keeping the one in use")
 
     def current(self) -> Directory:
         """The newest snapshot. A call keeps the one it began with."""
@@ -46,11 +44,10 @@ class DirectoryWatcher:
     async def start(self) -> None:
         """Load the snapshot, then watch. Raises SQLAlchemyError where it cannot be loaded."""
         await self.poll()
-        self._task = asyncio.create_task(self._run(), name="directory-watcher")
+        self._watch.start()
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
-        self._task = None
+        await self._watch.stop()
 
     async def poll(self) -> bool:
         """Look once; whether the snapshot was swapped."""
@@ -63,16 +60,3 @@ class DirectoryWatcher:
         for subscriber in self._subscribers:
             subscriber(before, self._current)
         return True
-
-    async def _run(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(self._every)
-            try:
-                await self.poll()
-                failing = False
-            except (SQLAlchemyError, OSError) as error:
-                # Calls go on with the snapshot that we have.
-                if not failing:
-                    log.error("directory cannot be read; keeping the one in use", error=str(error))
-                failing = True

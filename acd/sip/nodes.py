@@ -85,6 +85,11 @@ class Nodes:
         """Whether this is another node, and it lives."""
         return node in self._others
 
+    def lives(self, node: str, process: str) -> bool:
+        """Whether this is another node that lives, and still the same process."""
+        facts = self._others.get(node)
+        return facts is not None and facts.process == process
+
     @property
     def up(self) -> frozenset[str]:
         """The other nodes that live."""

@@ -490,7 +490,13 @@ async def test_a_caller_who_is_sent_on_to_the_outside_comes_with_what_was_dialle
 ) -> None:
     first, _ = provider
     if PROVIDER["diversion"] != kind:
+        bound = len(first.saw("REGISTER", auth=LINE.user, expires="60"))
         service.apply({**DIRECTORY, "trunks": [{**DIRECTORY["trunks"][0], "diversion": kind}]})
+
+        async def anew() -> bool:
+            return len(first.saw("REGISTER", auth=LINE.user, expires="60")) > bound
+
+        await eventually(anew, within=10, what="registered anew by the trunk as it is now")
         await registered_at_first(service)
     async with (
         customer_behind(first) as customer,

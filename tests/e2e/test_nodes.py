@@ -4,22 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, SUPPORT, agents, caller, dial, phone
-from tests.support.net import eventually
-from tests.support.service import PASSWORD, standard_directory
+from tests.support.desk_phone import DeskPhone
+from tests.support.desk_phone import Line as PhoneLine
+from tests.support.net import eventually, free_port
+from tests.support.provider import Provider
+from tests.support.service import PASSWORD, TRUNK, standard_directory
 from tests.support.two_nodes import LEASE, Node, two_nodes
 
 Pair = tuple[Node, Node]
 
 
+PORT = free_port(TRUNK)
+
+
+def _directory() -> dict[str, Any]:
+    """Agents may have one call to the outside."""
+    directory = standard_directory()
+    directory["trunks"][0] |= {
+        "hosts": [{"host": TRUNK, "port": PORT, "transport": "udp"}],
+        "probe_seconds": 0,
+    }
+    directory["routes"] = [{"prefix": "+372", "class": "national", "trunks": ["carrier"]}]
+    directory["dialling"] = {"country": "EE", "outside_calls": 1}
+    for agent in directory["agents"]:
+        agent["dialling"] = ["national"]
+    return directory
+
+
 @pytest.fixture(scope="module")
 def running_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with two_nodes(tmp_path_factory.mktemp("nodes"), standard_directory()) as nodes:
+    with two_nodes(tmp_path_factory.mktemp("nodes"), _directory()) as nodes:
         yield nodes
 
 
@@ -157,6 +178,44 @@ async def test_node_that_is_killed_strands_no_agent_of_the_other(nodes: Pair) ->
         b.start()
         for number in ("+37255509032", "+37255509033"):
             assert (await b.record_of(number))["cause"] == "node-died"
+
+
+async def test_an_agent_has_one_call_to_the_outside_at_whichever_node(nodes: Pair) -> None:
+    a, b = nodes
+    async with DeskPhone(a.sip_address, "1001", PASSWORD) as first:
+        async with Provider(a.sip_address, port=PORT, early=180) as provider:
+            await b.signed_in("a1")
+            dialling = asyncio.create_task(first.dial("+37255570001"))
+            await provider.called()
+            async with DeskPhone(b.sip_address, "1001", PASSWORD) as second:
+                assert await second.dial("+37255570002") == 403
+            refused = await record_of_called(b, "+37255570002")
+            assert (refused["outcome"], refused["cause"]) == ("rejected", "too-many-calls")
+            # The node with the call dies, and nothing is left of it.
+            a.kill9()
+            dialling.cancel()
+            first.server = b.sip_address
+        await b.logs('"gone":["a"]', within=4 * LEASE)
+        async with (
+            Provider(b.sip_address, port=PORT, early=180) as provider,
+            DeskPhone(b.sip_address, "1001", PASSWORD) as second,
+        ):
+            again = asyncio.create_task(second.dial("+37255570003"))
+            await provider.called()
+            line = await provider.pick_up()
+            assert isinstance(await again, PhoneLine)
+            provider.hang_up(line)
+            await b.quiet()
+
+
+async def record_of_called(node: Node, number: str) -> dict[str, Any]:
+    """The record of the call to this number."""
+
+    async def found() -> list[dict[str, Any]]:
+        return [record for record in await node.records() if record["called"] == number]
+
+    (record,) = await eventually(found, within=5, what=f"the record of {number}")
+    return dict(record)
 
 
 async def test_node_that_is_killed_takes_neither_calls_nor_agents_of_the_other_along(nodes: Pair) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +271,20 @@ class FakeDoNotCall:
         if self.failure:
             raise self.failure
         return number in self.listed
+
+
+class FakeOutsideCalls:
+    """Counts like the real one; `elsewhere` are calls of other nodes."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, frozenset[str]] = {}
+        self.elsewhere = 0
+
+    def changed(self, call_id: str, agents: Collection[str]) -> None:
+        self.held[call_id] = frozenset(agents)
+
+    async def of(self, agent: str) -> int:
+        return self.elsewhere + sum(1 for agents in self.held.values() if agent in agents)
 
 
 class FakeLookout:

@@ -48,6 +48,7 @@ class DeskPhone:
     """`async with DeskPhone(server, "1001", password, says=700) as phone`; it answers every call at once."""
 
     server: tuple[str, int]
+    """Where it registers, and unregisters in the end."""
     user: str
     password: str
     says: float = 700.0
@@ -71,6 +72,7 @@ class DeskPhone:
         for line in self.lines:
             if line.rtp is not None:
                 await line.rtp.close()
+        self._client.server = self.server
         with contextlib.nullcontext() if error is None else contextlib.suppress(TimeoutError):
             await self._client.register(self.user, self.password, expires=0)
         await self._client.close()

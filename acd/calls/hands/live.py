@@ -30,8 +30,6 @@ class LegRegistry:
     """A live call by its id."""
     make: Callable[[CallbackOrder], None]
     """Put somebody in line who is to be called."""
-    outside_calls: Callable[[str], int]
-    """How many calls to the outside an agent has, this one included."""
 
 
 @dataclass(slots=True)

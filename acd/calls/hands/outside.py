@@ -27,11 +27,8 @@ class OutsideLeg:
         self._legs = 0
 
     def ask_leave(self, effect: m.AskLeave) -> None:
-        async def ask() -> m.DialAllowed | m.DialForbidden:
-            live = self._live.registry.outside_calls(effect.outside.by)
-            return await leave_to_dial(self._live.services.do_not_call, effect.outside, live)
-
-        self._live.ask(ask())
+        services = self._live.services
+        self._live.ask(leave_to_dial(services.do_not_call, effect.outside, services.outside.of))
 
     def note_refused(self, effect: m.NoteRefusedDial) -> None:
         log.warning("dial-refused", agent=effect.agent, number=mask(effect.number), cause=effect.cause)

@@ -14,6 +14,16 @@ _OF_AGENT: dict[State, LampState] = {
 _CALLS_OUT = frozenset({State.NEW, State.CALLING})
 
 
+def agents_outside(call: Call) -> frozenset[str]:
+    """Agents who have, or are about to have, a call to the outside by this one."""
+    if call.outside is None or call.state is State.ENDED:
+        return frozenset()
+    agents = {call.agent, call.transferor.agent if call.transferor else ""}
+    if call.state is State.NEW:
+        agents.add(call.from_agent)
+    return frozenset(agents - {""})
+
+
 def phones_of(call: Call) -> tuple[PhoneState, ...]:
     """The agents on the phone in this call; nobody where it is over."""
     if call.state is State.ENDED:

@@ -34,6 +34,7 @@ from tests.support.call_fakes import (
     FakeLookout,
     FakeMedia,
     FakeMessages,
+    FakeOutsideCalls,
     FakePrompts,
     FakeSip,
     FakeStore,
@@ -94,6 +95,7 @@ class Bench:
     do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
     lookout: FakeLookout = field(default_factory=FakeLookout)
     messages: FakeMessages = field(default_factory=FakeMessages)
+    outside: FakeOutsideCalls = field(default_factory=FakeOutsideCalls)
     context: Context = CONTEXT
     lamps: list[tuple[PhoneState, ...]] = field(default_factory=list)
 
@@ -111,6 +113,7 @@ class Bench:
             do_not_call=self.do_not_call,
             lookout=self.lookout,
             messages=self.messages,
+            outside=self.outside,
             phones=lambda call_id, phones: self.lamps.append(phones),
         )
         self.calls = CallSupervisor("a", services)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -241,14 +241,22 @@ def test_our_own_numbers_are_dialled_like_any_others() -> None:
 async def test_leave_to_dial(number: Outside, live: int, answer: m.Event) -> None:
     listed = FakeDoNotCall()
     listed.listed.add("+3721")
-    assert await leave_to_dial(listed, number, live) == answer
+    assert await leave_to_dial(listed, number, so_many(live)) == answer
+
+
+def so_many(live: int) -> Callable[[str], Awaitable[int]]:
+    async def count(agent: str) -> int:
+        assert agent == "anna"
+        return live
+
+    return count
 
 
 async def test_a_list_that_cannot_be_read_lets_only_emergency_calls_through() -> None:
     listed = FakeDoNotCall()
     listed.failure = OSError("no database")
-    assert await leave_to_dial(listed, outside(), 1) == m.DialForbidden(503, "do-not-call-unknown")
-    assert await leave_to_dial(listed, outside(kind="emergency"), 1) == m.DialAllowed()
+    assert await leave_to_dial(listed, outside(), so_many(1)) == m.DialForbidden(503, "do-not-call-unknown")
+    assert await leave_to_dial(listed, outside(kind="emergency"), so_many(1)) == m.DialAllowed()
 
 
 # The session.
@@ -350,6 +358,16 @@ async def test_an_agent_has_so_many_calls_outside_and_no_more(bench: Bench) -> N
     bench.calls.on_leg(sip.LegEnded("one", "remote", 487))
     await bench.settle(lambda: bench.calls.live_calls == 1)
     await calling(bench, "four")
+
+
+async def test_calls_that_the_agent_has_over_other_nodes_count_too(bench: Bench) -> None:
+    bench.outside.elsewhere = 1
+    await calling(bench, "one")
+    bench.calls.on_call(Arrival(leg="two", called="55512345", trunk="", agent="anna", caller="1001"))
+    await bench.settle(lambda: ("refuse", "two", 403) in bench.sip.said)
+    await bench.settle(lambda: bench.calls.live_calls == 1)
+    bench.outside.elsewhere = 0
+    await calling(bench, "three")
 
 
 async def test_whom_nobody_is_to_call_is_not_called(bench: Bench) -> None:
