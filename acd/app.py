@@ -162,6 +162,7 @@ class Node:
             store=self._store,
             counts=self._counts,
             expected_waits=lambda: self._forecast.of_queues(),
+            unseen_callers=lambda: self._forecast.unseen,
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
         self._lookout = Lookout(

@@ -97,7 +97,7 @@ QUEUES = Row(
         Panel(
             "Error of the expected wait",
             units.Seconds,
-            (Query(_mean("acd_queue_expected_wait_error_seconds", "queue"), "{{queue}}"),),
+            (Query(_mean("acd_queue_expected_wait_error_seconds", "queue, when"), "{{queue}} {{when}}"),),
         ),
         Panel(
             "Callers for whom an agent rings",

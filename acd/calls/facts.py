@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from acd.calls.record import CallRecord
 from acd.media.engine import LegStatistics
+from routing.model import Ticket
 from routing.overflow import Why
+
+ToldWhen = Literal["joined", "updated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class CallQueued:
 
     call_id: str
     queue: str
+    ticket: Ticket | None = None
+    """As the store is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +127,13 @@ class WrapupEnded:
 
 @dataclass(frozen=True, slots=True)
 class ExpectationMet:
-    """A caller was answered, of whom a wait was expected when they came."""
+    """A caller was answered, of whom a wait was expected when they `joined`, or at a later time of the wait
+    (`updated`). Both from joining on."""
 
     queue: str
     expected_seconds: float
     actual_seconds: float
+    when: ToldWhen = "joined"
 
 
 @dataclass(frozen=True, slots=True)

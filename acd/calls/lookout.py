@@ -87,9 +87,7 @@ class Store(Protocol):
 
 
 class Expectations(Protocol):
-    """Seconds until an agent answers; None where that is not known."""
-
-    def of_queue(self, queue: str) -> float | None: ...
+    """Seconds until an agent answers a waiting call; None where that is not known."""
 
     def of_call(self, entry: str) -> float | None: ...
 
@@ -121,7 +119,7 @@ class Lookout:
         """Tell who has just joined. Raises StoreUnavailable."""
         crowd = await self._ask(place.entry, place.seeking)
         if crowd is not None:
-            expected = self._expectations.of_queue(place.queue)
+            expected = self._expectations.of_call(place.entry)
             situation = Situation(True, 0.0, crowd.waiting, expected, self._believed(crowd))
             place.post(SituationKnown(place.entry, situation))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -23,6 +24,7 @@ from acd.calls.facts import (
     LegClosed,
     NoteMissed,
     OfferFailed,
+    ToldWhen,
     WrapupEnded,
 )
 from acd.clock import Clock
@@ -36,6 +38,7 @@ TALK_BUCKETS = (10, 20, 30, 60, 120, 180, 300, 450, 600, 900, 1800, 3600, 7200)
 WRAPUP_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 ERROR_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600)
 _DIRECTIONS = ("over", "under")
+_TOLD_WHEN: tuple[ToldWhen, ...] = get_args(ToldWhen)
 JITTER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 
@@ -149,8 +152,8 @@ class CallMetrics:
             metric.labels(queue.name)
         for reason in _FAILURES:
             self._offers_failed.labels(queue.name, reason)
-        for direction in _DIRECTIONS:
-            self._foretold.labels(queue.name, direction)
+        for direction, when in product(_DIRECTIONS, _TOLD_WHEN):
+            self._foretold.labels(queue.name, direction, when)
         for rule in queue.rules:
             kind = rule.kind if rule.leaves else _MESSAGE_THEN_WAIT
             self._overflowed.labels(queue.name, kind, rule.when.why)
@@ -231,10 +234,11 @@ class CallMetrics:
         )
         self._foretold = self._histogram(
             "acd_queue_expected_wait_error_seconds",
-            "How far off the wait was that was expected on entering the queue.",
+            "How far off the wait was that a caller was told, on joining the queue or later.",
             ERROR_BUCKETS,
             "queue",
             "direction",
+            "when",
         )
         self._make_waits(self._edges)
 
@@ -348,7 +352,7 @@ class CallMetrics:
 
     def _expectation_met(self, fact: ExpectationMet) -> None:
         error = fact.expected_seconds - fact.actual_seconds
-        self._foretold.labels(fact.queue, _DIRECTIONS[error < 0]).observe(abs(error))
+        self._foretold.labels(fact.queue, _DIRECTIONS[error < 0], fact.when).observe(abs(error))
 
     def _ended(self, fact: CallEnded) -> None:
         record = fact.record

@@ -51,6 +51,7 @@ class Moment:
     live: Live | None
     store_seconds: float
     expected_waits: Mapping[str, float]
+    unseen_callers: int = 0
 
 
 class LiveCollector(Collector):
@@ -80,6 +81,11 @@ class LiveCollector(Collector):
                 "Until somebody who came now would be answered; absent where nobody is there to.",
                 "queue",
                 self._moment.expected_waits.items(),
+            )
+            yield GaugeMetricFamily(
+                "acd_expected_wait_unseen_calls",
+                "Callers who wait and are too many for the expected wait to reckon with.",
+                value=self._moment.unseen_callers,
             )
             yield from _agents(self._moment.live, self._staffing)
 

@@ -41,6 +41,7 @@ class Metrics:
         store: LiveStore,
         counts: Callable[[], NodeCounts],
         expected_waits: Callable[[], Mapping[str, float]] = dict,
+        unseen_callers: Callable[[], int] = int,
     ) -> None:
         self._node_id = node_id
         self._clock = clock
@@ -48,6 +49,7 @@ class Metrics:
         self._store = store
         self._counts = counts
         self._expected_waits = expected_waits
+        self._unseen_callers = unseen_callers
         self._registry = CollectorRegistry()
         self._calls = CallMetrics(self._registry, directory, clock)
         self._live = LiveCollector()
@@ -103,6 +105,7 @@ class Metrics:
             live=live,
             store_seconds=self._clock.monotonic() - began,
             expected_waits=self._expected_waits(),
+            unseen_callers=self._unseen_callers(),
         )
 
     async def _read(self, directory: Directory) -> Live | None:

@@ -11,7 +11,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from routing.estimate import Agent, Waiter
+from routing.estimate import Agent
 from routing.limits import CAPACITY_MAX, FORGET_QUEUE_MS, RING_GRACE_MS
 from routing.model import (
     AgentProfile,
@@ -37,7 +37,7 @@ from routing.store.generation import Acquaintance
 from routing.store.link import Link
 from routing.store.registry import Registry, profile_name
 from routing.store.scripts import IN_DOUBT, STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
-from routing.store.survey import Surveyor
+from routing.store.survey import Line, Surveyor
 from routing.strategy import STRATEGIES
 
 _ATTEMPTS = 5
@@ -367,9 +367,9 @@ class RedisQueueStore:
 
     # What the expected wait is made from.
 
-    async def waiters(self) -> Sequence[Waiter]:
+    async def line(self) -> Line:
         """Who waits, first in line first, up to a bound."""
-        return await self._surveyor.waiters()
+        return await self._surveyor.line()
 
     async def agents_at_work(self, now_ms: int) -> Sequence[Agent]:
         """Who is signed in and not away."""

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from routing.estimate import STAGES, Agent, Busy, Durations, Stage, Waiter
-from routing.model import AgentProfile
+from routing.estimate import STAGES, Agent, Busy, Durations, Later, Stage, Waiter
+from routing.model import AgentProfile, Requirement
 from routing.requirement import Missed, missed, priority_of, read_class, read_profile
 from routing.store.replies import pairs
 
-_MOST_CLASSES = 256
+_CLASSES_AT_ONCE = 128
 _MOST_OF_A_CLASS = 2_000
+_MOST_WAITERS = 10_000
 _AGENT_FIELDS = ("st", "since", "c", "wq", "cap", "ld", "ow", "nx")
 _STAGE_OF: Mapping[str, Stage] = {"offered": "ring", "talking": "talk", "wrapup": "wrapup"}
 
 Ask = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Who waits, by class the first in line first. `unseen` is how many more wait, beyond what is read."""
+
+    waiters: Sequence[Waiter]
+    unseen: int = 0
 
 
 class Surveyor:
@@ -29,35 +39,59 @@ class Surveyor:
         self._ask = ask
         self._prefix = prefix
 
-    async def waiters(self) -> Sequence[Waiter]:
+    async def line(self) -> Line:
         """Who waits, of the classes that come first those who come first, up to a bound."""
-        weights = await self._ask("GET", f"{self._prefix}ws")
-        groups = ["h", *(f"h*{weight}" for weight in (weights or "").split())]
+        definitions = pairs(await self._ask("HGETALL", f"{self._prefix}cl"))
+        known = {name: read_class(text) for name, text in definitions.items()}
         heads = await asyncio.gather(
-            *(self._ask("ZRANGE", f"{self._prefix}{group}", 0, _MOST_CLASSES - 1) for group in groups)
+            *(self._ask("ZRANGE", f"{self._prefix}{group}", 0, -1) for group in _groups(known.values()))
         )
-        found = await asyncio.gather(*(self._line(name) for names in heads for name in names))
-        return [waiter for line in found for waiter in line]
+        names = [name for found in heads for name in found]
+        waiters: list[Waiter] = []
+        unseen = 0
+        for first in range(0, len(names), _CLASSES_AT_ONCE):
+            some = names[first : first + _CLASSES_AT_ONCE]
+            room = min(_MOST_OF_A_CLASS, max(0, _MOST_WAITERS - len(waiters)))
+            for line in await asyncio.gather(*(self._line(name, known, room) for name in some)):
+                waiters += line.waiters
+                unseen += line.unseen
+        return Line(waiters, unseen)
 
-    async def _line(self, class_name: str) -> Sequence[Waiter]:
-        definition, line = await asyncio.gather(
-            self._ask("HGET", f"{self._prefix}cl", class_name),
-            self._ask("ZRANGE", f"{self._prefix}w:{class_name}", 0, _MOST_OF_A_CLASS - 1, "WITHSCORES"),
+    async def _line(self, class_name: str, known: dict[str, Requirement], room: int) -> Line:
+        key = f"{self._prefix}w:{class_name}"
+        if class_name not in known and (text := await self._ask("HGET", f"{self._prefix}cl", class_name)):
+            known[class_name] = read_class(text)
+        requirement = known.get(class_name)
+        if room == 0 or requirement is None:
+            return Line((), int(await self._ask("ZCARD", key)))
+        line, count = await asyncio.gather(
+            self._ask("ZRANGE", key, 0, room - 1, "WITHSCORES"), self._ask("ZCARD", key)
         )
-        if definition is None or not line:
-            return ()
-        requirement = read_class(definition)
+        if not line:
+            return Line(())
         # A member of a line is the number of its arrival, 14 digits, and the call (includes/lines.lua).
         calls = [member[14:] for member in line[::2]]
         scores = [int(float(score)) for score in line[1::2]]
-        targets, ages = await asyncio.gather(
+        targets, ages, steps = await asyncio.gather(
             self._ask("ZMSCORE", f"{self._prefix}due", *(f"d:{call}" for call in calls)),
             self._ask("ZMSCORE", f"{self._prefix}qe:{requirement.queue}", *calls),
+            self._steps(calls, known),
         )
-        return [
-            Waiter(call, requirement, score, missed=_missed(score, age, target, requirement.weight))
-            for call, score, age, target in zip(calls, scores, ages, targets, strict=True)
+        waiters = [
+            Waiter(call, requirement, score, _missed(score, age, target, requirement.weight), later)
+            for call, score, age, target, later in zip(calls, scores, ages, targets, steps, strict=True)
         ]
+        return Line(waiters, max(0, int(count) - len(waiters)))
+
+    async def _steps(
+        self, calls: Sequence[str], known: Mapping[str, Requirement]
+    ) -> Sequence[tuple[Later, ...]]:
+        """The steps that the calls still have to come (includes/steps.lua)."""
+        due = await self._ask("ZMSCORE", f"{self._prefix}due", *(f"l:{call}" for call in calls))
+        waiting = [call for call, at in zip(calls, due, strict=True) if at is not None]
+        texts = await asyncio.gather(*(self._ask("HGET", f"{self._prefix}c:{call}", "l") for call in waiting))
+        found = {call: _later(text or "", known) for call, text in zip(waiting, texts, strict=True)}
+        return [found.get(call, ()) for call in calls]
 
     async def agents(self, now_ms: int) -> Sequence[Agent]:
         """Who is signed in and not away."""
@@ -74,9 +108,26 @@ class Surveyor:
         queue_of = dict(zip(calls, queues, strict=True))
         return [
             agent
-            for profile, (state, since, call, wrapped, *units) in zip(of.values(), states, strict=True)
-            for agent in _agents(profile, state, since, queue_of.get(call) or wrapped, units, now_ms)
+            for (name, profile), (state, since, call, wrapped, *units) in zip(of.items(), states, strict=True)
+            for agent in _agents(name, profile, state, since, queue_of.get(call) or wrapped, units, now_ms)
         ]
+
+
+def _groups(classes: Iterable[Requirement]) -> Sequence[str]:
+    """The keys of the heads of these classes (includes/lines.lua), those that name no agent first."""
+    found = {
+        "h" + (f"*{asked.weight}" if asked.weight != 1 else "") + (f":{asked.agent}" if asked.agent else "")
+        for asked in classes
+    }
+    return sorted({"h"} | found, key=lambda group: (":" in group, group))
+
+
+def _later(steps: str, known: Mapping[str, Requirement]) -> tuple[Later, ...]:
+    """'time class time class ...'; a class that is not known any more is no step."""
+    words = steps.split()
+    return tuple(
+        Later(int(at), known[name]) for at, name in zip(words[::2], words[1::2], strict=True) if name in known
+    )
 
 
 def _missed(score: int, age: str | None, target: str | None, weight: int) -> Missed | None:
@@ -88,6 +139,7 @@ def _missed(score: int, age: str | None, target: str | None, weight: int) -> Mis
 
 
 def _agents(
+    name: str,
     profile: AgentProfile,
     state: str | None,
     since: str | None,
@@ -99,16 +151,16 @@ def _agents(
     none begins while a wrap-up or a pause is to come."""
     capacity, talks, wraps, leaves = units
     if state == "available":
-        return [Agent(profile)] * int(capacity or 1)
+        return [Agent(profile, None, name)] * int(capacity or 1)
     stage = _STAGE_OF.get(state or "")
     if stage is None or not queue:
         return []
-    busy = Agent(profile, Busy(stage, queue, max(0.0, (now_ms - int(float(since or 0))) / 1000)))
+    busy = Agent(profile, Busy(stage, queue, max(0.0, (now_ms - int(float(since or 0))) / 1000)), name)
     if stage == "wrapup" or capacity is None:
         return [busy]
     at_work = int(talks or 0) + (stage == "ring")
     room = 0 if wraps or leaves else max(0, int(capacity) - at_work)
-    return [busy] * at_work + [Agent(profile)] * room
+    return [busy] * at_work + [Agent(profile, None, name)] * room
 
 
 def durations_of(known: Mapping[str, int]) -> Mapping[Stage, Durations]:

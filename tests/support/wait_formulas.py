@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from statistics import fmean
 
-from routing.estimate import Durations, Habits, Waiter, expected_waits
+from routing.estimate import Durations, Habits, Waiter
+from routing.outlook import Outlook
 from tests.support.centre_day import DAY, KINDS, RING, WRAPUP, Caller, Day
 
 OURS = "expected wait"
@@ -64,8 +65,11 @@ def errors_of(day: Day, habits: dict[str, Habits]) -> dict[str, list[float]]:
             continue
         actual = caller.answered - caller.came
         agents, waiters = caller.seen
-        guess = Waiter("me", caller.kind.requirement, round(caller.came * 1000), is_guess=True)
-        errors[OURS].append(abs(expected_waits(agents, [*waiters, guess], habits)["me"] - actual))
+        came_ms = round(caller.came * 1000)
+        me = Waiter("me", caller.kind.requirement, came_ms)
+        expected = Outlook(agents, waiters, habits, came_ms).of(me, came_ms)
+        assert expected is not None
+        errors[OURS].append(abs(expected - actual))
         for name, told in formulas.told(caller).items():
             errors[name].append(abs(told - actual))
     return errors

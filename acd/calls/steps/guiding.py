@@ -296,12 +296,13 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     call, place = prefer(context, call, place, now)
     call = replace(call, place=place, enqueued_at=now, announced=False, spent_rules=(), served=False)
     call = enter(call, State.QUEUED, now)
+    ticket = ticket_of(context, call)
     if call.awaits_customer:
-        return call, (EnterQueue(ticket_of(context, call)),)
+        return call, (EnterQueue(ticket),)
     effects: list[Effect] = [
         PlayMusic(Side.CALLER, rules.music),
-        EnterQueue(ticket_of(context, call)),
-        Tell(CallQueued(call.id, place.queue)),
+        EnterQueue(ticket),
+        Tell(CallQueued(call.id, place.queue, ticket)),
     ]
     if rules.announce_position_seconds > 0 and place.agent is None:
         effects.append(StartTimer(Timer.ANNOUNCE, _FIRST_ANNOUNCEMENT_SECONDS))

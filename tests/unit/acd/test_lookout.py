@@ -45,9 +45,6 @@ class Centre:
         there = self.there[seeking]
         return None if there is None else Crowd(self.others, there)
 
-    def of_queue(self, queue: str) -> float | None:
-        return self.expected.get(queue)
-
     def of_call(self, entry: str) -> float | None:
         return self.expected.get(entry)
 
@@ -134,7 +131,7 @@ async def test_a_store_that_was_away_is_believed_again_after_a_while(centre: Cen
 
 async def test_one_who_joins_is_told_at_once_all_that_is_known(centre: Centre) -> None:
     place = centre.waits("c1", *EMPTY)
-    centre.expected = {"billing": 70.0}
+    centre.expected = {"c1": 70.0}
     await centre.lookout.joining(place)
     known = Situation(True, 0.0, 4, 70.0, False)
     assert centre.told == [SituationKnown("c1", known)]

@@ -219,7 +219,7 @@ async def test_no_label_carries_a_call_or_a_number(bench: Bench):
     assert labels == {
         *("queue", "state", "reason", "trunk", "outcome", "cause", "side", "method", "code", "le"),
         *("version", "node", "transport", "direction", "kind", "what", "webhook", "to_kind", "why"),
-        *("list", "result"),
+        *("list", "result", "when"),
     }
     assert "c7-" not in value.text
     assert "5551" not in value.text
@@ -228,10 +228,16 @@ async def test_no_label_carries_a_call_or_a_number(bench: Bench):
 async def test_how_far_off_an_expectation_was_is_counted_by_direction(bench: Bench):
     bench.metrics(ExpectationMet("billing", expected_seconds=30.0, actual_seconds=20.0))
     bench.metrics(ExpectationMet("billing", expected_seconds=30.0, actual_seconds=75.0))
+    bench.metrics(ExpectationMet("billing", 60.0, 75.0, "updated"))
     value = await bench.scrape()
-    for direction, error in (("over", 10.0), ("under", 45.0)):
-        name = "acd_queue_expected_wait_error_seconds_sum"
-        assert value(name, queue="billing", direction=direction) == error
+    name = "acd_queue_expected_wait_error_seconds_sum"
+    for direction, when, error in (
+        ("over", "joined", 10.0),
+        ("under", "joined", 45.0),
+        ("over", "updated", 0.0),
+        ("under", "updated", 15.0),
+    ):
+        assert value(name, queue="billing", direction=direction, when=when) == error
     assert value("acd_queue_expected_wait_seconds", queue="billing") == 12.5
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.estimate import Agent, Busy, Durations, Habits, Waiter, duration_bucket, expected_waits
+from routing.estimate import Agent, Busy, Durations, Habits, Later, Waiter, duration_bucket
 from routing.model import AgentProfile, Requirement
-from routing.requirement import Missed
+from routing.outlook import Outlook, expected_waits
+from routing.requirement import Missed, eligible
 from tests.support.centre_day import Day
 from tests.support.wait_formulas import errors_of, habits_of
 
@@ -77,12 +80,15 @@ def test_nobody_there_means_no_expectation() -> None:
     assert expected_waits([Agent(AgentProfile.of({"other": 9}))], line(1), HABITS) == {}
 
 
-def test_who_would_come_now_changes_nobodys_wait() -> None:
-    guess = Waiter("q", BILLING, 100, is_guess=True)
-    alone = expected_waits([Agent(ABLE)], line(3), HABITS)
-    with_guess = expected_waits([Agent(ABLE)], [*line(3), guess], HABITS)
-    assert {name: with_guess[name] for name in alone} == alone
-    assert with_guess["q"] > alone["c2"]
+def test_who_would_come_now_changes_nobodys_wait_and_who_joins_those_of_later_ones() -> None:
+    outlook = Outlook([Agent(ABLE)], line(3), HABITS, 0)
+    newcomer = Waiter("q", BILLING, 100)
+    expected = outlook.of(newcomer, 0)
+    assert expected is not None
+    assert expected > outlook.waits["c2"]
+    assert outlook.of(newcomer, 0) == expected == outlook.join(newcomer, 0)
+    later = outlook.join(Waiter("r", BILLING, 101), 0)
+    assert later == pytest.approx(expected + CYCLE, rel=0.12)
 
 
 def test_callers_who_may_hang_up_shorten_the_wait_of_those_behind() -> None:
@@ -153,3 +159,175 @@ def test_over_three_days_the_expected_wait_is_nearer_than_any_usual_formula() ->
     ours = means.pop("expected wait")
     assert len(errors["expected wait"]) > 1_000
     assert all(ours < 0.9 * theirs for theirs in means.values()), (ours, means)
+
+
+places = st.lists(
+    st.tuples(
+        st.sampled_from(("billing", "support")),
+        st.integers(0, 60),
+        st.sampled_from((None, "anna", "bert")),
+        st.none() | st.integers(1, 300_000),
+        st.none() | st.integers(1, 200_000),
+    ),
+    max_size=12,
+)
+crews = st.lists(
+    st.tuples(
+        st.sampled_from(("anna", "bert", "cleo")),
+        st.sets(st.sampled_from(("billing", "support"))),
+        st.none() | st.floats(0, 300),
+    ),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda agent: agent[0],
+)
+BOTH = {"billing": STEADY, "support": STEADY}
+
+
+def waiter(
+    name: str, queue: str, score: int, named: str | None, step_ms: int | None, target_ms: int | None
+) -> Waiter:
+    """One who may ask for an agent first, or for a level that nobody has, until a step."""
+    plain = Requirement(queue, ((queue, 1),))
+    first = Requirement(queue, agent=named) if named else Requirement(queue, ((queue, 9),))
+    later = () if step_ms is None else (Later(step_ms, plain),)
+    missed = None if target_ms is None else Missed(target_ms, score + 1_000)
+    return Waiter(name, first if named or later else plain, score, missed, later)
+
+
+def crew(found: list[tuple[str, set[str], float | None]]) -> list[Agent]:
+    return [
+        Agent(
+            AgentProfile.of(dict.fromkeys(able, 1)),
+            None if busy is None else Busy("talk", "billing", busy),
+            id=name,
+        )
+        for name, able, busy in found
+    ]
+
+
+def could_serve(asked: Requirement, agents: list[Agent]) -> bool:
+    if asked.agent:
+        return any(agent.id == asked.agent for agent in agents)
+    return any(eligible(asked, agent.profile) for agent in agents)
+
+
+def ever(found: Waiter, agents: list[Agent]) -> bool:
+    return any(
+        could_serve(asked, agents) for asked in (found.requirement, *(s.requirement for s in found.later))
+    )
+
+
+def at_last(found: Waiter, agents: list[Agent]) -> bool:
+    return could_serve((found.requirement, *(s.requirement for s in found.later))[-1], agents)
+
+
+@given(crews, places, places)
+def test_whoever_has_an_agent_in_the_end_is_told_when_and_nobody_who_never_has_one(
+    found: list[tuple[str, set[str], float | None]],
+    waiting: list[tuple[str, int, str | None, int | None, int | None]],
+    coming: list[tuple[str, int, str | None, int | None, int | None]],
+) -> None:
+    agents = crew(found)
+    waiters = [waiter(f"c{n}", *place) for n, place in enumerate(waiting)]
+    outlook = Outlook(agents, waiters, BOTH, 0)
+    assert {each.name for each in waiters if at_last(each, agents)} <= set(outlook.waits)
+    assert set(outlook.waits) <= {each.name for each in waiters if ever(each, agents)}
+    assert all(wait >= STEADY.stages["ring"].mean for wait in outlook.waits.values())
+    for n, place in enumerate(coming):
+        newcomer = waiter(f"n{n}", *place)
+        expected = outlook.of(newcomer, 1_000)
+        assert expected is not None if at_last(newcomer, agents) else True
+        assert expected is None if not ever(newcomer, agents) else True
+        assert outlook.of(newcomer, 1_000) == expected
+        assert outlook.join(newcomer, 1_000) == expected
+        again = outlook.of(newcomer, 1_000)
+        assert expected is None or again is None or again >= expected - 1e-6
+
+
+@given(crews, places, st.sampled_from(("billing", "support")), st.integers(0, 60))
+def test_who_comes_now_is_told_what_they_are_told_once_they_wait(
+    found: list[tuple[str, set[str], float | None]],
+    waiting: list[tuple[str, int, str | None, int | None, int | None]],
+    queue: str,
+    place: int,
+) -> None:
+    """As far as nobody asks for less later. Of equal places that of the newcomer is the last."""
+    agents = crew(found)
+    waiters = [waiter(f"c{n}", q, score, None, None, None) for n, (q, score, *_) in enumerate(waiting)]
+    waiters = [replace(each, score=2 * each.score) for each in waiters]
+    newcomer = Waiter("new", Requirement(queue, ((queue, 1),)), 2 * place + 1)
+    told = Outlook(agents, waiters, BOTH, 0).of(newcomer, 0)
+    waits = expected_waits(agents, [*waiters, newcomer], BOTH)
+    assert told == pytest.approx(waits.get("new")) if told is not None else "new" not in waits
+
+
+def test_who_waits_for_an_agent_by_name_gets_just_that_one() -> None:
+    agents = [Agent(ABLE, Busy("talk", "billing", 10.0), id="anna"), Agent(ABLE, id="bert")]
+    named = Waiter("named", Requirement("billing", agent="anna"), 1)
+    waits = expected_waits(agents, [named, Waiter("other", BILLING, 2)], HABITS)
+    assert waits["other"] == pytest.approx(STEADY.stages["ring"].mean)
+    assert waits["named"] > 60
+
+
+def test_who_has_waited_long_enough_for_one_agent_gets_another() -> None:
+    """The one who is free takes the call when its step is due."""
+    agents = [Agent(ABLE, Busy("talk", "billing", 0.5), id="anna"), Agent(ABLE, id="bert")]
+    named = Waiter("named", Requirement("billing", agent="anna"), 1, later=(Later(20_000, BILLING),))
+    ring = STEADY.stages["ring"].mean
+    outlook = Outlook(agents, [named], HABITS, 0)
+    assert outlook.waits == {"named": pytest.approx(20 + ring)}
+    # Meanwhile the free one takes somebody else who comes, and is busy when the step is due.
+    assert outlook.of(Waiter("new", BILLING, 5), 1_000) == pytest.approx(ring)
+
+
+def test_who_asks_for_an_agent_who_is_away_does_not_wait_for_the_step() -> None:
+    named = Waiter("named", Requirement("billing", agent="anna"), 1, later=(Later(20_000, BILLING),))
+    assert Outlook([Agent(ABLE, id="bert")], [], HABITS, 0).of(named, 0) == pytest.approx(
+        STEADY.stages["ring"].mean
+    )
+
+
+def test_callers_for_one_agent_stand_before_others_of_that_agent_by_their_place() -> None:
+    agents = [Agent(ABLE, id="anna")]
+    line_up = [
+        Waiter("a", BILLING, 1),
+        Waiter("b", Requirement("billing", agent="anna"), 2),
+        Waiter("c", BILLING, 3),
+    ]
+    waits = expected_waits(agents, line_up, HABITS)
+    assert waits["a"] < waits["b"] < waits["c"]
+
+
+def test_a_caller_of_high_priority_is_told_another_wait_than_one_who_stands_last() -> None:
+    busy = [Agent(ABLE, Busy("talk", "billing", 50.0), id="anna")]
+    outlook = Outlook(busy, line(10), HABITS, 0)
+    first, last = outlook.of(Waiter("vip", BILLING, -5), 0), outlook.of(Waiter("new", BILLING, 50), 0)
+    assert first is not None
+    assert last is not None
+    assert first == pytest.approx(outlook.waits["c0"])
+    assert last > outlook.waits["c9"] > 5 * first
+
+
+def test_time_that_has_passed_since_the_look_is_taken_off() -> None:
+    outlook = Outlook([Agent(ABLE)], line(4), HABITS, 0)
+    newcomer = Waiter("new", BILLING, 50)
+    now, later = outlook.of(newcomer, 0), outlook.of(newcomer, 30_000)
+    assert now is not None
+    assert later == pytest.approx(now - 30)
+    assert outlook.of(newcomer, 90_000_000) == pytest.approx(STEADY.stages["ring"].mean)
+
+
+@given(st.integers(2, 60), st.integers(0, 59), st.randoms(use_true_random=False))
+def test_however_many_classes_there_are_the_first_in_line_goes_first(
+    classes: int, skipped: int, source: random.Random
+) -> None:
+    """Of many lines an agent looks at the most urgent first, and of few at all: the order is the same."""
+    able = {f"s{n}": 1 for n in range(classes) if n != skipped}
+    waiters = [
+        Waiter(f"c{n}", Requirement("billing", ((f"s{n % classes}", 1),)), score)
+        for n, score in enumerate(source.sample(range(500), 2 * classes))
+    ]
+    waits = expected_waits([Agent(AgentProfile.of(able))], waiters, HABITS)
+    mine = [w for w in sorted(waiters, key=lambda w: w.score) if w.requirement.skills[0][0] in able]
+    assert [*waits] == [w.name for w in mine]
