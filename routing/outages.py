@@ -76,5 +76,3 @@ _TOLD: Mapping[Trouble, str] = {
     Trouble.WENT_BACK: "it went back, and lacks what it had acknowledged",
     Trouble.EMPTIED: "it has lost everything",
 }
-LOSSES = frozenset({Trouble.RESTARTED, Trouble.WENT_BACK, Trouble.EMPTIED})
-"""After these the store may think of calls and agents otherwise than they are."""

@@ -20,7 +20,6 @@ class Tally:
     endings: Counter[str] = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
     registered: set[str] = field(default_factory=set)
-    conversations: int = 0
     lost: list[str] = field(default_factory=list)
     """A sentence for each call that did not go as its phone had planned."""
     callers: set[str] = field(default_factory=set)
@@ -55,7 +54,6 @@ class Tally:
             )
 
     def _agent_ended(self, report: Mapping[str, Any]) -> None:
-        self.conversations += 1
         if not report["heard"] and report["seconds"] >= _DEAF_AFTER_SECONDS:
             self.lost.append(f"agent {report['user']} talked for {report['seconds']} s and heard nobody")
 

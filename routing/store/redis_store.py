@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from routing.estimate import Agent
-from routing.limits import CAPACITY_MAX, FORGET_QUEUE_MS, RING_GRACE_MS
+from routing.limits import FORGET_QUEUE_MS, RING_GRACE_MS
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -29,23 +29,29 @@ from routing.model import (
 )
 from routing.outages import Trouble
 from routing.ports import StaleToken, StoreUnavailable
-from routing.requirement import check_name, check_ticket, class_name, first_score, in_force, once_missed
+from routing.requirement import check_name, check_ticket, class_name, in_force
 from routing.store import replies
+from routing.store.arguments import (
+    check_agent,
+    profiles_of,
+    refusal_arguments,
+    skill_arguments,
+    step_words,
+    ticket_arguments,
+)
 from routing.store.batch import Batcher
 from routing.store.callbacks import RedisCallbackStore
 from routing.store.generation import Acquaintance
 from routing.store.link import Link
-from routing.store.registry import Registry, profile_name
+from routing.store.registry import Registry
 from routing.store.scripts import IN_DOUBT, STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
 from routing.store.survey import Line, Surveyor
-from routing.strategy import STRATEGIES
 
 _ATTEMPTS = 5
 _MESSAGES_AT_ONCE = 100
 _READ_MARGIN_SECONDS = 2.0
 
 _SAME_TERMS = AgentTerms()
-_AFTER_REFUSAL = (AgentState.AVAILABLE, AgentState.NOT_ANSWERING, AgentState.PAUSED)
 
 
 def connect(url: str) -> Redis:
@@ -97,7 +103,7 @@ class RedisQueueStore:
 
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free."""
-        await self._defining("enqueue", now_ms, ticket, (), *_ticket_arguments(ticket))
+        await self._defining("enqueue", now_ms, ticket, (), *ticket_arguments(ticket))
         if ticket.steps:
             self._tell(ticket.enqueued_ms + min(step.after_ms for step in ticket.steps))
         if ticket.target_ms:
@@ -109,7 +115,7 @@ class RedisQueueStore:
         later = [step for step in ticket.steps if ticket.enqueued_ms + step.after_ms > now_ms]
         asked = in_force(ticket, now_ms)
         ticket = replace(ticket, requirement=asked, steps=tuple(later))
-        name, steps = class_name(asked), _step_words(ticket)
+        name, steps = class_name(asked), step_words(ticket)
         found = await self._defining("change_needs", now_ms, ticket, (), ticket.call_id, name, steps)
         if later:
             self._tell(ticket.enqueued_ms + later[0].after_ms)
@@ -128,7 +134,7 @@ class RedisQueueStore:
         now_ms: int,
     ) -> None:
         """The agent did not take it. Raises StaleToken."""
-        arguments = (call_id, agent_id, token, *_refusal_arguments(refusal))
+        arguments = (call_id, agent_id, token, *refusal_arguments(refusal))
         _not_stale(await self._run("reject", now_ms, *arguments))
         for wait in {refusal.rest_ms, refusal.retry_ms} - {0}:
             self._tell(now_ms + wait)
@@ -188,14 +194,14 @@ class RedisQueueStore:
         now_ms: int,
         terms: AgentTerms,
     ) -> None:
-        skills = _skill_arguments(profile, terms)
-        arguments = (*_ticket_arguments(ticket), agent_id, node, token, *skills, rung_until)
-        profiles = _profiles(profile, terms)
+        skills = skill_arguments(profile, terms)
+        arguments = (*ticket_arguments(ticket), agent_id, node, token, *skills, rung_until)
+        profiles = profiles_of(profile, terms)
         _not_stale(await self._defining("restore", now_ms, ticket, profiles, *arguments))
 
     async def restore_place(self, ticket: Ticket, now_ms: int) -> None:
         """Put a call back that waits, says its node, and take back what the store has reserved for it."""
-        await self._defining("restore_place", now_ms, ticket, (), *_ticket_arguments(ticket))
+        await self._defining("restore_place", now_ms, ticket, (), *ticket_arguments(ticket))
 
     async def position(self, call_id: str) -> Position | None:
         """The caller's place; None where the call neither waits nor is offered."""
@@ -221,9 +227,9 @@ class RedisQueueStore:
         terms: AgentTerms = _SAME_TERMS,
     ) -> AgentState:
         """Sign in, resume, or leave wrap-up early. Returns the state that the agent is now in."""
-        _check_agent(agent_id, terms)
-        arguments = (agent_id, node, *_skill_arguments(profile, terms))
-        profiles = _profiles(profile, terms)
+        check_agent(agent_id, terms)
+        arguments = (agent_id, node, *skill_arguments(profile, terms))
+        profiles = profiles_of(profile, terms)
         return AgentState(await self._defining("agent_available", now_ms, None, profiles, *arguments))
 
     async def agent_away(self, agent_id: str, state: AgentState, reason: str, now_ms: int) -> AgentState:
@@ -254,9 +260,9 @@ class RedisQueueStore:
         self, agent_id: str, profile: AgentProfile, now_ms: int, terms: AgentTerms = _SAME_TERMS
     ) -> AgentState:
         """The agent's skills are other ones now. Returns the state that the agent is now in."""
-        _check_agent(agent_id, terms)
-        arguments = (agent_id, *_skill_arguments(profile, terms))
-        profiles = _profiles(profile, terms)
+        check_agent(agent_id, terms)
+        arguments = (agent_id, *skill_arguments(profile, terms))
+        profiles = profiles_of(profile, terms)
         return AgentState(await self._defining("agent_skills", now_ms, None, profiles, *arguments))
 
     # Nodes and time.
@@ -414,66 +420,6 @@ class RedisQueueStore:
     def _tell(self, deadline_ms: int) -> None:
         for tell in self._watchers:
             tell(deadline_ms)
-
-
-def _check_agent(agent_id: str, terms: AgentTerms) -> None:
-    check_name(agent_id)
-    if terms.weight < 1:
-        raise ValueError(f"weight {terms.weight} of agent {agent_id!r} is not at least 1")
-    if not 1 <= terms.capacity <= CAPACITY_MAX:
-        raise ValueError(f"capacity {terms.capacity} of agent {agent_id!r} is not within 1-{CAPACITY_MAX}")
-
-
-def _profiles(profile: AgentProfile, terms: AgentTerms) -> Sequence[AgentProfile]:
-    """How an agent is found without a conversation and, with room for more than one, in one."""
-    return (profile, replace(profile, in_talk=True)) if terms.capacity > 1 else (profile,)
-
-
-def _skill_arguments(profile: AgentProfile, terms: AgentTerms) -> tuple[str | int, ...]:
-    """What includes/skills.lua takes."""
-    free, *in_talk = (profile_name(found) for found in _profiles(profile, terms))
-    return free, terms.order, terms.weight, terms.capacity, *(in_talk or ("",))
-
-
-def _refusal_arguments(refusal: Refusal) -> tuple[str | int, ...]:
-    """ARGV 5-11 of reject. Raises ValueError for one that cannot be kept."""
-    if refusal.then not in _AFTER_REFUSAL:
-        raise ValueError(f"{refusal.then.value!r} does not follow from a refusal")
-    times = (refusal.rest_ms, refusal.retry_ms, refusal.exclude_ms)
-    if min(times) < 0 or refusal.exclude_ms < refusal.retry_ms:
-        raise ValueError(f"a refusal's rest, retry and exclusion cannot take {times} ms")
-    why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
-    return (refusal.reason.value, refusal.then.value, why, *times, int(refusal.counts))
-
-
-def _ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
-    """ARGV 2-17 of the scripts that take a ticket. Raises ValueError for one that cannot be kept."""
-    check_ticket(ticket)
-    requirement = ticket.requirement
-    return (
-        ticket.call_id,
-        ticket.node,
-        class_name(requirement),
-        requirement.agent or "",
-        requirement.queue,
-        first_score(ticket),
-        ticket.enqueued_ms,
-        ticket.ring_ms,
-        ticket.wrapup_ms,
-        ticket.priority,
-        STRATEGIES[requirement.strategy].order,
-        _step_words(ticket),
-        max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
-        ticket.ring_agents,
-        f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
-        requirement.weight,
-    )
-
-
-def _step_words(ticket: Ticket) -> str:
-    """As includes/steps.lua keeps them."""
-    steps = ((ticket.enqueued_ms + step.after_ms, class_name(step.requirement)) for step in ticket.steps)
-    return " ".join(f"{at} {name}" for at, name in steps)
 
 
 def _not_stale(reply: int) -> int:

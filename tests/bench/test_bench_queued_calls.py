@@ -22,8 +22,6 @@ from tests.support.sipp import run
 AGENTS = 200
 TALK_MS = 1000
 SERVICE_CORE, LOAD_CORE = 0, 1
-NO_LIMIT = {"calls_per_second": 10_000, "calls_burst": 10_000, "lag_seconds": 60}
-"""What the machine can do is asked here, not what the service lets in."""
 SECONDS = float(os.environ.get("ACD_BENCH_SECONDS", "20"))
 
 

@@ -82,7 +82,6 @@ class Call:
         self.acknowledge = True
         self.provisional: list[int] = []
         self.far_direction = ""
-        self.far_reinvites = 0
         self._payload_types = payload_types
         self._tag = uuid.uuid4().hex[:8]
         self._cseq = 1
@@ -274,7 +273,6 @@ class Call:
             self.phone.respond(message, 200, self._tag)
 
     def _on_far_reinvite(self, message: Message) -> None:
-        self.far_reinvites += 1
         mirrored = {"sendonly": "recvonly", "recvonly": "sendonly"}
         if message.body:
             self._start_rtp(message.body)
