@@ -61,6 +61,7 @@ from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
 from acd.sip.site import Site
 from acd.sip.watching import MessageCount
+from acd.site_clock import SiteClock
 from acd.voicemail.keeper import MessageKeeper
 from acd.voicemail.store import MessageStore
 from acd.webhooks.courier import Courier
@@ -86,7 +87,7 @@ class Node:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clock = SystemClock()
+        self._clock = SiteClock(SystemClock())
         self._running = AsyncExitStack()
         self._prompts = load_prompts(settings)
         self._flows = load_flows(settings, self._prompts)
@@ -119,6 +120,8 @@ class Node:
         log.info("redis", kind=server.kind.value, version=server.version)
         self._redis = connect(server.url)
         self._running.push_async_callback(self._redis.aclose)
+        await self._clock.start(self._redis, site=self._settings.node.site, node=self._settings.node.id)
+        self._running.push_async_callback(self._clock.stop)
         self._running.push_async_callback(self._engine.dispose)
         try:
             await migrate(self._engine)
@@ -398,6 +401,7 @@ class Node:
             webhook_waiting=self._webhooks.waiting,
             sip_passed=self._sip.passed,
             nodes_up=self._sip.nodes_up,
+            clock_ahead=self._clock.machine_ahead,
             redis_outages=self._routing.outages.counts,
             redis_scripts_reloaded=self._store.scripts_reloaded,
             said_again=self._routing.outages.said_again,

@@ -90,6 +90,10 @@ def _texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"digit-{digit}", f"{word}."
     for number, word in enumerate(entry["numbers"], start=10):
         yield f"number-{number}", f"{word}."
+    wait = entry["wait"]
+    for minutes, words in wait["minutes"].items():
+        yield f"wait-{minutes}", wait["sentence"].format(words)
+    yield "wait-many", wait["many"]
     position = entry["position"]
     yield "position-1", position["next"]
     for number, place in enumerate(position["places"], start=2):

@@ -108,11 +108,13 @@ class Booking:
         """What is said about callbacks, in the same order."""
         return self._errand
 
-    def ask_position(self, entry: str) -> None:
+    def ask_position(self, entry: str, expected: Callable[[str], float | None]) -> None:
+        """`expected` says how many seconds the wait will still last."""
+
         async def ask() -> None:
             found = await self._store.position(entry)
             if found is not None:
-                self._post(m.PositionKnown(found.position))
+                self._post(m.PositionKnown(found.position, expected(entry)))
 
         self._lane.put(ask)
 

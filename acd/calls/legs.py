@@ -104,8 +104,11 @@ class Legs:
             case MediaFailed():
                 session.post(OfLeg(event.leg, m.MediaLost(side, "media-failed")))
 
-    def replace(self, arrival: Arrival, replaces: Replaces) -> None:
-        """An INVITE with Replaces: a person goes on with another phone (RFC 3891 section 3)."""
+    def replace(self, arrival: Arrival, replaces: Replaces) -> str:
+        """An INVITE with Replaces: a person goes on with another phone (RFC 3891 section 3).
+
+        The id of the call that goes on, empty where it was refused.
+        """
         leg = self._sip.leg_of(replaces.dialog)
         session = self._by_leg.get(leg) if leg else None
         side = session.seats.side_of(leg) if session and leg else None
@@ -117,6 +120,8 @@ class Legs:
             self._sip.refuse(arrival.leg, 486)
         else:
             self._spawn(session.transfers.replace_phone(side, arrival.leg, arrival.offer, arrival.srtp))
+            return session.call.id
+        return ""
 
 
 def _on_setup(

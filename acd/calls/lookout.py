@@ -123,6 +123,10 @@ class Lookout:
             situation = Situation(True, 0.0, crowd.waiting, expected, self._believed(crowd))
             place.post(SituationKnown(place.entry, situation))
 
+    def expected(self, entry: str) -> float | None:
+        """Seconds until an agent answers who waits under this entry."""
+        return self._expectations.of_call(entry)
+
     def _believed(self, crowd: Crowd) -> bool | None:
         trusted = self._clock.monotonic() >= self._trusted_from
         return crowd.agent_there if crowd.agent_there or trusted else None

@@ -116,6 +116,9 @@ class LookoutPort(Protocol):
     async def joining(self, place: WaitingPlace) -> None:
         """Tell the call of who has just joined. Raises StoreUnavailable."""
 
+    def expected(self, entry: str) -> float | None:
+        """Seconds until an agent answers who waits under this entry; None where that is not known."""
+
 
 class MessagePort(Protocol):
     """Where voice messages are kept."""

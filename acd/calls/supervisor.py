@@ -36,6 +36,8 @@ from routing.model import CallbackOver, NodeMessage, Offer, WrapupTaken
 log = structlog.get_logger(__name__)
 
 
+_END_SECONDS = 3.0
+"""For calls that are ended as the node stops; the store may be away and never hear of it."""
 _HEARD_SECONDS = 2.0
 _TRANSFERABLE = frozenset({m.State.TALKING, m.State.QUEUED, m.State.IVR})
 
@@ -61,10 +63,12 @@ class CallSupervisor:
     # What happens.
 
     def on_call(self, arrival: Arrival) -> str:
-        """A new call: give it a session and its first event; its id, empty where an older call goes on."""
+        """A new call: give it a session and its first event.
+
+        Its id, or that of an older call which goes on with this leg; empty for neither.
+        """
         if arrival.replaces is not None:
-            self._legs.replace(arrival, arrival.replaces)
-            return ""
+            return self._legs.replace(arrival, arrival.replaces)
         now = self._services.clock.time()
         call = call_in(arrival, _new_id(now), self._node, now)
         near = self._leg_near(arrival.agent) if arrival.agent else None
@@ -264,7 +268,7 @@ class CallSupervisor:
             self.hang_up(call_id, "shutdown")
         tasks = self._live_tasks()
         if tasks:
-            await asyncio.wait(tasks, timeout=5.0)
+            await asyncio.wait(tasks, timeout=_END_SECONDS)
         for task in self._live_tasks():
             task.cancel()
 

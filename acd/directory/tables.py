@@ -61,6 +61,7 @@ queues = Table(
     Column("service_level_seconds", Double, nullable=False),
     Column("max_wait_seconds", Double),
     Column("announce_position_seconds", Double, nullable=False),
+    Column("announce_wait", String(16), nullable=False, server_default="never"),
     Column("music", String(64), nullable=False),
     Column("transfer_place", String(16), nullable=False, server_default="keep"),
     Column("wrapup_mode", String(16), nullable=False, server_default="fixed"),

@@ -146,6 +146,10 @@ class Journal:
         """Return once everything put or finished so far is in Redis. Needs `run` to be running."""
         await self._clean.wait()
 
+    def unsaid(self) -> Sequence[bytes]:
+        """Records that Redis has not got, as they would stand in the outbox."""
+        return [_encode(record) for record in self._finished.values()]
+
     @property
     def waiting(self) -> int:
         """Documents and records that are not in Redis yet."""

@@ -70,21 +70,29 @@ class HistoryWriter:
         for task in self._tasks:
             task.add_done_callback(_report)
 
-    async def stop(self, within_seconds: float = 10.0) -> None:
-        """Bring everything into SQL, as far as that is possible within the time; the rest stays in Redis."""
+    async def stop(self, within_seconds: float = 5.0) -> None:
+        """Bring everything into SQL, as far as that is possible within the time; the rest stays in Redis.
+
+        Records that Redis does not take in two fifths of the time go into SQL without it.
+        """
+        deadline = asyncio.get_running_loop().time() + within_seconds
         try:
-            async with asyncio.timeout(within_seconds):
+            async with asyncio.timeout(0.4 * within_seconds):
                 await self.journal.flush()
         except TimeoutError:
             log.error("calls could not be written to redis before the end", waiting=self.journal.waiting)
         await tasks.end(*self._tasks)
         self._tasks = []
         try:
-            async with asyncio.timeout(within_seconds):
+            async with asyncio.timeout_at(deadline):
+                if unsaid := self.journal.unsaid():
+                    await self._store(unsaid)
                 while await self.drain() == BATCH:
                     pass
         except (RedisError, SQLAlchemyError, OSError) as error:
-            log.error("records stay in the outbox until the next start", error=str(error))
+            log.error(
+                "records stay in the outbox until the next start", error=str(error) or "no answer in time"
+            )
 
     async def drain(self) -> int:
         """Move one batch from the outbox into SQL; how many. Raises RedisError, SQLAlchemyError, OSError."""

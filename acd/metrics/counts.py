@@ -39,6 +39,8 @@ class NodeCounts:
     """Total of messages passed on between phones of this node and other nodes."""
     nodes_up: int = 0
     """Other nodes that live, as this one sees it."""
+    clock_ahead: float = 0.0
+    """By how much the machine's clock is before the store's, in seconds."""
     redis_outages: Mapping[Trouble, int] = field(default_factory=dict)
     """Total of outages of the store that are over, by what had happened to it."""
     redis_scripts_reloaded: int = 0

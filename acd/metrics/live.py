@@ -149,6 +149,9 @@ def _sip(node: NodeCounts) -> Iterator[Metric]:
         "acd_sip_passed", "Messages between our phones and other nodes, passed on.", value=node.sip_passed
     )
     yield GaugeMetricFamily("acd_nodes_up", "Other nodes of the site that live.", value=node.nodes_up)
+    yield GaugeMetricFamily(
+        "acd_clock_offset_seconds", "The machine's clock before the store's.", value=node.clock_ahead
+    )
 
 
 def _media(node: NodeCounts) -> Iterator[Metric]:

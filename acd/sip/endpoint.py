@@ -18,6 +18,7 @@ from acd.clock import Clock
 from acd.config import SipSection
 from acd.sip.core.checks import Fault
 from acd.sip.core.credentials import Credentials
+from acd.sip.core.dialog import MOST_HOPS
 from acd.sip.core.edge import Edge, EdgeOwner
 from acd.sip.core.events import Flow, SipEvent
 from acd.sip.core.message import Request
@@ -44,6 +45,9 @@ class Tap(Protocol):
 
     def saw(self, data: bytes, flow: Flow, *, sent: bool) -> None: ...
 
+    def belongs(self, sip_id: str, call: str, *, trunk: str = "") -> None:
+        """The leg with this Call-ID is one of a call, over a trunk where one is named."""
+
 
 class _NoTap:
     """Looks at nothing."""
@@ -51,6 +55,9 @@ class _NoTap:
     active = False
 
     def saw(self, data: bytes, flow: Flow, *, sent: bool) -> None:
+        return
+
+    def belongs(self, sip_id: str, call: str, *, trunk: str = "") -> None:
         return
 
 
@@ -166,10 +173,13 @@ class SipEndpoint:
         credentials: Credentials | None = None,
         patience: float | None = None,
         named: tuple[str, str] | None = None,
+        hops: int = MOST_HOPS,
+        call: str = "",
+        trunk: str = "",
     ) -> None:
-        """Call somebody."""
+        """Call somebody. `call` and `trunk` are for who looks on: what the leg is a part of."""
         now = self._clock.monotonic()
-        self._stack.invite(
+        sip_id = self._stack.invite(
             leg,
             uri=uri,
             flow=flow,
@@ -181,8 +191,10 @@ class SipEndpoint:
             credentials=credentials,
             patience=patience,
             named=named,
+            hops=hops,
             now=now,
         )
+        self._tap.belongs(sip_id, call, trunk=trunk)
         self._after_command()
 
     def ring(self, leg: str, *, status: int = 180, sdp: bytes | None = None) -> None:

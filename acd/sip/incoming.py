@@ -15,6 +15,7 @@ from acd.sip.core.refer import Replaces, replaces_of
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.gate import Gate
 from acd.sip.guard import RETRY_AFTER, Guard, Refused
+from acd.sip.hops import Hops
 from acd.sip.identity import Identity, Party, called_number, identity_of, wants_privacy
 from acd.sip.secrecy import srtp_over
 from acd.sip.trace.tracer import Tracer
@@ -63,6 +64,7 @@ class Doorman:
         self._srtp_without_tls = srtp_without_tls
         self._callers: dict[str, str] = {}
         """Leg of a call that an agent makes -> the agent."""
+        self.hops = Hops()
         self._on_call: Callable[[IncomingCall], str] = lambda call: ""
 
     def subscribe(self, on_call: Callable[[IncomingCall], str]) -> None:
@@ -77,6 +79,7 @@ class Doorman:
         """The call is over."""
         self._calls.discard(leg)
         self._callers.pop(leg, None)
+        self.hops.over(leg)
 
     def take(self, event: InviteReceived) -> None:
         who = self._guard.identify_caller(event.request, event.flow)
@@ -105,7 +108,9 @@ class Doorman:
             self.forget(event.leg)
             self._endpoint.refuse(event.leg, 500)
         else:
-            self._tracer.belongs(call.sip_call_id, name)
+            self._tracer.belongs(call.sip_call_id, name, trunk=call.trunk)
+            if call.replaces is None:
+                self.hops.came(event.leg, name, event.request.max_forwards)
 
     def _refusal_of(self, who: Trunk | Agent, event: InviteReceived) -> Refused | None:
         if self._draining():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from acd.directory.devices import device_of
 from acd.directory.model import Agent, Device, Directory, Srtp
 from acd.errors import AcdError
 from acd.sip.bindings import BindingStore
 from acd.sip.contacts import Binding, one_flow_each
+from acd.sip.core.dialog import MOST_HOPS
 from acd.sip.core.events import LegEnded, LegEvent
 from acd.sip.core.grammar import plain
 from acd.sip.core.uri import NameAddr, Uri
@@ -28,6 +30,18 @@ class AgentUnreachable(AcdError):
 
     sip_status = 480
     cause = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one phone is told of a call."""
+
+    call_id: str
+    number: str
+    shown: str
+    offer: bytes
+    headers: tuple[tuple[str, str], ...]
+    hops: int
 
 
 class AgentPhones:
@@ -102,10 +116,11 @@ class AgentPhones:
         caller_name: str,
         queue: str,
         call_id: str,
+        hops: int = MOST_HOPS,
     ) -> None:
         """Ring all phones of the agent, the newest first; the first that answers has the call.
 
-        Raises AgentUnreachable.
+        `hops` is how much further the call may go. Raises AgentUnreachable.
         """
         agent = self._directory().agents.get(agent_id)
         contacts = self._contacts(agent) if agent is not None else []
@@ -121,30 +136,23 @@ class AgentPhones:
             device = self._device(agent, binding)
             shown = plain(display_name(device, caller_name, user, queue))
             more = device_headers(device, number=caller, queue=queue, call_id=call_id)
-            self._ring_phone(phone, binding, way, agent, (user, shown), offer, (*headers, *more))
+            told = _Told(call_id, user, shown, offer, (*headers, *more), hops)
+            self._ring_phone(phone, binding, way, agent, told)
 
-    def _ring_phone(
-        self,
-        leg: str,
-        binding: Binding,
-        way: Way,
-        agent: Agent,
-        caller: tuple[str, str],
-        offer: bytes,
-        headers: tuple[tuple[str, str], ...],
-    ) -> None:
+    def _ring_phone(self, leg: str, binding: Binding, way: Way, agent: Agent, told: _Told) -> None:
         host = self._endpoint.host_for(way.flow)
-        user, shown = caller
         self._endpoint.invite(
             leg,
             uri=Uri.parse(binding.target),
             flow=way.flow,
-            from_=NameAddr(Uri(host=host, user=user), shown),
+            from_=NameAddr(Uri(host=host, user=told.number), told.shown),
             to=NameAddr(Uri(host=host, user=agent.extension), plain(agent.name)),
             contact_user="acd",
-            sdp=offer,
-            headers=(*way.route, *headers),
+            sdp=told.offer,
+            headers=(*way.route, *told.headers),
             named=way.named,
+            hops=told.hops,
+            call=told.call_id,
         )
 
     # What becomes of them.

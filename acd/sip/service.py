@@ -88,7 +88,7 @@ class SipService:
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
         )
-        self.tracer = open_tracer(settings.trace, clock, self._trunk_name)
+        self.tracer = open_tracer(settings.trace, clock)
         """What went over the wire, of calls that somebody asked for."""
         endpoint.watch(self.tracer)
         self.draining = False
@@ -159,10 +159,6 @@ class SipService:
         if flow.connection and self._nodes.has_host(flow.remote[0]):
             self._endpoint.trust(flow)
         return self._guard.admits(flow)
-
-    def _trunk_name(self, flow: Flow) -> str:
-        trunk = self._guard.trunk_of(flow)
-        return "" if trunk is None else trunk.name
 
     def drain(self) -> None:
         """Take no new call, and let providers send theirs to other nodes."""
@@ -297,7 +293,14 @@ class SipService:
     ) -> None:
         """Ring the agent's phones. Raises AgentUnreachable."""
         self.phones.ring(
-            leg, agent_id, offer=offer, caller=caller, caller_name=caller_name, queue=queue, call_id=call_id
+            leg,
+            agent_id,
+            offer=offer,
+            caller=caller,
+            caller_name=caller_name,
+            queue=queue,
+            call_id=call_id,
+            hops=self._doorman.hops.left(call_id),
         )
 
     def srtp_toward_trunk(self, trunk: str) -> Srtp:
@@ -333,6 +336,8 @@ class SipService:
             caller=Presented(caller, caller_name, withheld, diverted_from),
             about=about,
             headers=(("X-ACD-Call-ID", call_id),) if is_trusted else (),
+            call_id=call_id,
+            hops=self._doorman.hops.left(call_id),
         )
 
     def ring(self, leg: str, status: int, sdp: bytes | None) -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from acd.clock import Clock
 from acd.directory.model import Srtp, Trunk
+from acd.sip.core.dialog import MOST_HOPS
 from acd.sip.core.events import LegAnswered, LegEnded, LegEvent
 from acd.sip.core.message import Header
 from acd.sip.core.uri import NameAddr
@@ -81,10 +82,13 @@ class TrunkCalls:
         caller: Presented,
         about: Mapping[str, str],
         headers: Sequence[Header] = (),
+        call_id: str = "",
+        hops: int = MOST_HOPS,
     ) -> None:
         """Call a number over a trunk, host after host. Raises TrunkUnavailable.
 
         `about` is what the trunk's own headers may tell of the call; `headers` go with it as they are.
+        `hops` is how much further the call may go.
         """
         try:
             provider = self._admit(trunk_name)
@@ -110,6 +114,9 @@ class TrunkCalls:
                 headers=(*identity, *own),
                 credentials=credentials_for(trunk),
                 patience=_FIRST_WORD_SECONDS if outgoing.left else _LAST_WORD_SECONDS,
+                hops=hops,
+                call=call_id,
+                trunk=trunk_name,
             )
 
         followed_to = turn if trunk.redirects == "follow" else ()

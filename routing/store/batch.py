@@ -47,10 +47,14 @@ class Batcher:
             self._worker = loop.create_task(self._work())
         return reply
 
-    async def close(self) -> None:
-        """Send what waits, then close the connection."""
-        if self._worker is not None:
-            await asyncio.wait([self._worker])
+    async def close(self, within_seconds: float) -> None:
+        """Send what waits, as far as that is heard within the time, then close the connection."""
+        if (worker := self._worker) is not None:
+            _, unheard = await asyncio.wait([worker], timeout=within_seconds)
+            if unheard:
+                log.warning("routing: the store did not hear the last words of this node")
+                worker.cancel()
+                await asyncio.wait([worker])
         await self._link.close()
 
     async def _work(self) -> None:

@@ -94,9 +94,9 @@ class RedisQueueStore:
         """How often the server had lost its scripts and got them again."""
         return self._batcher.scripts_reloaded
 
-    async def close(self) -> None:
-        """Say what is still to be said and close the connections."""
-        await self._batcher.close()
+    async def close(self, within_seconds: float = 2.0) -> None:
+        """Say what is still to be said, as far as it is heard within the time, and close the connections."""
+        await self._batcher.close(within_seconds)
         await self._reader.close()
 
     # Calls.

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.support.audio import seconds_of, seconds_of_sound
+from ivr.speech import WAIT_MINUTES
+from tests.support.audio import seconds_of, seconds_of_sound, tones
 from tests.support.baresip import Baresip
 from tests.support.caller import Call, Caller
 from tests.support.cast import (
@@ -39,13 +40,15 @@ from tests.support.sipp import Behaviour, Sipp
 
 LOOKUP_PORT = free_port()
 IMPATIENT, MANNED, LEAVING, SHORT = "+3726000210", "+3726000211", "+3726000212", "+3726000213"
-LED = "+3726000214"
+LED, TOLD = "+3726000214", "+3726000215"
+WAIT_HZ = 950.0
+"""What is heard in place of an expected wait."""
 
 
 def _directory() -> dict[str, Any]:
     """Beside the standard one, queues that callers leave (nobody has the skill `rare`), and caller lists."""
     directory = standard_directory()
-    directory["skills"].append("rare")
+    directory["skills"] += ["rare", "told"]
     rare = {"requires": {"rare": 1}, "announce_position_seconds": 0}
     leaving = {"agents_count_as_absent": [], "overflow": [{"no_agent": True, "flow": "echo"}]}
     short = {"max_waiting": 1, "overflow": [{"full": True, "queue": "sales"}]}
@@ -56,9 +59,18 @@ def _directory() -> dict[str, Any]:
         {"name": "short", **rare, **short},
         {"name": "led", **rare, "overflow": [{"after_seconds": 2, "leads": "desk"}]},
     ]
+    directory["queues"].append({"name": "told", "requires": {"told": 1}, "announce_wait": "instead"})
+    directory["agents"][7]["skills"] = {"told": 1}
     directory["teams"] = [{"name": "desk"}]
     directory["agents"][3]["leads"] = ["desk"]
-    numbers = {IMPATIENT: "impatient", MANNED: "manned", LEAVING: "leaving", SHORT: "short", LED: "led"}
+    numbers = {
+        IMPATIENT: "impatient",
+        MANNED: "manned",
+        LEAVING: "leaving",
+        SHORT: "short",
+        LED: "led",
+        TOLD: "told",
+    }
     directory["numbers"] += [{"number": number, "queue": queue} for number, queue in numbers.items()]
     directory["priorities"] = {"vip": 50}
     page = f"http://127.0.0.1:{LOOKUP_PORT}/callers/{{number}}"
@@ -71,7 +83,14 @@ def _directory() -> dict[str, Any]:
 
 
 DIRECTORY = _directory()
-SETTINGS = {"lookups": {"allow_networks": ["127.0.0.0/8"]}}
+SETTINGS = {
+    "lookups": {"allow_networks": ["127.0.0.0/8"]},
+    "ivr": {
+        "prompts_dir": tones(
+            {"please-wait": (300.0, 0.2), **{f"wait-{minutes}": (WAIT_HZ, 1.5) for minutes in WAIT_MINUTES}}
+        )
+    },
+}
 
 
 async def heard(call: Call, frequency: float, seconds: float = 0.5, *, within: float = 4.0) -> None:
@@ -560,6 +579,29 @@ async def test_an_agent_with_two_lines_gets_a_second_call_and_the_first_hears_mu
             await call.hang_up()
         for someone in (first, second, third):
             assert (await service.record_of(someone.user))["outcome"] == "answered"
+
+
+# What who waits is told.
+
+
+async def test_who_waits_hears_the_expected_wait(service: RunningService) -> None:
+    async with (
+        agents(service, phone(8, talk_ms=30_000)),
+        caller(service, "+37255500287") as first,
+        caller(service, "+37255500288") as second,
+    ):
+        await service.agent_reaches("a8", "available")
+        await dial(first, TOLD)
+        await service.agent_reaches("a8", "talking")
+
+        async def is_expected() -> bool:
+            return ((await service.queue("told"))["expected_wait_seconds"] or 0) > 30
+
+        await eventually(is_expected, within=12, what="a wait that is expected")
+        call = await dial(second, TOLD)
+        await heard(call, WAIT_HZ, 1.0, within=8)
+        waiting = await service.call_of(second.user) or {}
+    assert waiting["expected_wait_seconds"] > 20
 
 
 # Overflow.

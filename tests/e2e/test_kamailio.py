@@ -51,6 +51,8 @@ NAMES = NameServer(
     ],
 )
 SETTINGS = {"sip": {"name_servers": [NAMES.address]}}
+AROUND, ELSEWHERE = "+3726000199", "+37255500999"
+"""A number of ours whose queue overflows to another one outside, which is sent back to the first."""
 MOVED, LURED, CIRCLE, STRANGER = "+37255500301", "+37255500302", "+37255500303", "127.0.0.9"
 
 
@@ -76,7 +78,19 @@ def _directory() -> dict[str, Any]:
             "send_headers": {"X-Customer": "customer", "X-Queue": "queue"},
         }
     ]
-    directory["routes"] = [{"prefix": "+", "class": "national", "trunks": ["provider"]}]
+    directory["routes"] = [
+        {"prefix": "+", "class": "national", "trunks": ["provider"]},
+        {
+            "prefix": ELSEWHERE,
+            "class": "national",
+            "trunks": ["provider"],
+            "strip": len(ELSEWHERE),
+            "prepend": AROUND,
+        },
+    ]
+    directory["numbers"].append({"number": AROUND, "queue": "circle"})
+    overflow = [{"no_agent": True, "at": "joining", "number": ELSEWHERE}]
+    directory["queues"].append({"name": "circle", "requires": {"billing": 1}, "overflow": overflow})
     for agent in directory["agents"]:
         agent |= {"dialling": ["national"], "caller_id": BILLING}
     rules = {"digit": "1", "attempts": 1, "ring_seconds": 10}
@@ -559,3 +573,24 @@ async def test_a_trunk_that_is_a_name_alone_is_called_as_its_records_say(
                 assert len(host.saw("INVITE", auth=LINE.user)) == 1
                 host.stop()
         assert await service.metric("acd_trunk_failovers_total", trunk="provider") == failovers + 2
+
+
+@pytest.mark.interop("Kamailio", "a call that goes round in a circle comes to an end (Max-Forwards)")
+async def test_a_number_that_leads_back_to_itself_makes_a_few_calls_and_no_more(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    """The provider lets an INVITE go on for six hops; each turn of the circle takes two."""
+    first, _ = provider
+    async with customer_behind(first) as customer:
+        await customer.dial(AROUND)
+        await customer.until("CALL_ESTABLISHED")
+
+        async def turned_away() -> bool:
+            return bool(first.heard("INVITE", status="483"))
+
+        await eventually(turned_away, within=10, what="483 Too Many Hops")
+        made = first.saw("INVITE", src="127.0.0.1", auth=LINE.user, ru=AROUND)
+        assert list(dict.fromkeys(one["hops"] for one in made)) == ["5", "3", "1"]
+        live = [call for call in (await service.ask("/v1/calls"))["items"] if call["called"] == AROUND]
+        assert len(live) == 3
+        await customer.hang_up()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from tests.support.redis_gate import RedisGate
 from tests.support.service import PASSWORD, TRUNK, Death
 from tests.support.two_nodes import LEASE, Node, two_nodes
 
+WRAPUP = 2.0
 BILLING, SALES, PATIENT = "+3726000300", "+3726000301", "+3726000302"
 CARRIER_PORT = free_port()
 AGENT_HZ, PATIENT_HZ, LANDLINE_HZ = 700.0, 900.0, 1100.0
@@ -29,6 +32,9 @@ AGENTS = ("a1", "a3", "patient")
 ACCEPT = load_scripts()["accept"].sha.encode()
 OFFER = rb"off:b\r\n.*\r\nd\r\n"
 """A reservation on its way to node b, as Redis says it: its stream, and the time until which it holds."""
+
+CLOCK_OFF = 300.0
+"""The clock of node b is five minutes fast, and nobody is to notice."""
 
 Pair = tuple[Node, Node]
 
@@ -45,7 +51,7 @@ def _directory() -> dict[str, Any]:
         "queues": [
             {"name": "billing", "requires": {"billing": 1}, "ring_seconds": 5, "wrapup_seconds": 0}
             | {"callback": callback},
-            {"name": "sales", "requires": {"billing": 1}, "ring_seconds": 5, "wrapup_seconds": 2},
+            {"name": "sales", "requires": {"billing": 1}, "ring_seconds": 5, "wrapup_seconds": WRAPUP},
             {"name": "patient", "requires": {"patience": 1}, "ring_seconds": 5, "wrapup_seconds": 0},
         ],
         "agents": [
@@ -117,7 +123,8 @@ class Witness:
 
 @pytest.fixture(scope="module")
 def running_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with two_nodes(tmp_path_factory.mktemp("kills"), _directory(), gated="b") as nodes:
+    folder = tmp_path_factory.mktemp("kills")
+    with two_nodes(folder, _directory(), gated="b", clock_off=CLOCK_OFF) as nodes:
         yield nodes
 
 
@@ -207,6 +214,27 @@ async def killed(nodes: Pair, moment: Moment, phone: DeskPhone, number: str, *, 
     await a.signed_in("a1", within=4 * LEASE)
     await next_call_reaches(b if is_back else a, phone, f"{number}9")
     await lost_once(a, number)
+
+
+async def test_a_node_whose_clock_is_minutes_fast_lets_the_other_keep_its_lease(nodes: Pair) -> None:
+    a, b = nodes
+    assert CLOCK_OFF - 2 < await b.metric("acd_clock_offset_seconds") < CLOCK_OFF + 2
+    assert abs(await a.metric("acd_clock_offset_seconds")) < 2
+    await b.logs("clock-differs-from-store")
+    async with desk(b) as phone, caller(b, "+37255519001") as someone:
+        await b.signed_in("a1")
+        call = await dial(someone, SALES)
+        await b.call_reaches(someone.user, "talking")
+        await hear_each_other(call, phone)
+        await call.hang_up()
+        # The wrap-up, which the other node ends as well as this one, takes its time.
+        ended = time.monotonic()
+        await a.signed_in("a1")
+        assert time.monotonic() - ended > WRAPUP - 0.3
+    record = await a.record_of(someone.user)
+    assert abs(datetime.fromisoformat(record["ended_at"]).timestamp() - time.time()) < 10
+    for node in nodes:
+        assert await node.metric("acd_redis_outages_total", kind="lease") == 0
 
 
 @pytest.mark.parametrize("is_back", [False, True], ids=["stays away", "comes back"])

@@ -288,3 +288,58 @@ async def test_a_program_has_an_agent_rung_and_then_a_number_called(service: Run
         await service.agent_reaches("a1", "available")
     record = await record_of(service, "+37255570008")
     assert (record["id"], record["agent"], record["outcome"]) == (made["call_id"], "a1", "answered")
+
+
+async def trace(service: RunningService, call_id: str) -> list[tuple[str, str]]:
+    """Direction and beginning of each message of a call, once both legs have said good-bye."""
+
+    async def whole() -> list[tuple[str, str]]:
+        _, answer = await asyncio.to_thread(service.request, "GET", f"/v1/calls/{call_id}/trace")
+        found = [(item["direction"], item["text"].partition("@")[0]) for item in answer.get("items", [])]
+        return found if sum(text.startswith("BYE ") for _, text in found) == 2 else []
+
+    return list(await eventually(whole, within=5, what="both legs in the trace"))
+
+
+async def test_a_call_over_a_traced_trunk_is_shown_with_both_legs(service: RunningService) -> None:
+    await service.post("/v1/trace", {"trunk": "carrier"})
+    async with (
+        Provider(service.sip_address, port=PORT) as provider,
+        DeskPhone(service.sip_address, "1001", PASSWORD) as phone,
+    ):
+        await service.agent_reaches("a1", "available")
+        picking_up = provider_answers(provider)
+        mine = await phone.dial("55570020")
+        line = await picking_up
+        assert not isinstance(mine, int)
+        provider.hang_up(line)
+        await phone.ended(mine)
+        record = await record_of(service, "+37255570020")
+        messages = await trace(service, record["id"])
+    invites = [text for _, text in messages if text.startswith("INVITE ")]
+    assert invites[-1] == "INVITE sip:+37255570020"
+    assert invites[0] == "INVITE sip:55570020", "the agent's leg from its first message on"
+    assert [way for way, text in messages if text.startswith("BYE ")] == ["in", "out"]
+    await asyncio.to_thread(service.request, "DELETE", "/v1/trace")
+
+
+async def test_a_call_that_is_made_for_an_agent_is_traced_by_its_id(service: RunningService) -> None:
+    """It has no caller; the phone of the agent rings first."""
+    async with (
+        Provider(service.sip_address, port=PORT, early=180) as provider,
+        DeskPhone(service.sip_address, "1001", PASSWORD) as phone,
+    ):
+        await service.agent_reaches("a1", "available")
+        made = await service.post("/v1/agents/a1/calls", {"to": "55570021"})
+        path = f"/v1/calls/{made['call_id']}/trace"
+        assert (await asyncio.to_thread(service.request, "POST", path))[0] == 204
+        mine = await phone.rung()
+        await provider.called()
+        line = await provider.pick_up()
+        await service.agent_reaches("a1", "talking")
+        provider.hang_up(line)
+        await phone.ended(mine)
+        messages = await trace(service, made["call_id"])
+    assert ("out", "INVITE sip:+37255570021") in messages
+    assert [way for way, text in messages if text.startswith("BYE ")] == ["in", "out"]
+    await asyncio.to_thread(service.request, "DELETE", "/v1/trace")

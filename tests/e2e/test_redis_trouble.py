@@ -164,6 +164,27 @@ def log_so_far(service: RunningService) -> int:
     return len(service.log_file.read_text())
 
 
+async def test_a_service_that_is_stopped_while_redis_hangs_ends_in_time_and_keeps_the_records(
+    service: RunningService, redis: PrivateRedis
+) -> None:
+    numbers = ("+37255590001", "+37255590002")
+    async with caller(service, numbers[0]) as his, caller(service, numbers[1]) as hers:
+        for someone in (his, hers):
+            call = await dial(someone, BILLING)
+            await service.call_reaches(someone.user, "queued")
+        mark = log_so_far(service)
+        redis.pause()
+        await call.hang_up()
+        service.terminate()
+        # The five seconds in which calls may end by themselves are over before anything is given up.
+        assert await asyncio.to_thread(service.wait) == 0
+        redis.resume()
+        await asyncio.to_thread(service.start)
+        outcomes = [(await service.record_of(number))["outcome"] for number in numbers]
+    assert outcomes == ["cleared", "abandoned"]
+    assert '"event":"stopped"' in service.log_file.read_text()[mark:]
+
+
 async def test_away_for_ten_seconds(service: RunningService, redis: PrivateRedis) -> None:
     """It hangs: who talks talks on, who waits hears music, who comes is taken in and stands behind them."""
     mark = log_so_far(service)

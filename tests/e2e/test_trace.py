@@ -8,6 +8,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,18 +106,37 @@ def legs(server: CaptureServer) -> set[str]:
     return {leg for kind, leg, _ in server.captured() if kind == "INVITE"}
 
 
-async def test_live_call_can_be_traced_and_others_are_not(service: RunningService) -> None:
-    async with caller(service, "+37255577778") as someone:
+async def ends(service: RunningService, call_id: str, *, count: int) -> list[dict[str, Any]]:
+    """What is kept of a call, once so many BYEs are among it."""
+
+    async def there() -> list[dict[str, Any]]:
+        _, answer = await asyncio.to_thread(service.request, "GET", f"/v1/calls/{call_id}/trace")
+        items = answer.get("items", [])
+        return items if len(begins(items, "BYE ")) == count else []
+
+    return list(await eventually(there, within=5, what=f"{count} BYEs in the trace"))
+
+
+def begins(items: list[dict[str, Any]], word: str) -> list[tuple[str, str]]:
+    """Direction and first words of the messages that begin so."""
+    return [
+        (item["direction"], item["text"].partition("@")[0]) for item in items if item["text"].startswith(word)
+    ]
+
+
+async def test_live_call_can_be_traced_on_all_its_legs_and_others_are_not(service: RunningService) -> None:
+    async with (
+        caller(service, "+37255577778") as someone,
+        agents(service, phone(1, ring_ms=0, talk_ms=60_000)),
+    ):
         call = await dial(someone, BILLING)
-        call_id = str((await service.call_reaches(someone.user, "queued"))["id"])
+        call_id = str((await service.call_reaches(someone.user, "talking"))["id"])
         path = f"/v1/calls/{call_id}/trace"
         assert (await asyncio.to_thread(service.request, "GET", path))[0] == 404
         assert (await asyncio.to_thread(service.request, "POST", path))[0] == 204
         await call.hang_up()
         await service.record_of(someone.user)
-
-    async def kept() -> bool:
-        status, answer = await asyncio.to_thread(service.request, "GET", path)
-        return status == 200 and any(item["text"].startswith("BYE ") for item in answer["items"])
-
-    await eventually(kept, within=3, what="the BYE in the trace")
+        items = await ends(service, call_id, count=2)
+    assert [way for way, _ in begins(items, "BYE ")] == ["in", "out"]
+    assert begins(items, "INVITE ") == [], "they were sent before anybody asked"
+    await asyncio.to_thread(service.request, "DELETE", "/v1/trace")

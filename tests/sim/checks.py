@@ -116,7 +116,7 @@ class Checks:
             assert (agent.call, agent.state) == (call_id, AgentState.OFFERED), f"3, 4: {call} {agent}"
 
     def _follows_from_its_call(self, agent: Agent) -> None:
-        now = self._world.schedule.now
+        now = self._world.now
         has_call = agent.state in (AgentState.OFFERED, AgentState.TALKING)
         assert (agent.call is not None) == has_call, f"11: {agent}"
         for call_id in {*agent.talks, agent.call} - {None}:
@@ -133,7 +133,7 @@ class Checks:
         """Of each call its node is alive, or its lease has not run out for long, or the word of its end is on
         the way."""
         node = self._world.nodes[call.ticket.node]
-        now, due = self._world.schedule.now, self._model.due
+        now, due = self._world.now, self._model.due
         if node.down or node.is_frozen:
             ends = max(due.get(f"{kind}:{node.name}", 0) for kind in "no")
             assert now < ends + SLACK_MS or self._nothing_is_carried_out(), f"8: {call_id} of a dead node"
@@ -148,7 +148,7 @@ class Checks:
         if self._model.doubt:
             return
         idle = [agent for agent in self._model.agents.values() if agent.idle]
-        centre = self._model.centre(self._world.schedule.now)
+        centre = self._model.centre(self._world.now)
         for call in self._model.calls.values():
             if call.state == "waiting":
                 fitting = [agent.id for agent in idle if self._model.matching.takes(call, agent, centre)]

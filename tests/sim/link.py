@@ -41,7 +41,7 @@ class Link:
         """Exactly one of `heard` and `failed` follows, unless the node dies before."""
         world, weather, node = self._world, self._world.weather, self._node
         fate = Fate.LOST if self.is_cut else weather.fate()
-        word = (node.name, verb, arguments, words, world.schedule.now)
+        word = (node.name, verb, arguments, words, node.now)
         to = world.run_of_store
         if fate is Fate.HEARD:
             world.schedule.after(weather.delay_ms(), self._arrive, node.life, to, word, heard, failed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from acd.calls import model as m
 from acd.calls.lookout import Seeking, WaitingPlace
 from acd.calls.model import Call, call_of_entry
+from acd.site_clock import LONGEST_LOOK_SECONDS, SiteTime, others_ahead
 from routing.engine import Ear, sort_out
 from routing.model import NodeMessage, Offer, OfferWithdrawn
 from routing.overflow import Situation, asks_who_waits, decide
@@ -25,6 +26,7 @@ LEASE_MS = 30_000
 _BEAT_MS = 1_000
 TICK_MS = 1_000
 LOOK_MS = 4_000
+LOOK_AT_CLOCK_MS = 1_000
 _MESSAGES_KEPT = 500
 
 
@@ -84,11 +86,57 @@ class Node:
             self.world.recorded(session.call, lost)
         self.sessions = {}
         self._frozen_until = 0
+        self._booted = self.world.schedule.now
+        wall = self.world.schedule.now + self.world.weather.wall_error_ms()
+        self._time = SiteTime(0.0, wall / 1000)
         self._plan_cut()
         self._plan_freeze()
         if (ms := self.world.weather.until_crash_ms()) is not None:
             self.later(ms, self.crash)
+        self._look_at_clock(self._on_time)
+
+    def _on_time(self) -> None:
         Lane(self, may_be_late=False).put("reset_node", self.name, heard=self._opened)
+        self.later(LOOK_AT_CLOCK_MS, self._keep_time)
+
+    # As acd.site_clock.
+
+    @property
+    def now(self) -> int:
+        """The time of the site as this node knows it (ms)."""
+        return round(self._time.time(self._running) * 1000)
+
+    @property
+    def _running(self) -> float:
+        """Seconds since it began: nobody sets this clock."""
+        return (self.world.schedule.now - self._booted) / 1000
+
+    def _keep_time(self) -> None:
+        self.later(LOOK_AT_CLOCK_MS, self._keep_time)
+        self._look_at_clock(lambda: None)
+
+    def _look_at_clock(self, then: Callable[[], None]) -> None:
+        """The words take their time each way."""
+        if self.link.is_cut:
+            if not self.is_open:
+                self.later(LOOK_AT_CLOCK_MS, self._look_at_clock, then)
+            return
+        self.later(self.world.weather.delay_ms(), self._clock_seen, self._running, then)
+
+    def _clock_seen(self, asked: float, then: Callable[[], None]) -> None:
+        seen = self.world.store_clock, dict(self.world.clocks)
+        self.later(self.world.weather.delay_ms(), self._clock_heard, asked, seen, then)
+
+    def _clock_heard(
+        self, asked: float, seen: tuple[float, dict[str, tuple[float, float]]], then: Callable[[], None]
+    ) -> None:
+        took = self._running - asked
+        if took <= LONGEST_LOOK_SECONDS or not self.is_open:
+            store, clocks = seen
+            if self._time.hear(asked + took / 2, store, others_ahead(clocks, self.name, store)):
+                self.world.counts["jump"] += 1
+            self.world.clocks[self.name] = self._time.ahead(asked + took / 2, store), store
+        then()
 
     def _opened(self, answer: Any) -> None:
         self.is_open = True
@@ -226,7 +274,7 @@ class Node:
             self._deserted.add(seeking)
         else:
             for place in places:
-                waited = self.world.schedule.now / 1000 - place.since
+                waited = self.now / 1000 - place.since
                 situation = Situation(waited_seconds=waited, agent_there=False)
                 if decide(place.rules, situation, place.spent) is not None:
                     place.post(m.SituationKnown(place.entry, situation))

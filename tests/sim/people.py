@@ -28,7 +28,7 @@ class Caller:
     def __init__(self, world: World, node: Node, call_id: str, number: str) -> None:
         self._world = world
         self._node = node
-        now = world.schedule.now / 1000
+        now = node.now / 1000
         call = Call(call_id, node.name, "+3725550000", "", number, "carrier", "", started_at=now)
         world.schedule.after(world.patience_ms(), self._has_enough)
         self.session = node.take(call, self)
@@ -136,7 +136,9 @@ class Worker:
         elif drawn < 0.82:
             self._say("end_wrapup")
         elif drawn < 0.92:
-            self._say("extend_wrapup", world.schedule.now + world.source.randrange(1_000, 20_000))
+            longer = world.source.randrange(1_000, 20_000)
+            if node := self._node_now():
+                self._say("extend_wrapup", node.now + longer)
         else:
             self.agent = world.centre.retrained(self.agent, world.source)
             self._say("agent_skills", profile_of(self.agent), terms=terms_of(self.agent))

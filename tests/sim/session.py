@@ -70,7 +70,7 @@ class Session:
 
     def _take(self, event: m.Event) -> None:
         before = self.call.state
-        self.call, effects = step(self._world.context, self.call, event, self._world.schedule.now / 1000)
+        self.call, effects = step(self._world.context, self.call, event, self._node.now / 1000)
         if self.call.state is not before:
             self._world.log(self.call.id, self.call.state)
         for effect in effects:
@@ -85,7 +85,7 @@ class Session:
     def _ask_caller(self, effect: m.AskCaller) -> None:
         # Who spoke to a caller before has no bearing on what must hold: anybody will do.
         source, agents = self._world.source, sorted(self._world.context.directory.agents)
-        known = tuple(m.Spoken(agent, self._world.schedule.now / 1000) for agent in source.sample(agents, 3))
+        known = tuple(m.Spoken(agent, self._node.now / 1000) for agent in source.sample(agents, 3))
         self._node.later(source.randrange(1, 900), self.post, m.CallerKnown(known))
 
     def _answer_caller(self, effect: m.AnswerCaller) -> None:
@@ -133,7 +133,7 @@ class Session:
 
     def waiting_place(self) -> WaitingPlace | None:
         world = self._world
-        return waiting_place(world.context, self.call, self.ticket, world.schedule.now, self.post)
+        return waiting_place(world.context, self.call, self.ticket, self._node.now, self.post)
 
     def _ask_situation(self, effect: m.AskSituation) -> None:
         if place := self.waiting_place():
@@ -225,7 +225,7 @@ class Session:
             heard = self._node.one_is_said
             self.lane.put_first(still, "restore_talk", *known, heard=heard, terms=terms)
         else:
-            until, heard = max(offer.deadline_ms, self._world.schedule.now), self._kept(offer.token)
+            until, heard = max(offer.deadline_ms, self._node.now), self._kept(offer.token)
             self.lane.put_first(still, "restore_offer", *known, until, heard=heard, terms=terms)
 
     def _kept(self, token: int) -> Callable[[Any], None]:

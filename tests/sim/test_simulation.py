@@ -15,6 +15,7 @@ import pytest
 
 from acd.calls.record import Outcome
 from acd.directory.model import OVERFLOW_KINDS
+from acd.site_clock import SiteTime
 from routing import limits
 from tests.sim.run import SimulationFailed, simulate, simulate_apart
 from tests.sim.weather import CALM, Faults
@@ -42,7 +43,7 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
             min(outcome.counts[what] for what in ("stale", "crash", "cut", "freeze", "late", "node-died")) > 0
         )
     everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
-    assert min(everywhere[what] for what in ("went-back", "emptied", "in doubt")) > 0
+    assert min(everywhere[what] for what in ("went-back", "emptied", "in doubt", "clock")) > 0
     # Every kind of target, and nowhere.
     for kind in (*OVERFLOW_KINDS, "message-then-wait", "nowhere"):
         assert everywhere[f"overflow-{kind}"] > 0, kind
@@ -53,6 +54,23 @@ def test_a_store_that_goes_back_or_is_emptied_rings_no_phone_twice_and_cuts_nobo
     assert min(outcome.counts["went-back"], outcome.counts["emptied"]) > 0
     assert outcome.counts["busy"] == 0, "a phone that rings or talks was rung once more"
     assert outcome.counts["talks"] == outcome.counts["answered"]
+
+
+_CLOCKS = Faults(
+    clock_every_ms=40_000, wrong_clocks=True, slow=0.03, freeze_every_ms=600_000, cut_every_ms=300_000
+)
+
+
+def test_clocks_that_are_wrong_and_one_that_is_set_upset_nobody() -> None:
+    outcome = simulate(16, 1_500, faults=_CLOCKS)
+    assert min(outcome.counts["clock"], outcome.counts["freeze"], outcome.counts["cut"]) > 0
+    assert outcome.counts["talks"] == outcome.counts["answered"]
+
+
+def test_nodes_that_trust_their_own_clocks_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SiteTime, "hear", lambda self, mono, store, others: 0.0)
+    with pytest.raises(SimulationFailed):
+        simulate(16, 1_000, faults=Faults(wrong_clocks=True))
 
 
 @pytest.mark.store

@@ -29,6 +29,11 @@ class Faults:
     crash_every_ms: int = 0
     """The node dies with its calls, and begins anew after 1-60 s."""
 
+    clock_every_ms: int = 0
+    """Somebody sets the clock of the store's machine, forward or back by up to five minutes."""
+    wrong_clocks: bool = False
+    """The nodes' own clocks are off by up to five minutes."""
+
     loss_every_ms: int = 0
     """The store is another process all at once, with the data of up to 5 s ago, or without any."""
 
@@ -43,6 +48,8 @@ STORM = Faults(
     freeze_every_ms=1_200_000,
     crash_every_ms=1_200_000,
     loss_every_ms=700_000,
+    clock_every_ms=1_500_000,
+    wrong_clocks=True,
 )
 
 
@@ -106,6 +113,17 @@ class Weather:
 
     def cut_ms(self) -> int:
         return int(self._source.choice((2_000, 8_000, 20_000, 45_000, 90_000)) * self._source.random())
+
+    def until_clock_ms(self) -> int | None:
+        return self._until(self.faults.clock_every_ms)
+
+    def set_clock_ms(self) -> int:
+        """By how much somebody sets a clock."""
+        return self._source.randrange(-300_000, 300_000)
+
+    def wall_error_ms(self) -> int:
+        """By how much a node's own clock is off."""
+        return self.set_clock_ms() if self.faults.wrong_clocks else 0
 
     def down_ms(self) -> int:
         return self._source.randrange(1_000, 60_000)

@@ -57,6 +57,10 @@ class World:
         self._arrived = self._to_arrive = self._events = 0
         self.run_of_store = "run1"
         self._losses = 0
+        self.clock_ahead = 0
+        """By how much the store's clock shows too much (ms)."""
+        self.clocks: dict[str, tuple[float, float]] = {}
+        """What each node has said of its time: how far it is ahead of the store's, and when (seconds)."""
         self.nodes = {name: Node(self, name) for name in NODES}
         self.phones = {agent.id: Phone(self, agent) for agent in self.centre.agents}
         self.checks = Checks(self)
@@ -79,6 +83,7 @@ class World:
         for n in range(rounds):
             self.weather.faults = self._faults
             self._plan_loss()
+            self._plan_clock()
             self._to_arrive += calls // rounds + (n < calls % rounds)
             self.schedule.after(0, self._call_comes)
             while self._arrived < self._to_arrive:
@@ -130,6 +135,32 @@ class World:
             self.nodes[name].told(message)
         return answer
 
+    # Clocks.
+
+    @property
+    def store_clock(self) -> float:
+        """What the clock of the store's machine shows, in seconds."""
+        return (self.schedule.now + self.clock_ahead) / 1000
+
+    @property
+    def now(self) -> int:
+        """The time of the site: that of the node that is furthest."""
+        able = [node.now for node in self.nodes.values() if node.is_open]
+        return max(able, default=round(self.store_clock * 1000))
+
+    def _plan_clock(self) -> None:
+        if (ms := self.weather.until_clock_ms()) is not None:
+            self.schedule.after(ms, self._set_clock)
+
+    def _set_clock(self) -> None:
+        if self.is_calm:
+            return
+        by = self.weather.set_clock_ms()
+        self.log("fault", "the store", "clock", by)
+        self.counts["clock"] += 1
+        self.clock_ahead += by
+        self._plan_clock()
+
     # What becomes of the store.
 
     def _plan_loss(self) -> None:
@@ -161,7 +192,7 @@ class World:
     def greet(self, node: Node, known: str) -> bool:
         """The first word of a node to this run of the store. Whether the store may lack something."""
         others = [other.name for other in self.nodes.values() if other is not node and other.is_open]
-        lost = self.store.greet(node.name, self.run_of_store, known, others, self.schedule.now)
+        lost = self.store.greet(node.name, self.run_of_store, known, others, node.now)
         self.log(node.name, "greets", self.run_of_store, lost)
         return lost
 

@@ -68,6 +68,23 @@ async def test_call_is_answered_confirmed_and_ended_by_the_caller(shell: Shell, 
         assert shell.service.trunks["carrier"].calls == 0
 
 
+async def test_what_a_call_sets_off_may_go_no_further_than_the_call_itself(shell: Shell) -> None:
+    """Else a number that is sent back here makes calls without end (RFC 3261 section 16.6, RFC 5393)."""
+    async with await shell.client(host=CARRIER) as carrier, await shell.client() as phone:
+        assert (await phone.register("1001", PASSWORD)).status == 200
+        shell.on_call = lambda call: shell.calls.put_nowait(call) or "c-17"  # type: ignore[func-returns-value]
+        _, call = await arrived(shell, carrier, hops=3)
+        ring_anna(shell, "leg-1")
+        assert (await phone.next()).get("max-forwards") == "2"
+        ring_anna(shell, "leg-2", call_id="another")
+        assert (await phone.next()).get("max-forwards") == "70"
+        assert (await carrier.request("INVITE", uri=NUMBER, body=SDP, hops=0)).status == 483
+        shell.service.refuse(call.leg, 486)
+        assert (await shell.ended()).leg == call.leg
+        ring_anna(shell, "leg-3")
+        assert (await phone.next()).get("max-forwards") == "70", "nothing is kept of a call that is over"
+
+
 async def test_call_refused_by_its_owner_ends_once(shell: Shell) -> None:
     async with await shell.client(host=CARRIER) as carrier:
         invite, call = await arrived(shell, carrier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -356,6 +357,32 @@ async def test_records_of_the_last_minute_are_handed_in_again_to_a_redis_that_lo
     await history.start()
     await until(lambda: _count_is(engine, 1))
     await history.stop()
+
+
+async def test_records_that_redis_does_not_take_before_the_end_go_into_sql_all_the_same(
+    engine: AsyncEngine, site: str
+) -> None:
+    with running_redis() as server:
+        redis = connect(server.url)
+        history = writer(redis, engine, site)
+        await history.start()
+        history.journal.put("c1", b"talking")
+        await history.journal.flush()
+        server.pause()
+        history.journal.finish(record(1))
+        began = time.monotonic()
+        await history.stop(within_seconds=2.0)
+        assert time.monotonic() - began < 10
+        assert await stored(engine) == ["c1"]
+
+        # Whoever takes the node for dead changes nothing of that.
+        server.resume()
+        later = writer(redis, engine, site)
+        await later.start()
+        later.journal.finish(record(1, outcome="failed", cause=NODE_DIED))
+        await later.stop()
+        await redis.aclose()
+    assert await _outcome_is(engine, "c1", "answered")
 
 
 async def test_a_document_that_comes_after_the_end_of_its_call_brings_no_ghost(

@@ -6,9 +6,12 @@ Audio is 16-bit mono PCM at 8000 samples a second unless told otherwise.
 from __future__ import annotations
 
 import array
+import atexit
 import math
 import struct
+import tempfile
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 
 from acd.media import g711
@@ -33,6 +36,17 @@ def write_wav(path: Path, pcm: bytes, *, rate: int = RATE) -> Path:
         file.setframerate(rate)
         file.writeframes(pcm)
     return path
+
+
+def tones(prompts: Mapping[str, tuple[float, float]], language: str = "en") -> str:
+    """A directory of recordings that are tones (Hz, seconds), which is gone when the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="acd-tones-")
+    atexit.register(folder.cleanup)
+    spoken = Path(folder.name) / language
+    spoken.mkdir()
+    for prompt, (frequency, seconds) in prompts.items():
+        write_wav(spoken / f"{prompt}.wav", tone(frequency, seconds))
+    return folder.name
 
 
 def read_wav(path: Path) -> bytes:

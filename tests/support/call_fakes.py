@@ -293,6 +293,10 @@ class FakeLookout:
     def __init__(self) -> None:
         self.joined: list[WaitingPlace] = []
         self.situation: Situation | None = None
+        self.waits: dict[str, float] = {}
+
+    def expected(self, entry: str) -> float | None:
+        return self.waits.get(entry)
 
     async def joining(self, place: WaitingPlace) -> None:
         self.joined.append(place)

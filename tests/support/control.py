@@ -420,7 +420,7 @@ class Centre:
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
     clock: FixedClock = field(default_factory=FixedClock)
-    tracer: Tracer = field(default_factory=lambda: Tracer(Rules(), 100_000, FixedClock(), lambda flow: ""))
+    tracer: Tracer = field(default_factory=lambda: Tracer(Rules(), 100_000, FixedClock()))
 
     def context(self, **changes: object) -> ControlContext:
         context = ControlContext(

@@ -35,6 +35,7 @@ _SEEN = {
     "fu": "$fU",
     "td": "$td",
     "auth": "$au",
+    "hops": "$hdr(Max-Forwards)",
     "expires": "$hdr(Expires)",
     "pai": "$hdr(P-Asserted-Identity)",
     "privacy": "$hdr(Privacy)",
@@ -67,6 +68,7 @@ loadmodule "auth.so"
 loadmodule "nathelper.so"
 loadmodule "kex.so"
 modparam("rr", "enable_full_lr", 1)
+modparam("maxfwd", "max_limit", 6)
 modparam("usrloc", "db_mode", 0)
 modparam("usrloc", "use_domain", 0)
 modparam("registrar", "min_expires", 60)

@@ -45,6 +45,7 @@ COUNTS = NodeCounts(
     sip_retransmissions=7,
     sip_passed=12,
     nodes_up=2,
+    clock_ahead=-3.5,
     redis_outages={Trouble.AWAY: 2},
     redis_scripts_reloaded=1,
     said_again={"waiting": 6, "agents": 8},

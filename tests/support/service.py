@@ -30,7 +30,7 @@ _STRICT = {
     "no-answer": {"not_answering_after": 1},
     "rejected": {"pause": "missed a call"},
 }
-_READY_WITHIN = 30.0
+_READY_WITHIN = 60.0
 _STOPPED_WITHIN = 20.0
 
 Items = list[dict[str, Any]]
@@ -120,6 +120,9 @@ class RunningService:
     An empty directory is one that another node has applied.
     """
 
+    program: Sequence[str] = (sys.executable, "-m", "acd")
+    """What is started to serve."""
+
     def __init__(self, folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self.data_dir = folder / "data"
         self.log_file = folder / "acd.log"
@@ -159,7 +162,7 @@ class RunningService:
         """Start it and wait until it is ready."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                (sys.executable, "-m", "acd", "serve", "--config", str(self._config)),
+                (*self.program, "serve", "--config", str(self._config)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -167,12 +167,13 @@ class SipClient(asyncio.DatagramProtocol):
         contact: str | None = "",
         headers: tuple[str, ...] = (),
         body: str = "",
+        hops: int = 70,
     ) -> str:
         """Text of a request; `contact` is a whole value, "" for this socket, None for none."""
         lines = [
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/{self.transport.upper()} {_at(self.local)};rport;branch={branch or new_branch()}",
-            "Max-Forwards: 70",
+            f"Max-Forwards: {hops}",
             f"From: {from_}",
             f"To: {to}",
             f"Call-ID: {call_id or uuid.uuid4().hex}",

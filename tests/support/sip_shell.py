@@ -65,11 +65,11 @@ class Shell:
         self.calls: asyncio.Queue[IncomingCall] = asyncio.Queue()
         self.events: asyncio.Queue[SipEvent] = asyncio.Queue()
         self.registrations: list[tuple[str, bool]] = []
-        self.on_call: Callable[[IncomingCall], None] = self.calls.put_nowait
+        self.on_call: Callable[[IncomingCall], str | None] = self.calls.put_nowait
 
     async def start(self) -> None:
         self.service.subscribe(
-            on_call=lambda call: self.on_call(call),
+            on_call=lambda call: self.on_call(call) or "",
             on_leg=self.events.put_nowait,
             on_registration=lambda who, there: self.registrations.append((who, there)),
         )

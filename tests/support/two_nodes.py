@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,13 @@ from tests.support.redis_server import PrivateRedis, running_redis
 from tests.support.service import RunningService
 
 LEASE = 1.0
+_WRONG_CLOCK = """\
+import sys, time
+right, off = time.time, float(sys.argv.pop(1))
+time.time = lambda: right() + off
+from acd.cli import main
+main()
+"""
 _FIRST_MEDIA_PORT = 50_000
 
 
@@ -73,10 +81,12 @@ def two_nodes(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     gated: str = "",
+    clock_off: float = 0.0,
 ) -> Iterator[tuple[Node, Node]]:
     """Nodes a and b, started, with tokens; they must stop in order where they still run.
 
-    The node of the name `gated` reaches Redis through a gate.
+    The node of the name `gated` reaches Redis through a gate; the machine's clock of node b is off by so many
+    seconds.
     """
     with running_redis() as redis, ExitStack() as gates:
         nodes = []
@@ -97,6 +107,8 @@ def two_nodes(
                 own.setdefault(section, {}).update(values)
             node = Node(place, {} if nodes else directory, own)
             node.name, node.redis, node.gate = name, redis, gate
+            if name == "b" and clock_off:
+                node.program = (sys.executable, "-c", _WRONG_CLOCK, str(clock_off))
             nodes.append(node)
         try:
             with ThreadPoolExecutor() as starting:

@@ -36,7 +36,7 @@ class Standing:
         self.say_again()
 
     def ask_position(self, effect: m.AskPosition) -> None:
-        self._booking.ask_position(self._live.call.entry)
+        self._booking.ask_position(self._live.call.entry, self._live.services.lookout.expected)
 
     def ask_situation(self, effect: m.AskSituation) -> None:
         if place := self.waiting_place():

@@ -214,6 +214,8 @@ class Call(msgspec.Struct, frozen=True):
     """How often the call has gone elsewhere by such a rule."""
     announced: bool = False
     """The caller has been told once that all agents are busy."""
+    told_wait: int = 0
+    """The wait that the caller was told last, in minutes (ivr.speech.rounded_wait); 0: none so far."""
     segments: tuple[Segment, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     """Who was rung, as far as that is over; the newest MOST_ATTEMPTS."""

@@ -200,6 +200,8 @@ class RivalOver:
 @dataclass(frozen=True, slots=True)
 class PositionKnown:
     position: int
+    expected_seconds: float | None = None
+    """Until an agent answers, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)

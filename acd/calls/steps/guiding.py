@@ -53,7 +53,7 @@ from acd.calls.steps.preferring import prefer
 from acd.directory.model import Number, Queue
 from ivr import interpreter as ivr
 from ivr.flow import FlowDefinition
-from ivr.speech import digit_prompts, position_prompts
+from ivr.speech import digit_prompts, is_worth_saying, position_prompts, rounded_wait, wait_prompts
 from routing.model import HIGHEST_PRIORITY, Requirement, Ticket
 from routing.model import Step as RoutingStep
 from routing.overflow import asks_who_joins, next_time
@@ -294,7 +294,9 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
     if rules is None:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
     call, place = prefer(context, call, place, now)
-    call = replace(call, place=place, enqueued_at=now, announced=False, spent_rules=(), served=False)
+    call = replace(
+        call, place=place, enqueued_at=now, announced=False, told_wait=0, spent_rules=(), served=False
+    )
     call = enter(call, State.QUEUED, now)
     ticket = ticket_of(context, call)
     if call.awaits_customer:
@@ -390,12 +392,19 @@ def on_announcement_due(context: Context, call: Call, event: TimerFired, now: fl
 def on_position(context: Context, call: Call, event: PositionKnown, now: float) -> Step:
     if call.menu is not None:
         return call, ()
-    prompts = position_prompts(event.position)
+    rules = context.queue(call.queue)
+    says = rules.announce_wait if rules else "never"
+    prompts = () if says == "instead" else position_prompts(event.position)
     if not call.announced:
         prompts = ("please-wait", *prompts)
-    rules = context.queue(call.queue)
+    if says != "never" and event.expected_seconds is not None:
+        minutes = rounded_wait(event.expected_seconds)
+        if is_worth_saying(minutes, call.told_wait):
+            prompts, call = (*prompts, *wait_prompts(minutes)), replace(call, told_wait=minutes)
     if rules and rules.callback and rules.callback.digit:
         prompts = (*prompts, "callback-offer", *digit_prompts(rules.callback.digit))
+    if not prompts:
+        return call, ()
     return replace(call, announced=True), (PlayToCaller(ANNOUNCEMENT, prompts, call.language),)
 
 

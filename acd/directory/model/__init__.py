@@ -28,6 +28,7 @@ from acd.directory.model.overflow import (
 )
 from acd.directory.model.queues import (
     OWN_QUEUES,
+    AnnounceWait,
     CallbackRules,
     FormField,
     LastAgent,
@@ -63,6 +64,7 @@ __all__ = [
     "WEBHOOK_EVENTS",
     "AbsentState",
     "Agent",
+    "AnnounceWait",
     "AutoAnswer",
     "Box",
     "CallbackRules",

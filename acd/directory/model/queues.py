@@ -111,6 +111,9 @@ class LastAgent:
     """How long the caller waits for just that agent, from coming to the queue."""
 
 
+AnnounceWait = Literal["never", "also", "instead"]
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     name: str
@@ -147,6 +150,8 @@ class Queue:
     """None: as long as the caller likes."""
     announce_position_seconds: float = 30.0
     """0: never."""
+    announce_wait: AnnounceWait = "never"
+    """Whether callers are told the expected wait beside their place, or instead of it."""
     music: str = "hold-music"
     refusals: Refusals = Refusals()
     preferred_seconds: float = 20.0

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from acd.directory.model import (
     AbsentState,
+    AnnounceWait,
     CallbackRules,
     FormField,
     LastAgent,
@@ -191,6 +192,7 @@ class QueueEntry(Entry):
     service_level_seconds: Seconds = 20.0
     max_wait_seconds: Seconds | None = None
     announce_position_seconds: SecondsOrNone = 30.0
+    announce_wait: AnnounceWait = "never"
     music: Name = "hold-music"
     refusals: RefusalsEntry = RefusalsEntry()
     preferred_seconds: Seconds = 20.0

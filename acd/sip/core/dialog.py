@@ -11,6 +11,8 @@ from acd.sip.core.message import Header, Request, Response
 from acd.sip.core.refer import DialogId
 from acd.sip.core.uri import NameAddr
 
+MOST_HOPS = 70
+"""Max-Forwards of what begins with us (RFC 3261 section 8.1.1.6)."""
 _MAX_ROUTES = 16
 
 
@@ -79,10 +81,10 @@ class Dialog:
             return self.routes.strict, [("Route", route) for route in (*values[1:], f"<{self.target}>")]
         return self.target, [("Route", route) for route in values]
 
-    def headers(self) -> list[Header]:
+    def headers(self, hops: int = MOST_HOPS) -> list[Header]:
         """What every request within the dialog carries, but for Via and CSeq."""
         return [
-            ("Max-Forwards", "70"),
+            ("Max-Forwards", str(hops)),
             ("From", self.local),
             ("To", self.remote),
             ("Call-ID", self.call_id),

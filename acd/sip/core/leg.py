@@ -9,7 +9,7 @@ from typing import Protocol
 from acd.sip.core import reliable
 from acd.sip.core.acceptance import Acceptance
 from acd.sip.core.body import session_description
-from acd.sip.core.dialog import Dialog
+from acd.sip.core.dialog import MOST_HOPS, Dialog
 from acd.sip.core.events import (
     EndedBy,
     LegAnswered,
@@ -206,15 +206,21 @@ class Leg:
     # Ours: make it.
 
     def start(
-        self, uri: str, headers: Sequence[Header], sdp: bytes, now: float, patience: float | None = None
+        self,
+        uri: str,
+        headers: Sequence[Header],
+        sdp: bytes,
+        now: float,
+        patience: float | None = None,
+        hops: int = MOST_HOPS,
     ) -> None:
-        """`patience` is how long to wait for a first word, in seconds; None: 64*T1."""
+        """`patience` is how long to wait for a first word, in seconds; None: 64*T1. `hops`: Max-Forwards."""
         dialog = self.dialog
         self._patience = patience
         self._sdp = sdp
         limit = now + self._hub.wire.config.max_ring_seconds
         self._ring_limit = self._hub.wire.timers.set(limit, self._on_rung_too_long)
-        common = [*dialog.headers(), ("Contact", dialog.contact), ("Allow", ALLOW), *headers]
+        common = [*dialog.headers(hops), ("Contact", dialog.contact), ("Allow", ALLOW), *headers]
         self._invite(uri, common, now)
 
     def _invite(self, uri: str, common: Sequence[Header], now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from acd.sip.core.dialog import MOST_HOPS
 from acd.sip.core.events import Flow, PeerProbed
 from acd.sip.core.message import Header, Response
 from acd.sip.core.registrant import Account, Registrant
@@ -56,7 +57,7 @@ class _Probe:
         contact = wire.contact(flow, "")
         from_ = NameAddr(Uri.parse(contact.strip("<>")))
         headers: list[Header] = [
-            ("Max-Forwards", "70"),
+            ("Max-Forwards", str(MOST_HOPS)),
             ("From", str(from_.with_tag(wire.token()))),
             ("To", str(NameAddr(uri))),
             ("Call-ID", wire.token()),

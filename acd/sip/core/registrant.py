@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from acd.sip.core.credentials import Credentials, DigestClient
+from acd.sip.core.dialog import MOST_HOPS
 from acd.sip.core.events import Flow, RegistrationDue, RegistrationFailed, RegistrationMade
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header, Response
@@ -108,7 +109,7 @@ class Registrant:
         wire, aor = self._hub.wire, self._account.aor
         proof = self._proof.headers("REGISTER", self._registrar) if self._proof else []
         return [
-            ("Max-Forwards", "70"),
+            ("Max-Forwards", str(MOST_HOPS)),
             ("From", str(NameAddr(aor).with_tag(self._tag))),
             ("To", str(NameAddr(aor))),
             ("Call-ID", self._call_id),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from acd.sip.core.body import session_description
 from acd.sip.core.checks import Fault, check_response, fault_of
 from acd.sip.core.credentials import Credentials, DigestClient
-from acd.sip.core.dialog import Dialog
+from acd.sip.core.dialog import MOST_HOPS, Dialog
 from acd.sip.core.edge import Edge
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, RequestReceived, SipEvent
 from acd.sip.core.flows import FlowUsers
@@ -304,12 +304,14 @@ class SipStack:
         credentials: Credentials | None = None,
         patience: float | None = None,
         named: tuple[str, str] | None = None,
+        hops: int = MOST_HOPS,
         now: float,
-    ) -> None:
-        """Call somebody. Over the limit the leg ends at once, as 503 by us.
+    ) -> str:
+        """Call somebody; the Call-ID. Over the limit the leg ends at once, as 503 by us, without one.
 
         `named` are the Call-ID and our tag, where they had to be known before; unguessable, and never used.
-        `credentials` answer the peer's challenges; `patience` is how many seconds to wait for its first word.
+        `credentials` answer the peer's challenges; `patience` is how many seconds to wait for its first word;
+        `hops` is the Max-Forwards of the INVITE.
 
         Raises ValueError for the name of a leg that is not over.
         """
@@ -317,7 +319,7 @@ class SipStack:
             raise ValueError(f"leg {leg!r} is in use")
         if len(self._legs) >= self.wire.config.max_legs:
             self._events.append(LegEnded(leg, "local", 503))
-            return
+            return ""
         call_id, tag = named or (self.wire.token(), self.wire.token())
         dialog = Dialog(
             call_id=call_id,
@@ -333,7 +335,8 @@ class SipStack:
         made = Leg(self, leg, dialog)
         self._legs[leg] = made
         agent = ("User-Agent", self.wire.config.user_agent)
-        made.start(str(uri), (agent, *headers), sdp, now, patience)
+        made.start(str(uri), (agent, *headers), sdp, now, patience, hops)
+        return call_id
 
     def ring(self, leg: str, *, now: float, status: int = 180, sdp: bytes | None = None) -> None:
         if found := self._legs.get(leg):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from acd.clock import Clock
 from acd.config import TraceSection
-from acd.sip.core.events import Flow
 from acd.sip.trace.hep import HepExport
 from acd.sip.trace.tracer import Rules, Tracer
 
 
-def open_tracer(settings: TraceSection, clock: Clock, trunk_of: Callable[[Flow], str]) -> Tracer:
+def open_tracer(settings: TraceSection, clock: Clock) -> Tracer:
     """The tracer of a node, with its export. Raises OSError where no socket can be had for that."""
     target = settings.hep_target
     return Tracer(
         Rules(frozenset(settings.numbers), frozenset(settings.trunks)),
         settings.max_bytes,
         clock,
-        trunk_of,
         None if target is None else HepExport(target, settings.hep_agent),
     )

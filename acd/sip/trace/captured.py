@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from acd.sip.core.events import Flow
 
 _CALL_ID = re.compile(rb"\r\n(?:Call-ID|i)[ \t]*:[ \t]*([!-~]{1,512})", re.IGNORECASE)
-_ACD_CALL_ID = re.compile(rb"\r\nX-ACD-Call-ID[ \t]*:[ \t]*([!-~]{1,128})", re.IGNORECASE)
 _SECRETS = (
     re.compile(rb"(?<=\n)((?:Proxy-)?Authorization[ \t]*:)([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE),
     re.compile(rb"(inline:)([A-Za-z0-9+/=]+)"),
@@ -30,6 +29,8 @@ class Captured:
     data: bytes
     call_id: str
     """Of SIP, not of the call."""
+    call: str = ""
+    """The call that this is a leg of, where that is known yet."""
 
     @property
     def source(self) -> tuple[str, int]:
@@ -43,12 +44,6 @@ class Captured:
 def sip_call_id(data: bytes) -> str:
     """The Call-ID of a message; empty where there is none."""
     found = _CALL_ID.search(data)
-    return found[1].decode("ascii") if found else ""
-
-
-def owner_of(data: bytes) -> str:
-    """The call that an INVITE of ours to a phone belongs to; empty where it does not say."""
-    found = _ACD_CALL_ID.search(data)
     return found[1].decode("ascii") if found else ""
 
 

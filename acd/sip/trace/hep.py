@@ -19,7 +19,10 @@ _MOST = 60_000
 
 
 def encode(message: Captured, agent: int) -> bytes:
-    """One message as one HEP3 packet. `agent` numbers the node that captured it."""
+    """One message as one HEP3 packet. `agent` numbers the node that captured it.
+
+    The correlation id (chunk 17) is the id of the call, so that the capture server shows its legs as one.
+    """
     source, target = message.source, message.target
     one, two = ipaddress.ip_address(source[0]), ipaddress.ip_address(target[0])
     is_v6 = 6 in (one.version, two.version)
@@ -37,6 +40,7 @@ def encode(message: Captured, agent: int) -> bytes:
         (11, bytes([_SIP])),
         (12, struct.pack("!I", agent)),
         (15, message.data[:_MOST]),
+        *(((17, message.call.encode()),) if message.call else ()),
     )
     body = b"".join(_CHUNK.pack(0, kind, 6 + len(value)) + value for kind, value in chunks)
     return b"HEP3" + struct.pack("!H", 6 + len(body)) + body

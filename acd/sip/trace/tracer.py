@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from acd.clock import Clock
 from acd.sip.core.events import Flow
-from acd.sip.trace.captured import Captured, numbers_in, owner_of, sip_call_id, without_secrets
+from acd.sip.trace.captured import Captured, numbers_in, sip_call_id, without_secrets
 
 _OVERHEAD = 400
 """Bytes that keeping one message costs beside its own."""
 _MAX_KNOWN = 10_000
 _MAX_RULES = 100
+_MAX_LEGS = 100
+"""Legs of one call that are known: each offer makes one, and a caller may wait through many."""
+_LATELY = 8
+"""Of the bytes that may be kept, so many times less are for messages that may turn out to be wanted."""
+_Value = TypeVar("_Value")
 
 
 class Export(Protocol):
@@ -33,37 +38,34 @@ class Rules:
     """As dialled or as the caller's, with a leading plus where there is one."""
     trunks: frozenset[str] = frozenset()
 
+    def __bool__(self) -> bool:
+        return bool(self.numbers or self.trunks)
+
 
 class Tracer:
     """`active` says whether `saw` is to be told of messages at all; nothing else costs while it is False."""
 
-    def __init__(
-        self,
-        rules: Rules,
-        max_bytes: int,
-        clock: Clock,
-        trunk_of: Callable[[Flow], str],
-        export: Export | None = None,
-    ) -> None:
+    def __init__(self, rules: Rules, max_bytes: int, clock: Clock, export: Export | None = None) -> None:
         self.rules = rules
-        self._max_bytes = max_bytes
         self._clock = clock
-        self._trunk_of = trunk_of
         self._export = export
-        self._kept: deque[Captured] = deque()
-        self._bytes = 0
-        self._callers: OrderedDict[str, str] = OrderedDict()
-        """Call -> SIP Call-ID of its caller's leg, of the newest calls."""
+        self._kept = _Ring(max_bytes)
+        self._lately = _Ring(max_bytes // _LATELY)
+        """What everybody said last, while there are rules: a leg may turn out to be of a traced call."""
+        self._legs: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        """Call -> the SIP Call-IDs of its newest legs, of the newest calls."""
+        self._owner: OrderedDict[str, str] = OrderedDict()
+        """SIP Call-ID -> call."""
         self._followed: OrderedDict[str, str] = OrderedDict()
         """SIP Call-ID -> call; "" until that is known."""
-        self._owners: OrderedDict[str, str] = OrderedDict()
-        """Calls of which some leg is followed."""
+        self._traced: OrderedDict[str, str] = OrderedDict()
+        """Calls that are followed, with all legs that they have and will have."""
         self.active = False
         self._settle()
 
     @property
     def bytes_kept(self) -> int:
-        return self._bytes
+        return self._kept.bytes + self._lately.bytes
 
     # What is asked for.
 
@@ -80,26 +82,32 @@ class Tracer:
         """Trace no more, and forget what was kept."""
         self.rules = Rules()
         self._followed.clear()
-        self._owners.clear()
+        self._traced.clear()
         self._kept.clear()
-        self._bytes = 0
+        self._lately.clear()
         self._settle()
 
     def follow(self, call: str) -> None:
-        """Keep what a live call says from now on."""
-        if sip_id := self._callers.get(call):
+        """Keep what a live call says from now on, on all its legs."""
+        _remember(self._traced, call, call)
+        for sip_id in self._legs.get(call, ()):
             self._follow(sip_id, call)
+        self._settle()
 
-    def belongs(self, sip_id: str, call: str) -> None:
-        """The caller's leg of a new call."""
-        if not call:
+    def belongs(self, sip_id: str, call: str, *, trunk: str = "") -> None:
+        """A leg of a call, over a trunk where one is named; told of ours before the first word is sent."""
+        if not call or not sip_id:
             return
-        _remember(self._callers, call, sip_id)
-        if sip_id in self._followed:
+        legs = (*(leg for leg in self._legs.get(call, ()) if leg != sip_id), sip_id)
+        _remember(self._legs, call, legs[-_MAX_LEGS:])
+        _remember(self._owner, sip_id, call)
+        if call in self._traced:
             self._follow(sip_id, call)
+        elif sip_id in self._followed or trunk in self.rules.trunks:
+            self.follow(call)
 
     def messages(self, call: str) -> Sequence[Captured]:
-        """What is kept of a call, both legs, oldest first."""
+        """What is kept of a call, all legs, oldest first."""
         legs = {sip_id for sip_id, owner in self._followed.items() if owner == call}
         return [message for message in self._kept if message.call_id in legs]
 
@@ -115,49 +123,84 @@ class Tracer:
         sip_id = sip_call_id(data)
         if not sip_id:
             return
-        wanted = sip_id in self._followed or (
-            data.startswith(b"INVITE ") and self._begins(data, flow, sip_id)
-        )
-        if not wanted and self._export is None:
+        rules = self.rules
+        if rules.numbers and sip_id not in self._followed and data.startswith(b"INVITE "):
+            self._compare(data, sip_id)
+        is_wanted = sip_id in self._followed
+        if not is_wanted and not rules and self._export is None:
             return
-        message = Captured(self._clock.time(), sent, flow, without_secrets(data), sip_id)
+        call = self._owner.get(sip_id, "")
+        message = Captured(self._clock.time(), sent, flow, without_secrets(data), sip_id, call)
         if self._export is not None:
             self._export(message)
-        if wanted:
-            self._keep(message)
+        if is_wanted:
+            self._kept.add(message)
+        elif rules:
+            self._lately.add(message)
 
-    def _begins(self, data: bytes, flow: Flow, sip_id: str) -> bool:
-        """Whether an INVITE begins a leg that is to be traced."""
-        owner = owner_of(data)
-        if owner in self._owners:
-            self._follow(sip_id, owner)
-            return True
-        rules = self.rules
-        if (rules.trunks and self._trunk_of(flow) in rules.trunks) or (
-            rules.numbers and rules.numbers & numbers_in(data)
-        ):
+    def _compare(self, data: bytes, sip_id: str) -> None:
+        """Follow the call whose INVITE has one of the numbers."""
+        if not self.rules.numbers & numbers_in(data):
+            return
+        if call := self._owner.get(sip_id):
+            self.follow(call)
+        else:
             self._follow(sip_id, "")
-            return True
-        return False
 
     def _follow(self, sip_id: str, call: str) -> None:
+        if sip_id not in self._followed:
+            self._kept.merge(self._lately.take(sip_id))
         _remember(self._followed, sip_id, call)
-        if call:
-            _remember(self._owners, call, call)
         self._settle()
 
-    def _keep(self, message: Captured) -> None:
-        self._kept.append(message)
-        self._bytes += len(message.data) + _OVERHEAD
-        while self._bytes > self._max_bytes:
-            self._bytes -= len(self._kept.popleft().data) + _OVERHEAD
-
     def _settle(self) -> None:
-        asked = self.rules.numbers or self.rules.trunks or self._followed
-        self.active = bool(asked) or self._export is not None
+        self.active = bool(self.rules or self._followed or self._traced or self._export is not None)
 
 
-def _remember(known: OrderedDict[str, str], key: str, value: str) -> None:
+class _Ring:
+    """The newest messages, within so many bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._messages: deque[Captured] = deque()
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[Captured]:
+        return iter(self._messages)
+
+    def add(self, message: Captured) -> None:
+        self._messages.append(message)
+        self.bytes += _size(message)
+        while self.bytes > self._most:
+            self.bytes -= _size(self._messages.popleft())
+
+    def take(self, sip_id: str) -> Sequence[Captured]:
+        """The messages of a leg, which are in here no longer."""
+        taken = [message for message in self._messages if message.call_id == sip_id]
+        if taken:
+            self._messages = deque(message for message in self._messages if message.call_id != sip_id)
+            self.bytes -= sum(map(_size, taken))
+        return taken
+
+    def merge(self, older: Sequence[Captured]) -> None:
+        """Put messages in where they belong by their time."""
+        if not older:
+            return
+        merged = sorted((*older, *self._messages), key=lambda message: message.at)
+        self.clear()
+        for message in merged:
+            self.add(message)
+
+    def clear(self) -> None:
+        self._messages.clear()
+        self.bytes = 0
+
+
+def _size(message: Captured) -> int:
+    return len(message.data) + _OVERHEAD
+
+
+def _remember(known: OrderedDict[str, _Value], key: str, value: _Value) -> None:
     known[key] = value
     known.move_to_end(key)
     if len(known) > _MAX_KNOWN:

@@ -87,6 +87,13 @@ def drive(
     return call, effects
 
 
+def telling(says: str) -> Context:
+    """The centre where callers of billing are told the expected wait so."""
+    billing = replace(CONTEXT.directory.queues["billing"], announce_wait=says)
+    queues = {**CONTEXT.directory.queues, "billing": billing}
+    return replace(CONTEXT, directory=replace(CONTEXT.directory, queues=queues))
+
+
 TO_ANSWERING = (m.CallArrived(b"o"), m.CallerMediaOpened(b"a"))
 TO_LINE = (*TO_ANSWERING, m.CallerConfirmed(None))
 TO_OFFERED = (*TO_LINE, m.OfferMade(OFFER))
@@ -495,6 +502,36 @@ def test_the_first_announcement_says_that_all_are_busy_then_only_the_place() -> 
     assert effects == [m.PlayMusic(Side.CALLER, "hold-music")]
     _, effects = drive(call, m.PositionKnown(2))
     assert of_type(effects, m.PlayToCaller)[0].prompts == ("position-2",)
+
+
+@pytest.mark.parametrize(
+    ("says", "place"), [("never", ("position-3",)), ("also", ("position-3",)), ("instead", ())]
+)
+def test_who_waits_is_told_the_expected_wait_where_the_queue_says_so(
+    says: str, place: tuple[str, ...]
+) -> None:
+    context = telling(says)
+    call, _ = drive(fresh(), *TO_LINE, context=context)
+    call, effects = drive(call, m.PositionKnown(3, 250.0), context=context)
+    wait = () if says == "never" else ("wait-5",)
+    assert of_type(effects, m.PlayToCaller)[0].prompts == ("please-wait", *place, *wait)
+
+
+def test_a_wait_is_told_again_once_it_is_shorter_and_not_where_it_has_grown_a_little() -> None:
+    context = telling("instead")
+    call, _ = drive(fresh(), *TO_LINE, context=context)
+    said = []
+    for seconds in (None, 250.0, 280.0, 350.0, 170.0, 500.0):
+        call, effects = drive(call, m.PositionKnown(3, seconds), context=context)
+        said.append([effect.prompts for effect in of_type(effects, m.PlayToCaller)])
+    assert said == [
+        [("please-wait",)],
+        [("wait-5",)],
+        [],
+        [],
+        [("wait-3",)],
+        [("wait-10",)],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ async def test_the_nodes_own_counts_are_shown(bench: Bench):
     assert value("acd_sip_retransmissions_total") == 7
     assert value("acd_sip_passed_total") == 12
     assert value("acd_nodes_up") == 2
+    assert value("acd_clock_offset_seconds") == -3.5
     assert value("acd_redis_outages_total", kind="away") == 2
     assert value("acd_redis_outages_total", kind="lease") == 0
     assert value("acd_redis_scripts_reloaded_total") == 1

@@ -44,8 +44,19 @@ def message(
 
 
 def tracer(rules: Rules | None = None, *, max_bytes: int = 100_000) -> Tracer:
-    trunks = {CARRIER: "carrier"}
-    return Tracer(rules or Rules(), max_bytes, FakeClock(), lambda flow: trunks.get(flow, ""))
+    return Tracer(rules or Rules(), max_bytes, FakeClock())
+
+
+TO_PHONE = message("INVITE sip:1001@203.0.113.9 SIP/2.0", "leg-2", "X-ACD-Call-ID: call-7")
+TO_PHONE = TO_PHONE.replace(b"3726000100", b"1001").replace(b"+37255512345", b"acd")
+
+
+def kept(trace: Tracer, call: str = "call-7") -> list[tuple[str, bool, str]]:
+    """Leg, whether we sent it, and how it begins, of each message."""
+    return [
+        (one.call_id, one.sent, one.data.decode().partition(" sip:")[0].partition("\r\n")[0])
+        for one in trace.messages(call)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -60,34 +71,82 @@ def tracer(rules: Rules | None = None, *, max_bytes: int = 100_000) -> Tracer:
 def test_both_legs_of_a_call_are_kept_from_the_first_message(rules: Rules) -> None:
     trace = tracer(rules)
     trace.saw(message(), CARRIER, sent=False)
-    trace.belongs("leg-1", "call-7")
-    to_agent = message("INVITE sip:1001@203.0.113.9 SIP/2.0", "leg-2", "X-ACD-Call-ID: call-7")
-    trace.saw(to_agent.replace(b"3726000100", b"1001").replace(b"+37255512345", b"acd"), PHONE, sent=True)
+    trace.belongs("leg-1", "call-7", trunk="carrier")
+    trace.belongs("leg-2", "call-7")
+    trace.saw(TO_PHONE, PHONE, sent=True)
     trace.saw(message("SIP/2.0 200 OK", "leg-2"), PHONE, sent=False)
-    assert [(one.call_id, one.sent) for one in trace.messages("call-7")] == [
-        ("leg-1", False),
-        ("leg-2", True),
-        ("leg-2", False),
+    assert kept(trace) == [
+        ("leg-1", False, "INVITE"),
+        ("leg-2", True, "INVITE"),
+        ("leg-2", False, "SIP/2.0 200 OK"),
     ]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [Rules(numbers=frozenset(["+3726000100"])), Rules(trunks=frozenset(["carrier"]))],
+    ids=["called", "trunk"],
+)
+def test_a_call_that_turns_out_to_go_over_a_trunk_is_kept_from_the_first_message_of_the_agent(
+    rules: Rules,
+) -> None:
+    trace = tracer(rules)
+    dialled = message("INVITE sip:6000100@acd SIP/2.0", "leg-1").replace(
+        b"<sip:+3726000100@", b"<sip:6000100@"
+    )
+    trace.saw(dialled, PHONE, sent=False)
+    trace.belongs("leg-1", "call-7")
+    trace.saw(message("SIP/2.0 100 Trying", "leg-1").replace(b"+372600", b"600"), PHONE, sent=True)
+    trace.saw(message("INVITE sip:1@acd SIP/2.0", "other").replace(b"+372600", b"600"), PHONE, sent=False)
+    trace.belongs("leg-2", "call-7", trunk="carrier")
+    trace.saw(message(call_id="leg-2"), CARRIER, sent=True)
+    trace.saw(message("BYE sip:acd SIP/2.0", "leg-1"), PHONE, sent=False)
+    assert kept(trace) == [
+        ("leg-1", False, "INVITE"),
+        ("leg-1", True, "SIP/2.0 100 Trying"),
+        ("leg-2", True, "INVITE"),
+        ("leg-1", False, "BYE"),
+    ]
+
+
+def test_nobody_gets_into_the_trace_of_a_call_by_naming_it() -> None:
+    trace = tracer(Rules(numbers=frozenset(["+3726000100"])))
+    trace.saw(message(), CARRIER, sent=False)
+    trace.belongs("leg-1", "call-7")
+    forged = message("INVITE sip:1@acd SIP/2.0", "forged", "X-ACD-Call-ID: call-7")
+    trace.saw(forged.replace(b"3726000100", b"1").replace(b"+37255512345", b"2"), PHONE, sent=False)
+    assert kept(trace) == [("leg-1", False, "INVITE")]
 
 
 def test_nothing_is_kept_of_calls_that_nobody_asked_for() -> None:
     trace = tracer(Rules(numbers=frozenset(["+3726000999"]), trunks=frozenset(["other"])))
     trace.saw(message(), CARRIER, sent=False)
-    trace.belongs("leg-1", "call-7")
-    assert (trace.messages("call-7"), trace.bytes_kept) == ([], 0)
-    assert not tracer().active
+    trace.belongs("leg-1", "call-7", trunk="carrier")
+    assert trace.messages("call-7") == []
+    trace.clear()
+    trace.saw(message(), CARRIER, sent=False)
+    assert (trace.active, trace.bytes_kept) == (False, 0)
 
 
-def test_live_call_is_kept_from_the_moment_it_is_asked_for() -> None:
+def test_live_call_is_kept_from_the_moment_it_is_asked_for_on_all_its_legs() -> None:
     trace = tracer()
     trace.belongs("leg-1", "call-7")
+    trace.belongs("leg-2", "call-7")
     trace.follow("call-7")
     assert trace.active
     trace.saw(message("BYE sip:acd SIP/2.0"), CARRIER, sent=False)
-    assert len(trace.messages("call-7")) == 1
+    trace.saw(message("BYE sip:phone SIP/2.0", "leg-2"), PHONE, sent=True)
+    assert kept(trace) == [("leg-1", False, "BYE"), ("leg-2", True, "BYE")]
     trace.clear()
     assert (trace.active, trace.bytes_kept) == (False, 0)
+
+
+def test_a_call_is_followed_before_it_has_a_leg() -> None:
+    trace = tracer()
+    trace.follow("call-7")
+    trace.belongs("leg-2", "call-7")
+    trace.saw(TO_PHONE, PHONE, sent=True)
+    assert kept(trace) == [("leg-2", True, "INVITE")]
 
 
 @given(st.lists(st.integers(0, 5000), max_size=60))
@@ -95,10 +154,13 @@ def test_what_is_kept_is_bounded_and_the_newest_stays(sizes: list[int]) -> None:
     trace = tracer(Rules(trunks=frozenset(["carrier"])), max_bytes=20_000)
     for size in sizes:
         trace.saw(message(body="x" * size), CARRIER, sent=False)
-    trace.belongs("leg-1", "call-7")
-    kept = trace.messages("call-7")
-    assert sum(len(one.data) for one in kept) <= trace.bytes_kept <= 20_000
-    assert not sizes or kept[-1].data.endswith(b"x" * sizes[-1])
+    assert trace.bytes_kept <= 20_000 / 8
+    trace.belongs("leg-1", "call-7", trunk="carrier")
+    for size in sizes:
+        trace.saw(message(body="x" * size), CARRIER, sent=False)
+    found = trace.messages("call-7")
+    assert sum(len(one.data) for one in found) <= trace.bytes_kept <= 20_000
+    assert not sizes or found[-1].data.endswith(b"x" * sizes[-1])
 
 
 def test_credentials_and_keys_are_crossed_out_and_lengths_stay() -> None:
@@ -209,9 +271,10 @@ def test_capture_server_gets_each_message_with_its_ends_and_time() -> None:
         server.bind(("127.0.0.1", 0))
         server.settimeout(5)
         export = HepExport(server.getsockname(), 77)
-        trace = Tracer(Rules(), 1000, FakeClock(1_800_000_000.25), lambda flow: "", export)
+        trace = Tracer(Rules(), 1000, FakeClock(1_800_000_000.25), export)
         trace.saw(message("BYE sip:acd SIP/2.0", "x", "Authorization: Digest secret"), CARRIER, sent=False)
         chunks = chunks_of(server.recv(65535))
+        trace.belongs("x", "call-7")
         trace.saw(message("SIP/2.0 200 OK", "x"), V6, sent=True)
         answer = chunks_of(server.recv(65535))
         export.close()
@@ -229,6 +292,7 @@ def test_capture_server_gets_each_message_with_its_ends_and_time() -> None:
     assert b"secret" not in chunks[15]
     assert socket.inet_ntop(socket.AF_INET6, answer[6]) == "2001:db8::9"
     assert answer[2] == b"\x06"
+    assert (chunks.get(17), answer[17]) == (None, b"call-7"), "the correlation id joins the legs of a call"
     assert trace.bytes_kept == 0
 
 

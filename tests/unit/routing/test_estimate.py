@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from dataclasses import replace
-from statistics import fmean
 
 import pytest
 from hypothesis import given
@@ -15,8 +13,6 @@ from routing.estimate import Agent, Busy, Durations, Habits, Later, Waiter, dura
 from routing.model import AgentProfile, Requirement
 from routing.outlook import Outlook, expected_waits
 from routing.requirement import Missed, eligible
-from tests.support.centre_day import Day
-from tests.support.wait_formulas import errors_of, habits_of
 
 BILLING = Requirement("billing", (("billing", 1),))
 ABLE = AgentProfile.of({"billing": 1})
@@ -147,18 +143,6 @@ def test_a_line_too_long_to_play_through_goes_on_at_its_pace() -> None:
     waits = expected_waits([Agent(ABLE)] * 10, line(4_000), HABITS)
     assert len(waits) == 4_000
     assert waits["c3999"] == pytest.approx(4_000 / 10 * CYCLE, rel=0.15)
-
-
-def test_over_three_days_the_expected_wait_is_nearer_than_any_usual_formula() -> None:
-    habits = habits_of(Day(seed=1))
-    errors: dict[str, list[float]] = defaultdict(list)
-    for seed in (2, 3, 4):
-        for name, found in errors_of(Day(seed=seed), habits).items():
-            errors[name] += found
-    means = {name: fmean(found) for name, found in errors.items()}
-    ours = means.pop("expected wait")
-    assert len(errors["expected wait"]) > 1_000
-    assert all(ours < 0.9 * theirs for theirs in means.values()), (ours, means)
 
 
 places = st.lists(
