@@ -34,6 +34,7 @@ from acd.calls.supervisor import CallSupervisor
 from acd.clock import SystemClock
 from acd.config import Settings
 from acd.control.app import ControlServer
+from acd.control.once import OnceStore
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
 from acd.database import open_engine
@@ -47,6 +48,7 @@ from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
 from acd.history.duties import NoteDuties
+from acd.history.elsewhere import CallsElsewhere
 from acd.history.heir import Heir
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
@@ -294,7 +296,7 @@ class Node:
             lookout=self._lookout,
             messages=self._messages,
             outside=self._outside_calls,
-            phones=self._sip.lamps.phones_changed,
+            phones=self._site.board.changed,
             callers=CallerBook(
                 self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
             ),
@@ -312,6 +314,13 @@ class Node:
             directory=self._directory.current,
             store=self._store,
             calls=self._calls,
+            calls_elsewhere=CallsElsewhere(
+                self._redis,
+                site=self._settings.node.site,
+                nodes=lambda: self._site.nodes.up,
+                clock=self._clock,
+            ),
+            onces=OnceStore(self._redis, site=self._settings.node.site, clock=self._clock),
             agents=self._desk,
             records=RecordReader(self._engine, self._clock),
             notes=self._notes,
@@ -346,6 +355,7 @@ class Node:
         """The store was away, took us for dead or lost something: it is an index, and we are the truth."""
         self._lookout.distrust()
         self._outside_calls.say_again()
+        self._site.board.say_again()
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}

@@ -32,7 +32,7 @@ from acd.errors import AcdError, ConfigError
 
 log = structlog.get_logger(__name__)
 
-MIN_VERSION = (6, 2)
+MIN_VERSION = (7, 0)
 
 _START_SECONDS = 60.0
 """A large append-only file takes its time to load."""

@@ -181,5 +181,6 @@ ROUTES = (
         body=CallOrder,
         errors=(403, 404, 409),
         own="path",
+        once=True,
     ),
 )

@@ -230,6 +230,7 @@ ROUTES = (
         answer=Callback,
         body=FollowUp,
         own="handler",
+        once=True,
     ),
     Route(
         "DELETE",

@@ -1,19 +1,22 @@
-"""/v1/calls: the live calls of this node; a supervisor may end one, or send its caller elsewhere.
+"""/v1/calls: the live calls of all nodes; a supervisor may end one, or send its caller elsewhere.
 
 An agent sees the calls that ring or talk to them, and may send on whom they talk to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from acd.calls.model import State
 from acd.calls.record import Direction
 from acd.calls.view import CallView
-from acd.control.problems import not_found
+from acd.control.problems import Problem, not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Masked, Seconds, Time, caller_for, time_of
+from acd.history.elsewhere import CallsUnseen
 
 
 class Call(BaseModel):
@@ -34,7 +37,8 @@ class Call(BaseModel):
 
 
 class Calls(BaseModel):
-    items: list[Call]
+    items: list[Call] = Field(description="The oldest first.")
+    complete: bool = Field(description="False while the calls of other nodes cannot be seen.")
 
 
 class TransferOrder(BaseModel):
@@ -71,29 +75,57 @@ def call_of(view: CallView, ask: Ask) -> Call:
 
 
 async def list_calls(ask: Ask) -> Calls:
-    live = ask.context.calls.live()
-    return Calls(items=[call_of(view, ask) for view in live if ask.agent in ("", view.agent)])
+    elsewhere: Sequence[CallView] = ()
+    complete = True
+    try:
+        elsewhere = await ask.context.calls_elsewhere.live()
+    except CallsUnseen:
+        complete = False
+    own = {view.id: view for view in ask.context.calls.live()}
+    live = sorted([*own.values(), *(view for view in elsewhere if view.id not in own)], key=_began)
+    items = [call_of(view, ask) for view in live if ask.agent in ("", view.agent)]
+    return Calls(items=items, complete=complete)
+
+
+def _began(view: CallView) -> float:
+    return view.started_at
 
 
 async def show_call(ask: Ask) -> Call:
-    return call_of(_find(ask), ask)
+    return call_of(await _find(ask), ask)
 
 
-def _find(ask: Ask) -> CallView:
-    view = ask.context.calls.find(ask.name("id"))
+async def _find(ask: Ask) -> CallView:
+    call_id = ask.name("id")
+    view = ask.context.calls.find(call_id)
+    try:
+        view = view or await ask.context.calls_elsewhere.find(call_id)
+    except CallsUnseen:
+        raise Problem(
+            503, "store-unavailable", "The calls of other nodes cannot be seen; try again."
+        ) from None
     if view is None:
         raise not_found("live call")
     ask.check_own(view.agent == ask.agent, "call")
     return view
 
 
+async def _find_here(ask: Ask) -> CallView:
+    """A call that can be acted on."""
+    view = await _find(ask)
+    if ask.context.calls.find(view.id) is None:
+        raise Problem(409, "call-of-another-node", f"The call is at node {view.node!r}; ask that one.")
+    return view
+
+
 async def end_call(ask: Ask) -> None:
-    if not ask.context.calls.hang_up(ask.name("id")):
+    view = await _find_here(ask)
+    if not ask.context.calls.hang_up(view.id):
         raise not_found("live call")
 
 
 async def transfer_call(ask: Ask) -> None:
-    order, view = await ask.body(TransferOrder), _find(ask)
+    order, view = await ask.body(TransferOrder), await _find_here(ask)
     if not ask.context.calls.transfer(view.id, order.to, order.preferred_agent, ask.agent):
         raise not_found("live call")
 
@@ -105,7 +137,7 @@ ROUTES = (
         list_calls,
         Role.VIEWER,
         "calls",
-        "Live calls of this node",
+        "Live calls of all nodes",
         answer=Calls,
         own="handler",
     ),
@@ -130,6 +162,9 @@ ROUTES = (
         body=TransferOrder,
         errors=(404, 409),
         own="handler",
+        once=True,
     ),
-    Route("DELETE", "/v1/calls/{id}", end_call, Role.SUPERVISOR, "calls", "Hang up a call", errors=(404,)),
+    Route(
+        "DELETE", "/v1/calls/{id}", end_call, Role.SUPERVISOR, "calls", "Hang up a call", errors=(404, 409)
+    ),
 )

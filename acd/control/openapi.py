@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from acd import __version__
+from acd.control.once import HEADER, LONGEST
 from acd.control.problems import CONTENT_TYPE, ProblemDocument
 from acd.control.reference import CONTENT_SECURITY_POLICY, render
 from acd.control.route import Ask, Route
@@ -95,7 +96,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.role is not None:
         operation["x-least-role"] = route.role.value
         operation["x-agents-own"] = route.own is not None
-    parameters = [*_path_parameters(route), *_query_parameters(route)]
+    parameters = [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
@@ -126,6 +127,8 @@ def _statuses(route: Route) -> list[int]:
         statuses.add(400)
     if route.body is not None:
         statuses |= {400, 413, 415, 422}
+    if route.once:
+        statuses |= {400, 409, 422}
     return sorted(statuses)
 
 
@@ -141,6 +144,17 @@ def _query_parameters(route: Route) -> Iterable[dict[str, Any]]:
     required = schema.get("required", ())
     for name, described in schema["properties"].items():
         yield {"name": name, "in": "query", "required": name in required, "schema": described}
+
+
+def _header_parameters(route: Route) -> Iterable[dict[str, Any]]:
+    if route.once:
+        yield {
+            "name": HEADER,
+            "in": "header",
+            "required": False,
+            "description": "Of your making. Who sends the request again gets the answer of the first.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+        }
 
 
 def _content(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from acd.callers.members import ListedNumber
 from acd.calls.record import CallRecord
 from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
+from acd.control.once import Onces
 from acd.control.tokens import Bearer
 from acd.directory.do_not_call import Listed
 from acd.directory.model import Directory
@@ -54,6 +55,14 @@ class Calls(Protocol):
         acd.calls.targets.UnknownTarget, UnknownPreferred, TransferImpossible; acd.calls.outward.NotAllowed.
         """
         ...
+
+
+class CallsElsewhere(Protocol):
+    """The live calls of the other nodes: to look at. acd.history.elsewhere.CallsUnseen where nobody can."""
+
+    async def live(self) -> Sequence[CallView]: ...
+
+    async def find(self, call_id: str) -> CallView | None: ...
 
 
 class Agents(Protocol):
@@ -183,6 +192,8 @@ class ControlContext:
     directory: Callable[[], Directory]
     store: LiveStore
     calls: Calls
+    calls_elsewhere: CallsElsewhere
+    onces: Onces
     agents: Agents
     records: Records
     notes: Notes

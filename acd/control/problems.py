@@ -105,6 +105,12 @@ def response_to(error: Exception, request_id: str) -> web.Response:
     return _render(problem, request_id)
 
 
+def status_of(error: Exception) -> int:
+    """The status with which `response_to` answers."""
+    problem = _classify(error)
+    return problem.status if problem else 500
+
+
 def _classify(error: Exception) -> Problem | None:
     match error:
         case Problem():

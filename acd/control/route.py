@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from acd.control.auth import BEARER, Own, not_own
+from acd.control.once import key_of, once
 from acd.control.ports import ControlContext
 from acd.control.problems import Problem, invalid
 from acd.control.tokens import Bearer, Role
@@ -104,6 +105,8 @@ class Route:
     errors: tuple[int, ...] = ()
     """Statuses beside the ones that any route of its role may answer."""
     own: Own | None = None
+    once: bool = False
+    """It begins something that is not to be begun twice: Idempotency-Key is heeded."""
     audited: bool = False
     """Reading it leaves a line in the log, as every change does."""
 
@@ -117,6 +120,10 @@ def bind(route: Route, context: ControlContext) -> Callable[[web.Request], Await
     """The aiohttp handler of a route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        key = key_of(request) if route.once else ""
+        return await (once(context.onces, key, request, lambda: act(request)) if key else act(request))
+
+    async def act(request: web.Request) -> web.StreamResponse:
         ask = Ask(context, route, request, request[BEARER])
         answer = await route.handler(ask)
         if route.method != "GET" or route.audited:

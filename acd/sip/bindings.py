@@ -30,8 +30,8 @@ _BATCH = 500
 _RETRY_SECONDS = 1.0
 _STOP_SECONDS = 2.0
 _LEAST_TIMER_SECONDS = 0.05
-_NEWS_KEPT = 2000
-"""Changes in the stream; who is further behind reads all bindings."""
+NEWS_KEPT = 10_000
+"""Changes in the stream; who is further behind reads everything."""
 
 Listener = Callable[[str, bool], None]
 """Agent id, and whether the agent has a reachable phone now. Called on changes only."""
@@ -63,6 +63,11 @@ def _alone(node: str) -> bool:
     return False
 
 
+def news_key(site: str) -> str:
+    """The stream by which the nodes of a site tell each other what changes at their phones."""
+    return f"acd:{{{site}}}:regs"
+
+
 def is_direct(binding: Binding) -> bool:
     """Whether any node can call the phone: by UDP, and no NAT or else a proxy is before it."""
     flow = binding.flow
@@ -91,7 +96,7 @@ class BindingStore:
         self._is_up = is_up
         self._prefix = f"acd:{{{site}}}:reg"
         self._index_key = f"{self._prefix}:{node}"
-        self._news_key = f"{self._prefix}s"
+        self._news_key = news_key(site)
         self._table = ContactTable()
         self._copies: dict[Change, str] = {}
         """Bindings of other nodes, and whose they are."""
@@ -333,7 +338,7 @@ class BindingStore:
             }
             if former:  # a node that is gone would bring it back when it starts again
                 pipe.hdel(f"{self._prefix}:{former}:{agent}", key)
-            pipe.xadd(self._news_key, news, maxlen=_NEWS_KEPT, approximate=True)
+            pipe.xadd(self._news_key, news, maxlen=NEWS_KEPT, approximate=True)
         for agent in {agent for agent, _ in batch}:
             held = [binding for binding in self._table.of(agent) if not self.owner(binding)]
             if held:

@@ -1,4 +1,4 @@
-"""Hears from the other nodes where their phones are: a stream of changes, and now and then all of it."""
+"""Hears from the other nodes where their phones are and what they do: by a stream, and at times all of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from acd import tasks
-from acd.sip.bindings import BindingStore, Removed
+from acd.sip.bindings import BindingStore, Removed, news_key
 from acd.sip.contacts import Binding
 from acd.sip.nodes import Nodes
+from acd.sip.phone_board import PhoneBoard
 
 log = structlog.get_logger(__name__)
 
@@ -27,15 +28,18 @@ _BEGINNING = "0-0"
 
 
 class Follower:
-    """Keeps the copies of a BindingStore like what the other nodes hold."""
+    """Keeps the copies of a BindingStore and of a PhoneBoard like what the other nodes hold."""
 
-    def __init__(self, redis: Redis, bindings: BindingStore, nodes: Nodes, *, site: str, node: str) -> None:
+    def __init__(
+        self, redis: Redis, bindings: BindingStore, board: PhoneBoard, nodes: Nodes, *, site: str, node: str
+    ) -> None:
         self._redis = redis
         self._bindings = bindings
+        self._board = board
         self._nodes = nodes
         self._node = node
         self._prefix = f"acd:{{{site}}}:reg"
-        self._news = f"acd:{{{site}}}:regs"
+        self._news = news_key(site)
         self._after = _BEGINNING
         self._all_due = 0.0
         self._running: asyncio.Task[None] | None = None
@@ -56,6 +60,8 @@ class Follower:
         last = await _reply(self._redis.xrevrange(self._news, count=1))
         self._after = last[0][0].decode() if last else _BEGINNING
         await self.hear_all()
+        for node in self._nodes.up:
+            await self._board.hear_all(node)
         self._all_due = asyncio.get_running_loop().time() + _ALL_EVERY_SECONDS
 
     def look_again(self) -> None:
@@ -117,9 +123,13 @@ class Follower:
             self._hear({name.decode(): value for name, value in fields.items()})
 
     def _hear(self, fields: dict[str, bytes]) -> None:
-        node, agent, key = (fields[name].decode() for name in ("n", "a", "k"))
+        node = fields["n"].decode()
         if node == self._node:
             return
+        if "call" in fields:
+            self._board.hear(node, fields["call"].decode(), fields["phones"])
+            return
+        agent, key = fields["a"].decode(), fields["k"].decode()
         if "put" in fields:
             if (binding := self._read(fields["put"])) is not None:
                 self._bindings.hear(node, agent, key, binding)

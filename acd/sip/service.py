@@ -84,6 +84,7 @@ class SipService:
         expires = ExpiryBounds(sip.min_expires_seconds, sip.max_expires_seconds)
         self.lamps = Lamps(endpoint, directory, expires, messages=messages)
         """Phones that watch agents, and their own messages."""
+        site.board.subscribe(self.lamps.phones_changed)
         self._guard = self._make_guard(clock)
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock

@@ -14,6 +14,7 @@ from acd.sip.bindings import BindingStore
 from acd.sip.core.events import FlowKind
 from acd.sip.following import Follower
 from acd.sip.nodes import Nodes
+from acd.sip.phone_board import PhoneBoard
 
 log = structlog.get_logger(__name__)
 
@@ -23,13 +24,14 @@ def _nobody(gone: frozenset[str]) -> None:
 
 
 class Site:
-    """The other nodes, all bindings, and what keeps them true."""
+    """The other nodes, all bindings, what phones do in calls, and what keeps all of that true."""
 
     def __init__(self, redis: Redis, settings: NodeSection, clock: Clock) -> None:
         name, node = settings.site, settings.id
         self.nodes = Nodes(redis, site=name, node=node, lease_seconds=settings.lease_seconds, clock=clock)
         self.bindings = BindingStore(redis, site=name, node=node, clock=clock, is_up=self.nodes.is_up)
-        self._follower = Follower(redis, self.bindings, self.nodes, site=name, node=node)
+        self.board = PhoneBoard(redis, site=name, node=node, others=lambda: self.nodes.up)
+        self._follower = Follower(redis, self.bindings, self.board, self.nodes, site=name, node=node)
         self._on_gone: Callable[[frozenset[str]], None] = _nobody
         self.nodes.subscribe(self._nodes_changed)
 
@@ -39,6 +41,7 @@ class Site:
 
     async def start(self, name: str, addresses: Sequence[tuple[FlowKind, str, int]]) -> None:
         """Say where we are and hear of the others; our own bindings are there before. Raises RedisError."""
+        await self.board.start()
         await self.nodes.start(name, addresses)
         await self._follower.start()
 
@@ -46,6 +49,7 @@ class Site:
         """Hear and say no more."""
         await self._follower.stop()
         await self.nodes.stop()
+        await self.board.stop()
 
     async def look_up(self, agent: str) -> None:
         """Ask Redis for an agent to whom no way is known: word of it may still be on its way."""
@@ -59,7 +63,9 @@ class Site:
     def _nodes_changed(self, gone: frozenset[str], come: frozenset[str]) -> None:
         for node in gone:
             self.bindings.forget(node)
+            self.board.forget(node)
         if come:
             self._follower.look_again()
+            self.board.say_again()
         if gone:
             self._on_gone(gone)

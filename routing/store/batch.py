@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from routing.ports import StoreUnavailable
 from routing.store.link import Command, ConnectionLost, Greeting, Link, in_words, is_refusal
@@ -28,9 +28,7 @@ class Batcher:
     when it is said again.
     """
 
-    def __init__(
-        self, redis: Redis, prepare: tuple[Command, ...] = (), greeting: Greeting | None = None
-    ) -> None:
+    def __init__(self, redis: Redis, prepare: Command, greeting: Greeting) -> None:
         self._link = Link(redis, prepare, greeting)
         self._prepare = prepare
         self._waiting: list[_Asked] = []
@@ -83,16 +81,21 @@ class Batcher:
             replies = await self._link.exchange(commands, _LIMIT_SECONDS)
         except ConnectionLost:
             replies = await self._link.exchange(commands, _LIMIT_SECONDS)
-        unheard = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        unheard = [i for i, reply in enumerate(replies) if _is_unheard(reply)]
         if unheard:
             # Somebody flushed the scripts: those that were unknown did nothing yet.
             self.scripts_reloaded += 1
             log.warning("routing: the store had lost its scripts; they are loaded again")
-            again = [*self._prepare, *(commands[i] for i in unheard)]
-            found = (await self._link.exchange(again, _LIMIT_SECONDS))[len(self._prepare) :]
+            again = [self._prepare, *(commands[i] for i in unheard)]
+            _, *found = await self._link.exchange(again, _LIMIT_SECONDS)
             for i, reply in zip(unheard, found, strict=True):
                 replies[i] = reply
         return replies
+
+
+def _is_unheard(reply: Any) -> bool:
+    """Whether the server does not know the script."""
+    return isinstance(reply, ResponseError) and str(reply) == "Function not found"
 
 
 def _settle(reply: asyncio.Future[Any], value: Any) -> None:

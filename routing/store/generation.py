@@ -8,6 +8,7 @@ from typing import Any
 
 from routing.outages import Trouble
 from routing.store.link import Command
+from routing.store.scripts import Library
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,8 @@ class Acquaintance:
     It says nothing before `meet`. What is known of the store rises only: tokens, event numbers.
     """
 
-    def __init__(self, sha: str, prefix: str) -> None:
-        self._sha = sha
+    def __init__(self, library: Library, prefix: str) -> None:
+        self._library = library
         self._prefix = prefix
         self._node = ""
         self._now_ms: Callable[[], int] = lambda: 0
@@ -54,7 +55,7 @@ class Acquaintance:
             return None
         self._run = run or self._run
         said: Command = (self._now_ms(), self._node, self._run, self._generation, self._token, self._event)
-        return ("EVALSHA", self._sha, 1, self._prefix, *said, *sorted(self._others()))
+        return self._library.call("greet", self._prefix, *said, *sorted(self._others()))
 
     def heard(self, reply: Any) -> None:
         """The answer to the greeting."""

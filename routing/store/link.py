@@ -57,7 +57,7 @@ class Link:
     """
 
     def __init__(
-        self, redis: Redis, prepare: Sequence[Command] = (), greeting: Greeting | None = None
+        self, redis: Redis, prepare: Command | None = None, greeting: Greeting | None = None
     ) -> None:
         """`prepare` and then `greeting` are the first words on each new connection."""
         self._pool = redis.connection_pool
@@ -114,7 +114,8 @@ class Link:
         connection: AbstractConnection = self._pool.connection_class(**options)
         self._connection = connection
         await connection.connect()  # type: ignore[no-untyped-call]
-        for reply in await _send_and_read(connection, self._prepare):
+        if self._prepare is not None:
+            (reply,) = await _send_and_read(connection, [self._prepare])
             if isinstance(reply, Exception):
                 raise reply
         if self._greeting is not None:

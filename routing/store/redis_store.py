@@ -44,7 +44,14 @@ from routing.store.callbacks import RedisCallbackStore
 from routing.store.generation import Acquaintance
 from routing.store.link import Link
 from routing.store.registry import Registry
-from routing.store.scripts import IN_DOUBT, STALE_TOKEN, UNKNOWN_CLASS, UNKNOWN_PROFILE, load_scripts
+from routing.store.scripts import (
+    IN_DOUBT,
+    LIBRARIES,
+    STALE_TOKEN,
+    UNKNOWN_CLASS,
+    UNKNOWN_PROFILE,
+    load_library,
+)
 from routing.store.survey import Line, Surveyor
 
 _ATTEMPTS = 5
@@ -78,10 +85,9 @@ class RedisQueueStore:
 
     def __init__(self, redis: Redis, site: str) -> None:
         self._prefix = f"acd:{{{site}}}:"
-        self.scripts = load_scripts()
-        self._acquaintance = Acquaintance(self.scripts["greet"].sha, self._prefix)
-        loading = tuple(("SCRIPT", "LOAD", script.text) for script in self.scripts.values())
-        self._batcher = Batcher(redis, loading, self._acquaintance)
+        self._library = load_library()
+        self._acquaintance = Acquaintance(self._library, self._prefix)
+        self._batcher = Batcher(redis, self._library.loading, self._acquaintance)
         self._reader = Link(redis)
         self._reading = asyncio.Lock()
         self._registry = Registry(self._run)
@@ -307,11 +313,19 @@ class RedisQueueStore:
     async def reset_node(self, node: str, now_ms: int) -> Sequence[str]:
         """This node begins anew. Returns the ids of the calls given up."""
         given_up: list[str] = []
+        await self._forget_other_releases()
         while True:
             all_done, dropped = await self._run("reset_node", now_ms, node)
             given_up += dropped
             if all_done:
                 return given_up
+
+    async def _forget_other_releases(self) -> None:
+        """Their scripts go. A node of such a release that still lives loads its own again."""
+        for library in await self._ask("FUNCTION", "LIST", "LIBRARYNAME", LIBRARIES):
+            name = replies.pairs(library)["library_name"]
+            if name != self._library.name:
+                await self._ask("FUNCTION", "DELETE", name)
 
     async def calls_of(self, node: str) -> Sequence[str]:
         """The ids of this node's calls in the store."""
@@ -393,8 +407,7 @@ class RedisQueueStore:
         return await self._batcher.submit(command)
 
     async def _run(self, name: str, *arguments: str | int) -> Any:
-        command = ("EVALSHA", self.scripts[name].sha, 1, self._prefix, *arguments)
-        return await self._batcher.submit(command)
+        return await self._batcher.submit(self._library.call(name, self._prefix, *arguments))
 
     async def _defining(
         self,

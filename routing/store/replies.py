@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from routing.model import (
     AgentState,
@@ -54,19 +53,21 @@ def node_message(fields: Sequence[str]) -> NodeMessage:
     call_id, agent_id, token = found["c"], found["a"], int(found["t"])
     if "d" not in found:
         return OfferWithdrawn(call_id, agent_id, token)
-    decision = _decision(found["y"]) if "y" in found else None
+    decision = _decision(found) if "y" in found else None
     times = int(found["d"]), int(found["u"])
     return Offer(call_id, agent_id, found["q"], token, *times, decision, int(found.get("g", 0)))
 
 
-def _decision(text: str) -> Decision:
-    """What includes/reserve.lua wrote; Lua's empty list is an empty object in JSON."""
-    sought, class_name, seen = json.loads(text)
+def _decision(found: Mapping[str, str]) -> Decision:
+    """What includes/reserve.lua wrote: each that was seen as 'sN rank score passed_over', its name."""
+    sought, class_name = found["y"].split(" ")
     candidates = (
-        Candidate(name, int(rank), int(float(score)), bool(passed_over))
-        for name, rank, score, passed_over in (seen or ())
+        Candidate(name, int(rank), int(float(score)), passed_over == "1")
+        for (place, rank, score, passed_over), name in (
+            (how.split(" "), name) for how, name in found.items() if " " in how
+        )
     )
-    return Decision(sought, class_name, tuple(candidates))
+    return Decision("agent" if sought == "agent" else "call", class_name, tuple(candidates))
 
 
 def agent_status(agent_id: str, values: Sequence[str | None]) -> AgentStatus:

@@ -137,12 +137,11 @@ class Centre:
 
     async def redis_us(self) -> dict[str, list[int]]:
         """Microseconds in Redis of each script run since the log was reset."""
-        names = {script.sha: name for name, script in self.store.scripts.items()}
         found = defaultdict(list)
         for entry in await self.redis.slowlog_get(-1):
             command = entry["command"].split(b" ")
-            if command[0] == b"EVALSHA":
-                found[names[command[1].decode()]].append(entry["duration"])
+            if command[0] == b"FCALL":
+                found[command[1].decode().split("_", 2)[2]].append(entry["duration"])
         return found
 
 

@@ -64,13 +64,23 @@ def at(node: Node, n: int) -> Baresip:
 
 async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes: Pair) -> None:
     a, b = nodes
-    async with at(a, 1) as agent, caller(b, "+37255509001") as someone:
+    async with (
+        at(a, 1) as agent,
+        DeskPhone(a.sip_address, "1900", PASSWORD) as colleague,
+        caller(b, "+37255509001") as someone,
+    ):
         await agent.registered()
         await b.signed_in("a1")
+        assert await colleague.watch("1001") == 200
         call = await dial(someone, BILLING)
         await agent.until("CALL_ESTABLISHED")
         assert [one["caller"] for one in await b.calls()] == [someone.user]
-        assert await a.calls() == []
+        shown = await a.call_reaches(someone.user, "talking")
+        assert (shown["node"], shown["agent"]) == ("b", "a1")
+        refused, problem = await asyncio.to_thread(a.request, "DELETE", f"/v1/calls/{shown['id']}")
+        assert (refused, problem["type"]) == (409, "urn:acd:problem:call-of-another-node")
+        for state in ("early", "confirmed"):
+            await colleague.told(f"<state>{state}</state>")
         assert await a.metric("acd_sip_passed_total") > 0
 
         async def both_hear() -> bool:
@@ -81,6 +91,7 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         await agent.hang_up()
         assert await call.ended() == "far"
         await a.signed_in("a1")
+        await colleague.told("<state>terminated</state>")
 
         someone.user = "+37255509002"
         call = await dial(someone, BILLING)

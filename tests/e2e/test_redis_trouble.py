@@ -327,9 +327,9 @@ async def test_lost_scripts_are_loaded_again(service: RunningService, redis: Pri
     async with Line(service, 92000) as line, noting(service, phone(1, ring_ms=50)) as phones:
         await service.agent_reaches("a1", "available")
         for _ in range(3):
-            redis.ask("SCRIPT", "FLUSH")
+            redis.ask("FUNCTION", "FLUSH")
             call = await line.comes(state="talking")
-            redis.ask("SCRIPT", "FLUSH")
+            redis.ask("FUNCTION", "FLUSH")
             await call.hang_up()
             await service.agent_reaches("a1", "available")
         assert_nobody_twice(rings_of(phones.messages()))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Coroutine, Generator, Iterable, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from typing import Any
 
 import hiredis
 
 from routing.store.link import Command
-from routing.store.scripts import Script
+from routing.store.scripts import Library
 
 
 class DirectLink:
@@ -52,9 +52,9 @@ class _Answer:
 class DirectBatcher:
     """Stands in for the Batcher of a store (routing/store/batch.py)."""
 
-    def __init__(self, link: DirectLink, scripts: Iterable[Script]) -> None:
+    def __init__(self, link: DirectLink, library: Library) -> None:
         self._link = link
-        link.exchange([("SCRIPT", "LOAD", script.text) for script in scripts])
+        link.exchange([library.loading])
 
     def submit(self, command: Command) -> _Answer:
         return _Answer(self._link.exchange([command])[0])

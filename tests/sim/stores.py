@@ -13,6 +13,7 @@ from routing.ports import StaleToken, StoreUnavailable
 from routing.store import replies
 from routing.store.generation import Acquaintance
 from routing.store.redis_store import RedisQueueStore, connect
+from routing.store.scripts import load_library
 from tests.sim.direct import DirectBatcher, DirectLink, result_of
 from tests.support.event_fold import Fold, assert_equal
 from tests.support.queue_audit import audit, snapshot
@@ -136,7 +137,7 @@ class RedisStore(ModelStore):
         self._loop = asyncio.new_event_loop()
         self.redis = connect(url)
         self._store = RedisQueueStore(self.redis, site)
-        self._store._batcher = DirectBatcher(self._link, self._store.scripts.values())
+        self._store._batcher = DirectBatcher(self._link, load_library())
         self._read_after = dict.fromkeys(nodes, "0-0")
         self._minted: Iterator[int] = iter(())
         self._fold = Fold()
@@ -212,8 +213,7 @@ class RedisStore(ModelStore):
     def greet(self, node: str, run: str, known: str, others: Sequence[str], now: int) -> bool:
         expected = super().greet(node, run, known, others, now)
         if not known or node not in self._nodes:
-            sha, prefix = self._store.scripts["greet"].sha, f"acd:{{{self.site}}}:"
-            self._nodes[node] = Acquaintance(sha, prefix)
+            self._nodes[node] = Acquaintance(load_library(), f"acd:{{{self.site}}}:")
         acquaintance = self._nodes[node]
         acquaintance.meet(node, lambda: now, lambda: others)
         word = acquaintance.word(run)

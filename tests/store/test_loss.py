@@ -15,6 +15,7 @@ from routing.outages import Trouble
 from routing.ports import StaleToken, StoreUnavailable
 from routing.store.generation import Acquaintance
 from routing.store.redis_store import RedisQueueStore
+from routing.store.scripts import load_library
 from tests.support.event_fold import Fold, assert_equal, events_of
 from tests.support.queue_audit import audit, snapshot
 
@@ -34,7 +35,7 @@ class Site:
         self._kept: dict[bytes, bytes] = {}
 
     def node(self, name: str, *others: str) -> Acquaintance:
-        known = Acquaintance(self.store.scripts["greet"].sha, f"acd:{{{self.name}}}:")
+        known = Acquaintance(load_library(), f"acd:{{{self.name}}}:")
         known.meet(name, lambda: self.now, lambda: others)
         return known
 

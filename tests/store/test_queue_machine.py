@@ -42,6 +42,7 @@ from routing.model import (
 from routing.ports import StaleToken, StoreUnavailable
 from routing.store.generation import Acquaintance
 from routing.store.redis_store import RedisQueueStore, connect
+from routing.store.scripts import load_library
 from routing.strategy import STRATEGIES
 from tests.support.event_fold import Fold, assert_equal
 from tests.support.queue_audit import CONSTANT, Snapshot, audit, hear_events, snapshot
@@ -141,7 +142,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.old_words: list[tuple[str, str, int]] = []
         self.known_callbacks: list[str] = []
         self.runs = 0
-        self.acquaintance = Acquaintance(self.store.scripts["greet"].sha, f"acd:{{{self.site}}}:")
+        self.acquaintance = Acquaintance(load_library(), f"acd:{{{self.site}}}:")
 
     def run(self, work: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(work)  # type: ignore[arg-type]

@@ -21,10 +21,12 @@ from acd.calls.record import CallRecord, Segment
 from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
 from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
+from acd.control.once import Kept
 from acd.control.ports import ControlContext, RecordFilter
 from acd.control.tokens import Bearer, Role
 from acd.directory.do_not_call import Listed
 from acd.directory.model import Agent, CallerList, Directory, Gives, Lookup, Queue, Trunk
+from acd.history.elsewhere import CallsUnseen
 from acd.history.reader import RecordPage
 from acd.sip.core.events import Flow
 from acd.sip.trace.tracer import Rules, Tracer
@@ -188,6 +190,36 @@ class FakeAgents:
     async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus:
         self.wrapups.append((agent_id, seconds))
         return AgentStatus(agent_id, AgentState.WRAPUP, int(NOW * 1000))
+
+
+@dataclass
+class FakeCallsElsewhere:
+    kept: dict[str, CallView] = field(default_factory=dict)
+    unseen: bool = False
+
+    async def live(self) -> list[CallView]:
+        if self.unseen:
+            raise CallsUnseen("away")
+        return list(self.kept.values())
+
+    async def find(self, call_id: str) -> CallView | None:
+        return {view.id: view for view in await self.live()}.get(call_id)
+
+
+@dataclass
+class FakeOnces:
+    kept: dict[str, Kept] = field(default_factory=dict)
+
+    async def begin(self, name: str, request: str) -> Kept | None:
+        before = self.kept.get(name)
+        self.kept.setdefault(name, Kept(request))
+        return before
+
+    async def keep(self, name: str, kept: Kept) -> None:
+        self.kept[name] = kept
+
+    async def drop(self, name: str) -> None:
+        del self.kept[name]
 
 
 @dataclass
@@ -408,6 +440,8 @@ class Centre:
 
     store: FakeStore = field(default_factory=FakeStore)
     calls: FakeCalls = field(default_factory=FakeCalls)
+    calls_elsewhere: FakeCallsElsewhere = field(default_factory=FakeCallsElsewhere)
+    onces: FakeOnces = field(default_factory=FakeOnces)
     agents: FakeAgents = field(default_factory=FakeAgents)
     records: FakeRecords = field(default_factory=FakeRecords)
     forecast: FakeForecast = field(default_factory=FakeForecast)
@@ -427,6 +461,8 @@ class Centre:
             directory=lambda: self.directory,
             store=self.store,
             calls=self.calls,
+            calls_elsewhere=self.calls_elsewhere,
+            onces=self.onces,
             agents=self.agents,
             records=self.records,
             notes=self.notes,

@@ -39,7 +39,6 @@ elseif not SIGNED_IN[was] then
   sign_in_to(now, agent.id, agent.profile)
   sign_in_to(now, agent.id, agent.profile_in_talk)
   begin_presence(now, agent)
-  rc('HSET', key, 'un', 0)
 end
 not_due('a:' .. agent.id)
 set_free(now, agent, now)

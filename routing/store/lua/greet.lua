@@ -60,17 +60,17 @@ if begins then
     -- Whoever lived then gets the time to say so.
     for _, what in ipairs(rc('ZRANGE', K .. 'due', 0, -1)) do
       if string.sub(what, 1, 2) == 'n:' then
-        rc('SADD', K .. 'doubt', string.sub(what, 3))
+        doubt_of(string.sub(what, 3))
         rc('ZADD', K .. 'due', 'GT', now + DOUBT_MS, what)
       end
     end
     for i = 7, #ARGV do
-      rc('SADD', K .. 'doubt', ARGV[i])
+      doubt_of(ARGV[i])
     end
   end
 end
 if how ~= '' and known_id then
-  rc('SADD', K .. 'doubt', node)
+  doubt_of(node)
 end
 if how ~= '' and in_doubt() then
   due_at(now + DOUBT_MS, 'g:')

@@ -20,7 +20,7 @@ emit(now, 'rejected', c.queue, 'c', c.id, 'a', agent.id, 'tk', token, 'why', ARG
 exclude(now, c.id, agent.id, tonumber(ARGV[9]), tonumber(ARGV[10]))
 remember(agent.id, token, 'reject', 0)
 if ARGV[11] == '1' then
-  rc('HINCRBY', K .. 'a:' .. agent.id, 'un', 1)
+  agent.unanswered = rc('HINCRBY', K .. 'a:' .. agent.id, 'un', 1)
 end
 if give_back(c) then
   requeue(now, c)

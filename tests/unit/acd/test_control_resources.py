@@ -125,6 +125,37 @@ async def test_calls_show_where_they_are(client: TestClient):
     assert await read(client, "/v1/calls/c1", "supervisor") == call
 
 
+async def test_calls_of_other_nodes_are_shown_and_left_alone(client: TestClient, centre: Centre):
+    centre.calls_elsewhere.kept = {
+        "c1": replace(a_call("c1"), node="b"),
+        "c0": replace(a_call("c0"), node="b", started_at=NOW - 90),
+    }
+    shown = await read(client, "/v1/calls", "supervisor")
+    assert shown["complete"] is True
+    assert [(call["id"], call["node"]) for call in shown["items"]] == [("c0", "b"), ("c1", "a")]
+    assert (await read(client, "/v1/calls/c0"))["node"] == "b"
+    transfer = {"json": {"to": "1002"}, "headers": bearer("supervisor")}
+    for response in (
+        await client.delete("/v1/calls/c0", headers=bearer("supervisor")),
+        await client.post("/v1/calls/c0/transfer", **transfer),
+    ):
+        problem = await response.json()
+        assert (response.status, problem["type"]) == (409, "urn:acd:problem:call-of-another-node")
+        assert "'b'" in problem["detail"]
+    assert centre.calls.hung_up == centre.calls.transfers == []
+
+
+async def test_calls_of_this_node_are_shown_while_the_others_cannot_be_seen(
+    client: TestClient, centre: Centre
+):
+    centre.calls_elsewhere.unseen = True
+    shown = await read(client, "/v1/calls", "supervisor")
+    assert ([call["id"] for call in shown["items"]], shown["complete"]) == (["c1"], False)
+    assert (await read(client, "/v1/calls/c1"))["id"] == "c1"
+    assert (await client.get("/v1/calls/c0", headers=bearer("viewer"))).status == 503
+    assert (await client.delete("/v1/calls/c1", headers=bearer("supervisor"))).status == 204
+
+
 async def test_a_supervisor_hangs_up_a_call(client: TestClient, centre: Centre):
     response = await client.delete("/v1/calls/c1", headers=bearer("supervisor"))
     assert response.status == 204

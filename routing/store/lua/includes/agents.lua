@@ -1,4 +1,4 @@
--- include: base events lines idle match own_order reserve calls talks doubt
+-- include: base site events lines idle match own_order reserve calls talks doubt
 local function load_agent(id)
   local v = rc('HMGET', K .. 'a:' .. id, 'st', 'p', 'c', 'tk', 'nx', 'nw', 'is', 'un', 'n', 'why', 'since', 'bs', 'bz', 'si', 'od', 'wt',
     'cap', 'pb', 'ld', 'ow')
@@ -18,40 +18,55 @@ local function know(agent)
   end
 end
 
--- The one way for an agent's state to change but for reserve and accept: a state without a call.
-local function set_state(now, agent, state, why)
+-- The one way for an agent's state to change but for reserve and accept: a state without a call. More names and values
+-- are written with it.
+local function set_state(now, agent, state, why, ...)
   local key = K .. 'a:' .. agent.id
   if agent.busy_from then
-    rc('HSET', key, 'st', state, 'since', now, 'why', why, 'bz', agent.busy + now - agent.busy_from)
+    agent.busy = agent.busy + now - agent.busy_from
+    rc('HSET', key, 'st', state, 'since', now, 'why', why, 'bz', agent.busy, ...)
   else
-    rc('HSET', key, 'st', state, 'since', now, 'why', why)
+    rc('HSET', key, 'st', state, 'since', now, 'why', why, ...)
   end
-  rc('HDEL', key, 'c', 'tk', 'nx', 'nw', 'bs')
-  agent.state = state
+  if agent.call or agent.next or agent.busy_from then
+    rc('HDEL', key, 'c', 'tk', 'nx', 'nw', 'bs')
+  end
+  agent.state, agent.call, agent.token, agent.next, agent.next_why, agent.busy_from = state, nil, nil, nil, nil, nil
 end
 
--- An agent with room gets the call that has waited for one longest, or else goes idle.
-local function seek_call(now, agent, idle_since)
-  local known = rc('MGET', K .. 'vt', K .. 'ws', K .. 'ln')
-  rc('HSET', K .. 'a:' .. agent.id, 'is', idle_since, 'ck', known[1] or 0)
+-- From when on an agent is idle, as names and values of the hash.
+local function idle_from(since)
+  if odd().vt then
+    return 'is', since, 'ck', odd().vt
+  end
+  return 'is', since
+end
+
+-- An agent with room, from when on is written, gets the call that has waited for one longest, or else goes idle.
+local function find_call(now, agent, idle_since)
   local profile = idle_profile(agent)
   local id, seen
   if not in_doubt() then
     local fits = K .. 'pc:' .. profile
-    if known[3] then
+    if odd().lent then
       fits = fits_now('pc:', 'pr:', profile, now, 0)
     end
-    id, seen = next_call(now, agent.id, profile, fits, known[2])
+    id, seen = next_call(now, agent.id, profile, fits, odd().weights)
     drop_fits(fits)
   end
   if id then
     local c = load_call(id)
     leave_line(c)
-    reserve(now, c, agent.id, 'call', seen)
+    reserve(now, c, agent, 'call', seen)
     agent.state = 'offered'
   else
     idle_add(agent.id, profile, idle_since)
   end
+end
+
+local function seek_call(now, agent, idle_since)
+  rc('HSET', K .. 'a:' .. agent.id, idle_from(idle_since))
+  find_call(now, agent, idle_since)
 end
 
 -- No phone of theirs rings any more, and other conversations go on.
@@ -71,9 +86,9 @@ local function set_free(now, agent, idle_since)
   elseif agent.owes then
     begin_owed_wrapup(now, agent)
   else
-    set_state(now, agent, 'available', '')
+    set_state(now, agent, 'available', '', idle_from(idle_since))
     emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
-    seek_call(now, agent, idle_since)
+    find_call(now, agent, idle_since)
   end
 end
 
@@ -103,19 +118,20 @@ local function begin_presence(now, agent)
   local key = K .. 'a:' .. agent.id
   if agent.state == 'offline' or not agent.signed_in then
     agent.busy = 0
-    rc('HSET', key, 'si', now, 'cn', 0, 'bz', 0)
+    rc('HSET', key, 'si', now, 'cn', 0, 'bz', 0, 'un', 0)
   else
-    rc('HSET', key, 'si', agent.signed_in + now - agent.since)
+    rc('HSET', key, 'si', agent.signed_in + now - agent.since, 'un', 0)
   end
+  agent.unanswered = 0
 end
 
 -- Calls that wait for just this agent, and may then have another, need not wait for their time.
 local function wait_no_longer_for(now, agent)
-  for weight in string.gmatch('1 ' .. (rc('GET', K .. 'ws') or ''), '%d+') do
+  for weight in string.gmatch('1 ' .. (odd().weights or ''), '%d+') do
     for _, class in ipairs(rc('ZRANGE', heads_key(tonumber(weight), agent), 0, -1)) do
       for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
         local id = call_of(member)
-        if rc('HGET', K .. 'c:' .. id, 'l') ~= '' then
+        if (rc('HGET', K .. 'c:' .. id, 'l') or '') ~= '' then
           due_at(now, 'l:' .. id)
         end
       end

@@ -1,6 +1,7 @@
--- Every key of a site begins with KEYS[1], which holds the hash tag: one Cluster slot for all of them.
-local K = KEYS[1]
-local rc = redis.call
+-- Every key of a site begins with K, the one key that a script is given, which holds the hash tag: one Cluster slot
+-- for all of them. Set anew whenever a script begins (includes/begin.lua), with its arguments.
+local K, ARGV
+local rc
 
 local OK = 0
 local UNKNOWN_CLASS = -1

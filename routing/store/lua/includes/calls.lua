@@ -1,14 +1,15 @@
 -- include: base events lines idle match reserve steps targets offers doubt
+-- What is not in the hash is as usual (includes/tickets.lua).
 local function load_call(id)
   local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l', 'wx', 'rn', 't', 'e', 'v')
   if not v[1] then
     return nil
   end
   return {
-    id = id, state = v[1], node = v[2], class = v[3], named = v[4], queue = v[5], member = v[6],
-    score = v[7], ring = tonumber(v[8]), wrapup = tonumber(v[9]), agent = v[10], token = v[11],
-    order = v[12], steps = v[13], wrapup_limit = tonumber(v[14]), rings = tonumber(v[15]), late = v[16],
-    enqueued = v[17], weight = tonumber(v[18] or '1'),
+    id = id, state = v[1], node = v[2], class = v[3], named = v[4] or '', queue = v[5], member = v[6],
+    score = v[7], ring = tonumber(v[8]), wrapup = tonumber(v[9] or '0'), agent = v[10], token = v[11],
+    order = v[12] or ALWAYS, steps = v[13] or '', wrapup_limit = tonumber(v[14] or '0'),
+    rings = tonumber(v[15] or '1'), late = v[16] or '', enqueued = v[17], weight = tonumber(v[18] or '1'),
   }
 end
 
@@ -31,18 +32,20 @@ local function place(now, c)
   if give_up_named(c) then
     take_steps(now, c)
   end
-  local first, left, lending = nil, c.rings, rc('GET', K .. 'ln')
+  local first, left = nil, c.rings
   while left > 0 do
-    local agent, profile, score, seen = best_agent(now, c, lending)
+    local agent, profile, score, seen = best_agent(now, c)
     if not agent then
       break
     end
     idle_remove(agent, profile)
     if c.order == 'weighted-random' and score then
       -- What was drawn is past: whoever becomes idle draws from here on.
-      rc('SET', K .. 'vt', int(math.max(score, tonumber(rc('GET', K .. 'vt') or '0'))))
+      set_odd('vt', int(math.max(score, tonumber(odd().vt or '0'))))
     end
-    first = reserve(now, c, agent, 'agent', seen, first)
+    local v = rc('HMGET', K .. 'a:' .. agent, 'un', 'bs')
+    local found = { id = agent, unanswered = tonumber(v[1] or '0'), busy_from = v[2] }
+    first = reserve(now, c, found, 'agent', seen, first)
     left = left - 1
   end
   if not first then

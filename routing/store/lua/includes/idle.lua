@@ -1,4 +1,4 @@
--- include: base scores
+-- include: base site scores
 -- Idle agents of each profile by the score of an order `i:ORDER:P`, and the best of each profile `ih:ORDER`.
 -- `or` holds how many classes use each order beside longest-idle, which is always kept.
 local ALWAYS = 'longest-idle'
@@ -28,10 +28,9 @@ local rested = false
 local function idle_add(agent, profile, since)
   rested = true
   add_to(ALWAYS, agent, profile, since)
-  local orders = rc('HKEYS', K .. 'or')
-  if #orders > 0 then
+  if odd().orders then
     local facts = idle_facts(agent)
-    for _, order in ipairs(orders) do
+    for order in string.gmatch(odd().orders, '%S+') do
       add_to(order, agent, profile, score_by[order](facts))
     end
   end
@@ -41,7 +40,7 @@ local function idle_remove(agent, profile)
   if not remove_from(ALWAYS, agent, profile) then
     return false
   end
-  for _, order in ipairs(rc('HKEYS', K .. 'or')) do
+  for order in string.gmatch(odd().orders or '', '%S+') do
     remove_from(order, agent, profile)
   end
   return true

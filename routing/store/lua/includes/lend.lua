@@ -23,8 +23,7 @@ local function lend(now)
   if not rested and #shortened == 0 then
     return
   end
-  local known = rc('MGET', K .. 'ws', K .. 'ln')
-  if not known[2] or in_doubt() then
+  if not odd().lent or in_doubt() then
     return
   end
   local all_terms = rc('SMEMBERS', K .. 'lr')
@@ -32,7 +31,7 @@ local function lend(now)
   repeat
     local found = false
     for _, terms in ipairs(all_terms) do
-      local id = is_well(terms, now, 1) and lent_call(now, terms, known[1])
+      local id = is_well(terms, now, 1) and lent_call(now, terms, odd().weights)
       if id then
         local c = load_call(id)
         leave_line(c)

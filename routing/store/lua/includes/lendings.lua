@@ -1,8 +1,7 @@
--- include: base
+-- include: base site
 -- Who is lent on which terms ('waiting wait free lender', routing.requirement.lending_terms). Where a class and a profile
 -- fit on terms only, they stand in `cp:CLASS|TERMS` and `pc:PROFILE|TERMS` instead; `cr:CLASS` and `pr:PROFILE` hold the
--- terms of each, `lt:TERMS` the profiles, `lr` all terms, `ln` whether there are any. `qp:Q` holds the profiles that
--- serve a queue by name, not lent.
+-- terms of each, `lt:TERMS` the profiles, `lr` all terms. `qp:Q` holds the profiles that serve a queue by name, not lent.
 local function fits_key(kind, name, terms)
   if terms == '' then
     return K .. kind .. name
@@ -15,7 +14,7 @@ local function know_terms(kind, name, other, terms)
   rc('SADD', K .. kind.lent_others .. other, terms)
   rc('SADD', K .. 'lt:' .. terms, kind.lent == 'pr:' and name or other)
   rc('SADD', K .. 'lr', terms)
-  rc('SET', K .. 'ln', 1)
+  set_odd('lent', '1')
 end
 
 -- The queues that a profile serves at any time.
@@ -61,7 +60,7 @@ local function forget_terms(kind, name, definition)
   end
   rc('DEL', K .. kind.lent .. name)
   if rc('EXISTS', K .. 'lr') == 0 then
-    rc('DEL', K .. 'ln')
+    set_odd('lent', nil)
   end
   if kind.lent == 'pr:' then
     for _, queue in ipairs(own_queues(definition)) do

@@ -1,4 +1,4 @@
--- include: base lines health
+-- include: base site lines health
 local WIDTH = 1e13
 -- Look-ups only; nothing is written here.
 
@@ -37,20 +37,17 @@ local function probe(heads, set, from, to)
   return names, scores, #names > 0 and rc('ZMSCORE', set, unpack(names))
 end
 
--- How far the best heads are probed: to compare all that fit costs by their number.
-local function probes(set)
-  if rc('ZCARD', set) <= FEW_FITS then
-    return { PROBE_FIRST }
-  end
-  return { PROBE_FIRST, PROBE_HEADS }
+-- How far the best heads are probed after `to`, nil for no further: to compare all that fit costs by their number.
+local function next_probe(set, to)
+  return to < PROBE_HEADS and rc('ZCARD', set) > FEW_FITS and PROBE_HEADS or nil
 end
 
 -- Calls try(name, score) for the names of `set` that have a head, best first, until it returns true.
 -- The best few of all heads are probed first: mostly one of them fits, and comparing all costs more.
 -- Then calls next_best(name) for a few more of those that were seen.
 local function search(heads, set, try, next_best)
-  local from, tried = 0, 0
-  for _, to in ipairs(probes(set)) do
+  local from, to, tried = 0, PROBE_FIRST, 0
+  while to do
     local names, scores, fits = probe(heads, set, from, to)
     for i = 1, #names do
       if fits[i] then
@@ -64,7 +61,7 @@ local function search(heads, set, try, next_best)
     if #names < to - from then
       return
     end
-    from = to
+    from, to = to, next_probe(set, to)
   end
   local all = rc('ZINTER', 2, heads, set, 'WEIGHTS', 1, 0, 'WITHSCORES')
   -- Those that were tried are the first of them.
@@ -183,8 +180,8 @@ local function search_ranked(heads, fits, try, next_best)
   if not least then
     return
   end
-  local from, others, tried = 0, false, {}
-  for _, to in ipairs(probes(fits)) do
+  local from, to, others, tried = 0, PROBE_FIRST, false, {}
+  while to do
     local names, scores, ranks = probe(heads, fits, from, to)
     for i = 1, #names do
       if ranks[i] == least then
@@ -204,7 +201,7 @@ local function search_ranked(heads, fits, try, next_best)
       end
       break
     end
-    from = to
+    from, to = to, next_probe(fits, to)
   end
   local found = ranked_profiles(heads, fits)
   for i, profile in ipairs(found) do
@@ -232,17 +229,17 @@ end
 
 -- The best by rank and score of all agents who can take this call and have not just refused it.
 -- Returns the agent, the profile, the score and what was seen.
-local function best_agent(now, c, lending)
+local function best_agent(now, c)
   local seen, note = witness()
   local refusals = K .. 'x:' .. c.id
-  local refused = rc('SCARD', refusals)
+  local refused = c.new and 0 or rc('SCARD', refusals)
   if c.named ~= '' then
     local agent, profile = named_agent(c, refused)
     return agent, profile, nil, seen
   end
   local best, best_rank, best_score, best_profile
   local fits = K .. 'cp:' .. c.class
-  if lending then
+  if odd().lent then
     fits = fits_now('cp:', 'cr:', c.class, now, 1)
   end
   search_ranked(K .. 'ih:' .. c.order, fits, function(profile, rank, head)

@@ -2,8 +2,7 @@
 -- The doubt is over: who waits and who is free find each other, whoever came first before the others. Not in
 -- parts, since it comes once after the server began anew and costs what as many freed agents cost.
 local function release(now)
-  rc('DEL', K .. 'doubt')
-  not_due('g:')
+  end_doubt()
   local idle = {}
   for _, profile in ipairs(rc('ZRANGE', K .. 'ih:' .. ALWAYS, 0, -1)) do
     local found = rc('ZRANGE', K .. 'i:' .. ALWAYS .. ':' .. profile, 0, -1, 'WITHSCORES')
@@ -14,7 +13,7 @@ local function release(now)
   table.sort(idle, function(a, b)
     return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2])
   end)
-  local weights = rc('GET', K .. 'ws')
+  local weights = odd().weights
   for _, agent in ipairs(idle) do
     while rc('ZSCORE', K .. 'i:' .. ALWAYS .. ':' .. agent[3], agent[2]) do
       local fits = fits_now('pc:', 'pr:', agent[3], now, 1)
@@ -32,7 +31,7 @@ end
 
 -- This node has said everything again, or is no more.
 local function is_settled(now, node)
-  if rc('SREM', K .. 'doubt', node) == 1 and not in_doubt() then
+  if rc('SREM', K .. 'doubt', node) == 1 and rc('EXISTS', K .. 'doubt') == 0 then
     release(now)
   end
 end

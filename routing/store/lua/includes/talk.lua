@@ -8,8 +8,11 @@ local function begin_talk(now, c)
     c.steps = ''
   end
   no_more_target(c)
-  c.late = ''
-  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking', 'a', c.agent, 'tk', c.token, 't', '')
+  if c.late ~= '' then
+    rc('HSET', K .. 'c:' .. c.id, 't', '')
+    c.late = ''
+  end
+  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking', 'a', c.agent, 'tk', c.token)
   forget_offers(c)
   rc('HSET', K .. 'a:' .. c.agent, 'st', 'talking', 'since', now, 'un', 0)
   rc('HINCRBY', K .. 'a:' .. c.agent, 'cn', 1)

@@ -1,5 +1,5 @@
--- include: base
--- The weights of queues but 1: `cw` holds that of each class, `ws` all of them, the least first, as 'weight weight ...'.
+-- include: base site
+-- The weights of queues but 1: `cw` holds that of each class, and what is odd all of them, the least first.
 local function list_weights()
   local found, seen = {}, {}
   for _, weight in ipairs(rc('HVALS', K .. 'cw')) do
@@ -8,12 +8,8 @@ local function list_weights()
       found[#found + 1] = tonumber(weight)
     end
   end
-  if #found == 0 then
-    rc('DEL', K .. 'ws')
-  else
-    table.sort(found)
-    rc('SET', K .. 'ws', table.concat(found, ' '))
-  end
+  table.sort(found)
+  set_odd('weights', #found > 0 and table.concat(found, ' ') or nil)
 end
 
 local function use_weight(class, weight)
