@@ -123,6 +123,8 @@ class SipSection(_Section):
     """Requests over 1300 bytes to a UDP peer go by TCP, and by UDP where it takes none (RFC 3261 18.1.1)."""
     session_seconds: Annotated[int, Field(ge=0, le=86_400)] = 1800
     """How often a call is said again to a peer that takes part (RFC 4028); 0: only where the peer asks."""
+    session_refresh_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    """How long we wait at most before we say a call again; 0: half of what was agreed (RFC 4028)."""
     tls: TlsSection = TlsSection()
     websocket: WebSocketSection = WebSocketSection()
     connections: ConnectionsSection = ConnectionsSection()

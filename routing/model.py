@@ -173,6 +173,9 @@ class Ticket:
     steps: tuple[Step, ...] = ()
     ring_agents: int = 1
     """Of those who are free, so many are rung together (1-RING_AGENTS_MAX); the first who accepts has it."""
+    own: bool = False
+    """The agent whom the requirement names made the call, and is in it: they are reserved also where paused,
+    not answering or in wrap-up, which follows when it is over."""
 
 
 @dataclass(frozen=True, slots=True)

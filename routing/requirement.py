@@ -249,6 +249,8 @@ def check_ticket(ticket: Ticket) -> None:
         raise ValueError(f"target {ticket.target_ms} ms is not within 0-{TARGET_MAX_MS}")
     if not 1 <= ticket.ring_agents <= RING_AGENTS_MAX:
         raise ValueError(f"{ticket.ring_agents} agents at once are not within 1-{RING_AGENTS_MAX}")
+    if ticket.own and (ticket.requirement.agent is None or ticket.steps or ticket.ring_agents != 1):
+        raise ValueError("a call that an agent made is for that agent alone")
     check_name(ticket.call_id)
     _check_steps(ticket)
 

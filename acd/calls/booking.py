@@ -15,7 +15,7 @@ from acd.calls.errand import Errand
 from acd.calls.lane import Operation, StoreLane
 from acd.calls.model import Call, State
 from acd.calls.steps.context import Context
-from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.guiding import ticket_of, ticket_of_seated
 from acd.clock import Clock
 from routing.model import AgentProfile, AgentTerms, Offer, Ticket
 from routing.ports import QueueStore, StaleToken
@@ -73,6 +73,17 @@ class Booking:
 
         self._lane.put(confirm)
 
+    def confirm_maker(self, effect: m.ConfirmMaker) -> None:
+        offer = effect.offer
+
+        async def confirm() -> None:
+            try:
+                await self._store.accept(offer.call_id, offer.agent_id, offer.token, self._now_ms())
+            except StaleToken:
+                self._post(m.MakerLost(offer.token))
+
+        self._lane.put(confirm)
+
     def reject(self, effect: m.RejectOffer) -> None:
         offer = effect.offer
 
@@ -124,6 +135,7 @@ class Booking:
 
     def say_again(self, context: Context, call: Call) -> str:
         """Put back what this call is doing into a store that may have forgotten it; that in a word."""
+        self._enter_seated(context, call)
         for former in _others(call):
             self._lane.put(self._restore_other(context, call, former))
         if call.state is State.QUEUED and call.callback is not None and not call.reached:
@@ -144,6 +156,7 @@ class Booking:
         to be said, as far as it is still so then, and what it thinks otherwise is undone. `current` is the
         call as it is. Returns the word, and when each part was heard."""
         call = current()
+        self._enter_seated(context, call)
         first = self._lane.put_first
         heard = [first(self._correct_talk(context, current, other)) for other in _others(call)]
         if call.callback is not None:
@@ -167,6 +180,11 @@ class Booking:
             restore = self._restore(context, call, ticket, offer, rings=True)
             heard.append(first(_while_it_holds(current, offer, restore)))
         return "ringing", heard
+
+    def _enter_seated(self, context: Context, call: Call) -> None:
+        """Who made the call, and is not reserved for it yet."""
+        if call.state is not State.ENDED and call.seated is not None and not call.seated.offer.token:
+            self.enter(m.EnterQueue(ticket_of_seated(context, call)))
 
     def _correct_place(self, current: Callable[[], Call], ticket: Ticket) -> Operation:
         async def place() -> None:

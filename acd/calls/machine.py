@@ -19,6 +19,7 @@ from acd.calls.steps import (
     handing_on,
     knowing,
     listening,
+    making,
     offering,
     outgoing,
     overflowing,
@@ -35,6 +36,8 @@ Key = type[Any] | tuple[type[Any], Any]
 Handler = Callable[[Context, Call, Any, float], Step]
 
 _ANY_TIME: Mapping[Key, Handler] = {
+    m.MakerReserved: making.on_reserved,
+    m.MakerLost: making.on_lost,
     (m.LegOver, Side.CALLER): ending.on_caller_or_agent_gone,
     (m.MediaLost, Side.CALLER): ending.on_media_lost,
     m.ClearRequested: ending.on_clear,

@@ -221,6 +221,7 @@ class CallSession:
             m.AskPosition: standing.ask_position,
             m.AskSituation: standing.ask_situation,
             m.ConfirmOffer: standing.confirm,
+            m.ConfirmMaker: booking.confirm_maker,
             m.RejectOffer: booking.reject,
             m.FinishConversation: self._finish,
             m.RingAgent: agent.ring,

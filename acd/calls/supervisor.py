@@ -147,6 +147,12 @@ class CallSupervisor:
                 session.post(m.CallbackGone(message.how))
             return
         session = self._sessions.get(m.call_of_entry(message.call_id))
+        if session is not None and message.call_id == m.entry_of_maker(session.call.id):
+            if isinstance(message, Offer):
+                session.post(m.MakerReserved(message))
+            else:
+                session.post(m.MakerLost(message.token))
+            return
         if session is None or session.call.entry != message.call_id:
             if isinstance(message, Offer):
                 self._spawn(self._let_go(message))

@@ -47,6 +47,7 @@ class Trunk(BaseModel):
     calls: int = Field(description="Live, in and out.")
     max_calls: int
     calls_per_second: float | None = Field(description="New calls to the trunk; null for no limit.")
+    calls_per_second_in: float | None = Field(description="New calls from the trunk; null for no limit.")
     calls_out: int = Field(description="Made since the node started.")
     answered_out: int
     failovers: int = Field(description="Attempts that another host had to make up for.")
@@ -76,6 +77,7 @@ def trunk_of(trunk: Configured, status: TrunkStatus) -> Trunk:
         calls=status.calls,
         max_calls=trunk.max_calls,
         calls_per_second=trunk.calls_per_second or None,
+        calls_per_second_in=trunk.calls_per_second_in or None,
         calls_out=status.calls_out,
         answered_out=status.answered_out,
         failovers=status.failovers,

@@ -25,6 +25,7 @@ trunks = Table(
     Column("ha1_sha256", String(64), nullable=False, server_default=""),
     Column("register_seconds", Integer, nullable=False, server_default="0"),
     Column("calls_per_second", Double, nullable=False, server_default="0"),
+    Column("calls_per_second_in", Double, nullable=False, server_default="0"),
     Column("probe_seconds", Double, nullable=False, server_default="30"),
     Column("send_headers", JSON, nullable=False, server_default="{}"),
     Column("diversion", String(16), nullable=False, server_default="off"),

@@ -90,6 +90,7 @@ class SipEndpoint:
                 screen=self._screened,
                 large_bytes=_LARGE_BYTES if settings.large_requests_over_tcp else None,
                 session_seconds=settings.session_seconds,
+                session_refresh_seconds=settings.session_refresh_seconds,
             ),
             lambda: secrets.token_hex(10),
         )

@@ -15,6 +15,7 @@ from acd.sip.buckets import TokenBuckets
 from acd.sip.core.auth import DigestServer, Verdict
 from acd.sip.core.events import Flow
 from acd.sip.core.message import Request
+from acd.sip.lines import meant
 from acd.sip.trunks import TrunkTable
 
 _security = logging.getLogger("acd.security")
@@ -47,9 +48,9 @@ def _nameless(flow: Flow) -> frozenset[str]:
     return frozenset()
 
 
-def _nowhere(address: str) -> str:
-    """Hosts of trunks, where there are none."""
-    return ""
+def _nowhere(address: str) -> tuple[str, ...]:
+    """Trunks by the address of a host, where there are none."""
+    return ()
 
 
 class Guard:
@@ -63,9 +64,9 @@ class Guard:
         clock: Clock,
         limits: SecuritySection,
         certified: Callable[[Flow], frozenset[str]] = _nameless,
-        trunk_at: Callable[[str], str] = _nowhere,
+        trunks_at: Callable[[str], tuple[str, ...]] = _nowhere,
     ) -> None:
-        self._trunk_at = trunk_at
+        self._trunks_at = trunks_at
         self._certified = certified
         self._digest = digest
         self._directory = directory
@@ -80,18 +81,24 @@ class Guard:
         self.rejected: Counter[str] = Counter()
         """Requests turned away, by cause."""
 
-    def trunk_of(self, flow: Flow) -> Trunk | None:
+    def trunk_of(self, flow: Flow, request: Request | None = None) -> Trunk | None:
         """The trunk that this peer belongs to, by the directory of this moment.
 
-        What its certificate says counts before its address. Hosts that we call may call us too.
+        What its certificate says counts before its address. Hosts that we call may call us too; of several
+        trunks at one address the request is for the one to whose Contact it was sent, else for the first.
         """
         trunks = self._directory().trunks
         if not self._trunks.is_of(trunks):
             self._trunks = TrunkTable(trunks)
-        named = None
-        if flow.transport == "tls":
-            named = self._trunks.named(self._certified(flow))
-        return named or self._trunks.find(flow.remote[0]) or trunks.get(self._trunk_at(flow.remote[0]))
+        if flow.transport == "tls" and (named := self._trunks.named(self._certified(flow))):
+            return named
+        host = flow.remote[0]
+        matched = self._trunks.find(host)
+        at = [trunks[name] for name in self._trunks_at(host) if name in trunks]
+        found = at if matched is None else [matched, *(trunk for trunk in at if trunk is not matched)]
+        if len(found) > 1 and request is not None and (trunk := meant(found, request.uri)):
+            return trunk
+        return found[0] if found else None
 
     def is_known(self, flow: Flow) -> bool:
         """Whether the peer is a trunk, or at the address of a registered phone."""
@@ -109,7 +116,7 @@ class Guard:
 
     def identify_caller(self, request: Request, flow: Flow) -> Trunk | Agent | Refused:
         """Who sends an INVITE outside of a dialog."""
-        trunk = self.trunk_of(flow)
+        trunk = self.trunk_of(flow, request)
         return trunk if trunk is not None else self.authenticate(request, flow)
 
     def authenticate(self, request: Request, flow: Flow) -> Agent | Refused:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from acd.clock import Clock
 from acd.directory.devices import device_of
 from acd.directory.model import Agent, Directory, Srtp, Trunk
 from acd.sip.core.events import InviteReceived
@@ -19,7 +20,7 @@ from acd.sip.hops import Hops
 from acd.sip.identity import Identity, Party, called_number, identity_of, wants_privacy
 from acd.sip.secrecy import srtp_over
 from acd.sip.trace.tracer import Tracer
-from acd.sip.trunks import LiveCalls
+from acd.sip.trunks import ArrivalRates, LiveCalls
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class Doorman:
         directory: Callable[[], Directory],
         tracer: Tracer,
         draining: Callable[[], bool],
+        clock: Clock,
         *,
         srtp_without_tls: bool,
     ) -> None:
@@ -61,10 +63,12 @@ class Doorman:
         self._directory = directory
         self._tracer = tracer
         self._draining = draining
+        self._clock = clock
         self._srtp_without_tls = srtp_without_tls
         self._callers: dict[str, str] = {}
         """Leg of a call that an agent makes -> the agent."""
         self.hops = Hops()
+        self._rates = ArrivalRates()
         self._on_call: Callable[[IncomingCall], str] = lambda call: ""
 
     def subscribe(self, on_call: Callable[[IncomingCall], str]) -> None:
@@ -119,6 +123,8 @@ class Doorman:
             return Refused(503, "trunk-full", RETRY_AFTER)
         if self._srtp(who, event) is None:
             return Refused(488, "srtp-needs-tls")
+        if isinstance(who, Trunk) and not self._rates.take(who, self._clock.monotonic()):
+            return Refused(503, "trunk-rate", RETRY_AFTER)
         return None
 
     def _srtp(self, who: Trunk | Agent, event: InviteReceived) -> Srtp | None:

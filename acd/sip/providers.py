@@ -29,9 +29,11 @@ from acd.sip.core.registrant import Account
 from acd.sip.core.uri import Uri
 from acd.sip.endpoint import SipEndpoint
 from acd.sip.hosts import DEFAULT_PORT, Peer, in_turn
+from acd.sip.lines import line_of
 from acd.sip.outages import Outages
 from acd.sip.resolving import Dns, NameNotFound, peers_of
 from acd.sip.trunk_status import HostStatus
+from acd.sip.trunks import limit_of
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +90,7 @@ class Providers:
         self._dns: Dns | None = None
         self._known: Mapping[str, Trunk] = {}
         self._providers: dict[str, Provider] = {}
-        self._by_address: dict[str, str] = {}
+        self._by_address: dict[str, tuple[str, ...]] = {}
         self._probes: dict[str, tuple[str, Peer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_leaving = False
@@ -150,14 +152,15 @@ class Providers:
         for name, trunk in trunks.items():
             if trunk.hosts and name not in self._providers:
                 rate = trunk.calls_per_second
-                limit = TokenBuckets(rate=rate, burst=max(1, round(rate))) if rate else None
-                self._providers[name] = Provider(trunk, limit)
+                self._providers[name] = Provider(trunk, limit_of(rate) if rate else None)
         self._index()
 
     def _index(self) -> None:
-        self._by_address = {
-            peer.address[0]: name for name, provider in self._providers.items() for peer in provider.peers
-        }
+        found: dict[str, dict[str, None]] = {}
+        for name in self._known:
+            for peer in self._providers[name].peers if name in self._providers else ():
+                found.setdefault(peer.address[0], {})[name] = None
+        self._by_address = {address: tuple(names) for address, names in found.items()}
 
     async def _look_up(self, provider: Provider) -> None:
         assert self._dns is not None
@@ -253,6 +256,7 @@ class Providers:
             trunk.username,
             trunk.register_seconds,
             credentials_for(trunk),
+            line_of(trunk),
         )
         self._endpoint.enrol(trunk.name, account)
         self._register(trunk.name)
@@ -327,9 +331,9 @@ class Providers:
 
     # What is shown.
 
-    def trunk_at(self, address: str) -> str:
-        """The trunk one of whose hosts this is; empty for none."""
-        return self._by_address.get(address, "")
+    def trunks_at(self, address: str) -> tuple[str, ...]:
+        """The trunks that have a host here, in the order of the directory."""
+        return self._by_address.get(address, ())
 
     def hosts_of(self, name: str) -> tuple[HostStatus, ...]:
         provider = self._providers.get(name)

@@ -101,6 +101,7 @@ class SipService:
             directory,
             self.tracer,
             lambda: self.draining,
+            clock,
             srtp_without_tls=srtp_without_tls,
         )
         registrar = Registrar(
@@ -120,7 +121,7 @@ class SipService:
             clock,
             self._settings.security,
             certified=self._endpoint.network.peer_names,
-            trunk_at=self.providers.trunk_at,
+            trunks_at=self.providers.trunks_at,
         )
 
     async def start(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from acd.directory.model import Trunk
+from acd.sip.buckets import TokenBuckets
 
 _MAX_REMEMBERED = 4096
 
@@ -65,6 +66,28 @@ def _address(host: str) -> _Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+class ArrivalRates:
+    """How fast each trunk may bring new calls, with as many at once as may come in a second."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, tuple[float, TokenBuckets]] = {}
+
+    def take(self, trunk: Trunk, now: float) -> bool:
+        """Whether one more call may come in from the trunk now."""
+        rate = trunk.calls_per_second_in
+        if not rate:
+            return True
+        known = self._buckets.get(trunk.name)
+        if known is None or known[0] != rate:  # a limit that was changed begins anew
+            known = self._buckets[trunk.name] = (rate, limit_of(rate))
+        return known[1].take(trunk.name, now)
+
+
+def limit_of(calls_per_second: float) -> TokenBuckets:
+    """A limit of new calls, by name of the trunk."""
+    return TokenBuckets(rate=calls_per_second, burst=max(1, round(calls_per_second)))
 
 
 class LiveCalls:

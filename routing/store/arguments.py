@@ -63,7 +63,7 @@ def ticket_arguments(ticket: Ticket) -> tuple[str | int, ...]:
         STRATEGIES[requirement.strategy].order,
         step_words(ticket),
         max(ticket.wrapup_ms, ticket.wrapup_limit_ms),
-        ticket.ring_agents,
+        0 if ticket.own else ticket.ring_agents,
         f"{late.at_ms} {late.score}" if (late := once_missed(ticket)) else "",
         requirement.weight,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 
 import pytest
@@ -511,21 +510,3 @@ async def test_request_that_comes_back_is_a_loop(service: RunningService) -> Non
     script.loop()
     script.hear(482)
     (await run(script, service.sip_address, number="+3726999999", seconds=8)).assert_clean(1)
-
-
-@pytest.mark.skipif("ACD_INTEROP_PAGE" not in os.environ, reason="takes a minute; run: make interop")
-@pytest.mark.interop("SIPp", "re-INVITEs that cross (glare, 491)")
-async def test_glare_of_a_refresh_is_solved(service: RunningService) -> None:
-    script = Caller()
-    script.invite("Supported: timer", "Session-Expires: 90;refresher=uas", "Allow: INVITE, ACK, BYE, CANCEL")
-    script.answered("refresher=uas")
-    script.hear_request("INVITE", "Session-Expires: 90;refresher=uac")
-    script.invite(body=audio(version=2))
-    script.refused(491)
-    script.reply(491)
-    script.hear_request("ACK")
-    script.hear_request("INVITE", "Session-Expires: 90;refresher=uac")
-    script.reply(200, "Session-Expires: 90;refresher=uac", "Require: timer", body=audio())
-    script.hear_request("ACK")
-    script.bye()
-    (await run(script, service.sip_address, number=MUSIC, seconds=58, rtp_echo=True)).assert_clean(1)

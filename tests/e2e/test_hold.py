@@ -1,4 +1,5 @@
-"""Hold and resume by either side: right directions, music to the held party, nothing else to the holder."""
+"""Hold and resume by either side: right directions, music to the held party, nothing else to the holder. And
+sessions that are said again while people talk."""
 
 from __future__ import annotations
 
@@ -7,12 +8,26 @@ import asyncio
 import pytest
 
 from tests.support.audio import seconds_of, seconds_of_sound
-from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone, softphone
+from tests.support.cast import (
+    AGENT_HZ,
+    BILLING,
+    CALLER_HZ,
+    ECHO,
+    MUSIC,
+    agents,
+    caller,
+    dial,
+    phone,
+    softphone,
+)
 from tests.support.linphone import Linphone
 from tests.support.net import eventually
+from tests.support.pjsua import INSTALLED, Pjsua
+from tests.support.script import Caller, audio
 from tests.support.service import PASSWORD, RunningService
 from tests.support.sipp import Behaviour, run
 
+SETTINGS = {"sip": {"session_seconds": 90, "session_refresh_seconds": 2}}
 _LISTEN = 1.0
 
 
@@ -131,3 +146,41 @@ async def test_linphone_takes_a_call_holds_it_and_hangs_up(service: RunningServi
         assert await call.ended() == "far"
         record = await service.record_of(someone.user)
     assert record["hangup_side"] == "agent"
+
+
+@pytest.mark.skipif(not INSTALLED, reason="not installed: pjsua2; run: make setup-test")
+@pytest.mark.interop("pjsua2", "session refreshed in time, called and calling")
+async def test_session_is_refreshed_in_time(service: RunningService) -> None:
+    async with (
+        Pjsua(service.sip_address, "1001", PASSWORD, timer="always") as agent,
+        caller(service, "+37255502009") as someone,
+    ):
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, BILLING)
+        line = await agent.incoming()
+        await agent.talking(line)
+        other = await agent.dial(ECHO)
+        await agent.until("received", method="UPDATE", status=200, count=4, within=20)
+        await service.call_reaches(someone.user, "talking")
+        await agent.command("hang_up", line=line)
+        assert await call.ended() == "far"
+        await agent.command("hang_up", line=other)
+        await agent.ended(other)
+
+
+@pytest.mark.interop("SIPp", "re-INVITEs that cross (glare, 491)")
+async def test_glare_of_a_refresh_is_solved(service: RunningService) -> None:
+    script = Caller()
+    script.invite("Supported: timer", "Session-Expires: 90;refresher=uas", "Allow: INVITE, ACK, BYE, CANCEL")
+    script.answered("refresher=uas")
+    script.hear_request("INVITE", "Session-Expires: 90;refresher=uac")
+    script.invite(body=audio(version=2))
+    script.refused(491)
+    script.reply(491)
+    script.hear_request("ACK")
+    script.hear_request("INVITE", "Session-Expires: 90;refresher=uac")
+    script.reply(200, "Session-Expires: 90;refresher=uac", "Require: timer", body=audio())
+    script.hear_request("ACK")
+    script.bye()
+    (await run(script, service.sip_address, number=MUSIC, seconds=30, rtp_echo=True)).assert_clean(1)

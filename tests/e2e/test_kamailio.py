@@ -31,6 +31,7 @@ PORT = free_port(FIRST)
 CUSTOMER = Phone("phone1", "phone-secret", "+37255512345")
 OTHER = Phone("phone2", "phone-secret", "+37255512346")
 LINE = Line("line1", "line-secret", "+372600")
+SECOND_LINE, SECOND_NUMBER = Line("line2", "line-secret", "+372610"), "+3726100001"
 CUSTOMER_HZ, OTHER_HZ = 500.0, 900.0
 GONE, SMALL, GREAT = "127.0.0.10", "127.0.0.11", "127.0.0.12"
 """Hosts that a test knows by the names of DNS alone."""
@@ -89,6 +90,7 @@ def _directory() -> dict[str, Any]:
         },
     ]
     directory["numbers"].append({"number": AROUND, "queue": "circle"})
+    directory["numbers"].append({"number": SECOND_NUMBER, "queue": "billing"})
     overflow = [{"no_agent": True, "at": "joining", "number": ELSEWHERE}]
     directory["queues"].append({"name": "circle", "requires": {"billing": 1}, "overflow": overflow})
     for agent in directory["agents"]:
@@ -113,7 +115,12 @@ def hosts() -> Iterator[tuple[Kamailio, Kamailio]]:
         LURED: f"sip:{CUSTOMER.number}@{STRANGER}:{PORT}",
         CIRCLE: f"sip:{CIRCLE}@{FIRST}:{PORT}",
     }
-    everybody: dict[str, Any] = {"lines": (LINE,), "phones": (CUSTOMER, OTHER), "port": PORT, "moved": moved}
+    everybody: dict[str, Any] = {
+        "lines": (LINE, SECOND_LINE),
+        "phones": (CUSTOMER, OTHER),
+        "port": PORT,
+        "moved": moved,
+    }
     with (
         Kamailio(FIRST, also_at=(MISNAMED,), **everybody) as first,
         Kamailio(SECOND, **everybody) as second,
@@ -594,3 +601,32 @@ async def test_a_number_that_leads_back_to_itself_makes_a_few_calls_and_no_more(
         live = [call for call in (await service.ask("/v1/calls"))["items"] if call["called"] == AROUND]
         assert len(live) == 3
         await customer.hang_up()
+
+
+@pytest.mark.interop("Kamailio", "two accounts at one provider: each call is counted to the one it came by")
+async def test_calls_of_two_accounts_at_one_provider_are_told_apart(
+    service: RunningService, provider: tuple[Kamailio, Kamailio]
+) -> None:
+    first, _ = provider
+    account = {**ACCOUNT, "username": SECOND_LINE.user, "password": SECOND_LINE.password}
+    second = {**PROVIDER, "name": "second", "hosts": [_host(FIRST)], "account": account, "max_calls": 5}
+    service.apply({**DIRECTORY, "trunks": [*DIRECTORY["trunks"], second]})
+
+    async def bound() -> bool:
+        return await service.metric("acd_trunk_registered", trunk="second") == 1
+
+    await eventually(bound, within=10, what="the second account is registered")
+    async with customer_behind(first) as customer:
+        for count, (number, name) in enumerate(((BILLING, "provider"), (SECOND_NUMBER, "second")), 1):
+            await customer.dial(number)
+            await customer.until("CALL_ESTABLISHED", count=count)
+            await service.call_reaches(CUSTOMER.number, "queued")
+            calls = {one["name"]: one["calls"] for one in (await service.ask("/v1/trunks"))["items"]}
+            assert calls == {"provider": 0, "second": 0} | {name: 1}
+            await customer.hang_up()
+            await customer.until("CALL_CLOSED", count=count)
+
+            async def over() -> bool:
+                return not (await service.ask("/v1/calls"))["items"]
+
+            await eventually(over, within=5, what="the call is over")

@@ -257,6 +257,43 @@ async def test_an_agent_sends_whom_they_called_to_a_colleague(service: RunningSe
     assert (record["direction"], record["agent"], record["caller"]) == ("outbound", "a2", "1001")
 
 
+async def test_who_is_paused_talks_while_they_call_and_is_paused_again(service: RunningService) -> None:
+    async with (
+        Provider(service.sip_address, port=PORT) as provider,
+        softphone(service, 1) as phone,
+        softphone(service, 2) as colleague,
+        caller(service, "+37255570010") as someone,
+    ):
+        await phone.registered()
+        await service.agent_reaches("a1", "available")
+        await colleague.registered()
+        await service.agent_reaches("a2", "available")
+        await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "lunch"})
+        await phone.dial("55570009")
+        await provider.called()
+        await service.agent_reaches("a1", "talking")
+        line = await provider.pick_up()
+        await hears(phone, VOICE_HZ)
+        await phone.hang_up()
+        await provider.ended(line)
+        await service.agent_reaches("a1", "wrapup")
+        await service.agent_reaches("a1", "paused")
+        await phone.dial("1002")
+        await colleague.until("CALL_ESTABLISHED")
+        await hears(phone, AGENT_HZ)
+        await service.agent_reaches("a1", "talking")
+        # Who resumes meanwhile gets no caller before the conversation with the colleague is over.
+        await service.post("/v1/agents/a1/state", {"state": "available"})
+        call = await dial(someone, SUPPORT)
+        await service.call_reaches(someone.user, "queued")
+        await asyncio.sleep(1.0)
+        assert (await service.call_of(someone.user) or {})["state"] == "queued"
+        await phone.hang_up()
+        await service.call_reaches(someone.user, "talking")
+        await call.hang_up()
+    assert (await service.record_of(someone.user))["outcome"] == "answered"
+
+
 def provider_answers(provider: Provider) -> Any:
     """The line of the next call, which is picked up as soon as it comes."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 
 from tests.support.audio import seconds_of, seconds_of_sound
 from tests.support.caller import Call
-from tests.support.cast import BILLING, CALLER_HZ, ECHO, MENU, agents, caller, dial, phone
+from tests.support.cast import BILLING, CALLER_HZ, MENU, agents, caller, dial, phone
 from tests.support.every_transport import EveryTransport
 from tests.support.net import eventually
 from tests.support.pjsua import INSTALLED, Pjsua
@@ -115,20 +114,6 @@ async def test_reliable_ringing_and_session_timers_are_kept_with_a_phone_that_in
         await phone_hears(first, line, SECOND_HZ)
         await first.command("hang_up", line=line)
         await second.ended(await second.incoming())
-
-
-@pytest.mark.skipif("ACD_INTEROP_PAGE" not in os.environ, reason="takes a minute; run: make interop")
-@pytest.mark.interop("pjsua2", "session refreshed in time, called and calling")
-async def test_session_is_refreshed_in_time(service: EveryTransport) -> None:
-    async with pjsua(service, 1, timer="always") as agent, caller(service, "+37255511009") as someone:
-        call, line = await taken(service, agent, someone)
-        other = await agent.dial(ECHO)
-        await agent.until("received", method="UPDATE", status=200, count=2, within=60)
-        await caller_hears(call, FIRST_HZ)
-        await agent.command("hang_up", line=line)
-        assert await call.ended() == "far"
-        await agent.command("hang_up", line=other)
-        await agent.ended(other)
 
 
 @pytest.mark.interop("pjsua2", "blind transfer (REFER)")

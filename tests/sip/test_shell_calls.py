@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
-from acd.directory.model import Device
+from acd.directory.model import Device, Trunk
 from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed, LegReferred
 from acd.sip.identity import Party
 from acd.sip.incoming import IncomingCall
@@ -118,6 +119,24 @@ async def test_who_calls_with_a_wrong_password_makes_no_call(shell: Shell) -> No
         answer = await stranger.request("INVITE", uri=NUMBER, body=SDP, cseq=2, headers=(line,), **how)
     assert answer.status == 401
     assert shell.calls.empty()
+
+
+async def test_trunk_that_brings_calls_too_fast_is_told_to_come_later(shell: Shell) -> None:
+    fast = replace(shell.directory.trunks["carrier"], max_calls=100, calls_per_second_in=2.0)
+    other = Trunk("other", (ip_network("127.0.0.3/32"),))
+    shell.change(trunks={"carrier": fast, "other": other})
+    async with await shell.client(host=CARRIER) as carrier, await shell.client(host="127.0.0.3") as another:
+        for _ in range(2):
+            await arrived(shell, carrier)
+        refused = await carrier.request("INVITE", uri=NUMBER, body=SDP)
+        assert (refused.status, refused.get("retry-after")) == (503, "5")
+        assert shell.service.rejected["trunk-rate"] == 1
+        await arrived(shell, another)
+        shell.clock.advance(0.5)  # type: ignore[attr-defined]
+        await arrived(shell, carrier)
+        assert (await carrier.request("INVITE", uri=NUMBER, body=SDP)).status == 503
+        shell.change(trunks={"carrier": replace(fast, calls_per_second_in=0.0), "other": other})
+        await arrived(shell, carrier)
 
 
 async def test_agent_calls_with_the_password_and_is_who_it_proved_to_be(shell: Shell) -> None:

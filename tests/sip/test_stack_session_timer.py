@@ -6,6 +6,7 @@ import pytest
 
 from acd.sip.core.events import LegConfirmed, LegEnded, LegReofferAnswered
 from acd.sip.core.message import Request, Response
+from acd.sip.core.stack import StackConfig
 from tests.support.stack_calls import called, confirmed, settle
 from tests.support.stack_peer import OFFER, StackPeer
 
@@ -89,6 +90,24 @@ def test_we_refresh_by_update_at_half_time_and_the_answer_starts_it_anew() -> No
         assert (update.method, update.body) == ("UPDATE", b"")
         assert update.header("Session-Expires") == "600;refresher=uac"
         peer.send(peer.answer(update, 200, headers=[("Session-Expires", "600;refresher=uac")]))
+
+
+def test_we_refresh_sooner_where_that_is_wanted_and_expect_no_more_of_the_peer() -> None:
+    config = StackConfig(session_refresh_seconds=20)
+    peer = StackPeer(config=config)
+    answered(peer, [*KNOWS, ("Session-Expires", "600;refresher=uas")])
+    for _ in range(3):
+        peer.wait(19.9)
+        assert peer.sent() == []
+        peer.wait(0.2)
+        (update,) = peer.sent()
+        assert isinstance(update, Request)
+        assert update.header("Session-Expires") == "600;refresher=uac"
+        peer.send(peer.answer(update, 200, headers=[("Session-Expires", "600;refresher=uac")]))
+    theirs = StackPeer(config=config)
+    answered(theirs, [*KNOWS, ("Session-Expires", "600;refresher=uac")])
+    theirs.wait(500)
+    assert theirs.sent() == []
 
 
 def test_a_peer_without_update_is_refreshed_by_the_same_offer_again() -> None:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
 from routing import limits
 from routing.callbacks import Callback
-from routing.model import AgentProfile, AgentState, Offer, Refusal, RejectReason, Requirement, Step, Ticket
+from routing.model import (
+    AgentProfile,
+    AgentState,
+    AgentTerms,
+    Lending,
+    Offer,
+    Refusal,
+    RejectReason,
+    Requirement,
+    Step,
+    Ticket,
+)
 from routing.ports import StaleToken
 from routing.store.redis_store import RedisQueueStore
 from routing.strategy import STRATEGIES
-from tests.support.queue_audit import sizes, snapshot
+from tests.support.queue_audit import CONSTANT, sizes, snapshot
 
 pytestmark = pytest.mark.store
 
@@ -23,6 +36,8 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 LEASE = 4 * HOUR
 BURSTS, CALLS = 11, 6
+CALLBACKS_END = {f"callback-{how}" for how in ("done", "failed", "expired", "cancelled", "unreached")}
+FATES = {"answered", "rejected", "abandoned", "lost", "let-go", "relaxed", "wrapped"} | CALLBACKS_END
 
 
 class Churn:
@@ -34,6 +49,7 @@ class Churn:
         self.now = START
         self.read_after: dict[str, str] = {}
         self.made = 0
+        self.backs = 0
 
     @property
     def day(self) -> int:
@@ -63,26 +79,49 @@ class Churn:
 
     async def _burst(self, agents: list[str]) -> None:
         await self.store.heartbeat(self.node, LEASE, self.now)
-        for agent in agents:
+        for number, agent in enumerate(agents):
             skills = {f"skill{self.day}-{n}": self.source.randint(1, 9) for n in range(3)}
-            await self.store.agent_available(agent, self.node, AgentProfile.of(skills), self.now)
+            profile = AgentProfile.of(skills, *self._served(number))
+            terms = AgentTerms(number, self.source.randint(1, 9), capacity=1 + number % 3)
+            await self.store.agent_available(agent, self.node, profile, self.now, terms)
         for _ in range(CALLS):
-            await self._call()
-        await self._callback()
+            await self._call(agents)
+        for fate in ("done", "rests", "fails", "is cancelled", "comes later"):
+            await self._callback(fate)
         for agent in agents:
             away = self.source.choice((AgentState.OFFLINE, AgentState.OFFLINE, AgentState.PAUSED))
             await self.store.agent_away(agent, away, "", self.now + 600_000)
         self.now += 2 * HOUR
         await self.store.tick(self.now)
 
-    async def _call(self) -> None:
+    def _served(self, number: int) -> tuple[dict[str, int], dict[str, Lending]]:
+        """Whom some serve by name, and one of the queues only while another is well."""
+        if number % 4 < 2:
+            return {}, {}
+        lender, first, second = self.queues
+        terms = Lending(lender, self.source.randrange(3), 9_000 * self.day, number % 2)
+        return {lender: 1, first: 2, second: 1}, {second: terms} if number % 4 == 3 else {}
+
+    async def _call(self, agents: Sequence[str]) -> None:
         self.made += 1
         queue = self.source.choice(self.queues)
         skill = f"skill{self.day}-{self.source.randrange(3)}"
         strategy = self.source.choice(sorted(STRATEGIES))
-        hard = Requirement(queue, ((skill, self.source.randint(1, 9)),), strategy)
-        steps = (Step(30_000, Requirement(queue, ((skill, 1),), strategy)),)
-        ticket = Ticket(f"call{self.made}", self.node, hard, self.now, wrapup_ms=5_000, steps=steps)
+        weight = 1 + len(queue) % 3
+        easy = Requirement(queue, ((skill, 1),), strategy, weight=weight)
+        hard = replace(easy, skills=((skill, self.source.randint(1, 9)),), open_to=(f"lead:{self.day}",))
+        if self.made % 5 == 0:
+            hard = Requirement(queue, strategy=strategy, agent=self.source.choice(agents), weight=weight)
+        ticket = Ticket(
+            f"call{self.made}",
+            self.node,
+            hard,
+            self.now,
+            wrapup_ms=5_000,
+            steps=(Step(30_000, easy),),
+            ring_agents=self.source.choice((1, 2, limits.RING_AGENTS_MAX)),
+            target_ms=self.source.choice((0, 20_000)),
+        )
         await self.store.enqueue(ticket, self.now)
         await self.store.learn(queue, {f"talk:{self.source.randrange(40)}": 1, "waited": 3})
         fate = self.source.choice(("answered", "refused", "gives up", "is lost"))
@@ -107,13 +146,21 @@ class Churn:
             self.read_after[self.node] = found[-1][0]
         return [message for _, message in found if isinstance(message, Offer)]
 
-    async def _callback(self) -> None:
-        callback = Callback(
-            f"back{self.made}", self.queues[1], f"+{self.made}", self.now, "{}", 0, self.now + HOUR
-        )
-        await self.store.callbacks.add(callback, self.node, self.now)
-        await self.store.callbacks.begin(callback.id, self.node, self.now)
-        await self.store.callbacks.done(callback.id, self.node, self.now)
+    async def _callback(self, fate: str) -> None:
+        self.backs += 1
+        back, callbacks = f"back{self.backs}", self.store.callbacks
+        due, ends = (self.now + 3 * HOUR, 5 * HOUR) if fate == "comes later" else (0, HOUR)
+        most = 1 if fate == "fails" else 3
+        wish = Callback(back, self.queues[1], f"+{back}", self.now, "{}", due, self.now + ends, most)
+        await callbacks.add(wish, self.node, self.now)
+        if fate == "is cancelled":
+            await callbacks.cancel(back, "", self.now)
+        elif fate != "comes later":
+            attempt = await callbacks.begin(back, self.node, self.now)
+            if fate == "done":
+                await callbacks.done(back, self.node, self.now)
+            else:
+                await callbacks.unreached(back, self.node, attempt, "busy", self.now)
 
 
 async def test_a_week_of_churn_leaves_as_much_as_two_days(
@@ -129,11 +176,13 @@ async def test_a_week_of_churn_leaves_as_much_as_two_days(
     while churn.day < 7:
         await churn.live()
         found = await sizes(redis, site)
-        keys.append(len(found))
+        keys.append(len(found.keys() - set(CONSTANT)))
         taken.append(sum(found.values()))
     state = await snapshot(redis, site)
     await store.close()
     assert churn.made == 7 * BURSTS * CALLS
+    happened = {what for counts in state.under("qs:").values() for what in counts}
+    assert happened >= FATES, FATES - happened
     assert max(keys[2:]) <= keys[1], keys
     # Streams are trimmed by whole nodes, so what they take swings.
     assert max(taken[2:]) <= 1.3 * taken[1], taken

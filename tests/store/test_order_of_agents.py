@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -40,16 +41,24 @@ def _occupancy(agent: Agent) -> int:
     return min(10_000, int(Fraction(agent.busy, present) * 10_000))
 
 
-FIRST: Mapping[str, Callable[[Agent], tuple[int, ...]]] = {
+def _draw(agent: Agent) -> float:
+    """The number between 0 and 1 that is drawn at each ring, by the name and the time of the ring."""
+    drawn = hashlib.sha1(f"{agent.id}:{agent.last_rung}".encode()).digest()
+    return (int.from_bytes(drawn[:4]) + 1) / 2**32
+
+
+FIRST: Mapping[str, Callable[[Agent], tuple[float, ...]]] = {
     "longest-idle": lambda agent: (agent.idle_since,),
     "round-robin": lambda agent: (agent.last_rung,),
     "fewest-calls": lambda agent: (agent.calls, _tenths(agent)),
     "least-occupied": lambda agent: (_occupancy(agent), _tenths(agent)),
     "linear": lambda agent: (agent.terms.order,),
+    # Of several draws the greatest of the w-th roots wins: twice the weight is the better of two draws.
+    "weighted-random": lambda agent: (-(_draw(agent) ** (1 / agent.terms.weight)),),
     "most-skilled": lambda agent: (-_level(agent, "billing"), agent.idle_since),
     "least-skilled": lambda agent: (sum(level for _, level in agent.profile.skills), agent.idle_since),
 }
-"""The pages of docs/strategies: the least goes first. weighted-random has its odds tested, not its order."""
+"""The pages of docs/strategies: the least goes first. The odds of weighted-random: tests/unit/routing."""
 
 people = st.builds(
     lambda billing, sales, priority, order, weight: (
@@ -136,9 +145,8 @@ def test_agents_are_rung_in_the_order_that_the_page_tells(
     found = floor.store.model.agents
     fit = [a for a in found.values() if a.idle and _level(a, "billing") >= 2]
 
-    def place(agent: Agent) -> tuple[int, ...]:
-        own = dict(agent.profile.queues).get("q", 1)
-        return (own, *FIRST[strategy](agent)) if strategy in FIRST else (own,)
+    def place(agent: Agent) -> tuple[float, ...]:
+        return dict(agent.profile.queues).get("q", 1), *FIRST[strategy](agent)
 
     expected = sorted(map(place, fit))[:ring_agents]
     known = {agent.id: place(agent) for agent in fit}
@@ -146,6 +154,10 @@ def test_agents_are_rung_in_the_order_that_the_page_tells(
     assert [known[offer.agent_id] for offer in offers] == expected
     assert len({offer.agent_id for offer in offers}) == len(offers)
     floor.store.close()
+
+
+def test_the_order_of_every_strategy_is_told() -> None:
+    assert FIRST.keys() == STRATEGIES.keys()
 
 
 def test_each_strategy_has_its_page_and_the_index_leads_there() -> None:

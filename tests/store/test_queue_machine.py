@@ -61,6 +61,8 @@ REQUIREMENTS = (
     Requirement("direct", agent="anna"),
     Requirement("sales", agent="bert"),
     Requirement("direct", agent="carl"),
+    Requirement("own", agent="anna"),
+    Requirement("own", agent="bert"),
     *(Requirement("sales", (("et", 1),), strategy) for strategy in sorted(STRATEGIES)),
     Requirement("either", any_of=((("billing", 5), ("et", 2)),)),
     Requirement("pressing", (("et", 1),), weight=3),
@@ -275,6 +277,7 @@ class QueueMachine(RuleBasedStateMachine):
         ring_agents: int,
     ) -> None:
         self.calls += 1
+        own = requirement.queue == "own"
         target_ms = 20_000 if requirement.queue in ("sales", "pressing") else 0
         ticket = Ticket(
             f"c{self.calls}",
@@ -287,7 +290,8 @@ class QueueMachine(RuleBasedStateMachine):
             more_ms,
             target_ms,
             STEPS.get(requirement, ()),
-            ring_agents,
+            1 if own else ring_agents,
+            own,
         )
         self.tickets[ticket.call_id] = ticket
         self.both(lambda: self.store.enqueue(ticket, self.now), lambda: self.model.enqueue(ticket, self.now))
@@ -313,7 +317,7 @@ class QueueMachine(RuleBasedStateMachine):
         steps = tuple(replace(step, requirement=asks(step.requirement)) for step in ticket.steps)
         if ticket.requirement.agent is not None:
             steps = steps[1:]
-        changed = replace(ticket, requirement=asks(ticket.requirement), steps=steps)
+        changed = replace(ticket, requirement=asks(ticket.requirement), steps=steps, own=False)
         self.both(
             lambda: self.store.change_needs(changed, self.now),
             lambda: self.model.change_needs(changed, self.now),

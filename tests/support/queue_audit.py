@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -22,6 +23,9 @@ CONSTANT = ("gen", "seq", "ev", "fence", "rv", "odd", "cbx", "qk")
 """Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
 
 
+_read_class, _read_profile = cache(read_class), cache(read_profile)
+
+
 @dataclass
 class Snapshot:
     """All keys of a site, decoded, by their name without the prefix."""
@@ -35,31 +39,61 @@ class Snapshot:
         return self.keys.get(name, {})
 
 
+_READ: Mapping[str, tuple[str, ...]] = {
+    "hash": ("HGETALL",),
+    "set": ("SMEMBERS",),
+    "zset": ("ZRANGE", "0", "-1", "WITHSCORES"),
+    "stream": ("XLEN",),
+    "list": ("LLEN",),
+    "string": ("GET",),
+}
+"""How a value of each type is read; the key stands behind the first word."""
+
+
 async def snapshot(redis: Redis, site: str) -> Snapshot:
     """Everything of the site but the message streams, which are read by their own command."""
     prefix = f"acd:{{{site}}}:"
-    names = [key.decode() async for key in redis.scan_iter(prefix.replace("{", "\\{") + "*", count=1000)]
-    names.sort()
+    names = sorted([key.decode() async for key in redis.scan_iter(_pattern(prefix), count=1000)])
     pipe = redis.pipeline(transaction=False)
     for name in names:
         pipe.type(name)
     types = [kind.decode() for kind in await pipe.execute()]
     for name, kind in zip(names, types, strict=True):
-        match kind:
-            case "hash":
-                pipe.hgetall(name)
-            case "set":
-                pipe.smembers(name)
-            case "zset":
-                pipe.zrange(name, 0, -1, withscores=True)
-            case "stream":
-                pipe.xlen(name)
-            case "list":
-                pipe.llen(name)
-            case _:
-                pipe.get(name)
+        pipe.execute_command(*_reading(name, kind))
     values = [_decoded(value) for value in await pipe.execute()]
     return Snapshot(dict(zip((name[len(prefix) :] for name in names), values, strict=True)))
+
+
+def snapshot_by(exchange: Callable[[Sequence[Any]], list[Any]], site: str) -> Snapshot:
+    """The same by a way of asking that waits, and answers with strings."""
+    prefix = f"acd:{{{site}}}:"
+    (names,) = exchange([("KEYS", _pattern(prefix))])
+    names.sort()
+    types = exchange([("TYPE", name) for name in names])
+    read = [_reading(name, kind) for name, kind in zip(names, types, strict=True)]
+    values = [_paired(kind, value) for kind, value in zip(types, exchange(read), strict=True)]
+    return Snapshot(dict(zip((name[len(prefix) :] for name in names), values, strict=True)))
+
+
+def _pattern(prefix: str) -> str:
+    return prefix.replace("{", "\\{") + "*"
+
+
+def _reading(name: str, kind: str) -> tuple[str, ...]:
+    verb, *more = _READ[kind]
+    return verb, name, *more
+
+
+def _paired(kind: str, value: Any) -> Any:
+    """What redis-py makes of a reply."""
+    match kind:
+        case "hash":
+            return dict(zip(value[::2], value[1::2], strict=True))
+        case "set":
+            return set(value)
+        case "zset":
+            return {name: int(float(score)) for name, score in zip(value[::2], value[1::2], strict=True)}
+    return value
 
 
 def _decoded(value: Any) -> Any:
@@ -175,7 +209,7 @@ def _agents_are_listed(state: Snapshot, agents: dict[str, Any]) -> None:
 def _reservations(state: Snapshot, calls: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Call, agent, token and state of each."""
     rung = state.under("o:")
-    assert set(rung) == {i for i, c in calls.items() if c["st"] == "offered" and c["rn"] != "1"}
+    assert set(rung) == {i for i, c in calls.items() if c["st"] == "offered" and int(c["rn"]) > 1}
     several = [(i, a, token, "offered") for i, found in rung.items() for a, token in found.items()]
     assert all(("a" in c) == (c["st"] != "waiting" and i not in rung) for i, c in calls.items())
     assert all(len(found) <= int(calls[i]["rn"]) for i, found in rung.items())
@@ -227,17 +261,15 @@ def _deadlines_are_set(state: Snapshot, calls: dict[str, Any], agents: dict[str,
 
 
 def _fits_are_right(state: Snapshot) -> None:
-    classes = {name: read_class(text) for name, text in state.get("cl").items()}
-    profiles = {name: read_profile(text) for name, text in state.get("pf").items()}
-    fit = {
-        (c, p): rank(want, can)
-        for c, want in classes.items()
-        for p, can in profiles.items()
-        if eligible(want, can)
-    }
+    classes = {name: _read_class(text) for name, text in state.get("cl").items()}
+    profiles = {name: _read_profile(text) for name, text in state.get("pf").items()}
+    fit = {}
     for (c, want), (p, can) in product(classes.items(), profiles.items()):
-        if terms := eligible_while(want, can):
-            fit[c, f"{p}|{lending_terms(terms)}"] = rank(want, can)
+        fits, terms, place = _fit(want, can)
+        if fits:
+            fit[c, p] = place
+        if terms:
+            fit[c, f"{p}|{terms}"] = place
     assert {(c, p + terms): r for c, terms, p, r in _pairs(state.under("cp:"))} == fit
     assert {(c, p + terms): r for p, terms, c, r in _pairs(state.under("pc:"))} == fit
     _lendings_are_known(state, classes, profiles)
@@ -248,6 +280,13 @@ def _fits_are_right(state: Snapshot) -> None:
     assert set(state.under("si:")) <= set(profiles)
     assert set(state.get("ck")) == set(classes)
     assert set(state.get("pk")) == set(profiles)
+
+
+@cache
+def _fit(want: Requirement, can: AgentProfile) -> tuple[bool, str, int]:
+    """Whether they fit at any time, the terms on which they do while a queue is well, and the rank."""
+    lent = eligible_while(want, can)
+    return eligible(want, can), lending_terms(lent) if lent else "", rank(want, can)
 
 
 def _pairs(found: dict[str, dict[str, int]]) -> Iterator[tuple[str, str, str, int]]:
@@ -265,8 +304,7 @@ def _lendings_are_known(
     of_profile: dict[str, set[str]] = {}
     lent: dict[str, set[str]] = {}
     for (c, want), (p, can) in product(classes.items(), profiles.items()):
-        if found := eligible_while(want, can):
-            terms = lending_terms(found)
+        if terms := _fit(want, can)[1]:
             of_class.setdefault(c, set()).add(terms)
             of_profile.setdefault(p, set()).add(terms)
             lent.setdefault(terms, set()).add(p)

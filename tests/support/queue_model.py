@@ -66,7 +66,7 @@ class QueueModel:
 
     def change_needs(self, ticket: Ticket, now: int) -> bool:
         call = self.calls.get(ticket.call_id)
-        if call is None or call.state == "talking":
+        if call is None or call.state == "talking" or call.ticket.own:
             return False
         asked = in_force(ticket, now)
         steps = [step for step in ticket.steps if ticket.enqueued_ms + step.after_ms > now]
@@ -175,7 +175,7 @@ class QueueModel:
         if refusal.then is not AgentState.AVAILABLE:
             why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
             self._put_away(agent, refusal.then, why, now)
-        elif refusal.rest_ms and not (agent.owes and not agent.talks):
+        elif refusal.rest_ms and (agent.talks or not (agent.owes or agent.next)):
             if agent.talks:
                 self._back_to_talk(agent, now)
             else:
@@ -413,6 +413,8 @@ class QueueModel:
             left_agents = [self.agents[left] for left in call.held if left != agent.id]
             for left in call.held:
                 self._withdraw(call, left)
+        elif call.state == "offered" and agent.id in call.held:
+            self._withdraw(call, agent.id)
         learn()
         agent.call, agent.idle, agent.why = ticket.call_id, False, ""
         if not agent.talks:
@@ -505,7 +507,7 @@ class QueueModel:
     # The moves.
 
     def _place(self, call: Call, now: int) -> None:
-        if self.doubt:
+        if self.doubt or (call.ticket.own and self._take_maker(call, now)):
             return
         if call.requirement.agent and call.steps:
             named = self.agents.get(call.requirement.agent)
@@ -518,6 +520,26 @@ class QueueModel:
             if call.requirement.agent is None and call.requirement.strategy == "weighted-random":
                 self._clock = max(self._clock, agent.score("weighted-random"))
             self._reserve(call, agent, now)
+
+    def _take_maker(self, call: Call, now: int) -> bool:
+        """The agent who made the call is in it: out of a pause, a wrap-up or a rest, which follow again."""
+        agent = self.agents.get(call.requirement.agent or "")
+        busy = (AgentState.OFFLINE, AgentState.OFFERED, AgentState.TALKING)
+        if agent is None or not agent.came or agent.state in busy or agent.idle or agent.id in call.refused:
+            return False
+        follows = agent.next
+        if agent.state is AgentState.WRAPUP:
+            self._end_wrapup(agent, now)
+            if (until := self.due[f"a:{agent.id}"]) > now:
+                agent.owes = (until - now, max(until, agent.wrapup_limit) - now, *agent.wraps)
+        elif agent.state is not AgentState.AVAILABLE:
+            follows, agent.unanswered = (agent.state, agent.why), 0
+            self._begin_presence(agent, now)
+        self.due.pop(f"a:{agent.id}", None)
+        self._set_state(agent, AgentState.AVAILABLE, "", now)
+        self._reserve(call, agent, now)
+        agent.next = follows
+        return True
 
     def _seek(self, agent: Agent, idle_since: int, now: int) -> None:
         agent.idle_since, agent.clock = idle_since, self._clock
@@ -623,6 +645,9 @@ class QueueModel:
             return
         if agent.owes:
             self._begin_wrapup(agent, now)
+            return
+        if agent.next:
+            self._put_away(agent, *agent.next, now)
             return
         self._set_state(agent, AgentState.AVAILABLE, "", now)
         self._seek(agent, idle_since, now)

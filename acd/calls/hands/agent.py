@@ -74,7 +74,7 @@ class AgentLeg:
     def _shown(self) -> tuple[str, str]:
         """Number and name of who is on the line: the caller, or the agent who was sent on in their place."""
         call, agents = self._live.call, self._live.context.directory.agents
-        sent_on = agents.get(call.from_agent) if call.seated else None
+        sent_on = agents.get(call.from_agent) if call.seated and not call.seated.place.own else None
         return (sent_on.extension, sent_on.name) if sent_on else (call.caller, call.caller_name)
 
     # Several agents who are rung together.

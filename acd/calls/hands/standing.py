@@ -25,7 +25,8 @@ class Standing:
         """The last that was put in line."""
 
     def enter(self, effect: m.EnterQueue) -> None:
-        self._ticket = effect.ticket
+        if effect.ticket.call_id == self._live.call.entry:
+            self._ticket = effect.ticket
         self._booking.enter(effect)
 
     def change_needs(self, effect: m.ChangeNeeds) -> None:

@@ -17,6 +17,7 @@ from acd.calls.model.call import (
     State,
     Timer,
     Transferor,
+    entry_of_maker,
 )
 from acd.calls.model.effects import (
     AcceptReoffer,
@@ -37,6 +38,7 @@ from acd.calls.model.effects import (
     ChangeSeats,
     ChangeSeatsBack,
     Close,
+    ConfirmMaker,
     ConfirmOffer,
     DeleteMessage,
     DropCallback,
@@ -109,6 +111,8 @@ from acd.calls.model.events import (
     JoinAsked,
     LegOver,
     MailboxOpened,
+    MakerLost,
+    MakerReserved,
     MediaLost,
     NumberAnswered,
     NumberProgressed,
@@ -167,6 +171,7 @@ __all__ = [
     "ChangeSeatsBack",
     "ClearRequested",
     "Close",
+    "ConfirmMaker",
     "ConfirmOffer",
     "DeleteMessage",
     "DeskAnswered",
@@ -192,6 +197,8 @@ __all__ = [
     "LegOver",
     "MailboxOpened",
     "MakeCallback",
+    "MakerLost",
+    "MakerReserved",
     "MarkHeard",
     "MediaLost",
     "NoteCallback",
@@ -254,4 +261,5 @@ __all__ = [
     "TransferAsked",
     "Transferor",
     "call_of_entry",
+    "entry_of_maker",
 ]

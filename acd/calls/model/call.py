@@ -80,6 +80,8 @@ class Place:
     """The agent whom the call waits for alone, before it waits for any."""
     preferred_seconds: float = 0.0
     """How long, from coming here."""
+    own: bool = False
+    """The agent made the call: they are in it, and only to be reserved for it."""
     leads: tuple[str, ...] = ()
     """Teams whose leads may take the call too."""
     leads_alone: bool = False
@@ -110,7 +112,7 @@ class Transferor:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How an agent was reached who now sits on the caller's side."""
+    """How an agent was reserved who sits on the caller's side: reached by this call, or its maker."""
 
     offer: Offer
     place: Place
@@ -186,7 +188,7 @@ class Call(msgspec.Struct, frozen=True):
     transfers: int = 0
     transferor: Transferor | None = None
     seated: Reached | None = None
-    """The caller is an agent who was reached by this call, and sent on by who made it."""
+    """The caller is an agent: who made the call, or was reached by it and sent on by who made it."""
     enqueued_at: float | None = None
     """When the call came to its place."""
     ranked_at: float | None = None
@@ -252,3 +254,8 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def agent(self) -> str:
         return self.offer.agent_id if self.offer else ""
+
+
+def entry_of_maker(call_id: str) -> str:
+    """The entry of the store by which the agent is reserved who made this call to somebody here."""
+    return f"{call_id}~own"

@@ -217,6 +217,13 @@ class ConfirmOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmMaker:
+    """The agent who made the call is in it already."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
 class RejectOffer:
     offer: Offer
     refusal: Refusal
@@ -461,6 +468,7 @@ Effect = (
     | SayPlaceAgain
     | LeaveQueue
     | ConfirmOffer
+    | ConfirmMaker
     | RejectOffer
     | FinishConversation
     | NoteCallback

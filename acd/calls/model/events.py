@@ -156,6 +156,20 @@ class OfferTakenBack:
 
 
 @dataclass(frozen=True, slots=True)
+class MakerReserved:
+    """The store reserved the agent who made this call to somebody here."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class MakerLost:
+    """That reservation is gone in the store."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class OfferConfirmed:
     token: int
     offer: Offer | None = None
@@ -377,6 +391,8 @@ Event = (
     | TimerFired
     | OfferMade
     | OfferTakenBack
+    | MakerReserved
+    | MakerLost
     | OfferConfirmed
     | OfferStale
     | AgentAnswered

@@ -31,6 +31,7 @@ from acd.calls.model import (
     PlaySilence,
     PlayToCaller,
     PositionKnown,
+    Reached,
     RecordingOver,
     RefuseCaller,
     Side,
@@ -40,11 +41,12 @@ from acd.calls.model import (
     Tell,
     Timer,
     TimerFired,
+    entry_of_maker,
 )
 from acd.calls.record import Outcome
 from acd.calls.steps import messages
 from acd.calls.steps.coding import carry_out, flow_of, is_code
-from acd.calls.steps.context import EXTENSION_QUEUE, OUTBOUND_QUEUE, Context, Step, enter, voicemail_flow
+from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter, voicemail_flow
 from acd.calls.steps.ending import end
 from acd.calls.steps.knowing import as_listed, refusal, turn_away, what_to_ask
 from acd.calls.steps.needs import first_needs, opened, requirement_of, steps_of
@@ -54,7 +56,7 @@ from acd.directory.model import Number, Queue
 from ivr import interpreter as ivr
 from ivr.flow import FlowDefinition
 from ivr.speech import digit_prompts, is_worth_saying, position_prompts, rounded_wait, wait_prompts
-from routing.model import HIGHEST_PRIORITY, Requirement, Ticket
+from routing.model import HIGHEST_PRIORITY, Offer, Requirement, Ticket
 from routing.model import Step as RoutingStep
 from routing.overflow import asks_who_joins, next_time
 
@@ -111,9 +113,27 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     elif is_code(context, call):
         call, effects = carry_out(context, call, now)
     else:
+        call, reserve = reserve_maker(context, call, now)
         place = Place(EXTENSION_QUEUE, agent=extension_of(context, call))
         call, effects = wait_at(context, call, place, now)
+        effects = reserve + effects
     return call, answer + effects
+
+
+def reserve_maker(context: Context, call: Call, now: float) -> Step:
+    """An agent calls somebody here: no other call is to ring them meanwhile."""
+    entry = entry_of_maker(call.id)
+    offer = Offer(entry, call.from_agent, EXTENSION_QUEUE, token=0, deadline_ms=0)
+    place = Place(EXTENSION_QUEUE, agent=call.from_agent, own=True)
+    call = replace(call, seated=Reached(offer, place, entry), enqueued_at=now)
+    return call, (EnterQueue(ticket_of_seated(context, call)),)
+
+
+def ticket_of_seated(context: Context, call: Call) -> Ticket:
+    """The entry of the agent on the caller's side."""
+    if call.seated is None:
+        raise ValueError("nobody of ours sits on the caller's side")
+    return ticket_of(context, replace(call, place=call.seated.place, ticket=call.seated.ticket))
 
 
 def go_to_number(context: Context, call: Call, number: Number, now: float) -> Step:
@@ -355,13 +375,14 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         requirement=requirement,
         enqueued_ms=round(_age_counts_from(call) * 1000),
         # Nobody has the agent but who they are calling.
-        priority=HIGHEST_PRIORITY if rules.name == OUTBOUND_QUEUE else call.priority,
+        priority=HIGHEST_PRIORITY if call.place.own else call.priority,
         ring_ms=round(ring_seconds * 1000),
         wrapup_ms=round(first_wrapup * 1000),
         wrapup_limit_ms=round(rules.wrapup_limit_seconds * 1000) if rules.wrapup_mode != "fixed" else 0,
         target_ms=round(rules.service_level_seconds * 1000) if by_target else 0,
         steps=steps,
         ring_agents=1 if call.callback else rules.ring_agents,
+        own=call.place.own,
     )
 
 

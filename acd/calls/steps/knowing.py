@@ -93,6 +93,8 @@ def turn_away(call: Call, status: int, now: float) -> Step:
 
 
 def on_caller_known(context: Context, call: Call, event: CallerKnown, now: float) -> Step:
+    if not call.asking:
+        return call, ()
     sdp = call.answer
     call = replace(call, asking=False, spoke_with=event.spoke_with, answer=b"")
     if event.found:

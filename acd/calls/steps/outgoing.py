@@ -114,7 +114,7 @@ def on_allowed(context: Context, call: Call, event: DialAllowed, now: float) -> 
     """Call the number, and have the agent reserved: neither waits for the other."""
     if not call.is_outgoing:
         return call, ()
-    place = Place(OUTBOUND_QUEUE, agent=call.from_agent)
+    place = Place(OUTBOUND_QUEUE, agent=call.from_agent, own=True)
     offer = Offer(call.entry, call.from_agent, OUTBOUND_QUEUE, token=0, deadline_ms=0)
     call = _on_way(enter(replace(call, place=place, offer=offer, enqueued_at=now), State.CALLING, now))
     reserve = EnterQueue(ticket_of(context, call))

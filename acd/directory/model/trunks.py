@@ -59,6 +59,9 @@ class Trunk:
     register_seconds: int = 0
     """How long we ask to be bound at the trunk; 0: we do not register."""
     calls_per_second: float = 0.0
+    """New calls to the trunk; 0: no limit."""
+    calls_per_second_in: float = 0.0
+    """New calls from the trunk; 0: no limit."""
     """New calls to the trunk; 0: as many as there are."""
     probe_seconds: float = 30.0
     """Between two OPTIONS to each host; 0: none."""

@@ -28,6 +28,9 @@ from acd.directory.schema.words import (
     Text,
 )
 
+CallRate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
+"""New calls a second; 0: as many as there are."""
+
 
 class HostEntry(Entry):
     host: HostName
@@ -69,7 +72,8 @@ class TrunkEntry(Entry):
     headers: Annotated[dict[HeaderName, Name], Field(max_length=20)] = {}
     hosts: Annotated[list[HostEntry], Field(max_length=16)] = []
     account: AccountEntry | None = None
-    calls_per_second: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0.0
+    calls_per_second: CallRate = 0.0
+    calls_per_second_in: CallRate = 0.0
     probe_seconds: SecondsOrNone = Trunk("", ()).probe_seconds
     send_headers: Annotated[dict[OwnHeaderName, Name], Field(max_length=20)] = {}
     diversion: Annotated[Diversion, OFF] = "off"
@@ -110,6 +114,7 @@ class TrunkEntry(Entry):
             headers=MappingProxyType(self.headers),
             hosts=tuple(host.build() for host in self.hosts),
             calls_per_second=self.calls_per_second,
+            calls_per_second_in=self.calls_per_second_in,
             probe_seconds=self.probe_seconds,
             send_headers=MappingProxyType(self.send_headers),
             diversion=self.diversion,

@@ -125,9 +125,23 @@ def _plain_text(value: str) -> str:
     return value
 
 
+_KNOWN_ELSEWHERE = {
+    "ringall": "'ring_agents: all' beside a strategy rings all who are free, 'ring_agents: 3' three",
+    "leastrecent": "say 'longest-idle'",
+    "fewestcalls": "say 'fewest-calls'",
+    "rrmemory": "say 'round-robin'",
+    "rrordered": "say 'round-robin'",
+    "random": "say 'weighted-random'",
+    "wrandom": "say 'weighted-random', with a 'weight' of each agent",
+}
+"""What other systems call it, and how it is said here."""
+
+
 def _strategy(value: str) -> str:
     if value not in STRATEGIES:
-        raise ValueError(f"{value!r} is not a strategy; there are {', '.join(STRATEGIES)}")
+        plain = re.sub(r"[^a-z]", "", value.lower())
+        hint = _KNOWN_ELSEWHERE.get(plain) or f"there are {', '.join(STRATEGIES)}"
+        raise ValueError(f"{value!r} is not a strategy; {hint}")
     return value
 
 

@@ -86,7 +86,7 @@ class Leg:
         self._ours: ClientTransaction | None = None
         self._again: Callable[[float], None] | None = None
         """Sends our INVITE once more, with what is asked for now."""
-        self.timer = SessionTimer(hub, self, hub.wire.config.session_seconds)
+        self.timer = SessionTimer(hub, self)
         self._change = Renegotiation(hub, self)
         self._assurance: Assurance | None = None
         self._acknowledger: Acknowledger | None = None

@@ -39,6 +39,8 @@ class Account:
     contact_user: str
     seconds: int
     credentials: Credentials | None = None
+    line: str = ""
+    """Of this account alone: a parameter of our Contact, by which a call says whose it is."""
 
 
 class Registrant:
@@ -113,7 +115,7 @@ class Registrant:
             ("From", str(NameAddr(aor).with_tag(self._tag))),
             ("To", str(NameAddr(aor))),
             ("Call-ID", self._call_id),
-            ("Contact", wire.contact(flow, self._account.contact_user)),
+            ("Contact", wire.contact(flow, self._account.contact_user, line=self._account.line)),
             ("Expires", str(seconds)),
             ("User-Agent", wire.config.user_agent),
             *proof,

@@ -31,15 +31,12 @@ class Refreshable(Protocol):
 
 
 class SessionTimer:
-    """The interval of one leg and who refreshes it. Without a word from the peer of timers, it does nothing.
+    """The interval of a leg and who refreshes it. Where the peer says nothing of timers, it does nothing."""
 
-    `wanted` is the interval that we ask for, in seconds; 0: none, though one that the peer asks for is kept.
-    """
-
-    def __init__(self, hub: Hub, leg: Refreshable, wanted: int) -> None:
+    def __init__(self, hub: Hub, leg: Refreshable) -> None:
         self._hub = hub
         self._leg = leg
-        self._wanted = wanted
+        self._wanted = hub.wire.config.session_seconds
         self._seconds = 0
         self._least = LEAST_SECONDS
         self._is_ours = False
@@ -104,6 +101,8 @@ class SessionTimer:
         self._seconds, self._is_ours = seconds, is_ours
         # Who does not refresh says BYE a little before the end (section 10).
         due = seconds / 2 if is_ours else seconds - min(32, seconds / 3)
+        if is_ours and (at_most := self._hub.wire.config.session_refresh_seconds):
+            due = min(due, at_most)
         self._timer = self._hub.wire.timers.set(now + due, self._refresh if is_ours else self._expire)
 
     def stop(self) -> None:

@@ -107,6 +107,8 @@ class StackConfig:
     """How long an INVITE of ours may stay unanswered before it is cancelled as timed out."""
     session_seconds: int = 1800
     """How often a session of ours is said again (RFC 4028); 0: only where the peer asks for it."""
+    session_refresh_seconds: int = 0
+    """How long we wait at most before we refresh one; 0: half of what was agreed."""
     max_forks: int = 16
     """Phones behind a proxy that may answer one INVITE of ours; one is kept, the others are hung up."""
     screen: Callable[[Request, Flow, float], Fault | None] = everything
@@ -210,8 +212,10 @@ class Wire:
             f"SIP/2.0/{flow.transport.upper()} {self.config.sent_by(flow)};branch={branch};rport",
         )
 
-    def contact(self, flow: Flow, user: str, *, secure: bool = False) -> str:
+    def contact(self, flow: Flow, user: str, *, secure: bool = False, line: str = "") -> str:
         """Our Contact as the peer of this flow can reach it; `secure` where it asked by a sips URI.
+
+        `line` tells our Contacts apart.
 
         WebSocket has one transport parameter for both kinds (RFC 7118 section 5.4); sips with TLS says
         tcp (RFC 3261 section 26.2.2).
@@ -220,7 +224,7 @@ class Wire:
         if secure and transport == "tls":
             transport = "tcp"
         at = f"{user}@" if user else ""
-        tail = f";transport={transport}" if transport else ""
+        tail = (f";transport={transport}" if transport else "") + (f";line={line}" if line else "")
         return f"<{'sips' if secure else 'sip'}:{at}{self.config.sent_by(flow)}{tail}>"
 
     def stable_tag(self, request: Request) -> str:

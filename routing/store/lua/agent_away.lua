@@ -1,4 +1,4 @@
--- include: base agents calls wrapup
+-- include: base agents calls wrapup own_calls
 -- Pauses an agent, signs out, or sets not-answering. While talking it is kept for after the wrap-up.
 -- An open offer is withdrawn; its call goes back to its place, or rings on where others are rung for it.
 -- KEYS[1]  prefix of the site
@@ -37,6 +37,7 @@ if agent.state == 'offered' then
   put_away(now, agent, state, why)
   if give_back(c) then
     requeue(now, c)
+    agent = load_agent(agent.id)
   end
 else
   put_away(now, agent, state, why)

@@ -3,9 +3,9 @@
 -- where that agent does not take it.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 class, 4 steps to come (includes/steps.lua)
--- Returns  1, 0 where the call neither waits nor is offered, or -1 where a class is unknown
+-- Returns  1, 0 where the call neither waits nor is offered or is its agent's own, or -1 where a class is unknown
 local now, c = tonumber(ARGV[1]), load_call(ARGV[2])
-if not c or c.state == 'talking' then
+if not c or c.state == 'talking' or c.own then
   return 0
 end
 if rc('HEXISTS', K .. 'cl', ARGV[3]) == 0 or not know_steps(ARGV[4]) then

@@ -1,4 +1,4 @@
--- include: base tickets calls
+-- include: base tickets calls own_calls
 -- Puts a call in its place, or reserves an agent at once. A call that is known stays as it is.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2-17 the ticket (includes/tickets.lua)

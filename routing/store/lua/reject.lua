@@ -1,4 +1,4 @@
--- include: base calls agents exclusions ending doubt lend
+-- include: base calls agents exclusions ending doubt lend own_calls
 -- The agent did not take the call, which is kept away from this agent for a while. It keeps its place, and rings on
 -- where others are rung for it.
 -- KEYS[1]  prefix of the site
@@ -31,7 +31,7 @@ if state ~= 'available' then
 elseif rest > 0 and agent.talks > 0 then
   back_to_talk(now, agent)
   due_at(now + rest, 'a:' .. agent.id)
-elseif rest > 0 and not agent.owes then
+elseif rest > 0 and not agent.owes and not agent.next then
   set_state(now, agent, 'available', '')
   emit(now, 'agent', '', 'a', agent.id, 'st', 'available', 'rest', int(rest))
   due_at(now + rest, 'a:' .. agent.id)

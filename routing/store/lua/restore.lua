@@ -1,4 +1,4 @@
--- include: base agents calls exclusions talk tickets skills doubt lend
+-- include: base agents calls exclusions talk tickets skills doubt lend own_calls
 -- Puts back a conversation, or a reservation that is being rung for, which the store has lost. What the store did with
 -- the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
@@ -52,6 +52,10 @@ elseif not rings or c.rings == 1 then
     end
   end
   forget_offers(c)
+elseif agent.state == 'offered' and agent.call == c.id then
+  -- Rung for it by another token; others may ring on.
+  c.agent, c.token = agent.id, agent.token
+  tell_withdrawn(now, c, 'restored')
 end
 know(agent)
 local old, old_in_talk = agent.profile, agent.profile_in_talk

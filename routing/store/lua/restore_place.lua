@@ -1,4 +1,4 @@
--- include: base tickets calls agents doubt
+-- include: base tickets calls agents doubt own_calls
 -- The call waits, says its node: it is put in its place, and in doubt a reservation that the store has of it is none.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2-17 the ticket (includes/tickets.lua)

@@ -1,4 +1,4 @@
--- include: base agents calls exclusions drop sweep wrapup callbacks release lend
+-- include: base agents calls exclusions drop sweep wrapup callbacks release lend own_calls
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
 -- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, d:CALL its target missed, n:NODE end of a lease,
 -- o:NODE time to have one for a node that put a call in line without,

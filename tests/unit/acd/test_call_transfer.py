@@ -198,7 +198,7 @@ def test_an_attended_transfer_joins_the_caller_and_the_colleague() -> None:
     asked, effects = drive(consult(), m.HandOverAsked("c1"), now=NOW + 20)
     (given,) = of_type(effects, m.HandOver)
     assert not of_type(effects, m.ReleaseAgentLeg)
-    assert not of_type(effects, m.FinishConversation)
+    assert [done.offer.call_id for done in of_type(effects, m.FinishConversation)] == ["c2~own"]
     assert of_type(effects, m.Close)[0].cause == "transferred"
     assert asked.state is State.ENDED
     call, effects = drive(call, m.TargetJoined(given.offer, given.place, given.holds), now=NOW + 20)
@@ -239,13 +239,37 @@ def test_a_phone_that_takes_over_goes_on_with_the_call() -> None:
 # An agent who made the call sends on whom they reached.
 
 CORAS_OFFER = Offer("c1~1", "cora", EXTENSION_QUEUE, token=9, deadline_ms=30_000)
-BERT_TALKS_TO_ANNA = drive(fresh("1001", from_agent="bert"), *TO_TALKING)[0]
+BERTS_OWN = Offer("c1~own", "bert", EXTENSION_QUEUE, token=6, deadline_ms=30_000)
+BERT_TALKS_TO_ANNA = drive(fresh("1001", from_agent="bert"), *TO_TALKING, m.MakerReserved(BERTS_OWN))[0]
 TO_CORA = m.TransferAsked("1003", by_phone=True, side=Side.CALLER)
 TO_THE_QUEUE = m.TransferAsked("sales", by_phone=True, side=Side.CALLER)
 SENT_ON = drive(BERT_TALKS_TO_ANNA, TO_CORA, now=NOW + 20)[0]
 CORA_HAS_ANNA = drive(
     SENT_ON, m.OfferMade(CORAS_OFFER), m.AgentAnswered(b"a"), m.OfferConfirmed(9), now=NOW + 25
 )[0]
+
+
+def test_an_agent_who_dials_a_colleague_is_reserved_from_the_first_ring_to_the_end() -> None:
+    call, effects = drive(fresh("1001", from_agent="bert"), *TO_LINE)
+    own, other = (entered.ticket for entered in of_type(effects, m.EnterQueue))
+    assert (own.call_id, own.requirement.agent, own.own, own.priority) == ("c1~own", "bert", True, 99)
+    assert (other.call_id, other.requirement.agent, other.own) == ("c1", "anna", False)
+    call, effects = drive(call, m.MakerReserved(BERTS_OWN))
+    assert effects == [m.ConfirmMaker(BERTS_OWN)]
+    call, effects = drive(call, m.MakerLost(6))
+    assert [entered.ticket.call_id for entered in of_type(effects, m.EnterQueue)] == ["c1~own"]
+    again = replace(BERTS_OWN, token=8)
+    call, _ = drive(call, m.MakerReserved(again))
+    call, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 5)
+    assert m.FinishConversation(again) in effects
+    assert drive(call, m.MakerReserved(BERTS_OWN)) == (call, [])
+
+
+def test_who_is_reserved_for_a_call_that_they_have_left_is_let_go() -> None:
+    waiting, _ = drive(fresh("1001", from_agent="bert"), *TO_TALKING)
+    left, effects = drive(waiting, TO_THE_QUEUE, now=NOW + 20)
+    assert [done.offer.token for done in of_type(effects, m.FinishConversation)] == [0]
+    assert drive(left, m.MakerReserved(BERTS_OWN))[1] == [m.LeaveQueue("c1~own", "released")]
 
 
 def test_whom_an_agent_reached_waits_for_the_third_and_stays_reserved() -> None:
@@ -264,7 +288,11 @@ def test_whom_an_agent_reached_waits_for_the_third_and_stays_reserved() -> None:
     )
     call, effects = drive(call, m.OfferMade(CORAS_OFFER), m.AgentAnswered(b"a"), now=NOW + 24)
     call, effects = drive(call, m.OfferConfirmed(9), now=NOW + 25)
-    assert effects[:2] == [m.ReportRefer(Side.TRANSFEROR, 200), m.ReleaseTransferor("transferred")]
+    assert effects[:3] == [
+        m.ReportRefer(Side.TRANSFEROR, 200),
+        m.FinishConversation(BERTS_OWN),
+        m.ReleaseTransferor("transferred"),
+    ]
     assert m.BridgeLegs() in effects
     assert (call.state, call.agent, call.from_agent) == (State.TALKING, "cora", "anna")
     _, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 40)
@@ -283,7 +311,7 @@ def test_both_are_back_in_their_seats_where_the_third_does_not_take_it(holder: S
     assert not of_type(effects, m.FinishConversation)
     assert (call.state, call.agent, call.from_agent) == (State.TALKING, "anna", "bert")
     assert (call.offer, call.place, call.entry) == (before.offer, before.place, before.entry)
-    assert (call.held_by, call.seated, call.transferor) == (before.held_by, None, None)
+    assert (call.held_by, call.seated, call.transferor) == (before.held_by, before.seated, None)
 
 
 def test_who_was_sent_on_may_send_the_next_on() -> None:
@@ -305,6 +333,7 @@ def test_to_a_queue_or_a_flow_they_go_at_once() -> None:
         m.ChangeSeats(),
         m.ReleaseTransferor("transferred"),
     ]
+    assert m.FinishConversation(BERTS_OWN) in effects
     assert (call.queue, call.from_agent, call.transferor) == ("sales", "anna", None)
     _, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0), now=NOW + 30)
     assert of_type(effects, m.FinishConversation) == [m.FinishConversation(OFFER)]

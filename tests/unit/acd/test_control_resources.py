@@ -334,6 +334,7 @@ async def test_a_trunk_shows_its_hosts_our_registration_and_its_calls(client: Te
                 ha1_md5="secret",
                 register_seconds=600,
                 calls_per_second=5.0,
+                calls_per_second_in=7.0,
             )
         },
     )
@@ -379,7 +380,7 @@ async def test_a_trunk_shows_its_hosts_our_registration_and_its_calls(client: Te
         "registered": False,
         "over": "192.0.2.1:5060",
     }
-    assert (shown["calls"], shown["calls_per_second"]) == (3, 5.0)
+    assert (shown["calls"], shown["calls_per_second"], shown["calls_per_second_in"]) == (3, 5.0, 7.0)
     assert (shown["calls_out"], shown["answered_out"], shown["failovers"]) == (9, 7, 1)
     assert "secret" not in str(shown)
 

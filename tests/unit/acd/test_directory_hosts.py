@@ -23,6 +23,7 @@ trunks:
       - {host: 192.0.2.7, port: 5070, transport: tcp, priority: 2}
     account: {username: line1, password: very-secret, realm: carrier.example, register_seconds: 600}
     calls_per_second: 10
+    calls_per_second_in: 20
     probe_seconds: 15
 """
 
@@ -42,6 +43,7 @@ async def test_hosts_and_account_come_back_from_the_database_without_the_passwor
         TrunkHost("sbc1.carrier.example", weight=5),
         TrunkHost("192.0.2.7", 5070, "tcp", priority=2),
     )
+    assert trunk.calls_per_second_in == 20.0
     assert (trunk.calls_per_second, trunk.probe_seconds, trunk.register_seconds) == (10.0, 15.0, 600)
     known = credentials_of("line1", "carrier.example", "very-secret")
     assert (trunk.username, trunk.realm) == (known.username, known.realm)

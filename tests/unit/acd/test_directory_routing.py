@@ -63,6 +63,9 @@ async def test_what_is_asked_of_agents_comes_back_from_the_database(tmp_path: Pa
         ("    weight: 4", "    weight: 11", "queues.0..weight: .*less than or equal to 10"),
         ("after_seconds: 60", "after_seconds: 30", "sort them by after_seconds"),
         ("least-skilled", "best", "'best' is not a strategy; there are longest-idle"),
+        ("least-skilled", "ring-all", "'ring-all' is not a strategy; 'ring_agents: all' beside a strategy"),
+        ("least-skilled", "RingAll", "'RingAll' is not a strategy; 'ring_agents: all' beside a strategy"),
+        ("least-skilled", "rrmemory", "'rrmemory' is not a strategy; say 'round-robin'"),
     ],
 )
 def test_a_rule_that_cannot_work_is_named_with_its_mend(right: str, wrong: str, says: str):

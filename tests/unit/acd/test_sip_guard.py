@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from acd.config import SecuritySection
-from acd.directory.model import Agent, Trunk
+from acd.directory.model import Agent, Trunk, TrunkHost
 from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import Flow
 from acd.sip.core.message import Request
 from acd.sip.guard import Guard, Refused
+from acd.sip.lines import line_of
 from tests.support.caller import Message
 from tests.support.clock import FakeClock
 from tests.support.sip_client import credentials
@@ -21,7 +24,9 @@ from tests.support.sip_shell import PASSWORD, REALM, agent, directory
 class Bench:
     """A guard with one trunk, two agents, and a phone registered from 192.0.2.50."""
 
-    def __init__(self, limits: SecuritySection | None = None) -> None:
+    def __init__(
+        self, limits: SecuritySection | None = None, trunks_at: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         self.clock = FakeClock()
         self.directory = directory()
         self.guard = Guard(
@@ -30,6 +35,7 @@ class Bench:
             lambda host: host == "192.0.2.50",
             self.clock,
             limits or SecuritySection(),
+            trunks_at=lambda host: (trunks_at or {}).get(host, ()),
         )
 
     def ask(self, method: str, source: str, line: str = "") -> Trunk | Agent | Refused:
@@ -52,6 +58,46 @@ def test_trunk_is_known_by_its_source_and_an_agent_by_the_password() -> None:
     bench = Bench()
     assert bench.ask("INVITE", "127.0.0.2") is bench.directory.trunks["carrier"]
     assert bench.prove("INVITE", "192.0.2.1", "1001", PASSWORD) is bench.directory.agents["anna"]
+
+
+def account(name: str, username: str) -> Trunk:
+    return Trunk(
+        name, (), hosts=(TrunkHost("192.0.2.9"),), username=username, realm="example", register_seconds=600
+    )
+
+
+ONE, TWO = account("one", "line1"), account("two", "line2")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        (f"sip:line1@127.0.0.1:5060;line={line_of(ONE)}", "one"),
+        (f"sip:line2@127.0.0.1:5060;line={line_of(TWO)}", "two"),
+        (f"sip:+3726100001@127.0.0.1;line={line_of(TWO)}", "two"),
+        ("sip:line2@127.0.0.1:5060", "two"),
+        ("sip:+3726100001@127.0.0.1;line=another", "one"),
+        ("sip:carrier@127.0.0.1", "one"),
+        ("tel:+3726100001", "one"),
+    ],
+    ids=["first", "second", "number for user", "no parameter", "neither", "not registered", "tel"],
+)
+def test_of_two_accounts_at_one_provider_a_call_is_for_the_one_it_was_sent_to(
+    uri: str, expected: str
+) -> None:
+    static = Trunk("carrier", (), hosts=(TrunkHost("192.0.2.9"),))
+    bench = Bench(trunks_at={"192.0.2.9": ("one", "two", "carrier")})
+    bench.directory = replace(bench.directory, trunks={"one": ONE, "two": TWO, "carrier": static})
+    trunk = bench.guard.identify_caller(Request("INVITE", uri, []), flow("192.0.2.9"))
+    assert isinstance(trunk, Trunk)
+    assert trunk.name == expected
+
+
+def test_a_stranger_who_names_a_line_is_a_stranger() -> None:
+    bench = Bench(trunks_at={"192.0.2.9": ("one", "two")})
+    bench.directory = replace(bench.directory, trunks={"one": ONE, "two": TWO})
+    request = Request("INVITE", f"sip:line1@127.0.0.1;line={line_of(ONE)}", [("Call-ID", "x")])
+    assert isinstance(bench.guard.identify_caller(request, flow("192.0.2.10")), Refused)
 
 
 def test_changed_directory_counts_at_once() -> None:

@@ -210,15 +210,15 @@ async def test_a_registration_goes_on_at_another_host_when_the_first_is_silent(b
 
 
 async def test_the_hosts_of_a_trunk_may_call_us_too(bench: Bench):
-    assert bench.providers.trunk_at("192.0.2.2") == "carrier"
-    assert bench.providers.trunk_at("192.0.2.3") == ""
+    assert bench.providers.trunks_at("192.0.2.2") == ("carrier",)
+    assert bench.providers.trunks_at("192.0.2.3") == ()
 
 
 async def test_a_trunk_that_is_taken_out_is_registered_no_longer(bench: Bench):
     bench.directory = replace(bench.directory, trunks={})
     await bench.until(lambda: bench.endpoint.withdrawn == ["carrier"])
     assert bench.providers.hosts_of("carrier") == ()
-    assert bench.providers.trunk_at("192.0.2.1") == ""
+    assert bench.providers.trunks_at("192.0.2.1") == ()
 
 
 async def test_a_registration_waits_where_no_other_host_is_left(bench: Bench):

@@ -46,6 +46,39 @@ def test_something_is_missing_exactly_where_the_agent_does_not_fit(
     assert bool(missing(requirement, profile)) is not eligible(requirement, profile)
 
 
+LENT = Lending("other", 1)
+served = st.sampled_from(
+    (
+        ({}, {}),
+        ({"q": 1}, {}),
+        ({"other": 1}, {}),
+        ({"q": 2, "other": 1}, {"q": LENT}),
+        ({"q": 2, "other": 1}, {"third": LENT}),
+    )
+)
+
+
+@given(requirements, st.dictionaries(st.sampled_from((*SKILLS, "lead:a")), st.integers(1, 10)), served)
+def test_who_fits_is_told_in_sets_too(
+    requirement: Requirement, skills: dict[str, int], serves: tuple[dict[str, int], dict[str, Lending]]
+) -> None:
+    """Every level of a skill is a thing that an agent has, those below included: all that is asked are among
+    them, and one of each group."""
+    queues, lent = serves
+    profile = replace(AgentProfile.of(skills, queues), lent=tuple(lent.items()))
+    has = {(skill, level) for skill in SKILLS for level in range(skills.get(skill, 0) + 1)}
+    asked = set(requirement.skills)
+    able = asked <= has and all(has & set(group) for group in requirement.any_of)
+    helps = not set(requirement.open_to).isdisjoint(skills)
+    goes_there = "q" in queues or queues == {}
+    assert eligible(requirement, profile) is (helps or (able and goes_there and "q" not in lent))
+    on_terms = able and goes_there and "q" in lent and not helps
+    assert eligible_while(requirement, profile) == (LENT if on_terms else None)
+    named = replace(requirement, agent="anna")
+    assert not eligible(named, profile)
+    assert eligible_while(named, profile) is None
+
+
 @given(requirements, profiles)
 def test_opening_a_call_to_more_never_keeps_anybody_from_it(
     requirement: Requirement, profile: AgentProfile

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from routing.model import AgentProfile, Requirement
@@ -78,22 +79,48 @@ def test_every_score_is_exact_in_a_double(agent: IdleAgent):
         assert int(float(score(agent))) == score(agent)
 
 
-def test_weighted_random_draws_in_the_ratio_of_the_weights():
-    weights = {"anna": 1, "bert": 2, "carl": 5}
-    won: Counter[str] = Counter()
-    rung = dict.fromkeys(weights, 0)
+@settings(max_examples=15, deadline=None)
+@given(
+    weights=st.lists(st.integers(1, 9), min_size=2, max_size=5),
+    rung_elsewhere=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4)), max_size=3),
+    salt=st.integers(0, 10**6),
+)
+def test_weighted_random_draws_in_the_ratio_of_the_weights(
+    weights: list[int], rung_elsewhere: list[tuple[int, int]], salt: int
+):
+    """Of so many draws each agent wins the share that the weight has of all, give or take five deviations,
+    whoever is rung by other queues meanwhile and is idle anew: the odds are those of who was idle before."""
+    draws = 4_000
+    won: Counter[int] = Counter()
+    rung = [salt + n for n in range(len(weights))]
     clock = 0
-    scores = dict.fromkeys(weights, 0)
-    drawn: set[str] = set()
-    for now in range(1, 4_001):
-        for name in weights.keys() - drawn:
-            agent = IdleAgent(name, 0, rung[name], weight=weights[name], clock=clock)
-            scores[name] = weighted_random(agent)
-        winner = min(scores, key=lambda name: scores[name])
+
+    def score(agent: int) -> int:
+        return weighted_random(IdleAgent(f"a{agent}", 0, rung[agent], weight=weights[agent], clock=clock))
+
+    scores = [score(agent) for agent in range(len(weights))]
+    for now in range(draws):
+        winner = scores.index(min(scores))
         won[winner] += 1
-        clock, rung[winner] = scores[winner], now
-        drawn = set(weights) - {winner}
-    assert all(abs(won[name] / 4_000 - weight / 8) < 0.03 for name, weight in weights.items())
+        clock = max(clock, scores[winner])
+        drawn_anew = {winner} | {
+            who for every, who in rung_elsewhere if now % every == 0 and who < len(weights)
+        }
+        for agent in drawn_anew:
+            rung[agent] = 10**9 + salt + now
+            scores[agent] = score(agent)
+    for agent, weight in enumerate(weights):
+        share = weight / sum(weights)
+        assert abs(won[agent] - draws * share) < 5 * math.sqrt(draws * share * (1 - share)) + 1
+
+
+@given(st.text(max_size=8), times, st.integers(1, 100), st.integers(2, 100), st.integers(0, 10**9))
+def test_a_greater_weight_never_makes_a_draw_worse(
+    name: str, rung_ms: int, weight: int, times_more: int, clock: int
+):
+    light = IdleAgent(name, 0, rung_ms, weight=weight, clock=clock)
+    heavy = replace(light, weight=weight * times_more)
+    assert clock <= weighted_random(heavy) <= weighted_random(light)
 
 
 @given(skills, skills)

@@ -76,6 +76,8 @@ local function back_to_talk(now, agent)
   emit(now, 'agent', '', 'a', agent.id, 'st', 'talking', 'c', go_on_with_newest(agent))
 end
 
+local put_away
+
 -- Who was rung and is not any more, or has ended a conversation or a wrap-up: on to what there is to do, or free.
 local function set_free(now, agent, idle_since)
   if agent.talks > 0 then
@@ -85,6 +87,8 @@ local function set_free(now, agent, idle_since)
     end
   elseif agent.owes then
     begin_owed_wrapup(now, agent)
+  elseif agent.next then
+    put_away(now, agent, agent.next, agent.next_why or '')
   else
     set_state(now, agent, 'available', '', idle_from(idle_since))
     emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
@@ -147,7 +151,7 @@ local function put_away_later(now, agent, state, why)
 end
 
 -- Paused, not-answering or offline. The agent is in no idle set, and no phone of theirs rings.
-local function put_away(now, agent, state, why)
+function put_away(now, agent, state, why)
   if agent.talks > 0 then
     back_to_talk(now, agent)
     put_away_later(now, agent, state, why)

@@ -8,8 +8,8 @@ local function load_call(id)
   return {
     id = id, state = v[1], node = v[2], class = v[3], named = v[4] or '', queue = v[5], member = v[6],
     score = v[7], ring = tonumber(v[8]), wrapup = tonumber(v[9] or '0'), agent = v[10], token = v[11],
-    order = v[12] or ALWAYS, steps = v[13] or '', wrapup_limit = tonumber(v[14] or '0'),
-    rings = tonumber(v[15] or '1'), late = v[16] or '', enqueued = v[17], weight = tonumber(v[18] or '1'),
+    order = v[12] or ALWAYS, steps = v[13] or '', wrapup_limit = tonumber(v[14] or '0'), own = v[15] == '0',
+    rings = math.max(1, tonumber(v[15] or '1')), late = v[16] or '', enqueued = v[17], weight = tonumber(v[18] or '1'),
   }
 end
 
@@ -23,10 +23,17 @@ local function give_up_named(c)
     or rc('SISMEMBER', K .. 'x:' .. c.id, c.named) == 1
 end
 
+-- Takes the agent who made the call out of a pause, a wrap-up or a rest (includes/own_calls.lua). Returns whether they
+-- are reserved.
+local take_maker
+
 -- A call that is in no line gets its agent, or as many as ring for it together, or else its place.
 local function place(now, c)
   if in_doubt() then
     enter_line(c)
+    return
+  end
+  if c.own and take_maker(now, c) then
     return
   end
   if give_up_named(c) then

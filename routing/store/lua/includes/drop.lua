@@ -22,7 +22,7 @@ local function drop_reserved(now, c)
   emit(now, 'lost', c.queue, 'c', c.id, 'n', c.node, 'from', c.state, 'a', agent.id, 'tk', held[1][2])
   if c.state == 'talking' and agent.state == 'offered' then
     -- Their phone rings for another call meanwhile, and goes on to.
-  elseif agent.next and agent.talks == 0 then
+  elseif c.state == 'talking' and agent.next and agent.talks == 0 then
     put_away(now, agent, agent.next, agent.next_why or '')
   else
     set_free(now, agent, c.state == 'offered' and agent.idle_since or now)

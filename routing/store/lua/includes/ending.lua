@@ -35,6 +35,10 @@ local function part(now, c)
   forget_call(c)
   if agent.talks > 0 then
     wrapup_until = part_from_one(now, agent, c)
+  elseif agent.owes then
+    emit(now, 'completed', c.queue, 'c', c.id, 'a', c.agent, 'tk', c.token, 'w', 0, 'wx', c.wrapup_limit)
+    owe_wrapup(agent, c)
+    wrapup_until = begin_owed_wrapup(now, agent)
   else
     emit(now, 'completed', c.queue, 'c', c.id, 'a', c.agent, 'tk', c.token, 'w', c.wrapup, 'wx', c.wrapup_limit)
     if c.wrapup > 0 then

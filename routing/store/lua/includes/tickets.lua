@@ -1,14 +1,14 @@
 -- include: base events lines idle steps targets
 -- A ticket as ARGV 2-17: call, node, class, named agent or '', queue, score, enqueued (ms), ring (ms),
 -- wrap-up (ms), priority, order of the idle agents,
--- steps (includes/steps.lua), limit of the wrap-up (ms), how many agents ring together,
+-- steps (includes/steps.lua), limit of the wrap-up (ms), how many agents ring together (0: the named agent made the call),
 -- what follows once the target is missed (includes/targets.lua), weight of the queue.
 local function ticket()
   return {
     id = ARGV[2], node = ARGV[3], class = ARGV[4], named = ARGV[5], queue = ARGV[6], score = ARGV[7],
     enqueued = ARGV[8], ring = tonumber(ARGV[9]), wrapup = tonumber(ARGV[10]), priority = ARGV[11],
-    order = ARGV[12], steps = ARGV[13], wrapup_limit = ARGV[14], rings = tonumber(ARGV[15]), late = ARGV[16],
-    weight = tonumber(ARGV[17]),
+    order = ARGV[12], steps = ARGV[13], wrapup_limit = ARGV[14], rings = math.max(1, tonumber(ARGV[15])), late = ARGV[16],
+    weight = tonumber(ARGV[17]), own = ARGV[15] == '0',
   }
 end
 
@@ -26,7 +26,7 @@ local function unusual(c)
   note('wx', c.wrapup_limit, '0')
   note('o', c.order, ALWAYS)
   note('l', c.steps, '')
-  note('rn', c.rings, 1)
+  note('rn', c.own and 0 or c.rings, 1)
   note('t', c.late, '')
   note('v', c.weight, 1)
   return found
