@@ -5,21 +5,15 @@ Start order: store, database, directory, media, SIP, routing, control plane; sto
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import gc
-import signal
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Protocol
 
 import structlog
-from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from acd import log as logs
+from acd.agents.attendance import Attendance
 from acd.agents.desk import AgentDesk
 from acd.agents.notebook import Notebook
 from acd.agents.outside_calls import OutsideCalls
@@ -43,7 +37,7 @@ from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
-from acd.files import FileWatch, allow_open_files
+from acd.files import FileWatch
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
@@ -68,7 +62,7 @@ from acd.voicemail.keeper import MessageKeeper
 from acd.voicemail.store import MessageStore
 from acd.webhooks.courier import Courier
 from routing.engine import RoutingEngine
-from routing.ports import StoreUnavailable
+from routing.store.event_log import EventLog
 from routing.store.redis_store import RedisQueueStore, connect
 
 log = structlog.get_logger(__name__)
@@ -154,7 +148,9 @@ class Node:
         self._keep_running(self._desk)
         self._directory.subscribe(self._directory_changed)
         await self._start_sip()
-        self._keep_running(self._keeper, self._forecast, self._lookout, self._heir, FileWatch())
+        self._keep_running(
+            self._keeper, self._forecast, self._attendance, self._lookout, self._heir, FileWatch()
+        )
 
     def _make_store(self) -> None:
         """The store, and who counts and foresees by what it knows."""
@@ -168,8 +164,10 @@ class Node:
             counts=self._counts,
             expected_waits=lambda: self._forecast.of_queues(),
             unseen_callers=lambda: self._forecast.unseen,
+            routing_classes=lambda: self._forecast.classes,
         )
         self._forecast = Forecast(self._store, self._clock, self._directory.current, self._metrics)
+        self._attendance = Attendance(self._store, self._clock, self._directory.current)
         self._lookout = Lookout(
             self._store, self._clock, self._forecast, lambda: self._calls.waiting_places()
         )
@@ -294,6 +292,7 @@ class Node:
             desk=self._desk,
             do_not_call=self._do_not_call,
             lookout=self._lookout,
+            attendance=self._attendance,
             messages=self._messages,
             outside=self._outside_calls,
             phones=self._site.board.changed,
@@ -319,6 +318,7 @@ class Node:
                 site=self._settings.node.site,
                 nodes=lambda: self._site.nodes.up,
                 clock=self._clock,
+                context=lambda: self._context,
             ),
             onces=OnceStore(self._redis, site=self._settings.node.site, clock=self._clock),
             agents=self._desk,
@@ -334,6 +334,7 @@ class Node:
             tracer=self._sip.tracer,
             trunks=lambda: self._sip.trunks,
             forecast=self._forecast,
+            events=EventLog(self._redis, self._settings.node.site),
             clock=self._clock,
         )
         self._http = ControlServer(context, *self._settings.http.address)
@@ -438,52 +439,3 @@ class Node:
 
 def _address(flow: Flow) -> str:
     return f"{flow.transport}:{format_host(*flow.local)}"
-
-
-def _spare_the_collector() -> None:
-    """What was made at the start stays and need not be looked through again and again.
-
-    A leg and its parts know each other, some 12 KB a call that only a collection of the oldest finds: one
-    comes about every few thousand calls.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 5, 1)
-
-
-async def serve(settings: Settings, file: Path | None = None) -> None:
-    """Run one node until SIGTERM or SIGINT, which drain; a second signal ends it at once. SIGHUP reloads.
-
-    `file` is where the settings come from; it is only told.
-    """
-    logs.configure(settings.log, settings.node.id)
-    log.info("configuration", file=str(file or "none: every key has its default"))
-    allow_open_files()
-    asked, again = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def ask() -> None:
-        (again if asked.is_set() else asked).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask)
-    node = Node(settings)
-    try:
-        await node.start()
-    except (StoreUnavailable, RedisError) as error:
-        raise ConfigError(f"redis.url: the store cannot be used: {error}") from error
-    loop.add_signal_handler(signal.SIGHUP, node.reload)
-    _spare_the_collector()
-    await asked.wait()
-    log.info("stopping", drain_seconds=settings.node.drain_seconds)
-    stopping = asyncio.create_task(node.stop(settings.node.drain_seconds))
-    hurry = asyncio.create_task(again.wait())
-    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
-    hurry.cancel()
-    if not stopping.done():
-        stopping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await stopping
-        await node.stop(0)
-    else:
-        stopping.result()

@@ -83,7 +83,7 @@ async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
 def serve(config: Config = None) -> None:
     """Run one node until SIGTERM or Ctrl-C, which let live calls end first."""
     settings = load_settings(config)
-    from acd.app import serve as run
+    from acd.serve import serve as run
 
     _run(run(settings, find_settings(config)))
 

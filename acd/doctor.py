@@ -26,6 +26,7 @@ from acd.database import open_engine
 from acd.directory.store import DirectoryStore
 from acd.errors import AcdError
 from acd.flows import find_loose_ends, load_flows, load_prompts
+from acd.history.journal import reply
 from acd.history.migrate import migrate
 from acd.media.wav import BYTES_A_SECOND
 from acd.redis_server import MIN_VERSION, EmbeddedRedis
@@ -33,6 +34,7 @@ from acd.sip.core.uri import format_host
 from acd.sip.resolving import Dns, NameNotFound, NameServers, peers_of
 from acd.sip.tls import TlsContexts
 from acd.voicemail.files import MessageFiles
+from routing.limits import CLASSES_WARNED_OF
 
 _EARLIEST_SANE_TIME = 1_700_000_000
 _SKEW_SECONDS = 1.0
@@ -110,6 +112,7 @@ async def _redis(settings: Settings) -> str:
         async with Redis.from_url(found.url, socket_timeout=_PROBE_SECONDS) as client:
             seconds, micros = await client.time()
             info = await client.info("server")
+            classes = int(await reply(client.hlen(f"acd:{{{settings.node.site}}}:cl")))
         skew = abs(seconds + micros / 1e6 - time.time())
     finally:
         await server.stop()
@@ -118,7 +121,13 @@ async def _redis(settings: Settings) -> str:
         raise Ailment(f"{found.version}; {MIN_VERSION[0]}.{MIN_VERSION[1]} or newer is needed")
     if skew > _SKEW_SECONDS:
         raise Ailment(f"{found.version}: its clock and ours differ by {skew:.1f} s; set both (NTP)")
-    return f"{found.kind.value}: {found.version}"
+    if classes > CLASSES_WARNED_OF:
+        raise Ailment(
+            f"{found.version}: calls ask for {classes} different things of their agents, over "
+            f"{CLASSES_WARNED_OF}: every match takes longer; let flows, numbers and look-ups set fewer "
+            "different skills and levels"
+        )
+    return f"{found.kind.value}: {found.version}" + (f", {classes} classes of calls" if classes else "")
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ async def _ask_node(settings: Settings, call_id: str, token: str) -> Why:
             client.get(url, headers=headers) as answer,
         ):
             if answer.status == 404:
-                raise AcdError(f"call {call_id!r} is neither in the records nor live on this node")
+                raise AcdError(f"call {call_id!r} is neither in the records nor live on any node")
             answer.raise_for_status()
             return Why.model_validate_json(await answer.read())
     except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
@@ -84,6 +84,10 @@ def _show_offer(offer: Offered, console: Console) -> None:
     sought = {"agent": "best for the call", "call": "came free, and this call was first", None: "named"}
     line = f"{offer.at:%H:%M:%S} {offer.agent}: {offer.result} after {offer.ring_seconds:.1f} s"
     console.print(Text(f"{line} ({sought[offer.sought]}; needed {offer.needs or 'nothing'})"))
+    if offer.skipped:
+        counts = ", ".join(f"{each.agents} {each.reason}" for each in offer.skipped)
+        near = "; ".join(f"{each.agent}: {each.obstacle}" for each in offer.nearest)
+        console.print(Text(f"  not: {counts}" + (f" (nearest: {near})" if near else "")))
     if not offer.candidates:
         return
     table = Table("candidate", "rank", "score", "")

@@ -30,6 +30,7 @@ from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.clock import Clock
 from acd.directory.model import Directory, Queue
 from routing.estimate import Agent, Durations, Habits, Stage, Waiter, duration_bucket, waiter_of
+from routing.limits import CLASSES_WARNED_OF
 from routing.model import Ticket
 from routing.outlook import Outlook
 from routing.ports import StoreUnavailable
@@ -42,6 +43,10 @@ _SHARE_OF_TIME = 0.05
 """Of its time that the node spends on looking, at most."""
 _SAMPLE_SECONDS = 30.0
 _MOST_SAMPLES = 40
+_FEWER_CLASSES = (
+    "calls ask for too many different things of their agents, and each such class costs time at every match: "
+    "let flows, numbers and look-ups set fewer different skills and levels"
+)
 _FIRST_GUESS: Mapping[Stage, float] = {"ring": 6.0, "talk": 180.0, "wrapup": 1.0}
 """Seconds of the stages, until calls were handled."""
 
@@ -67,6 +72,7 @@ class _Look:
     queues: Mapping[str, float] = field(default_factory=dict)
     outlook: Outlook | None = None
     unseen: int = 0
+    classes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,6 @@ class Forecast:
         self._told: dict[str, _Told] = {}
         self._newcomers: dict[str, _Newcomer] = {}
         self._look = _Look()
-        self._warned = False
         self._task: asyncio.Task[None] | None = None
 
     # What is expected.
@@ -127,6 +132,11 @@ class Forecast:
     def unseen(self) -> int:
         """Callers who waited at the last look and are too many to be reckoned with."""
         return self._look.unseen
+
+    @property
+    def classes(self) -> int:
+        """Different needs of calls that the store knew at the last look."""
+        return self._look.classes
 
     # What happens.
 
@@ -218,12 +228,13 @@ class Forecast:
         guesses = [_newcomer(queue, directory, now_ms) for queue in directory.queues.values()]
         # In a thread: a long line takes many milliseconds, for which signalling must not wait.
         outlook, queues = await asyncio.to_thread(_look_ahead, agents, waiters, guesses, habits, now_ms)
-        self._look = _Look(now, outlook.waits, queues, outlook, line.unseen)
+        before, self._look = self._look, _Look(now, outlook.waits, queues, outlook, line.unseen, line.classes)
         self._take_up_newcomers(now)
         self._sample()
-        if line.unseen and not self._warned:
+        if line.unseen and not before.unseen:
             log.warning("forecast-line-too-long", unseen=line.unseen)
-        self._warned = line.unseen > 0
+        if line.classes > CLASSES_WARNED_OF >= before.classes:
+            log.warning("routing-classes-many", classes=line.classes, remedy=_FEWER_CLASSES)
 
     def _take_up_newcomers(self, looked_at: float) -> None:
         """Who came while the look was going on may not be in it."""

@@ -26,9 +26,12 @@ _BEGINNING = "0-0"
 def sort_out(
     stored: Iterable[str], suspects: frozenset[str], is_live: Callable[[str], bool]
 ) -> tuple[Sequence[str], frozenset[str]]:
-    """Of the calls that the store has for a node, those that are ghosts and those that may prove to be."""
+    """Of the calls that the store has for a node, those that are ghosts, and all that are suspected now.
+
+    A ghost stays a suspect until it is gone: the word that takes it away may be lost.
+    """
     unknown = [call_id for call_id in stored if not is_live(call_id)]
-    return [call_id for call_id in unknown if call_id in suspects], frozenset(unknown) - suspects
+    return [call_id for call_id in unknown if call_id in suspects], frozenset(unknown)
 
 
 class Ear:

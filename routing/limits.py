@@ -33,6 +33,8 @@ UNLEASED_MS: Final = 60_000
 DROP_BATCH: Final = 500
 """Calls of a dead node that one script gives up before it lets others in; of the calls of each class that
 wait for one agent who goes away, also those that need not wait for their time."""
+CLASSES_WARNED_OF: Final = 1_000
+"""So many different needs of calls at a time are many: what a match costs grows with their number."""
 SWEEP_EVERY_MS: Final = 60_000
 UNUSED_AFTER_MS: Final = 600_000
 """A class or profile nobody has used for so long is forgotten; longer than any ring time."""

@@ -173,6 +173,8 @@ class Ticket:
     steps: tuple[Step, ...] = ()
     ring_agents: int = 1
     """Of those who are free, so many are rung together (1-RING_AGENTS_MAX); the first who accepts has it."""
+    passes_over: str = ""
+    """An agent who has just sent the caller on: as one who did not take the call."""
     own: bool = False
     """The agent whom the requirement names made the call, and is in it: they are reserved also where paused,
     not answering or in wrap-up, which follows when it is over."""
@@ -190,6 +192,17 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Who could not take a call when an agent was found for it, as seen by its node shortly before."""
+
+    counts: tuple[tuple[str, int], ...]
+    """Reasons, each with how many: `offline`, `paused`, `not-answering`, `offered`, `talking`, `wrapup`,
+    `lent` (to the queue, and not now), `queue` (they do not serve it), `skill`."""
+    nearest: tuple[tuple[str, str], ...] = ()
+    """A few of them who come next, each with what is in the way, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Why just these two: an agent was sought for a call, or a call for an agent who came free.
 
@@ -200,6 +213,8 @@ class Decision:
     sought: Literal["agent", "call"]
     class_name: str
     candidates: tuple[Candidate, ...] = ()
+    skipped: Skipped | None = None
+    """Not by the store, which looks at nobody who could not take the call."""
 
 
 @dataclass(frozen=True, slots=True)

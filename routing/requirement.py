@@ -252,6 +252,8 @@ def check_ticket(ticket: Ticket) -> None:
     if ticket.own and (ticket.requirement.agent is None or ticket.steps or ticket.ring_agents != 1):
         raise ValueError("a call that an agent made is for that agent alone")
     check_name(ticket.call_id)
+    if ticket.passes_over:
+        check_name(ticket.passes_over)
     _check_steps(ticket)
 
 

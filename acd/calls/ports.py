@@ -22,6 +22,7 @@ from acd.media.engine import MediaEngine
 from acd.sip.core.refer import DialogId
 from acd.sip.watching import PhoneState
 from ivr.mailbox import Waiting
+from routing.model import Requirement, Skipped
 from routing.ports import QueueStore
 
 
@@ -156,6 +157,20 @@ class CallerPort(Protocol):
         """Never raises, and takes no longer than a caller may be kept waiting for the answer."""
 
 
+class AttendancePort(Protocol):
+    """Knows what the agents are at."""
+
+    def skipped(self, needs: Requirement, chosen: str) -> Skipped | None:
+        """Who could not take a call that needs this, for which `chosen` was found; None where unknown."""
+
+
+class _Unattended:
+    """Knows of nobody."""
+
+    def skipped(self, needs: Requirement, chosen: str) -> Skipped | None:
+        return None
+
+
 class Strangers:
     """Callers of whom nothing is known."""
 
@@ -167,6 +182,7 @@ class Strangers:
 
 
 STRANGERS = Strangers()
+UNATTENDED = _Unattended()
 
 
 PhoneWatcher = Callable[[str, tuple[PhoneState, ...]], None]
@@ -196,3 +212,4 @@ class Services:
     outside: OutsidePort
     phones: PhoneWatcher = _nobody_watches
     callers: CallerPort = STRANGERS
+    attendance: AttendancePort = UNATTENDED

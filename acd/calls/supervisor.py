@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -158,9 +159,17 @@ class CallSupervisor:
                 self._spawn(self._let_go(message))
             return
         if isinstance(message, Offer):
-            session.post(m.OfferMade(message))
+            session.post(m.OfferMade(self._with_skipped(session, message)))
         else:
             session.post(m.OfferTakenBack(message.token))
+
+    def _with_skipped(self, session: CallSession, offer: Offer) -> Offer:
+        """With whom the choice passed over, beside those whom the store looked at."""
+        needs = session.standing.needs()
+        if offer.decision is None or needs is None:
+            return offer
+        skipped = self._services.attendance.skipped(needs, offer.agent_id)
+        return replace(offer, decision=replace(offer.decision, skipped=skipped))
 
     async def _let_go(self, offer: Offer) -> None:
         """An offer for a call that is gone must not hold its agent."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from acd.calls.model import Call
+from acd.calls.model import Call, State
 from acd.calls.record import Attempt, Direction, Segment
+from acd.calls.steps.context import Context
 from acd.calls.steps.ending import direction_of
+from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.times import WAITING
 from routing.model import Requirement
+from routing.requirement import in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,20 @@ class CallView:
     direction: Direction = "inbound"
     entry: str = ""
     """What the store calls the place of a call that waits."""
+
+
+def reasons_of(context: Context, call: Call, now: float) -> Reasons:
+    """Of a call at this time (seconds since the epoch)."""
+    return Reasons(
+        view_of(call, now), call.attempts, needs_of(context, call, now), call.segments, call.attributes
+    )
+
+
+def needs_of(context: Context, call: Call, now: float) -> Requirement | None:
+    """What the caller waits for now; None for one who does not wait, and of a queue that is no more."""
+    if call.state is not State.QUEUED or context.queue(call.queue) is None:
+        return None
+    return in_force(ticket_of(context, call), round(now * 1000))
 
 
 def view_of(call: Call, now: float) -> CallView:

@@ -19,6 +19,7 @@ from acd.control import (
     caller_lists,
     calls,
     dialling,
+    events,
     health,
     openapi,
     queues,
@@ -62,6 +63,7 @@ def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
         *caller_lists.ROUTES,
         *dialling.ROUTES,
         *calls.ROUTES,
+        *events.ROUTES,
         *trunks.ROUTES,
         *why.ROUTES,
         *traces.ROUTES,
@@ -81,6 +83,7 @@ def build_app(
     gate = Gate(context.tokens, access, lambda: context.directory().agents)
     app = web.Application(middlewares=[_guard(gate, request_seconds)], client_max_size=LARGEST_BODY)
     app.on_response_prepare.append(_complete)
+    events.prepare(app)
     for route in routes:
         if route.method == "GET":
             app.router.add_get(route.path, bind(route, context))

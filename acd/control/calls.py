@@ -95,15 +95,18 @@ async def show_call(ask: Ask) -> Call:
     return call_of(await _find(ask), ask)
 
 
+def unseen() -> Problem:
+    """It may be a call of another node."""
+    return Problem(503, "store-unavailable", "The calls of other nodes cannot be seen; try again.")
+
+
 async def _find(ask: Ask) -> CallView:
     call_id = ask.name("id")
     view = ask.context.calls.find(call_id)
     try:
         view = view or await ask.context.calls_elsewhere.find(call_id)
     except CallsUnseen:
-        raise Problem(
-            503, "store-unavailable", "The calls of other nodes cannot be seen; try again."
-        ) from None
+        raise unseen() from None
     if view is None:
         raise not_found("live call")
     ask.check_own(view.agent == ask.agent, "call")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,7 @@ from acd.voicemail.model import BoxCount, Message
 from acd.voicemail.store import MessagePage
 from routing.callbacks import CallbackStore
 from routing.model import AgentState, AgentStatus
+from routing.store.event_log import Begins, LoggedEvent
 
 
 class Calls(Protocol):
@@ -63,6 +64,8 @@ class CallsElsewhere(Protocol):
     async def live(self) -> Sequence[CallView]: ...
 
     async def find(self, call_id: str) -> CallView | None: ...
+
+    async def why(self, call_id: str) -> Reasons | None: ...
 
 
 class Agents(Protocol):
@@ -185,6 +188,14 @@ class MetricsText(Protocol):
         ...
 
 
+class Events(Protocol):
+    """The numbered events of the site."""
+
+    def follow(self, after: int | None) -> AsyncGenerator[Begins | Sequence[LoggedEvent], None]:
+        """All after this number, None for those to come. Raises routing.ports.StoreUnavailable."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ControlContext:
     """Everything that a handler may touch."""
@@ -208,6 +219,7 @@ class ControlContext:
     clock: Clock
     tracer: Tracer
     forecast: Forecast
+    events: Events
     trunks: Callable[[], Mapping[str, TrunkStatus]]
     """As this node sees them, by name."""
     staffing: Staffing = field(default_factory=Staffing)

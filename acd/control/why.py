@@ -12,12 +12,14 @@ from acd.agents.terms import profile_of
 from acd.calls.model import call_of_entry
 from acd.calls.record import Attempt, CallRecord, Segment
 from acd.calls.view import Reasons
+from acd.control.calls import unseen
 from acd.control.ports import ControlContext
 from acd.control.problems import not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Seconds, Time, time_of
 from acd.directory.model import Queue
+from acd.history.elsewhere import CallsUnseen
 from routing.model import AgentState, RejectReason, Requirement
 from routing.requirement import in_words, missing
 
@@ -28,6 +30,19 @@ class Candidate(BaseModel):
     score: int = Field(description="Among equals of rank, by the order of the strategy; less is better.")
     chosen: bool
     passed_over: bool = Field(description="The two have just been brought together in vain.")
+
+
+class SkippedFor(BaseModel):
+    reason: str = Field(
+        description="offline, paused, not-answering, offered (rung for another call), talking, wrapup, lent"
+        " (to the queue, and not now), queue (does not serve it) or skill (lacks one, or its level)."
+    )
+    agents: int
+
+
+class Near(BaseModel):
+    agent: str
+    obstacle: str
 
 
 class Offered(BaseModel):
@@ -48,6 +63,12 @@ class Offered(BaseModel):
     candidates: list[Candidate] = Field(
         description="Who was looked at before the choice was sure and the next few; not everybody."
     )
+    skipped: list[SkippedFor] = Field(
+        default=[],
+        description="How many agents could not take the call, by what was in the way, as seen by the node"
+        " a few seconds before at most.",
+    )
+    nearest: list[Near] = Field(default=[], description="Up to three of them who come next.")
 
 
 class Colleague(BaseModel):
@@ -83,6 +104,7 @@ class Why(BaseModel):
 
 def offered(attempt: Attempt, call_id: str) -> Offered:
     decision = attempt.decision
+    skipped = decision.skipped if decision else None
     chosen = {attempt.agent} if decision is None or decision.sought == "agent" else {call_id}
     return Offered(
         at=time_of(attempt.at),
@@ -102,6 +124,8 @@ def offered(attempt: Attempt, call_id: str) -> Offered:
             )
             for each in (decision.candidates if decision else ())
         ],
+        skipped=[SkippedFor(reason=reason, agents=n) for reason, n in (skipped.counts if skipped else ())],
+        nearest=[Near(agent=name, obstacle=words) for name, words in (skipped.nearest if skipped else ())],
     )
 
 
@@ -174,9 +198,15 @@ async def show_why(ask: Ask) -> Why:
     if (reasons := context.calls.why(call_id)) is not None:
         return await why_of(context, reasons)
     record = await context.records.record(call_id)
-    if record is None:
+    if record is not None:
+        return why_of_record(record)
+    try:
+        elsewhere = await context.calls_elsewhere.why(call_id)
+    except CallsUnseen:
+        raise unseen() from None
+    if elsewhere is None:
         raise not_found("call")
-    return why_of_record(record)
+    return await why_of(context, elsewhere)
 
 
 ROUTES = (

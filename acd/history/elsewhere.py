@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from acd.calls.model import Call
-from acd.calls.view import CallView, view_of
+from acd.calls.steps.context import Context
+from acd.calls.view import CallView, Reasons, reasons_of, view_of
 from acd.clock import Clock
 from acd.history.journal import live_key, reply
 
@@ -30,12 +31,19 @@ class CallsElsewhere:
     """Read when somebody asks: what is written down is a moment old. `nodes` are the others that live."""
 
     def __init__(
-        self, redis: Redis, *, site: str, nodes: Callable[[], Collection[str]], clock: Clock
+        self,
+        redis: Redis,
+        *,
+        site: str,
+        nodes: Callable[[], Collection[str]],
+        clock: Clock,
+        context: Callable[[], Context],
     ) -> None:
         self._redis = redis
         self._site = site
         self._nodes = nodes
         self._clock = clock
+        self._context = context
 
     async def live(self) -> Sequence[CallView]:
         """All of them. Raises CallsUnseen."""
@@ -54,6 +62,13 @@ class CallsElsewhere:
                 return view[0]
         return None
 
+    async def why(self, call_id: str) -> Reasons | None:
+        """Why one of them is where it is. Raises CallsUnseen."""
+        for node in sorted(self._nodes()):
+            for call in self._calls(await self._ask(node, call_id)):
+                return reasons_of(self._context(), call, self._clock.time())
+        return None
+
     async def _ask(self, node: str, call_id: str = "") -> Sequence[bytes]:
         key = live_key(self._site, node)
         try:
@@ -67,11 +82,15 @@ class CallsElsewhere:
             raise CallsUnseen("the calls of the other nodes cannot be seen") from error
 
     def _views(self, documents: Sequence[bytes]) -> list[CallView]:
+        now = self._clock.time()
+        return [view_of(call, now) for call in self._calls(documents)]
+
+    def _calls(self, documents: Sequence[bytes]) -> list[Call]:
         """Another version of the service may write what we cannot read."""
-        now, found = self._clock.time(), []
+        found = []
         for document in documents:
             try:
-                found.append(view_of(msgspec.msgpack.decode(document, type=Call), now))
+                found.append(msgspec.msgpack.decode(document, type=Call))
             except msgspec.MsgspecError:
                 log.debug("call-of-other-node-unreadable")
         return found

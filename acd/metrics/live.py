@@ -52,6 +52,7 @@ class Moment:
     store_seconds: float
     expected_waits: Mapping[str, float]
     unseen_callers: int = 0
+    routing_classes: int = 0
 
 
 class LiveCollector(Collector):
@@ -86,6 +87,11 @@ class LiveCollector(Collector):
                 "acd_expected_wait_unseen_calls",
                 "Callers who wait and are too many for the expected wait to reckon with.",
                 value=self._moment.unseen_callers,
+            )
+            yield GaugeMetricFamily(
+                "acd_routing_classes",
+                "Different needs of calls that the store knows; above 1,000 every match takes longer.",
+                value=self._moment.routing_classes,
             )
             yield from _agents(self._moment.live, self._staffing)
 

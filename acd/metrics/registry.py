@@ -42,6 +42,7 @@ class Metrics:
         counts: Callable[[], NodeCounts],
         expected_waits: Callable[[], Mapping[str, float]] = dict,
         unseen_callers: Callable[[], int] = int,
+        routing_classes: Callable[[], int] = int,
     ) -> None:
         self._node_id = node_id
         self._clock = clock
@@ -50,6 +51,7 @@ class Metrics:
         self._counts = counts
         self._expected_waits = expected_waits
         self._unseen_callers = unseen_callers
+        self._routing_classes = routing_classes
         self._registry = CollectorRegistry()
         self._calls = CallMetrics(self._registry, directory, clock)
         self._live = LiveCollector()
@@ -106,6 +108,7 @@ class Metrics:
             store_seconds=self._clock.monotonic() - began,
             expected_waits=self._expected_waits(),
             unseen_callers=self._unseen_callers(),
+            routing_classes=self._routing_classes(),
         )
 
     async def _read(self, directory: Directory) -> Live | None:

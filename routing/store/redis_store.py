@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from routing.estimate import Agent
-from routing.limits import FORGET_QUEUE_MS, RING_GRACE_MS
+from routing.limits import FORGET_QUEUE_MS, REFUSAL_PAUSE_MS, RING_GRACE_MS
 from routing.model import (
     AgentProfile,
     AgentState,
@@ -109,7 +109,9 @@ class RedisQueueStore:
 
     async def enqueue(self, ticket: Ticket, now_ms: int) -> None:
         """Put the call in its place and reserve an agent at once where one is free."""
-        await self._defining("enqueue", now_ms, ticket, (), *ticket_arguments(ticket))
+        await self._defining("enqueue", now_ms, ticket, (), *ticket_arguments(ticket), ticket.passes_over)
+        if ticket.passes_over:
+            self._tell(now_ms + REFUSAL_PAUSE_MS)
         if ticket.steps:
             self._tell(ticket.enqueued_ms + min(step.after_ms for step in ticket.steps))
         if ticket.target_ms:

@@ -27,6 +27,8 @@ class Line:
 
     waiters: Sequence[Waiter]
     unseen: int = 0
+    classes: int = 0
+    """Different needs of calls that the store knows: those of the last minutes, and of all who wait."""
 
 
 class Surveyor:
@@ -55,7 +57,7 @@ class Surveyor:
             for line in await asyncio.gather(*(self._line(name, known, room) for name in some)):
                 waiters += line.waiters
                 unseen += line.unseen
-        return Line(waiters, unseen)
+        return Line(waiters, unseen, len(definitions))
 
     async def _line(self, class_name: str, known: dict[str, Requirement], room: int) -> Line:
         key = f"{self._prefix}w:{class_name}"

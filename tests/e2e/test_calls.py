@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientResponse, ClientSession, web
 
 from ivr.speech import WAIT_MINUTES
 from tests.support.audio import seconds_of, seconds_of_sound, tones
@@ -579,6 +580,56 @@ async def test_an_agent_with_two_lines_gets_a_second_call_and_the_first_hears_mu
             await call.hang_up()
         for someone in (first, second, third):
             assert (await service.record_of(someone.user))["outcome"] == "answered"
+
+
+# What clients are told.
+
+
+async def message(stream: ClientResponse) -> dict[str, str]:
+    """The next of a stream of server-sent events; comments have no `event`."""
+    found: dict[str, str] = {}
+    while line := (await stream.content.readline()).decode().rstrip("\n"):
+        name, _, value = line.partition(": ")
+        found[name] = value
+    return found
+
+
+async def until_completed(stream: ClientResponse) -> list[dict[str, Any]]:
+    """Every event up to the end of a conversation."""
+    told: list[dict[str, Any]] = []
+    while not told or told[-1]["kind"] != "completed":
+        found = await message(stream)
+        if found.get("event") not in (None, "begins"):
+            told.append(json.loads(found["data"]))
+            assert told[-1]["number"] == int(found["id"])
+    return told
+
+
+async def test_a_client_misses_no_event_and_goes_on_where_it_left_off(service: RunningService) -> None:
+    url, headers = f"{service.http_url}/v1/events", {"Authorization": f"Bearer {service.token('viewer')}"}
+    async with ClientSession(headers=headers) as client, caller(service, "+37255500289") as someone:
+        async with client.get(url) as stream, asyncio.timeout(40):
+            assert "retry" in await message(stream)
+            begins = await message(stream)
+            assert begins["event"] == "begins"
+            async with agents(service, phone(1)):
+                await service.agent_reaches("a1", "available")
+                call = await dial(someone, BILLING)
+                await service.call_reaches(someone.user, "talking")
+                await call.hang_up()
+                told = await until_completed(stream)
+        record = await service.record_of(someone.user)
+        first = int(begins["id"])
+        assert [event["number"] for event in told] == list(range(first + 1, first + 1 + len(told)))
+        of_call = [event["kind"] for event in told if event.get("call") == record["id"]]
+        assert of_call == ["entered", "offers", "answered", "completed"]
+        assert someone.user not in json.dumps(told)
+        async with client.get(url, headers={"Last-Event-ID": begins["id"]}) as again, asyncio.timeout(20):
+            await message(again)
+            assert await until_completed(again) == told
+    why = await asyncio.to_thread(service.command, "why", record["id"])
+    assert "not: " in why
+    assert "offline" in why
 
 
 # What who waits is told.

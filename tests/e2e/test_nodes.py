@@ -77,6 +77,8 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         assert [one["caller"] for one in await b.calls()] == [someone.user]
         shown = await a.call_reaches(someone.user, "talking")
         assert (shown["node"], shown["agent"]) == ("b", "a1")
+        _, why = await asyncio.to_thread(a.request, "GET", f"/v1/calls/{shown['id']}/why")
+        assert (why["state"], [offer["agent"] for offer in why["offers"]]) == ("talking", ["a1"])
         refused, problem = await asyncio.to_thread(a.request, "DELETE", f"/v1/calls/{shown['id']}")
         assert (refused, problem["type"]) == (409, "urn:acd:problem:call-of-another-node")
         for state in ("early", "confirmed"):

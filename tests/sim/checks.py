@@ -142,7 +142,7 @@ class Checks:
             self._ghosts.pop(call_id, None)
             return
         since = self._ghosts.setdefault(call_id, now)
-        assert now < since + 3 * LEASE_MS + SLACK_MS, f"10: {call_id} has ended and stays in the queue"
+        assert now < since + 4 * LEASE_MS + SLACK_MS, f"10: {call_id} has ended and stays in the queue"
 
     def _nobody_waits_beside_a_free_agent(self) -> None:
         if self._model.doubt:

@@ -6,11 +6,15 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from acd.calls.model import Call
+from acd.calls.model import Call, Place, State
+from acd.calls.record import Attempt
+from acd.calls.steps.context import Context
+from acd.directory.model import Directory, Queue, Relaxation
 from acd.history.elsewhere import CallsElsewhere, CallsUnseen
 from acd.history.journal import live_key
 from acd.sip.site import Site
 from acd.sip.watching import PhoneState
+from routing.model import Requirement
 from tests.store.test_site import LEASE, Opener, _die, clock, opened, until
 from tests.support.clock import FakeClock
 
@@ -18,7 +22,13 @@ __all__ = ["clock", "opened"]
 
 RINGS = (PhoneState("anna", "early", is_caller=False), PhoneState("bert", "early", is_caller=False))
 TALKS = (PhoneState("anna", "confirmed", is_caller=False),)
+REFUSED = Attempt(4_985.0, "billing", "anna", "billing 3", "rejected", 2.0)
 assert LEASE
+
+
+def context() -> Context:
+    queue = Queue("billing", requires={"billing": 3}, relax=(Relaxation(30, requires={"billing": 1}),))
+    return Context(Directory(queues={"billing": queue}), {})
 
 
 class Lamps:
@@ -101,7 +111,7 @@ async def test_live_calls_of_other_nodes_are_read_where_they_were_written_down(
 ) -> None:
     clock = FakeClock(5_000.0)
     others = ["b"]
-    elsewhere = CallsElsewhere(redis, site=site, nodes=lambda: others, clock=clock)
+    elsewhere = CallsElsewhere(redis, site=site, nodes=lambda: others, clock=clock, context=context)
     assert await elsewhere.live() == []
     for node, call_id in (("b", "c1"), ("gone", "c2")):
         call = Call(
@@ -120,13 +130,28 @@ async def test_live_calls_of_other_nodes_are_read_where_they_were_written_down(
     assert (view.id, view.node, view.caller, view.state) == ("c1", "b", "+1", "new")
     assert await elsewhere.find("c1") == view
     assert await elsewhere.find("c2") is None
+    waiting = Call("c4", "b", "+1", "", "+2", "carrier", "", started_at=4e3)
+    waiting = msgspec.structs.replace(
+        waiting, state=State.QUEUED, place=Place("billing"), enqueued_at=4_980.0, attempts=(REFUSED,)
+    )
+    await redis.hset(live_key(site, "b"), "c4", msgspec.msgpack.encode(waiting))  # type: ignore[misc]
+    reasons = await elsewhere.why("c4")
+    assert reasons is not None
+    assert (reasons.view.waiting_seconds, reasons.attempts) == (20.0, (REFUSED,))
+    assert reasons.needs == Requirement("billing", (("billing", 3),))
+    clock.advance(10)
+    relaxed = await elsewhere.why("c4")
+    assert relaxed is not None
+    assert relaxed.needs == Requirement("billing", (("billing", 1),))
+    assert await elsewhere.why("nobody") is None
     others.clear()
     assert await elsewhere.live() == []
 
 
 async def test_calls_of_other_nodes_are_not_said_to_be_none_where_redis_is_away(site: str) -> None:
     away = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.2)
-    elsewhere = CallsElsewhere(away, site=site, nodes=lambda: ["b"], clock=FakeClock(0.0))
-    with pytest.raises(CallsUnseen):
-        await elsewhere.live()
+    elsewhere = CallsElsewhere(away, site=site, nodes=lambda: ["b"], clock=FakeClock(0.0), context=context)
+    for question in (elsewhere.live(), elsewhere.why("c1")):
+        with pytest.raises(CallsUnseen):
+            await question
     await away.aclose()

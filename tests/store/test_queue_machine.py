@@ -291,6 +291,7 @@ class QueueMachine(RuleBasedStateMachine):
             target_ms,
             STEPS.get(requirement, ()),
             1 if own else ring_agents,
+            "bert" if priority == 5 else "",
             own,
         )
         self.tickets[ticket.call_id] = ticket

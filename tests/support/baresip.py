@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.support.audio import read_wav, tone, write_wav
 from tests.support.net import free_media_port, free_port
+from tests.support.program import Program
 
 MODULES = "/usr/lib/baresip/modules"
 _CONFIG = """\
@@ -75,7 +74,7 @@ class BaresipError(RuntimeError):
     """baresip refused a command, or died."""
 
 
-class Baresip:
+class Baresip(Program):
     """One softphone: `async with Baresip(server, "1001", "secret", says=700) as phone`.
 
     `says` is the tone in Hz that it sends in a call; `interval` is the registration time in seconds;
@@ -102,10 +101,10 @@ class Baresip:
         watches_messages: bool = False,
         certificate: Path | None = None,
     ) -> None:
+        super().__init__()
         self.server = server
         self.user = user
         self.happened: list[Happening] = []
-        self.dir = Path()
         self._password = password
         self._says = says
         self._transport = transport
@@ -117,24 +116,8 @@ class Baresip:
         self._authority = authority
         self._watches_messages = watches_messages
         self._certificate = certificate
-        self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    async def __aenter__(self) -> Baresip:
-        try:
-            await self.start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def start(self) -> None:
         """Start it; returns as soon as it can be steered. It registers by itself."""
@@ -290,21 +273,13 @@ class Baresip:
         pcm = read_wav(recordings[-1])
         return pcm if last_seconds is None else pcm[-round(last_seconds * 8000) * 2 :]
 
+    def _ask_to_end(self, process: asyncio.subprocess.Process) -> None:
+        process.terminate()
+
     async def close(self) -> None:
-        """Say good-bye to the server (SIGTERM); kill it after three seconds."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), 3)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        await super().close()
         if self._writer is not None:
             self._writer.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
 
     def kill(self) -> None:
         """The phone loses its power."""

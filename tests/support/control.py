@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
@@ -36,6 +36,8 @@ from acd.voicemail.model import Message as VoiceMessage
 from acd.voicemail.store import MessagePage
 from routing.callbacks import Callback, CallbackState, CallbackStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
+from routing.ports import StoreUnavailable
+from routing.store.event_log import Begins, LoggedEvent
 
 NOW = 1_800_000_000.0
 TOKENS = {Role.VIEWER: "acd_v", Role.SUPERVISOR: "acd_s", Role.ADMIN: "acd_a", Role.AGENT: "acd_anna"}
@@ -195,6 +197,7 @@ class FakeAgents:
 @dataclass
 class FakeCallsElsewhere:
     kept: dict[str, CallView] = field(default_factory=dict)
+    reasons: dict[str, Reasons] = field(default_factory=dict)
     unseen: bool = False
 
     async def live(self) -> list[CallView]:
@@ -204,6 +207,10 @@ class FakeCallsElsewhere:
 
     async def find(self, call_id: str) -> CallView | None:
         return {view.id: view for view in await self.live()}.get(call_id)
+
+    async def why(self, call_id: str) -> Reasons | None:
+        view = await self.find(call_id)
+        return None if view is None else self.reasons.get(call_id) or Reasons(view, (), None)
 
 
 @dataclass
@@ -350,6 +357,22 @@ class FakeForecast:
         return self.calls.get(entry)
 
 
+@dataclass
+class FakeEvents:
+    """Ends after what it has."""
+
+    kept: list[Begins | list[LoggedEvent]] = field(default_factory=lambda: [Begins(0)])
+    asked: list[int | None] = field(default_factory=list)
+    away: bool = False
+
+    async def follow(self, after: int | None) -> AsyncGenerator[Begins | Sequence[LoggedEvent], None]:
+        self.asked.append(after)
+        if self.away:
+            raise StoreUnavailable("away")
+        for what in self.kept:
+            yield what
+
+
 class FakeTokens:
     async def verify(self, token: str) -> Bearer | None:
         if token in ("acd_anna", "acd_bert"):
@@ -445,6 +468,7 @@ class Centre:
     agents: FakeAgents = field(default_factory=FakeAgents)
     records: FakeRecords = field(default_factory=FakeRecords)
     forecast: FakeForecast = field(default_factory=FakeForecast)
+    events: FakeEvents = field(default_factory=FakeEvents)
     notes: FakeNotes = field(default_factory=FakeNotes)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
@@ -476,6 +500,7 @@ class Centre:
             clock=self.clock,
             tracer=self.tracer,
             forecast=self.forecast,
+            events=self.events,
             trunks=lambda: self.trunks,
         )
         return replace(context, **changes)  # type: ignore[arg-type]

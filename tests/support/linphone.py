@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
-from types import TracebackType
 
 from tests.support.audio import tone, write_wav
 from tests.support.net import free_port
+from tests.support.program import Program
 
 _CONFIG = """\
 [sip]
@@ -44,7 +43,7 @@ realm=acd
 """
 
 
-class Linphone:
+class Linphone(Program):
     """One phone: `async with Linphone(server, "1001", "secret", says=700) as phone`; it takes every call.
 
     With `digits_by_info` it sends digits in INFO requests and not in its audio.
@@ -60,19 +59,16 @@ class Linphone:
         transport: str = "udp",
         digits_by_info: bool = False,
     ) -> None:
+        super().__init__()
         self._digits_by_info = digits_by_info
         self.server = server
         self.user = user
-        self.dir = Path()
         self._password = password
         self._says = says
         self._transport = transport
-        self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
         self._said = ""
-        self._changed = asyncio.Event()
 
-    async def __aenter__(self) -> Linphone:
+    async def start(self) -> None:
         self.dir = Path(tempfile.mkdtemp(prefix="linphone-"))
         write_wav(self.dir / "voice.wav", tone(self._says, 60.0))
         (self.dir / ".local/share/linphone").mkdir(parents=True)
@@ -87,17 +83,7 @@ class Linphone:
             env={**os.environ, "HOME": str(self.dir)},
         )
         self._reading = asyncio.create_task(self._read())
-        try:
-            await self.command("version")
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+        await self.command("version")
 
     def _config(self) -> str:
         port = free_port()
@@ -107,20 +93,9 @@ class Linphone:
         digits = {"info": int(self._digits_by_info), "rtp_digits": int(not self._digits_by_info)}
         return _CONFIG.format(**own, **account, **digits, transport=self._transport, rtp=free_port() & ~1)
 
-    async def close(self) -> None:
-        """Unregister and end; killed after three seconds."""
-        if self._process is not None and self._process.returncode is None:
-            assert self._process.stdin is not None
-            self._process.stdin.write(b"quit\n")
-            try:
-                await asyncio.wait_for(self._process.wait(), 3)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-        shutil.rmtree(self.dir, ignore_errors=True)
+    def _ask_to_end(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        process.stdin.write(b"quit\n")
 
     async def _read(self) -> None:
         assert self._process is not None

@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.support.audio import read_wav, tone, write_wav
+from tests.support.program import Program
 
 INSTALLED = importlib.util.find_spec("pjsua2") is not None
 _ROOT = Path(__file__).parents[2]
 
 
-class Pjsua:
+class Pjsua(Program):
     """One phone: `async with Pjsua(server, "1001", "secret", says=700) as phone`.
 
     `reliable` (100rel) is `no`, `optional` or `required`, `timer` (RFC 4028) these or `always`, `srtp` as
@@ -32,9 +31,9 @@ class Pjsua:
     """
 
     def __init__(self, server: tuple[str, int], user: str, password: str, **settings: object) -> None:
+        super().__init__()
         self.user = user
         self.happened: list[dict[str, Any]] = []
-        self.dir = Path()
         self._settings: dict[str, object] = {
             "host": "127.0.0.1",
             "transport": "udp",
@@ -51,11 +50,8 @@ class Pjsua:
         }
         self._says = float(settings.pop("says", 700.0))  # type: ignore[arg-type]
         self._settings |= settings
-        self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
 
-    async def __aenter__(self) -> Pjsua:
+    async def start(self) -> None:
         self.dir = Path(tempfile.mkdtemp(prefix="pjsua-"))
         write_wav(self.dir / "voice.wav", tone(self._says, 60.0))
         words = json.dumps({**self._settings, "dir": str(self.dir)})
@@ -68,17 +64,7 @@ class Pjsua:
                 cwd=_ROOT,
             )
         self._reading = asyncio.create_task(self._read())
-        try:
-            await self.until("ready")
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+        await self.until("ready")
 
     async def _read(self) -> None:
         assert self._process is not None
@@ -88,20 +74,9 @@ class Pjsua:
                 self.happened.append(json.loads(line))
                 self._changed.set()
 
-    async def close(self) -> None:
-        """Unregister and end; killed after three seconds."""
-        if self._process is not None and self._process.returncode is None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            try:
-                await asyncio.wait_for(self._process.wait(), 3)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
-        shutil.rmtree(self.dir, ignore_errors=True)
+    def _ask_to_end(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        process.stdin.close()
 
     @property
     def log(self) -> str:

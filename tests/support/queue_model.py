@@ -45,7 +45,11 @@ class QueueModel:
     def enqueue(self, ticket: Ticket, now: int) -> None:
         if ticket.call_id in self.calls:
             return
-        self._place(self._admit(ticket, now), now)
+        call = self._admit(ticket, now)
+        if ticket.passes_over:
+            call.refused[ticket.passes_over] = now + limits.EXCLUSION_MAX_MS
+            self.due[f"x:{ticket.call_id}"] = now + limits.REFUSAL_PAUSE_MS
+        self._place(call, now)
 
     def _admit(self, ticket: Ticket, now: int) -> Call:
         self._arrivals += 1
@@ -333,7 +337,7 @@ class QueueModel:
     def restore_place(self, ticket: Ticket, now: int) -> None:
         call = self.calls.get(ticket.call_id)
         if call is None:
-            self.enqueue(ticket, now)
+            self._place(self._admit(ticket, now), now)
         elif call.state == "offered" and self.doubt:
             rung = [self.agents[agent_id] for agent_id in call.held]
             for agent in rung:

@@ -9,10 +9,8 @@ from acd.calls import model as m
 from acd.calls.booking import Booking, rank_of
 from acd.calls.hands.live import LiveCall
 from acd.calls.lookout import WaitingPlace, waiting_place
-from acd.calls.model import State
-from acd.calls.steps.guiding import ticket_of
+from acd.calls.view import needs_of
 from routing.model import Requirement, Ticket
-from routing.requirement import in_force
 
 
 class Standing:
@@ -80,10 +78,7 @@ class Standing:
 
     def needs(self) -> Requirement | None:
         """What the caller waits for now; None for one who does not wait."""
-        call = self._live.call
-        if call.state is not State.QUEUED:
-            return None
-        return in_force(ticket_of(self._live.context, call), self._now_ms())
+        return needs_of(self._live.context, self._live.call, self._live.services.clock.time())
 
     def waiting_place(self) -> WaitingPlace | None:
         """Where the caller waits who may go elsewhere by the rules of the queue."""

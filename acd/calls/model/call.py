@@ -142,6 +142,8 @@ class Call(msgspec.Struct, frozen=True):
     priority: int = 0
     preferred: str = ""
     """The agent who should take the call before anybody else."""
+    sent_on_by: str = ""
+    """The agent who transferred the caller last; not to be rung for them again while others could be."""
     lists: tuple[str, ...] = ()
     """The caller lists that the caller is on, in the order in which they count."""
     goes_to: str = ""

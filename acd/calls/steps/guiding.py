@@ -382,6 +382,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         target_ms=round(rules.service_level_seconds * 1000) if by_target else 0,
         steps=steps,
         ring_agents=1 if call.callback else rules.ring_agents,
+        passes_over="" if call.place.agent else call.sent_on_by,
         own=call.place.own,
     )
 

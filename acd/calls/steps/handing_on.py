@@ -53,7 +53,7 @@ def on_transfer_by_either(context: Context, call: Call, event: TransferAsked, no
             *effects,
         )
     freed = call.transferor.offer if call.transferor else None
-    call, effects = go_to(context, replace(call, transferor=None), target, now)
+    call, effects = go_to(context, replace(call, transferor=None, sent_on_by=maker), target, now)
     return call, (
         AnswerRefer(202, Side.CALLER),
         ReportRefer(Side.CALLER, 200),

@@ -88,7 +88,8 @@ def on_transfer_asked(context: Context, call: Call, event: TransferAsked, now: f
         call, effects = _await_agent(context, call, target.agent, now)
         return call, (AnswerRefer(202), *effects)
     freed: tuple[Effect, ...] = (AnswerRefer(202), ReportRefer(Side.AGENT, 200), *_free_agent(call))
-    call = replace(settle(call, now), offer=None, held_by=call.held_by - {Side.AGENT})
+    sent_on_by = "" if call.agent == event.preferred else call.agent
+    call = replace(settle(call, now), offer=None, held_by=call.held_by - {Side.AGENT}, sent_on_by=sent_on_by)
     call, effects = go_to(context, call, target, now)
     return call, freed + effects
 

@@ -39,6 +39,14 @@ _PLAIN_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:\[\]/?@&$]+")
 _MAX_LIST_ITEMS = 256
 
 
+def param_of(params: Params, name: str) -> str | None:
+    """Value of a parameter by its lower-case name; "" where it has none; None where it is absent."""
+    for key, value in params:
+        if key == name:
+            return value or ""
+    return None
+
+
 def parse_params(text: str, part: str) -> Params:
     """Parse `;a=1;b="x";c` as a whole. Raises SipSyntaxError naming `part`."""
     if not text:

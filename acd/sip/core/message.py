@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from acd.sip.core.grammar import Params, SipSyntaxError, parse_params, plain, split_list
+from acd.sip.core.grammar import SipSyntaxError, plain, split_list
 from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.core.via import Via, common_key
 
 Header = tuple[str, str]
 
@@ -59,18 +60,6 @@ _LINE = re.compile(r"^([A-Za-z0-9\-.!%*_+`'~]++):[ \t]*+([^\r]*+)\r\n", re.MULTI
 """For text in which every CR is part of a CRLF; a class of one character is twice as fast as one of two."""
 _LOOSE_LINE = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++)([ \t]*+):[ \t]*+([^\r\n]*+)")
 _FOLD = re.compile(r"[ \t]*+\r\n[ \t]++")
-_VIA = re.compile(
-    r"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+(?P<transport>[A-Za-z0-9\-.!%*_+`'~]++)[ \t]++"
-    r"(?P<host>\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9._\-]++)(?:[ \t]*+:[ \t]*+(?P<port>[0-9]{1,5}+))?"
-    r"[ \t]*+(?P<params>(?:;.*+)?+)",
-    re.IGNORECASE | re.DOTALL,
-)
-_COMMON_VIA = re.compile(
-    r"SIP/2\.0/[A-Z]++ ([A-Za-z0-9._\-]++(?::[0-9]{1,5}+)?)"
-    r"(?:;[A-Za-z0-9\-]++(?:=[A-Za-z0-9\-.!%*_+`'~:]++)?)*+"
-)
-"""The usual form: enough to tell transactions apart without taking the Via to pieces."""
-_BRANCH = re.compile(r";branch=([^;]++)")
 _CSEQ = re.compile(r"([0-9]{1,10}+)[ \t]++([A-Za-z0-9\-.!%*_+`'~]++)")
 _CALL_ID = re.compile(r"[!-~]{1,512}+")
 _COMMON_ADDRESS = re.compile(
@@ -89,43 +78,6 @@ class ParseError(SipSyntaxError):
 
     `part`: framing, start-line, header-line or too-large.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class Via:
-    """One Via value (RFC 3261 section 20.42). `host` keeps the brackets of an IPv6 address."""
-
-    transport: str
-    host: str
-    port: int | None
-    params: Params
-
-    @classmethod
-    def parse(cls, text: str) -> Via:
-        """Parse one value. Raises SipSyntaxError("via")."""
-        match = _VIA.fullmatch(text.strip(" \t"))
-        if match is None:
-            raise SipSyntaxError("via", "malformed")
-        transport, host, port, params = match.groups()
-        number = int(port) if port else None
-        if number is not None and number > 65535:
-            raise SipSyntaxError("via", "port out of range")
-        return cls(transport.upper(), host.lower(), number, parse_params(params.rstrip(" \t"), "via"))
-
-    def param(self, name: str) -> str | None:
-        """Value of a parameter; "" without a value; None where absent."""
-        for key, value in self.params:
-            if key == name:
-                return value or ""
-        return None
-
-    @property
-    def branch(self) -> str:
-        return self.param("branch") or ""
-
-    @property
-    def sent_by(self) -> str:
-        return self.host if self.port is None else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +175,7 @@ class Message:
     @property
     def via_key(self) -> tuple[str, str]:
         """Branch ("" where absent) and sent-by of the topmost Via. Raises SipSyntaxError("via")."""
-        line = self._top_via()
-        common = _COMMON_VIA.fullmatch(line)
-        branch = _BRANCH.search(line) if common is not None else None
-        if common is None or branch is None:
-            return self.via.branch, self.via.sent_by
-        return branch[1], common[1].lower()
+        return common_key(self._top_via()) or (self.via.branch, self.via.sent_by)
 
     @property
     def from_(self) -> NameAddr:

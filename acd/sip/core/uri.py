@@ -7,7 +7,16 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
-from acd.sip.core.grammar import Params, SipSyntaxError, format_params, parse_params, plain, quote, unquote
+from acd.sip.core.grammar import (
+    Params,
+    SipSyntaxError,
+    format_params,
+    param_of,
+    parse_params,
+    plain,
+    quote,
+    unquote,
+)
 
 _SIP = re.compile(
     r"(?P<scheme>[sS][iI][pP][sS]?):"
@@ -71,10 +80,7 @@ class Uri:
 
     def param(self, name: str) -> str | None:
         """Value of a parameter by its lower-case name; "" where it has none; None where it is absent."""
-        for key, value in self.params:
-            if key == name:
-                return value or ""
-        return None
+        return param_of(self.params, name)
 
     @property
     def transport(self) -> str:
@@ -172,10 +178,7 @@ class NameAddr:
 
     def param(self, name: str) -> str | None:
         """Value of a header parameter by its lower-case name; "" without a value; None where absent."""
-        for key, value in self.params:
-            if key == name:
-                return value or ""
-        return None
+        return param_of(self.params, name)
 
     @property
     def tag(self) -> str:

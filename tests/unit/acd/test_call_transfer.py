@@ -137,6 +137,20 @@ def test_after_the_agent_hung_up_a_failed_transfer_rings_them_and_then_their_que
     assert of_type(effects, m.Close)[0].outcome == "answered"
 
 
+def test_who_sends_a_caller_into_a_queue_is_not_the_first_to_be_rung_for_them() -> None:
+    call, effects = drive(TALKING, m.TransferAsked("sales", by_phone=True), now=NOW + 20)
+    assert of_type(effects, m.EnterQueue)[0].ticket.passes_over == "anna"
+    offer = replace(OFFER, call_id="c1~1", agent_id="bert", token=9)
+    rung = (m.OfferMade(offer), m.AgentAnswered(b"a"), m.OfferConfirmed(9))
+    _, effects = drive(call, *rung, m.TransferAsked("last", by_phone=True), now=NOW + 40)
+    assert of_type(effects, m.EnterQueue)[0].ticket.passes_over == "bert"
+    wanted = m.TransferAsked("sales", by_phone=False, preferred="anna")
+    _, effects = drive(TALKING, wanted, now=NOW + 20)
+    assert of_type(effects, m.EnterQueue)[0].ticket.passes_over == ""
+    _, effects = drive(TALKING, m.TransferAsked("1002", by_phone=True), now=NOW + 20)
+    assert of_type(effects, m.EnterQueue)[0].ticket.passes_over == ""
+
+
 @pytest.mark.parametrize(
     ("queue", "priority", "age"), [("sales", 7, NOW), ("last", 0, NOW + 20)], ids=["keep", "last"]
 )

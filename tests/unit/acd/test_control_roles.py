@@ -26,6 +26,7 @@ LEAST = {
     ("GET", "/v1/agents/{id}/wrap-up"): "viewer",
     ("POST", "/v1/agents/{id}/wrap-up"): "supervisor",
     ("POST", "/v1/agents/{id}/state"): "supervisor",
+    ("GET", "/v1/events"): "viewer",
     ("GET", "/v1/calls"): "viewer",
     ("GET", "/v1/calls/{id}"): "viewer",
     ("GET", "/v1/calls/{id}/why"): "viewer",

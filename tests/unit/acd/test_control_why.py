@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator
 from datetime import datetime
 
+import msgspec
 import pytest
 from aiohttp.test_utils import TestClient
 from rich.console import Console
@@ -14,7 +15,7 @@ from acd.calls.record import Attempt, Segment
 from acd.calls.view import Reasons
 from acd.control.why import Why, why_of_record
 from acd.explain import show
-from routing.model import AgentState, AgentStatus, Candidate, Decision, Requirement
+from routing.model import AgentState, AgentStatus, Candidate, Decision, Requirement, Skipped
 from tests.support.control import NOW, Centre, a_call, a_record, bearer, serving
 
 NEEDS = Requirement("billing", (("billing", 3),))
@@ -53,6 +54,27 @@ async def test_a_call_that_is_over_tells_who_was_rung_and_who_was_not(client: Te
     assert told == [("bert", False, True), ("anna", True, False), ("dora", False, False)]
 
 
+async def test_an_offer_tells_who_was_skipped_and_why_also_once_the_call_is_over(
+    client: TestClient, centre: Centre
+):
+    skipped = Skipped((("paused", 2), ("skill", 31)), (("bert", "paused (lunch)"),))
+    decision = Decision("agent", "k", CANDIDATES, skipped)
+    centre.records.kept.append(a_record("r1", attempts=(msgspec.structs.replace(RUNG, decision=decision),)))
+    why = await (await client.get("/v1/calls/r1/why", headers=bearer("viewer"))).json()
+    (offer,) = why["offers"]
+    assert offer["skipped"] == [{"reason": "paused", "agents": 2}, {"reason": "skill", "agents": 31}]
+    assert offer["nearest"] == [{"agent": "bert", "obstacle": "paused (lunch)"}]
+    out = io.StringIO()
+    show(Why.model_validate(why), Console(file=out, width=120))
+    assert "not: 2 paused, 31 skill (nearest: bert: paused (lunch))" in out.getvalue()
+
+
+def test_a_record_of_before_has_nobody_who_was_skipped():
+    old = msgspec.json.encode(RUNG)
+    assert b"skipped" not in old or b'"skipped":null' in old
+    assert msgspec.json.decode(old.replace(b',"skipped":null', b""), type=Attempt) == RUNG
+
+
 async def test_a_waiting_call_tells_what_is_in_the_way_with_each_agent(client: TestClient, centre: Centre):
     centre.calls.views["c1"] = a_call()
     centre.calls.reasons["c1"] = Reasons(a_call(), (REFUSED,), NEEDS)
@@ -63,6 +85,17 @@ async def test_a_waiting_call_tells_what_is_in_the_way_with_each_agent(client: T
         ("bert", ["billing 1, asked 3", "paused (lunch)"]),
         ("cleo", ["billing 0, asked 3", "offline"]),
     ]
+
+
+async def test_a_live_call_of_another_node_tells_the_same(client: TestClient, centre: Centre):
+    centre.calls_elsewhere.kept["c1"] = a_call()
+    centre.calls_elsewhere.reasons["c1"] = Reasons(a_call(), (REFUSED,), NEEDS)
+    why = await (await client.get("/v1/calls/c1/why", headers=bearer("viewer"))).json()
+    assert (why["state"], why["waits_for"]) == ("queued", "billing 3")
+    assert [offer["result"] for offer in why["offers"]] == ["rejected"]
+    assert why["agents"][0]["obstacles"] == ["has just not taken this call"]
+    centre.calls_elsewhere.unseen = True
+    assert (await client.get("/v1/calls/c1/why", headers=bearer("viewer"))).status == 503
 
 
 async def test_a_call_that_nobody_knows_is_not_found(client: TestClient):

@@ -18,6 +18,7 @@ from acd.history.migrate import migrate
 from acd.sip.resolving import Service
 from tests.support.directories import changed, directory
 from tests.support.dns import FakeDns
+from tests.support.redis_server import running_redis
 
 
 @pytest.fixture
@@ -55,6 +56,16 @@ async def test_the_redis_in_use_is_named(tmp_path: Path) -> None:
     finding = (await found(settings(tmp_path, redis={})))["redis"]
     assert finding.good
     assert finding.text.split(":")[0] in ("system", "bundled")
+
+
+async def test_too_many_different_needs_of_calls_are_told(tmp_path: Path) -> None:
+    with running_redis() as server:
+        made = settings(tmp_path, redis={"url": server.url})
+        for count, good in ((1_000, True), (1_001, False)):
+            fields = [word for n in range(count) for word in (f"k{n}", "{}")]
+            server.ask("HSET", f"acd:{{{made.node.site}}}:cl", *fields)
+            finding = (await found(made))["redis"]
+            assert (finding.good, str(count) in finding.text) == (good, True)
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path, taken: int) -> None:

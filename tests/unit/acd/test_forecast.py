@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from acd.calls.facts import CallAnswered, CallEnded, CallFact, CallQueued, ExpectationMet, WrapupEnded
 from acd.forecast import Forecast
@@ -26,12 +27,13 @@ class FakeSurvey:
     def __init__(self) -> None:
         self.waiters: list[Waiter] = []
         self.unseen = 0
+        self.classes = 3
         self.team: list[Agent] = [Agent(ABLE, Busy("talk", "billing", 10.0))]
         self.known: dict[str, Counter[str]] = defaultdict(Counter)
         self.away = False
 
     async def line(self) -> Line:
-        return Line(self.waiters, self.unseen)
+        return Line(self.waiters, self.unseen, self.classes)
 
     async def agents_at_work(self, now_ms: int) -> Sequence[Agent]:
         return self.team
@@ -205,3 +207,13 @@ async def test_nothing_learnt_is_lost_while_the_store_is_away(forecast: Forecast
     assert sum(n for field, n in survey.known["billing"].items() if field.startswith("talk:")) == 20
     await forecast.look()
     assert sum(n for field, n in survey.known["billing"].items() if field.startswith("talk:")) == 20
+
+
+async def test_that_calls_ask_for_too_many_different_things_is_told_once(
+    forecast: Forecast, survey: FakeSurvey
+) -> None:
+    with capture_logs() as logs:
+        for survey.classes in (1_000, 1_001, 1_500, 900, 1_001):
+            await forecast.look()
+    assert [entry["classes"] for entry in logs if entry["event"] == "routing-classes-many"] == [1_001, 1_001]
+    assert forecast.classes == 1_001

@@ -32,6 +32,13 @@ def test_a_call_that_nobody_has_at_two_looks_is_a_ghost() -> None:
     assert ghosts == ["c2"]
 
 
+def test_a_ghost_whose_taking_out_was_lost_is_one_at_the_next_look() -> None:
+    _, suspects = sort_out(["c1"], NONE, NONE.__contains__)
+    for _ in range(2):
+        ghosts, suspects = sort_out(["c1"], suspects, NONE.__contains__)
+        assert ghosts == ["c1"]
+
+
 def test_a_call_that_ends_between_the_looks_is_none() -> None:
     _, suspects = sort_out(["c1"], NONE, {"c1"}.__contains__)
     ghosts, _ = sort_out(["c1"], suspects, NONE.__contains__)
