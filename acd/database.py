@@ -8,24 +8,31 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakSet
 
 import aiosqlite
+import structlog
 from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from acd.config import Settings
 from acd.errors import ConfigError
+
+log = structlog.get_logger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer of SQLite waits for another one."""
 
 _WRITES = "acd_writes"
 _WAL_PAUSE_SECONDS = 0.01
+_THREAD_SECONDS = 5.0
 
 metadata = MetaData(
     naming_convention={
@@ -110,6 +117,8 @@ def _prepare_embedded(settings: Settings) -> None:
 def _prepare_sqlite(engine: Engine, url: URL) -> None:
     in_memory = not url.database or url.database == ":memory:"
 
+    _end_threads_with(engine)
+
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # The driver begins nothing by itself; `begin` below does.
@@ -125,3 +134,37 @@ def _prepare_sqlite(engine: Engine, url: URL) -> None:
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _end_threads_with(engine: Engine) -> None:
+    """Once the engine is disposed, no thread of its connections is left.
+
+    A query that is cancelled takes its connection along, out of the pool, and that one's thread goes on with
+    the query. It would tell the result to an event loop that may be closed by then.
+    """
+    threads: WeakSet[threading.Thread] = WeakSet()
+
+    def connect(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+        connection = aiosqlite.connect(*arguments, **options)
+        thread: threading.Thread = getattr(connection, "_thread", connection)  # type: ignore[arg-type]
+        thread.daemon = True
+        threads.add(thread)
+        return connection
+
+    @event.listens_for(engine, "do_connect")
+    def noted(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+        options["async_creator_fn"] = connect
+
+    @event.listens_for(engine, "engine_disposed")
+    def ended(_engine: Engine) -> None:
+        await_only(_over(list(threads)))
+
+
+async def _over(threads: Collection[threading.Thread]) -> None:
+    deadline = asyncio.get_running_loop().time() + _THREAD_SECONDS
+    for thread in threads:
+        if thread.is_alive():
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            await asyncio.to_thread(thread.join, left)
+    if left_open := sum(thread.is_alive() for thread in threads):
+        log.warning("database-connections-left-open", connections=left_open)

@@ -13,6 +13,7 @@ import structlog
 from acd.agents.codes import obey
 from acd.calls import model as m
 from acd.calls.booking import Booking
+from acd.calls.errand import Errand
 from acd.calls.facts import CallEnded, ConversationOver, LegClosed
 from acd.calls.hands.agent import AgentLeg
 from acd.calls.hands.audio import Audio
@@ -24,6 +25,7 @@ from acd.calls.hands.standing import Standing
 from acd.calls.hands.timers import Timers
 from acd.calls.hands.transfers import Transfers
 from acd.calls.hands.voicemail import Voicemail
+from acd.calls.inbox import Inbox
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State
 from acd.calls.ports import Services
@@ -66,7 +68,7 @@ class CallSession:
         self._services = services
         self._context = context
         self._legs = legs
-        self._inbox: asyncio.Queue[Event | OfLeg] = asyncio.Queue(INBOX_LIMIT)
+        self._inbox: Inbox[Event | OfLeg] = Inbox(INBOX_LIMIT)
         self._phones: tuple[PhoneState, ...] = ()
         self._agents_outside: frozenset[str] = frozenset()
         self.seats = Seats(leg)
@@ -83,7 +85,9 @@ class CallSession:
         self.transfers = Transfers(live, self.outside, booking)
         self.standing = Standing(live, booking)
         self._booking = booking
-        self._hands = self._effects(booking)
+        hands = (self._caller, self.agent, self.outside, self.audio, self._voicemail, self.transfers)
+        rest = (self.standing, booking, booking.errand, self._timers, self)
+        self._hands = {type(hand): hand for hand in (*hands, *rest)}
         self._claim(leg)
 
     @property
@@ -96,9 +100,7 @@ class CallSession:
 
     def post(self, event: Event | OfLeg) -> None:
         """Hand in an event; never blocks."""
-        try:
-            self._inbox.put_nowait(event)
-        except asyncio.QueueFull:
+        if not self._inbox.put(event):
             log.warning("call-inbox-full", dropped=type(event).__name__)
 
     async def run(self) -> None:
@@ -164,7 +166,8 @@ class CallSession:
             self._services.phones(self.call.id, phones)
 
     async def _carry_out(self, effect: Effect) -> None:
-        pending = self._hands[type(effect)](effect)
+        hand, carry_out = _HANDS[type(effect)]
+        pending = carry_out(self._hands[hand], effect)
         if pending is not None:
             await pending
 
@@ -196,75 +199,101 @@ class CallSession:
         self._live.tell(CallEnded(record))
         log.info("call-ended", outcome=record.outcome, cause=record.cause, by=record.hangup_side)
 
-    def _effects(self, booking: Booking) -> Mapping[type[Any], Callable[[Any], Awaitable[None] | None]]:
-        """Which hand carries out what."""
-        caller, agent, outside, audio = self._caller, self.agent, self.outside, self.audio
-        transfers, voicemail, standing = self.transfers, self._voicemail, self.standing
-        return {
-            m.OpenCallerMedia: caller.open_media,
-            m.AskCaller: caller.ask_who,
-            m.AnswerCaller: caller.answer,
-            m.RefuseCaller: caller.refuse,
-            m.ApplyCallerAnswer: caller.apply_answer,
-            m.HangUp: caller.hang_up,
-            m.PlayToCaller: audio.play,
-            m.PlayMusic: audio.play_music,
-            m.PlaySilence: audio.play_silence,
-            m.PlayEcho: audio.play_echo,
-            m.BridgeLegs: audio.bridge,
-            m.AcceptReoffer: audio.accept_reoffer,
-            m.RefuseReoffer: audio.refuse_reoffer,
-            m.EnterQueue: standing.enter,
-            m.ChangeNeeds: standing.change_needs,
-            m.SayPlaceAgain: standing.say_place_again,
-            m.LeaveQueue: booking.leave,
-            m.AskPosition: standing.ask_position,
-            m.AskSituation: standing.ask_situation,
-            m.ConfirmOffer: standing.confirm,
-            m.ConfirmMaker: booking.confirm_maker,
-            m.RejectOffer: booking.reject,
-            m.FinishConversation: self._finish,
-            m.RingAgent: agent.ring,
-            m.ReleaseAgentLeg: agent.release,
-            m.RingRival: agent.ring_rival,
-            m.ReleaseRival: agent.release_rival,
-            m.TakeRival: agent.take_rival,
-            m.AskLeave: outside.ask_leave,
-            m.NoteRefusedDial: outside.note_refused,
-            m.CallOutside: outside.call,
-            m.SeatAgent: outside.seat_agent,
-            m.TellRinging: outside.tell_ringing,
-            m.NoteCallback: booking.errand.note,
-            m.MakeCallback: booking.errand.make,
-            m.DropCallback: booking.errand.drop,
-            m.BeginAttempt: standing.begin_attempt,
-            m.CallbackMade: standing.callback_made,
-            m.SettleCallback: standing.settle_callback,
-            m.TakeMessage: voicemail.take,
-            m.EndMessage: voicemail.end,
-            m.OpenMailbox: voicemail.open_box,
-            m.PlayMessage: voicemail.play,
-            m.MarkHeard: voicemail.mark_heard,
-            m.DeleteMessage: voicemail.delete,
-            m.AnswerRefer: transfers.answer_refer,
-            m.ReportRefer: transfers.report_refer,
-            m.ParkAgentLeg: transfers.park_agent,
-            m.ReclaimAgentLeg: transfers.reclaim_agent,
-            m.ChangeSeats: transfers.change_seats,
-            m.ChangeSeatsBack: transfers.change_seats_back,
-            m.ReleaseTransferor: transfers.release_transferor,
-            m.AskHandOver: transfers.ask_hand_over,
-            m.HandOver: transfers.hand_over,
-            m.HandOverOutside: transfers.hand_over_outside,
-            m.PassOn: transfers.pass_on,
-            m.TakeJoined: transfers.take_joined,
-            m.DropJoined: transfers.drop_joined,
-            m.StartTimer: self._timers.start,
-            m.StopTimer: self._timers.stop,
-            m.AskDesk: self._ask_desk,
-            m.Tell: self._tell,
-            m.Close: self._close,
-        }
+
+_Carry = Callable[[Any, Any], Awaitable[None] | None]
+
+_BY_HAND: Mapping[type[Any], Mapping[type[Any], _Carry]] = {
+    CallerLeg: {
+        m.OpenCallerMedia: CallerLeg.open_media,
+        m.AskCaller: CallerLeg.ask_who,
+        m.AnswerCaller: CallerLeg.answer,
+        m.RefuseCaller: CallerLeg.refuse,
+        m.ApplyCallerAnswer: CallerLeg.apply_answer,
+        m.HangUp: CallerLeg.hang_up,
+    },
+    Audio: {
+        m.PlayToCaller: Audio.play,
+        m.PlayMusic: Audio.play_music,
+        m.PlaySilence: Audio.play_silence,
+        m.PlayEcho: Audio.play_echo,
+        m.BridgeLegs: Audio.bridge,
+        m.AcceptReoffer: Audio.accept_reoffer,
+        m.RefuseReoffer: Audio.refuse_reoffer,
+    },
+    Standing: {
+        m.EnterQueue: Standing.enter,
+        m.ChangeNeeds: Standing.change_needs,
+        m.SayPlaceAgain: Standing.say_place_again,
+        m.AskPosition: Standing.ask_position,
+        m.AskSituation: Standing.ask_situation,
+        m.ConfirmOffer: Standing.confirm,
+        m.BeginAttempt: Standing.begin_attempt,
+        m.CallbackMade: Standing.callback_made,
+        m.SettleCallback: Standing.settle_callback,
+    },
+    Booking: {
+        m.LeaveQueue: Booking.leave,
+        m.ConfirmMaker: Booking.confirm_maker,
+        m.RejectOffer: Booking.reject,
+    },
+    AgentLeg: {
+        m.RingAgent: AgentLeg.ring,
+        m.ReleaseAgentLeg: AgentLeg.release,
+        m.RingRival: AgentLeg.ring_rival,
+        m.ReleaseRival: AgentLeg.release_rival,
+        m.TakeRival: AgentLeg.take_rival,
+    },
+    OutsideLeg: {
+        m.AskLeave: OutsideLeg.ask_leave,
+        m.NoteRefusedDial: OutsideLeg.note_refused,
+        m.CallOutside: OutsideLeg.call,
+        m.SeatAgent: OutsideLeg.seat_agent,
+        m.TellRinging: OutsideLeg.tell_ringing,
+    },
+    Errand: {
+        m.NoteCallback: Errand.note,
+        m.MakeCallback: Errand.make,
+        m.DropCallback: Errand.drop,
+    },
+    Voicemail: {
+        m.TakeMessage: Voicemail.take,
+        m.EndMessage: Voicemail.end,
+        m.OpenMailbox: Voicemail.open_box,
+        m.PlayMessage: Voicemail.play,
+        m.MarkHeard: Voicemail.mark_heard,
+        m.DeleteMessage: Voicemail.delete,
+    },
+    Transfers: {
+        m.AnswerRefer: Transfers.answer_refer,
+        m.ReportRefer: Transfers.report_refer,
+        m.ParkAgentLeg: Transfers.park_agent,
+        m.ReclaimAgentLeg: Transfers.reclaim_agent,
+        m.ChangeSeats: Transfers.change_seats,
+        m.ChangeSeatsBack: Transfers.change_seats_back,
+        m.ReleaseTransferor: Transfers.release_transferor,
+        m.AskHandOver: Transfers.ask_hand_over,
+        m.HandOver: Transfers.hand_over,
+        m.HandOverOutside: Transfers.hand_over_outside,
+        m.PassOn: Transfers.pass_on,
+        m.TakeJoined: Transfers.take_joined,
+        m.DropJoined: Transfers.drop_joined,
+    },
+    Timers: {
+        m.StartTimer: Timers.start,
+        m.StopTimer: Timers.stop,
+    },
+    CallSession: {
+        m.FinishConversation: CallSession._finish,
+        m.AskDesk: CallSession._ask_desk,
+        m.Tell: CallSession._tell,
+        m.Close: CallSession._close,
+    },
+}
+"""Which hand carries out what. One table for all calls: bound to the hands of each it takes 7 KB a call."""
+
+_HANDS: Mapping[type[Any], tuple[type[Any], _Carry]] = {
+    effect: (hand, carry) for hand, table in _BY_HAND.items() for effect, carry in table.items()
+}
 
 
 def _figures(statistics: LegStatistics) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _VISUAL_SEPARATORS = re.compile(r"[-.() ]")
 _DIALLABLE = re.compile(r"\+?[0-9*#.\-() ]+")
 _NUMBER_ALONE = re.compile(r"\+?[0-9]{3,20}")
 _VERSTAT = re.compile(r"[A-Za-z0-9-]{1,40}")
+_VERSTAT_OF_USER = re.compile(r";verstat=([^;]*)", re.IGNORECASE)
 _PRIVATE = {"id", "user", "header"}
 
 
@@ -155,8 +156,8 @@ def _diverted_from(request: Request) -> str:
 def _verstat(request: Request) -> str:
     for address in (*_addresses(request, "P-Asserted-Identity"), request.from_):
         found = address.uri.param("verstat") or ""
-        if not found and ";verstat=" in address.uri.user.lower():
-            found = address.uri.user.lower().partition(";verstat=")[2].partition(";")[0]
+        if not found and (of_user := _VERSTAT_OF_USER.search(address.uri.user)):
+            found = of_user[1]
         if _VERSTAT.fullmatch(found):
             return found
     return ""

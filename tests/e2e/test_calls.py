@@ -193,22 +193,31 @@ async def test_callers_wait_in_order_of_priority_then_age(service: RunningServic
     assert [record["caller"][-1] for record in order] == ["3", "1", "2"]
 
 
+async def offers_failed(service: RunningService, reason: str) -> float:
+    return await service.metric("acd_agent_offers_failed_total", queue="billing", reason=reason)
+
+
 @pytest.mark.interop("SIPp", "486, 603 and 480 of an agent")
-@pytest.mark.parametrize("behaviour", [Behaviour.BUSY, Behaviour.DECLINE, Behaviour.UNAVAILABLE])
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [(Behaviour.BUSY, "busy"), (Behaviour.DECLINE, "rejected"), (Behaviour.UNAVAILABLE, "rejected")],
+)
 async def test_agent_who_turns_it_down_passes_it_on_and_the_caller_keeps_the_place(
-    service: RunningService, behaviour: Behaviour
+    service: RunningService, behaviour: Behaviour, reason: str
 ) -> None:
     first, second = f"+3725550005{behaviour}", f"+3725550006{behaviour}"
     willing = agents(service, phone(2, Behaviour.HANG_UP_FIRST, ring_ms=50, talk_ms=200))
     async with caller(service) as someone, agents(service, phone(1, behaviour)):
         someone.user = first
-        refusals = await service.metric("acd_agent_offers_failed_total")
+        before = {each: await offers_failed(service, each) for each in ("busy", "rejected", "no-answer")}
         call = await dial(someone, BILLING)
 
         async def turned_down() -> bool:
-            return await service.metric("acd_agent_offers_failed_total") > refusals
+            return await offers_failed(service, reason) > before[reason]
 
-        await eventually(turned_down, within=5)
+        await eventually(turned_down, within=5, what=f"an offer that failed as {reason}")
+        others = {each for each in before if await offers_failed(service, each) > before[each]}
+        assert others == {reason}
         someone.user = second
         other = await dial(someone, BILLING)
         async with willing:
@@ -739,3 +748,21 @@ async def test_who_comes_to_a_full_line_waits_in_another(service: RunningService
         for call in calls:
             await call.hang_up()
         assert (await service.record_of(second.user))["outcome"] == "abandoned"
+
+
+async def test_an_agent_hears_themselves_by_a_code(service: RunningService) -> None:
+    """*43: what is said comes back."""
+    async with softphone(service, 1) as agent:
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        await agent.dial("*43")
+        await agent.until("CALL_ESTABLISHED")
+
+        async def echoed() -> bool:
+            return seconds_of(AGENT_HZ, agent.heard()) >= 0.5
+
+        await eventually(echoed, within=20, what="the agent's own tone")
+        await agent.hang_up()
+        await service.agent_reaches("a1", "available")
+    record = await service.record_of("1001")
+    assert (record["called"], record["outcome"]) == ("*43", "completed")

@@ -10,9 +10,10 @@ from tests.support.audio import seconds_of, seconds_of_sound
 from tests.support.caller import Call
 from tests.support.cast import BILLING, CALLER_HZ, MENU, agents, caller, dial, phone
 from tests.support.every_transport import EveryTransport
-from tests.support.net import eventually
+from tests.support.net import eventually, free_port
 from tests.support.pjsua import INSTALLED, Pjsua
-from tests.support.service import PASSWORD, standard_directory
+from tests.support.provider import RINGBACK_HZ, VOICE_HZ, Provider
+from tests.support.service import PASSWORD, TRUNK, standard_directory
 from tests.support.sipp import Behaviour
 
 pytestmark = pytest.mark.skipif(not INSTALLED, reason="not installed: pjsua2; run: make setup-test")
@@ -26,6 +27,10 @@ DIRECTORY["devices"].append(
     {"name": "desk", "auto_answer": "answer-after", "call_info": "https://crm.example/?n={number}&q={queue}"}
 )
 DIRECTORY["agents"][1]["device"] = "desk"
+OUTSIDE_PORT = free_port()
+DIRECTORY["trunks"][0]["hosts"] = [{"host": TRUNK, "transport": "udp", "port": OUTSIDE_PORT}]
+DIRECTORY["routes"] = [{"prefix": "+", "class": "national", "trunks": ["carrier"]}]
+DIRECTORY["agents"][3]["dialling"] = ["national"]
 DIRECTORY["agents"][2]["device"] = "encrypted"
 
 
@@ -114,6 +119,29 @@ async def test_reliable_ringing_and_session_timers_are_kept_with_a_phone_that_in
         await phone_hears(first, line, SECOND_HZ)
         await first.command("hang_up", line=line)
         await second.ended(await second.incoming())
+
+
+@pytest.mark.interop("pjsua2", "early media of a number outside, ringing told reliably (183, PRACK)")
+async def test_a_phone_that_insists_on_reliable_ringing_hears_early_media_of_a_number_outside(
+    service: EveryTransport,
+) -> None:
+    async with (
+        Provider(service.sip_address, port=OUTSIDE_PORT) as provider,
+        pjsua(service, 4, reliable="required") as agent,
+    ):
+        await agent.registered()
+        await service.agent_reaches("a4", "available")
+        line = int(await agent.command("dial", number="+37255570001"))
+        await provider.called()
+        await agent.until("sent", method="PRACK", status=200)
+        await phone_hears(agent, line, RINGBACK_HZ)
+        assert agent.seen("talking", line=line) == []
+        far = await provider.pick_up()
+        await agent.talking(line)
+        await phone_hears(agent, line, VOICE_HZ)
+        await provider.hears(far, FIRST_HZ)
+        await agent.command("hang_up", line=line)
+        await provider.ended(far)
 
 
 @pytest.mark.interop("pjsua2", "blind transfer (REFER)")

@@ -10,13 +10,26 @@ from tests.e2e.test_calls import heard
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.caller import Call
-from tests.support.cast import BILLING, CALLER_HZ, SUPPORT, agents, caller, dial, phone
+from tests.support.cast import BILLING, BILLING_FIRST, CALLER_HZ, SUPPORT, agents, caller, dial, phone
 from tests.support.desk_phone import DeskPhone, Line
 from tests.support.net import eventually
-from tests.support.service import PASSWORD, RunningService
+from tests.support.provider import number_in
+from tests.support.rtp_peer import RtpPeer
+from tests.support.service import PASSWORD, RunningService, standard_directory
+from tests.support.sip_client import SipClient
 from tests.support.sipp import Behaviour
 
+OFFER = "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 FIRST_HZ, SECOND_HZ, THIRD_HZ = 700.0, 1100.0, 1500.0
+LAST = "+3726000208"
+DIRECTORY = standard_directory()
+DIRECTORY["queues"].append({"name": "last", "requires": {"support": 1}, "transfer_place": "last"})
+DIRECTORY["numbers"].append({"number": LAST, "queue": "last"})
+TRUSTED, DOUBTFUL = "127.0.0.7", "127.0.0.8"
+DIRECTORY["trunks"] += [
+    {"name": "trusted", "match": [f"{TRUSTED}/32"], "country": "EE"},
+    {"name": "doubtful", "match": [f"{DOUBTFUL}/32"], "country": "EE", "trusted": False},
+]
 
 
 def baresip(service: RunningService, n: int, tone: float, **more: object) -> Baresip:
@@ -79,6 +92,79 @@ async def test_blind_transfer_to_a_queue(service: RunningService) -> None:
             await call.hang_up()
         record = await service.record_of(someone.user)
     assert (record["agent"], record["queue"]) == ("a2", "billing")
+
+
+@pytest.mark.parametrize(("queue", "is_first"), [(SUPPORT, True), (LAST, False)], ids=["keep", "last"])
+async def test_the_queue_says_whether_a_transferred_caller_keeps_priority_and_age(
+    service: RunningService, queue: str, *, is_first: bool
+) -> None:
+    """The one who is transferred came with priority, and long before the one who waits there."""
+    transferred, waiting = f"+3725551010{is_first:d}", f"+3725551020{is_first:d}"
+    async with (
+        caller(service, transferred) as someone,
+        caller(service, waiting) as another,
+        desk_phone(service, 1) as first,
+    ):
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, BILLING_FIRST)
+        line = await first.rung()
+        await service.call_reaches(transferred, "talking")
+        await service.post("/v1/agents/a1/state", {"state": "paused"})
+        other = await dial(another, queue)
+        await service.call_reaches(waiting, "queued")
+        assert await first.refer(line, queue) == 202
+        await first.ended(line)
+        await service.call_reaches(transferred, "queued")
+        async with agents(service, phone(2, Behaviour.HANG_UP_FIRST, ring_ms=50, talk_ms=200)):
+            await asyncio.gather(call.ended(10), other.ended(10))
+        records = [await service.record_of(number) for number in (transferred, waiting)]
+    talks = [next(s["at"] for s in reversed(r["segments"]) if s["state"] == "talking") for r in records]
+    assert (talks[0] < talks[1]) is is_first
+    assert {record["queue"] for record in records} == {"support" if is_first else "last"}
+
+
+async def test_attended_transfer_to_a_queue_while_the_agent_waits_in_it(service: RunningService) -> None:
+    """The caller takes the place of the agent who asked; it is a blind transfer to the queue then."""
+    async with desk_phone(service, 1) as first, caller(service, "+37255510007") as someone:
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, SUPPORT)
+        line = await first.rung()
+        await service.call_reaches(someone.user, "talking")
+        consult = await first.dial(BILLING)
+        assert isinstance(consult, Line)
+        await service.call_reaches("1001", "queued")
+        await service.post("/v1/agents/a1/state", {"state": "paused"})
+        assert await first.refer(line, BILLING, replaces=consult.replaces) == 202
+        await first.ended(line)
+        await first.ended(consult)
+        assert (await service.call_reaches(someone.user, "queued"))["queue"] == "billing"
+        async with baresip(service, 2, SECOND_HZ) as second:
+            await heard(call, SECOND_HZ)
+            await hears_caller(second)
+            await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["agent"], record["queue"]) == ("a2", "billing")
+
+
+async def test_attended_transfer_to_who_answered_in_a_queue(service: RunningService) -> None:
+    async with desk_phone(service, 1) as first, caller(service, "+37255510008") as someone:
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, SUPPORT)
+        line = await first.rung()
+        await service.call_reaches(someone.user, "talking")
+        async with baresip(service, 2, SECOND_HZ) as second:
+            await service.agent_reaches("a2", "available")
+            consult = await first.dial(BILLING)
+            assert isinstance(consult, Line)
+            await first.hears(consult, SECOND_HZ)
+            assert await first.refer(line, BILLING, replaces=consult.replaces) == 202
+            await heard(call, SECOND_HZ)
+            await hears_caller(second)
+            await first.ended(line)
+            await first.ended(consult)
+            await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert record["agent"] == "a2"
 
 
 async def test_a_supervisor_transfers_a_call(service: RunningService) -> None:
@@ -240,3 +326,60 @@ async def test_lamps_and_feature_codes_of_a_desk_phone(service: RunningService) 
             await second.told("<state>confirmed</state>")
             await call.hang_up()
             await second.told("<state>terminated</state>")
+
+
+ASSERTED = "P-Asserted-Identity: <sip:55512345;verstat=TN-Validation-Passed@carrier.test;user=phone>"
+DIVERSION = (
+    "Diversion: <sip:6000301@carrier.test>;reason=no-answer, <sip:6000300@carrier.test>;reason=unconditional"
+)
+HISTORY = "History-Info: <sip:6000300@carrier.test>;index=1, <sip:6000202@carrier.test>;index=1.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "headers", "shown", "diverted_from", "verstat"),
+    [
+        (TRUSTED, (ASSERTED, DIVERSION), "+37255512345", "+3726000300", "TN-Validation-Passed"),
+        (
+            TRUSTED,
+            ("Remote-Party-ID: <sip:55512346@c.test>;party=calling", HISTORY),
+            "+37255512346",
+            "+3726000300",
+            "",
+        ),
+        (TRUSTED, (ASSERTED, "Privacy: id"), "anonymous", "", "TN-Validation-Passed"),
+        (DOUBTFUL, (ASSERTED, DIVERSION, HISTORY), "+37255599999", "", ""),
+        (DOUBTFUL, ("Privacy: id",), "anonymous", "", ""),
+    ],
+    ids=["asserted", "remote party", "withheld", "not believed", "withheld anywhere"],
+)
+async def test_who_calls_is_what_a_trusted_trunk_says_and_the_phone_shows_it(
+    service: RunningService, host: str, headers: tuple[str, ...], shown: str, diverted_from: str, verstat: str
+) -> None:
+    """Numbers come as they are dialled in the country of the trunk."""
+    async with (
+        desk_phone(service, 1) as first,
+        await SipClient.open(service.sip_address, "udp", host) as carrier,
+    ):
+        await service.agent_reaches("a1", "available")
+        rtp = await RtpPeer.open(host)
+        sdp = OFFER.format(host=host, port=rtp.port)
+        uri, from_ = "sip:6000202@acd.test", "<sip:55599999@carrier.test>;tag=c"
+        invite = carrier.build("INVITE", uri, from_=from_, to=f"<{uri}>", body=sdp, headers=headers)
+        carrier.send(invite)
+        answer = await carrier.final()
+        assert answer.status == 200
+        carrier.acknowledge(invite, answer)
+        line = await first.rung()
+        assert number_in(line.remote) == shown
+        call_id = (await service.call_reaches(shown, "talking"))["id"]
+        told = {"to": answer.get("to"), "from_": from_, "call_id": answer.get("call-id")}
+        assert (await carrier.request("BYE", uri=uri, **told)).status == 200
+        await first.ended(line)
+        await rtp.close()
+
+        async def recorded() -> list[dict[str, object]]:
+            return [one for one in await service.records() if one["id"] == call_id]
+
+        (record,) = await eventually(recorded, within=5, what="the record of the call")
+    assert (record["caller"], record["called"]) == (shown, SUPPORT)
+    assert (record["diverted_from"] or "", record["verstat"] or "") == (diverted_from, verstat)

@@ -6,8 +6,6 @@ import asyncio
 import urllib.error
 import urllib.request
 import wave
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -70,28 +68,6 @@ async def speaks(service: RunningService, someone: Caller, seconds: float, *, ca
     return call
 
 
-@asynccontextmanager
-async def watching(service: RunningService) -> AsyncIterator[Baresip]:
-    """A phone with a message lamp. baresip 1.0 now and then subscribes over and over without waiting for an
-    answer, and hears nothing else any more: then another is taken, and the first one's registration ends."""
-    for _ in range(6):
-        async with softphone(service, 1, watches_messages=True, interval=30) as phone:
-            try:
-                await phone.registered(within=5)
-            except AssertionError:
-                phone.kill()
-                continue
-            yield phone
-            break
-    else:
-        raise AssertionError("no phone with a message lamp would register")
-
-    async def is_signed_out() -> bool:
-        return (await service.agents())["a1"] == "offline"
-
-    await eventually(is_signed_out, within=40, what="the registrations of a1 to run out")
-
-
 async def lamp(phone: Baresip, count: str) -> None:
     """Wait until the phone was told last that there are so many new and old messages."""
 
@@ -104,9 +80,10 @@ async def lamp(phone: Baresip, count: str) -> None:
 @pytest.mark.interop("baresip", "message lamp, voicemail by phone")
 async def test_a_message_lights_the_lamp_is_heard_and_deleted_by_phone(service: RunningService) -> None:
     async with (
-        watching(service) as agent,
+        softphone(service, 1, watches_messages=True) as agent,
         caller(service, "+37255530001") as someone,
     ):
+        await agent.registered()
         await lamp(agent, "0/0")
         call = await speaks(service, someone, 1.5)
         await call.rtp.press("#")

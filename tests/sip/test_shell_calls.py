@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from acd.directory.model import Device, Trunk
+from acd.directory.model import AutoAnswer, Device, Trunk
 from acd.sip.core.events import LegAnswered, LegConfirmed, LegEnded, LegProgressed, LegReferred
 from acd.sip.identity import Party
 from acd.sip.incoming import IncomingCall
@@ -476,6 +476,29 @@ async def test_each_phone_is_rung_as_its_profile_says(shell: Shell) -> None:
         ]
         assert plain.get("from").startswith('"Bob (billing)" <')
         assert "call-info" not in plain.headers
+        shell.service.hangup("leg-1", "enough")
+
+
+@pytest.mark.parametrize(
+    ("asked", "header", "value"),
+    [
+        ("alert-info", "alert-info", "<http://acd.invalid>;info=alert-autoanswer;delay=0"),
+        ("answer-mode", "answer-mode", "Auto"),
+    ],
+)
+async def test_each_kind_of_phone_is_asked_in_its_words_to_answer_by_itself(
+    shell: Shell, asked: AutoAnswer, header: str, value: str
+) -> None:
+    """Polycom and Yealink; RFC 5373."""
+    shell.change(devices={"desk": Device("desk", user_agent="desk*", auto_answer=asked)})
+    async with await shell.client() as desk, await shell.client() as other:
+        await desk.register("1001", PASSWORD, headers=("User-Agent: Desk/1",))
+        await other.register("1001", PASSWORD)
+        ring_anna(shell)
+        asked_to, plain = await desk.next(), await other.next()
+        assert asked_to.headers[header] == [value]
+        assert {"alert-info", "answer-mode", "call-info"} & asked_to.headers.keys() == {header}
+        assert not {"alert-info", "answer-mode", "call-info"} & plain.headers.keys()
         shell.service.hangup("leg-1", "enough")
 
 

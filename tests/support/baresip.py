@@ -149,7 +149,9 @@ class Baresip(Program):
             modules=MODULES,
         )
         if self._watches_messages:
-            config += "module_app mwi.so\n"
+            # Before the account, which registers as it is loaded. A millisecond after its own loading the
+            # module goes through its subscriptions and adds one for each: if one is there by then, for ever.
+            config = config.replace("module_tmp account.so", "module mwi.so\nmodule_tmp account.so")
         if self._authority is not None:
             config += f"sip_cafile {self._authority}\n"
         if self._certificate is not None:
