@@ -47,6 +47,7 @@ from acd.history.heir import Heir
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
+from acd.history.refusals import RefusalStore
 from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
 from acd.media.engine import MediaEvent
@@ -93,6 +94,7 @@ class Node:
         self._lists = ListWatcher(ListStore(self._engine, self._clock), self._clock)
         self._do_not_call = DoNotCallList(self._engine, self._clock)
         self._notes = NoteStore(self._engine)
+        self._refusals = RefusalStore(self._engine)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -193,7 +195,7 @@ class Node:
             self._clock,
             directory,
             self._sip.phones,
-            Notebook(self._notes, self._clock, directory),
+            Notebook(self._notes, self._refusals, self._clock, directory),
         )
         self._site.subscribe(self._desk.nodes_gone)
         nodes = self._site.nodes
@@ -213,7 +215,9 @@ class Node:
             settings.webhooks, self._clock, self._directory.current, lambda call_id: self._calls.find(call_id)
         )
         self._lookups = Lookups(settings.lookups, self._clock, self._metrics)
-        self._duties = NoteDuties(self._notes, self._clock, self._directory.current, self._metrics)
+        self._duties = NoteDuties(
+            self._notes, self._refusals, self._clock, self._directory.current, self._metrics
+        )
 
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
@@ -324,6 +328,7 @@ class Node:
             agents=self._desk,
             records=RecordReader(self._engine, self._clock),
             notes=self._notes,
+            refusals=self._refusals,
             callbacks=self._store.callbacks,
             caller_lists=self._lists,
             do_not_call=self._do_not_call,

@@ -26,6 +26,8 @@ NOT_POSSIBLE = "not-possible"
 MORE_SECONDS = 60.0
 """How long a wrap-up goes on that a phone extends, from then."""
 
+NUMBERED = ("wrapup-code", "refusal-reason")
+"""Actions whose codes have a number after them."""
 _INDEX = re.compile(r"[0-9]{1,3}", re.ASCII)
 _STORE_SECONDS = 5.0
 _NOW = {AgentState.PAUSED: "paused", AgentState.OFFLINE: "signed-out"}
@@ -40,6 +42,8 @@ class Desk(Protocol):
 
     async def give_code(self, agent_id: str, number: str) -> None: ...
 
+    async def give_reason(self, agent_id: str, number: str) -> None: ...
+
     async def end_wrapup(self, agent_id: str) -> AgentStatus: ...
 
     async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus: ...
@@ -48,8 +52,8 @@ class Desk(Protocol):
 def find_code(directory: Directory, dialled: str) -> tuple[FeatureCode, str] | None:
     """The code dialled, and the reason that its last digit picked: 1 is the first, 0 the tenth.
 
-    After the code for voicemail it is the number of a shared box, after that for wrap-up codes the number of
-    one.
+    After the code for voicemail it is the number of a shared box, after those for wrap-up codes and for
+    refusals the number of one.
     """
     if code := directory.codes.get(dialled):
         return code, ""
@@ -57,7 +61,7 @@ def find_code(directory: Directory, dialled: str) -> tuple[FeatureCode, str] | N
         number = dialled.removeprefix(code.code)
         if code.does == "voicemail" and number != dialled and box_by_number(directory, number):
             return code, number
-        if code.does == "wrapup-code" and number != dialled and _INDEX.fullmatch(number):
+        if code.does in NUMBERED and number != dialled and _INDEX.fullmatch(number):
             return code, number
     code = directory.codes.get(dialled[:-1])
     if code is None or dialled[-1] not in "0123456789":
@@ -93,6 +97,9 @@ async def _obey(desk: Desk, agent_id: str, action: CodeAction, reason: str) -> s
         return "wrapup-extended"
     if action == "wrapup-code":
         await desk.give_code(agent_id, reason)
+        return "noted"
+    if action == "refusal-reason":
+        await desk.give_reason(agent_id, reason)
         return "noted"
     state = (await desk.status(agent_id)).state
     if action == "end-wrapup":

@@ -180,6 +180,11 @@ class AgentDesk:
         await self._notebook.give_code(await self.status(agent_id), number)
         log.info("agent-noted-code", agent=agent_id)
 
+    async def give_reason(self, agent_id: str, number: str) -> None:
+        """Why the agent did not take the last call. Raises as Notebook.give_reason does."""
+        await self._notebook.give_reason(agent_id, number)
+        log.info("agent-gave-reason", agent=agent_id)
+
     async def _in_wrapup(self, agent_id: str) -> AgentStatus:
         if agent_id not in self._directory().agents:
             raise UnknownAgent(f"no agent {agent_id!r} in the directory")

@@ -1,4 +1,4 @@
-"""What agents have to note about their conversations, and what they note by phone."""
+"""What agents have to say about their conversations and refusals, and what they say by phone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from acd.agents.notes import Note, NoteMissing, NoteProblem, NoteRefused, Owed, missing_in
+from acd.agents.notes import Note, NoteMissing, NoteProblem, NoteRefused, Owed, RefusedCall, missing_in
 from acd.agents.terms import call_of_entry
 from acd.clock import Clock
 from acd.directory.model import Directory
@@ -18,6 +18,8 @@ from routing.model import AgentState, AgentStatus
 
 log = structlog.get_logger(__name__)
 
+REASON_SECONDS = 300.0
+"""How long after a refusal its reason may be given."""
 LATE_SECONDS = 900.0
 """How long after a wrap-up a phone may still give its code."""
 
@@ -40,11 +42,23 @@ class Notes(Protocol):
         """The newest conversation of an agent that ended since then and lacks what its queue requires."""
 
 
+class Refusals(Protocol):
+    """Where the reasons of refusals are kept. Every method raises what the database raises."""
+
+    async def give(self, call: RefusedCall, reason: str) -> None: ...
+
+    async def last(self, agent: str, since: float) -> RefusedCall | None:
+        """What the agent did not take last, since then."""
+
+
 class Notebook:
     """Beside the desk: whether an agent may be done with a conversation yet."""
 
-    def __init__(self, notes: Notes, clock: Clock, directory: Callable[[], Directory]) -> None:
+    def __init__(
+        self, notes: Notes, refusals: Refusals, clock: Clock, directory: Callable[[], Directory]
+    ) -> None:
         self._notes = notes
+        self._refusals = refusals
         self._clock = clock
         self._directory = directory
 
@@ -82,6 +96,18 @@ class Notebook:
             note = before or Note(owed.call_id, status.agent_id, owed.queue, None, {}, 0.0)
             note = replace(note, code=codes[int(number) - 1], given_at=self._clock.time())
             await self._notes.put(replace(note, complete=not missing_in(rules, note)))
+        except SQLAlchemyError as error:
+            raise NotesAway(str(error)) from error
+
+    async def give_reason(self, agent: str, number: str) -> None:
+        """The reason of that number for the call that the agent did not take last. Raises as `give_code`."""
+        try:
+            call = await self._refusals.last(agent, self._clock.time() - REASON_SECONDS)
+            rules = self._directory().queues.get(call.queue) if call else None
+            reasons = rules.refusal_reasons if rules else ()
+            if call is None or not 1 <= int(number or "0") <= len(reasons):
+                raise NoteRefused([NoteProblem("reason", "no reason has this number now", in_form=False)])
+            await self._refusals.give(call, reasons[int(number) - 1])
         except SQLAlchemyError as error:
             raise NotesAway(str(error)) from error
 

@@ -38,6 +38,19 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """A call that an agent did not take, of a queue that asks why. Times in seconds since the epoch."""
+
+    call_id: str
+    agent: str
+    queue: str
+    refused_at: float
+    required: bool
+    """Whether the queue wants a reason."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NoteProblem:
     """`field` is "code", or a field of the form."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from acd.agents.notes import Note
+from acd.agents.notes import Note, RefusedCall
 from acd.agents.staffing import LiveStore, Staffing
 from acd.callers.members import ListedNumber
 from acd.calls.record import CallRecord
@@ -117,6 +117,20 @@ class Notes(Protocol):
     async def of(self, call_id: str) -> Sequence[Note]: ...
 
 
+class Refusals(Protocol):
+    """Why agents did not take calls."""
+
+    async def give(self, call: RefusedCall, reason: str) -> None: ...
+
+    async def last(self, agent: str, since: float) -> RefusedCall | None:
+        """What the agent did not take last, since then."""
+        ...
+
+    async def of(self, call_id: str) -> Mapping[str, RefusedCall]:
+        """By agent."""
+        ...
+
+
 class CallerLists(Protocol):
     """Numbers that are put on caller lists while the service runs. `by` is the role of who does so."""
 
@@ -208,6 +222,7 @@ class ControlContext:
     agents: Agents
     records: Records
     notes: Notes
+    refusals: Refusals
     callbacks: CallbackStore
     caller_lists: CallerLists
     do_not_call: DoNotCall

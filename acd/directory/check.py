@@ -274,10 +274,10 @@ def _codes(file: DirectoryFile) -> Iterator[Problem]:
             yield Problem((*path, "code"), f"{entry.code!r} is a number too; change one of them")
         if entry.reasons and entry.does != "pause":
             yield Problem((*path, "reasons"), "only a code that pauses has reasons; leave them out")
-        if entry.does == "wrapup-code":
+        if entry.does in ("wrapup-code", "refusal-reason"):
             longer = [code for code in codes if code.startswith(entry.code)]
             for code in sorted(code for code in longer if code[len(entry.code) :].isdigit()):
-                yield Problem(path, f"{code} picks a wrap-up code here and is a code itself")
+                yield Problem(path, f"{code} picks something here and is a code itself")
         for digit in range(1, len(entry.reasons) + 1):
             if f"{entry.code}{digit % 10}" in codes:
                 yield Problem(path, f"{entry.code}{digit % 10} picks a reason here and is a code itself")

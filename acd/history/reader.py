@@ -10,12 +10,13 @@ import msgspec
 from sqlalchemy import ColumnElement, RowMapping, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd.agents.notes import Note
+from acd.agents.notes import Note, RefusedCall
 from acd.calls.record import CallRecord
 from acd.clock import Clock
 from acd.database import reading
 from acd.history.cursor import make_cursor, open_cursor
 from acd.history.notes import calls_without_note, note_missing, notes_of
+from acd.history.refusals import refusals_of
 from acd.history.tables import records
 
 MAX_LIMIT = 1000
@@ -49,6 +50,8 @@ class RecordPage:
     """What agents noted about these calls, by call."""
     without_note: frozenset[str] = frozenset()
     """Those of these calls that lack a note which a queue requires."""
+    refusals: Mapping[str, Mapping[str, RefusedCall]] = field(default_factory=dict)
+    """Why agents did not take these calls, by call and agent."""
 
 
 class RecordReader:
@@ -77,8 +80,9 @@ class RecordReader:
             ids = [record.id for record in page]
             notes = await notes_of(connection, ids)
             without = await calls_without_note(connection, ids, now)
+            refusals = await refusals_of(connection, ids)
         more = make_cursor(page[-1].started_at, page[-1].id) if len(rows) > limit else None
-        return RecordPage(page, more, notes, without)
+        return RecordPage(page, more, notes, without, refusals)
 
     async def record(self, call_id: str) -> CallRecord | None:
         """The record of one call."""

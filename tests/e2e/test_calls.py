@@ -265,7 +265,16 @@ async def test_agent_who_rejects_is_paused_where_the_queue_says_so(service: Runn
             assert talking["agent"] == "a4"
             await call.hang_up()
     record = await service.record_of(someone.user)
-    assert [(refused["agent"], refused["reason"]) for refused in record["refusals"]] == [("a3", "rejected")]
+    (refused,) = record["refusals"]
+    assert (refused["agent"], refused["reason"], refused["why_missing"]) == ("a3", "rejected", True)
+    # The agent says why, later than the call.
+    path, mine = "/v1/agents/a3/refusal", "agent:a3"
+    assert (await service.ask(path, role=mine))["reasons"] == ["in a meeting", "wrong skill"]
+    await service.post(path, {"reason": "wrong skill"}, role=mine)
+    (refused,) = (await service.record_of(someone.user))["refusals"]
+    assert (refused["why"], refused["why_missing"]) == ("wrong skill", False)
+    offers = (await service.ask(f"/v1/calls/{record['id']}/why"))["offers"]
+    assert [offer["why"] for offer in offers] == ["wrong skill", None]
 
 
 async def test_who_talked_to_the_caller_last_is_rung_first_and_another_where_that_one_is_paused(

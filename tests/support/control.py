@@ -13,7 +13,7 @@ import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
-from acd.agents.notes import Note, Owed
+from acd.agents.notes import Note, Owed, RefusedCall
 from acd.callers.members import ListedNumber, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
 from acd.calls.outward import NotAllowed
@@ -328,6 +328,21 @@ class FakeNotes:
 
 
 @dataclass
+class FakeRefusals:
+    kept: dict[tuple[str, str], RefusedCall] = field(default_factory=dict)
+
+    async def give(self, call: RefusedCall, reason: str) -> None:
+        self.kept[call.call_id, call.agent] = replace(call, reason=reason)
+
+    async def last(self, agent: str, since: float) -> RefusedCall | None:
+        mine = [call for call in self.kept.values() if call.agent == agent and call.refused_at >= since]
+        return max(mine, key=lambda call: call.refused_at, default=None)
+
+    async def of(self, call_id: str) -> Mapping[str, RefusedCall]:
+        return {agent: call for (of, agent), call in self.kept.items() if of == call_id}
+
+
+@dataclass
 class FakeCallerLists:
     kept: dict[tuple[str, str], ListedNumber] = field(default_factory=dict)
     full: bool = False
@@ -470,6 +485,7 @@ class Centre:
     forecast: FakeForecast = field(default_factory=FakeForecast)
     events: FakeEvents = field(default_factory=FakeEvents)
     notes: FakeNotes = field(default_factory=FakeNotes)
+    refusals: FakeRefusals = field(default_factory=FakeRefusals)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
     do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
@@ -490,6 +506,7 @@ class Centre:
             agents=self.agents,
             records=self.records,
             notes=self.notes,
+            refusals=self.refusals,
             do_not_call=self.do_not_call,
             callbacks=self.callbacks,  # type: ignore[arg-type]
             caller_lists=self.caller_lists,

@@ -138,6 +138,8 @@ class Call(msgspec.Struct, frozen=True):
     """What the trunk told of the call in headers of its own."""
     state: State = State.NEW
     language: str = ""
+    languages: tuple[str, ...] = ()
+    """Those that the caller is known to speak, the best first."""
     skills: Mapping[str, int] = msgspec.field(default_factory=dict)
     priority: int = 0
     preferred: str = ""
@@ -252,6 +254,11 @@ class Call(msgspec.Struct, frozen=True):
             case State.DIALLING:
                 return self.agent_first
         return self.state in _WITH_AGENT
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        """The caller's languages, the one that is spoken now before the others."""
+        return tuple(dict.fromkeys((self.language, *self.languages)))
 
     @property
     def agent(self) -> str:

@@ -74,6 +74,7 @@ CodeAction = Literal[
     "end-wrapup",
     "extend-wrapup",
     "wrapup-code",
+    "refusal-reason",
     "echo",
     "voicemail",
 ]
@@ -82,7 +83,7 @@ CodeAction = Literal[
 @dataclass(frozen=True, slots=True)
 class FeatureCode:
     """What an agent's phone asks for by dialling. A digit after a pausing code picks one of `reasons`, and a
-    number after one for wrap-up codes one of the queue's codes."""
+    number after one for wrap-up codes or for refusals one of the queue's codes or reasons."""
 
     code: str
     does: CodeAction
@@ -97,6 +98,7 @@ STANDARD_CODES = (
     FeatureCode("*15", "end-wrapup"),
     FeatureCode("*16", "extend-wrapup"),
     FeatureCode("*17", "wrapup-code"),
+    FeatureCode("*18", "refusal-reason"),
     FeatureCode("*43", "echo"),
     FeatureCode("*97", "voicemail"),
 )

@@ -13,7 +13,7 @@ from acd.directory.model import Agent, Directory
 from routing.model import AgentProfile, AgentState, AgentStatus, AgentTerms
 from routing.ports import StoreUnavailable
 from tests.support.clock import FakeClock
-from tests.support.control import FakeNotes
+from tests.support.control import FakeNotes, FakeRefusals
 
 ABLE = {"billing": 5}
 NOW_MS = 1_000_000_000
@@ -74,7 +74,7 @@ class Bench:
             FakeClock(1_000_000.0),
             lambda: self.directory,
             self,
-            Notebook(FakeNotes(), FakeClock(1_000_000.0), lambda: self.directory),
+            Notebook(FakeNotes(), FakeRefusals(), FakeClock(1_000_000.0), lambda: self.directory),
         )
 
     def registered(self, agent_id: str) -> bool:

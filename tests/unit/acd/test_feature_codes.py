@@ -28,6 +28,7 @@ DIRECTORY = Directory(codes={code.code: code for code in STANDARD_CODES})
         ("end-wrapup", S.AVAILABLE, "resumed", None),
         ("extend-wrapup", S.WRAPUP, "wrapup-extended", S.WRAPUP),
         ("wrapup-code", S.WRAPUP, "noted", S.WRAPUP),
+        ("refusal-reason", S.AVAILABLE, "noted", S.AVAILABLE),
     ],
 )
 async def test_a_code_sets_the_state_that_it_is_for(
@@ -60,6 +61,7 @@ async def test_who_has_to_note_something_first_is_told_so() -> None:
 def test_a_number_after_the_code_for_wrapup_codes_is_handed_on() -> None:
     for number in ("1", "12", "200"):
         assert find_code(DIRECTORY, f"*17{number}") == (DIRECTORY.codes["*17"], number)
+        assert find_code(DIRECTORY, f"*18{number}") == (DIRECTORY.codes["*18"], number)
     for dialled in ("*171234", "*17*", "*17#1"):
         assert find_code(DIRECTORY, dialled) is None
 

@@ -25,10 +25,11 @@ from acd.history.duties import NoteDuties
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
+from acd.history.refusals import RefusalStore
 from acd.history.tables import records
 from routing.model import AgentState, AgentStatus, Wrapup
 from tests.support.clock import FakeClock
-from tests.support.control import Centre, a_record, bearer, serving
+from tests.support.control import Centre, FakeRefusals, a_record, bearer, serving
 
 FORM = (FormField("invoice", required=True), FormField("remark"))
 DIRECTORY = Directory(
@@ -59,8 +60,9 @@ class Bench:
         self.notes = NoteStore(engine)
         self.reader = RecordReader(engine, self.clock)
         self.told: list[CallFact] = []
-        self.notebook = Notebook(self.notes, self.clock, lambda: DIRECTORY)
-        self.duties = NoteDuties(self.notes, self.clock, lambda: DIRECTORY, self.told.append)
+        self.refusals = RefusalStore(engine)
+        self.notebook = Notebook(self.notes, self.refusals, self.clock, lambda: DIRECTORY)
+        self.duties = NoteDuties(self.notes, self.refusals, self.clock, lambda: DIRECTORY, self.told.append)
 
     async def hear(self, *facts: CallFact) -> None:
         for fact in facts:
@@ -136,7 +138,7 @@ async def test_nobody_is_held_while_the_database_is_away() -> None:
             raise OperationalError("SELECT", {}, Exception("away"))
 
     status = AgentStatus("anna", AgentState.WRAPUP, 0, wrapup=Wrapup("c1", "codes", 1, 2))
-    await Notebook(Away(), FakeClock(), lambda: DIRECTORY).check(status)
+    await Notebook(Away(), FakeRefusals(), FakeClock(), lambda: DIRECTORY).check(status)
 
 
 async def test_a_wrapup_that_ends_without_its_note_is_told_and_shown(bench: Bench) -> None:
@@ -227,7 +229,7 @@ codes:
 
 
 def test_a_code_that_hides_a_wrapup_code_and_a_note_without_time_are_said() -> None:
-    with pytest.raises(DirectoryError, match=r"\*15 picks a wrap-up code here and is a code itself"):
+    with pytest.raises(DirectoryError, match=r"\*15 picks something here and is a code itself"):
         parse_directory(FILE, "x", ())
     content = parse_directory(FILE.replace('"*1"', '"*9"'), "x", ())
     assert any("no wrap-up to write it in" in warning for warning in find_warnings(content))
