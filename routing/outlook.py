@@ -6,17 +6,20 @@ can take, and so on until each waiting call has its agent. Those in line may han
 when a step of theirs falls due. The mean over a few such runs is the expected wait. No chance is involved:
 the runs go evenly through the spread of durations.
 
-Not foreseen: callers who will come later and go first, and agents who come or go.
+Agents who are lent count where the queue that lends them is well as it stands now. Not foreseen: callers who
+will come later and go first, agents who come or go, and queues that get well or stop being so.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from routing.estimate import Agent, Habits, Waiter
+from routing.model import AgentProfile, Lending
 from routing.playing import Crew, Lines, Run, Wish
+from routing.requirement import PRIORITY_WIDTH
 
 _RUNS = 8
 
@@ -32,6 +35,34 @@ def expected_waits(
     return Outlook(agents, waiters, habits, now_ms).waits
 
 
+def lending_now(agents: Sequence[Agent], waiters: Sequence[Waiter], now_ms: int) -> Collection[Lending]:
+    """The terms of those who are lent that hold now (routing.model.Lending)."""
+    lent = {agent.profile for agent in agents if agent.profile.lent}
+    asked = {(terms, profile) for profile in lent for _, terms in profile.lent}
+    return {terms for terms, profile in asked if _is_well(terms, profile, agents, waiters, now_ms)}
+
+
+def _is_well(
+    terms: Lending, lent: AgentProfile, agents: Sequence[Agent], waiters: Sequence[Waiter], now_ms: int
+) -> bool:
+    waits = [
+        now_ms - waiter.score % PRIORITY_WIDTH
+        for waiter in waiters
+        if waiter.requirement.queue == terms.lender
+    ]
+    if len(waits) > terms.waiting_at_most:
+        return False
+    if terms.longest_wait_ms and max(waits, default=-1) >= terms.longest_wait_ms:
+        return False
+    free = [agent for agent in agents if agent.busy is None and _serves(agent.profile, terms.lender)]
+    beside = len({agent.id for agent in free}) - any(agent.profile == lent for agent in free)
+    return beside >= terms.free_agents_at_least
+
+
+def _serves(profile: AgentProfile, queue: str) -> bool:
+    return queue in dict(profile.queues) and queue not in dict(profile.lent)
+
+
 class Outlook:
     """What is to come of a centre as it stands at `now_ms`. Nobody who joins later is in `waits`."""
 
@@ -39,7 +70,7 @@ class Outlook:
         self, agents: Sequence[Agent], waiters: Sequence[Waiter], habits: Mapping[str, Habits], now_ms: int
     ) -> None:
         self._now_ms = now_ms
-        self._crew = Crew(agents)
+        self._crew = Crew(agents, lending_now(agents, waiters, now_ms))
         self._habits = habits
         lines = Lines(waiters, self._crew, now_ms)
         self._runs = [Run(self._crew, lines, habits, (n + 0.5) / _RUNS, now_ms) for n in range(_RUNS)]

@@ -6,13 +6,14 @@ import heapq
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from routing.estimate import Agent, Habits, Waiter
-from routing.model import AgentProfile, Requirement
-from routing.requirement import eligible, urgency
+from routing.model import AgentProfile, Lending, Requirement
+from routing.requirement import PRIORITY_WIDTH, eligible, eligible_while, urgency
+from routing.strategy import own_order
 
 _MOST_TAKEN = 1_500
 """Calls that one run gives to agents; the waits of those behind follow from its pace."""
@@ -41,8 +42,10 @@ class Wish:
 class Crew:
     """The agents by number. Those with equal profiles are of one kind."""
 
-    def __init__(self, agents: Sequence[Agent]) -> None:
+    def __init__(self, agents: Sequence[Agent], lending: Collection[Lending] = ()) -> None:
+        """`lending` are the terms on which a queue lends its agents as it stands."""
         self.agents = agents
+        self._lending = frozenset(lending)
         kinds: dict[AgentProfile, int] = {}
         self.kind_of = [kinds.setdefault(agent.profile, len(kinds)) for agent in agents]
         self.kinds = list(kinds)
@@ -59,9 +62,12 @@ class Crew:
 
     def _look_up(self, asked: Requirement) -> Servers:
         if asked.agent is None:
-            return Servers([n for n, profile in enumerate(self.kinds) if eligible(asked, profile)])
+            return Servers([n for n, profile in enumerate(self.kinds) if self._takes(profile, asked)])
         only = frozenset(self._by_id.get(asked.agent, ()))
         return Servers(sorted({self.kind_of[agent] for agent in only}), only)
+
+    def _takes(self, profile: AgentProfile, asked: Requirement) -> bool:
+        return eligible(asked, profile) or eligible_while(asked, profile) in self._lending
 
 
 _Place = tuple[int, int]
@@ -80,6 +86,7 @@ class Lines:
             for n, waiter in enumerate(waiters)
             for later in waiter.later
         )
+        self.asked = list(self._numbers)
         self.servers = [crew.serving(asked) for asked in self._numbers]
         self.weights = [asked.weight for asked in self._numbers]
         self.places: list[list[_Place]] = [[] for _ in self._numbers]
@@ -202,6 +209,9 @@ class Run:
     def _first_in_line(self, agent: int, now: float) -> tuple[int, int] | None:
         """How urgent the most urgent is whom this agent can take, and the line."""
         own = self._all.of_agent[agent]
+        profile = self._crew.kinds[self._crew.kind_of[agent]]
+        if profile.by_priority:
+            return self._first_of_own_queues(own, profile, now)
         best: tuple[int, int] | None = None
         if len(own) <= _FEW_LINES:
             for line in own:
@@ -221,6 +231,18 @@ class Run:
                 # One that went back in its line left its place to another.
                 place += line not in own
         return best
+
+    def _first_of_own_queues(
+        self, own: Collection[int], profile: AgentProfile, now: float
+    ) -> tuple[int, int] | None:
+        """The same of an agent who goes by their own priorities of the queues."""
+        found = []
+        for line in own:
+            score = self._settle(line, now)
+            if score is not None:
+                place = score // PRIORITY_WIDTH, own_order(self._all.asked[line], profile)
+                found.append((place, self._urgency(self._all.weights[line], score, now), line))
+        return min(found)[1:] if found else None
 
     def _settle(self, line: int, now: float) -> int | None:
         """The score of the first in a line. Who has missed the target by now goes back in it, once."""

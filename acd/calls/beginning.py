@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from acd.calls.callbacks import CallbackOrder
-from acd.calls.model import Call
+from acd.calls.model import Call, Spoken
 from acd.calls.outside import Outside
 from acd.directory.model import Agent, Srtp
 from acd.sip.core.refer import Replaces
@@ -67,6 +67,8 @@ def call_back(order: CallbackOrder, call_id: str, node: str, now: float) -> Call
         skills=order.skills,
         attributes=order.attributes,
         priority=order.priority,
+        preferred=order.preferred,
+        spoke_with=tuple(Spoken(agent, at) for agent, at in order.spoke_with),
         ranked_at=order.enqueued_at,
         callback=order,
     )

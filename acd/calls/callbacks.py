@@ -30,6 +30,10 @@ class CallbackOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     skills: Mapping[str, int] = {}
     attributes: Mapping[str, str] = {}
     priority: int = 0
+    preferred: str = ""
+    """The agent who should make it before others do."""
+    spoke_with: tuple[tuple[str, float], ...] = ()
+    """Who talked to the number before, and when, the newest first."""
     created_at: float
     enqueued_at: float
     """The age that counts in the queue."""

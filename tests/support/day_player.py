@@ -16,6 +16,7 @@ from routing.model import AgentProfile, AgentState, NodeMessage, Offer, Refusal,
 from routing.ports import StaleToken
 from routing.store import replies
 from routing.store.redis_store import RedisQueueStore
+from routing.store.scripts import load_library
 from tests.sim.direct import DirectBatcher, DirectLink
 from tests.support.clock import FakeClock
 from tests.support.control import a_record
@@ -49,7 +50,7 @@ class DayPlayer:
     """Seconds, of those who were answered."""
 
     def __post_init__(self) -> None:
-        self.store._batcher = DirectBatcher(self.link, self.store.scripts.values())  # type: ignore[assignment]
+        self.store._batcher = DirectBatcher(self.link, load_library())  # type: ignore[assignment]
         self.store.watch_deadlines(lambda due: self._at(due, self._tick))
         self._calls = {call.ticket.call_id: _Live(call) for call in self.day.calls}
         self._profiles = {agent: AgentProfile.of(skills) for agent, skills in self.day.skills.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.model import Call
 from acd.calls.steps.context import Context
+from acd.calls.steps.preferring import talked_to
 from acd.calls.steps.times import WAITING
 from acd.directory.model import CallbackRules
 from acd.sip.identity import normalised
@@ -23,6 +24,7 @@ def callback_order(context: Context, call: Call, queue: str, number: str, now: f
     if wanted is None:
         return None
     rank = (call.ranked_at or call.enqueued_at) if waits and rules.name == call.queue else None
+    talked = talked_to(call)
     return CallbackOrder(
         id=call.id,
         queue=rules.name,
@@ -35,6 +37,10 @@ def callback_order(context: Context, call: Call, queue: str, number: str, now: f
         skills=call.skills,
         attributes=call.attributes,
         priority=call.priority,
+        preferred="" if call.preferred in talked else call.preferred,
+        spoke_with=tuple(
+            (spoken.agent, spoken.at) for spoken in call.spoke_with if spoken.agent not in talked
+        ),
         created_at=now,
         enqueued_at=now if rank is None else rank,
         expires_at=now + rules.callback.expire_seconds,

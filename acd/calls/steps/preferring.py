@@ -20,10 +20,9 @@ _DAY_SECONDS = 86_400.0
 def prefer(context: Context, call: Call, place: Place, now: float) -> tuple[Call, Place]:
     """The place with the agent whom the call waits for first, where there is one; noted for the record."""
     rules = context.directory.queues.get(place.queue)
-    if rules is None or place.agent is not None or call.callback is not None:
+    if rules is None or place.agent is not None:
         return call, place
-    # Whoever sends the caller on does not want the call back.
-    talked = {attempt.agent for attempt in call.attempts if attempt.result == "answered"}
+    talked = talked_to(call)
     if call.preferred in context.directory.agents and call.preferred not in talked:
         return _noted(call, {"preferred_agent": call.preferred}), dc_replace(
             place, preferred=call.preferred, preferred_seconds=rules.preferred_seconds
@@ -34,6 +33,11 @@ def prefer(context: Context, call: Call, place: Place, now: float) -> tuple[Call
     return _noted(call, {"last_agent": last}), dc_replace(
         place, preferred=last, preferred_seconds=rules.last_agent.timeout_seconds
     )
+
+
+def talked_to(call: Call) -> frozenset[str]:
+    """Whoever talked in this call and sent the caller on does not want the call back."""
+    return frozenset(attempt.agent for attempt in call.attempts if attempt.result == "answered")
 
 
 def _last_agent(context: Context, call: Call, rules: Queue, now: float) -> str:

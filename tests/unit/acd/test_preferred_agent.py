@@ -13,13 +13,16 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.calls import model as m
+from acd.calls.beginning import call_back
+from acd.calls.callbacks import entry_of, read_order
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, Spoken, State
 from acd.calls.record import Attempt, CallRecord
 from acd.calls.steps.context import Context
 from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.noting import callback_order
 from acd.database import create_engine
-from acd.directory.model import Agent, Directory, LastAgent, Number, Queue, Relaxation
+from acd.directory.model import Agent, CallbackRules, Directory, LastAgent, Number, Queue, Relaxation
 from acd.history import contacts
 from acd.history.contacts import ContactReader
 from acd.history.migrate import migrate
@@ -53,6 +56,8 @@ DIRECTORY = Directory(
 )
 FLOW = FlowDefinition("main", "who", {"who": Set("wait", agent="cleo"), "wait": QueueNode("billing")})
 CONTEXT = Context(directory=DIRECTORY, flows={"main": FLOW})
+_CALLING_BACK = {"billing": replace(BILLING, callback=CallbackRules())}
+CALLS_BACK = replace(CONTEXT, directory=replace(DIRECTORY, queues=_CALLING_BACK))
 ANYBODY = tuple(Requirement("billing", (("billing", level),), "linear") for level in (5, 3, 1))
 
 
@@ -135,6 +140,36 @@ def test_the_agent_that_a_flow_names_comes_before_the_last_and_needs_no_skill() 
 def test_an_agent_who_is_gone_from_the_directory_is_not_waited_for() -> None:
     context = replace(CONTEXT, directory=replace(DIRECTORY, agents={"anna": AGENTS["anna"]}))
     assert ticket_of(context, waits(called="+1", context=context)).requirement == ANYBODY[0]
+
+
+def called_back(call: Call) -> Call:
+    """What is made of the wish of this caller, when it is due."""
+    order = callback_order(CALLS_BACK, call, "", call.caller, NOW + 30)
+    assert order is not None
+    made = call_back(read_order(entry_of(order).document), "c2", "n", NOW + 400)
+    return step(CALLS_BACK, made, m.CallbackDue(), NOW + 400)[0]
+
+
+def test_a_callback_is_for_the_same_agent_first_for_as_long_and_then_for_anybody() -> None:
+    made = called_back(waits(Spoken("anna", NOW - DAY), context=CALLS_BACK))
+    ticket = ticket_of(CALLS_BACK, made)
+    assert (ticket.requirement.agent, ticket.enqueued_ms) == ("anna", round(NOW * 1000))
+    assert ticket.steps[0] == Step(440_000, ANYBODY[0]), "40 s from when it is due"
+    assert made.attributes == {"last_agent": "anna"}
+    named = ticket_of(CALLS_BACK, called_back(waits(called="+1", context=CALLS_BACK)))
+    assert (named.requirement.agent, named.steps[0].after_ms) == ("cleo", 425_000)
+    assert ticket_of(CALLS_BACK, called_back(waits(context=CALLS_BACK))).requirement == ANYBODY[0]
+
+
+def test_who_had_sent_the_caller_on_is_not_waited_for_by_the_callback() -> None:
+    call = waits(Spoken("anna", NOW - 1), context=CALLS_BACK)
+    answer = (
+        m.OfferMade(Offer("c1", "anna", "billing", 7, 30_000)),
+        m.AgentAnswered(b"a"),
+        m.OfferConfirmed(7),
+    )
+    call, _ = drive(call, *answer, m.TransferAsked("billing", by_phone=True), context=CALLS_BACK)
+    assert ticket_of(CALLS_BACK, called_back(call)).requirement == ANYBODY[0]
 
 
 def test_who_sends_a_caller_on_is_not_waited_for() -> None:

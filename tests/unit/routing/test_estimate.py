@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.estimate import Agent, Busy, Durations, Habits, Later, Waiter, duration_bucket
-from routing.model import AgentProfile, Requirement
+from routing.model import AgentProfile, Lending, Requirement
 from routing.outlook import Outlook, expected_waits
 from routing.requirement import Missed, eligible
 
@@ -315,3 +315,69 @@ def test_however_many_classes_there_are_the_first_in_line_goes_first(
     waits = expected_waits([Agent(AgentProfile.of(able))], waiters, HABITS)
     mine = [w for w in sorted(waiters, key=lambda w: w.score) if w.requirement.skills[0][0] in able]
     assert [*waits] == [w.name for w in mine]
+
+
+# Agents who are lent, more agents, and steps that come earlier.
+
+LENT = AgentProfile.of({}, {"support": 1, "billing": 2}, {"billing": Lending("support", 1, 30_000, 1)})
+OWN = AgentProfile.of({}, {"support": 1})
+
+
+@pytest.mark.parametrize(
+    ("others_wait", "waited_ms", "own_are_free", "counts"),
+    [(0, 0, 1, True), (1, 29_999, 1, True), (2, 0, 1, False), (1, 30_000, 1, False), (0, 0, 0, False)],
+)
+def test_who_is_lent_counts_while_the_queue_that_lends_them_is_well(
+    others_wait: int, waited_ms: int, own_are_free: int, counts: bool
+) -> None:
+    now = 1_790_000_000_000
+    support = Requirement("support", (("nobody", 1),))
+    waiters = [Waiter("c", Requirement("billing"), now)]
+    waiters += [Waiter(f"s{n}", support, now - waited_ms) for n in range(others_wait)]
+    agents = [Agent(LENT, id="anna"), *(Agent(OWN, id=f"own{n}") for n in range(own_are_free))]
+    assert ("c" in expected_waits(agents, waiters, BOTH, now)) is counts
+
+
+@given(
+    busy=st.lists(st.floats(0, 120), min_size=1, max_size=6),
+    waiting=st.integers(1, 8),
+    more=st.lists(st.none() | st.floats(0, 120), min_size=1, max_size=3),
+    lent=st.booleans(),
+)
+def test_more_agents_never_lengthen_a_wait(
+    busy: list[float], waiting: int, more: list[float | None], lent: bool
+) -> None:
+    """But for the width of the buckets, since other durations are drawn for other agents."""
+    profile = AgentProfile.of({"billing": 1}, {"billing": 1})
+    extra = replace(LENT, skills=ABLE.skills) if lent else profile
+
+    def at_work(profile: AgentProfile, seconds: float | None) -> Agent:
+        return Agent(profile, None if seconds is None else Busy("talk", "billing", seconds))
+
+    agents = [at_work(profile, seconds) for seconds in busy]
+    fewer = expected_waits(agents, line(waiting), BOTH)
+    many = expected_waits(agents + [at_work(extra, seconds) for seconds in more], line(waiting), BOTH)
+    for name, wait in fewer.items():
+        assert many[name] <= 1.2 * wait + 12
+
+
+@given(st.integers(0, 120_000), st.integers(0, 120_000), st.floats(0, 90))
+def test_asking_for_less_earlier_never_lengthens_the_wait(one: int, other: int, seconds: float) -> None:
+    strict = Requirement("billing", (("billing", 5),))
+    agents = [
+        Agent(AgentProfile.of({"billing": 5}), Busy("talk", "billing", seconds)),
+        Agent(ABLE, Busy("talk", "billing", 90)),
+    ]
+
+    def wait(at_ms: int) -> float:
+        return expected_waits(agents, [Waiter("c", strict, 0, later=(Later(at_ms, BILLING),))], HABITS)["c"]
+
+    assert wait(min(one, other)) <= wait(max(one, other)) + 1e-6
+
+
+@pytest.mark.parametrize(("by_priority", "first"), [(True, "billing"), (False, "support")])
+def test_who_takes_calls_by_priority_is_expected_to(by_priority: bool, first: str) -> None:
+    agent = Agent(AgentProfile.of({}, {"billing": 1, "support": 2}, by_priority=by_priority))
+    waiters = [Waiter("support", Requirement("support"), 1), Waiter("billing", Requirement("billing"), 2)]
+    waits = expected_waits([agent], waiters, BOTH)
+    assert min(waits, key=lambda name: waits[name]) == first
