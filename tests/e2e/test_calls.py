@@ -407,7 +407,7 @@ async def test_paused_agent_gets_no_call_until_available(service: RunningService
         await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "lunch"})
         assert (await service.agent("a1"))["reason"] == "lunch"
         call = await dial(someone, BILLING)
-        await asyncio.sleep(0.5)
+        await service.call_reaches(someone.user, "queued")
         assert (await service.queue("billing"))["waiting"] == 1
         await service.post("/v1/agents/a1/state", {"state": "available"})
         await service.agent_reaches("a1", "talking")

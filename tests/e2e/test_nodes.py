@@ -10,22 +10,32 @@ import pytest
 
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
-from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, SUPPORT, agents, caller, dial, phone
+from tests.support.cast import (
+    AGENT_HZ,
+    BILLING,
+    CALLER_HZ,
+    PERSONAL,
+    SUPPORT,
+    TOGETHER,
+    agents,
+    caller,
+    dial,
+    phone,
+)
 from tests.support.desk_phone import DeskPhone
 from tests.support.desk_phone import Line as PhoneLine
 from tests.support.net import eventually, free_port
 from tests.support.provider import Provider
 from tests.support.service import PASSWORD, TRUNK, standard_directory
+from tests.support.sipp import Behaviour
 from tests.support.two_nodes import LEASE, Node, two_nodes
 
 Pair = tuple[Node, Node]
-
-
 PORT = free_port(TRUNK)
 
 
 def _directory() -> dict[str, Any]:
-    """Agents may have one call to the outside."""
+    """Agents may have one call to the outside, and callers of one queue may be called back there."""
     directory = standard_directory()
     directory["trunks"][0] |= {
         "hosts": [{"host": TRUNK, "port": PORT, "transport": "udp"}],
@@ -35,6 +45,8 @@ def _directory() -> dict[str, Any]:
     directory["dialling"] = {"country": "EE", "outside_calls": 1}
     for agent in directory["agents"]:
         agent["dialling"] = ["national"]
+    (personal,) = (queue for queue in directory["queues"] if queue["name"] == "personal")
+    personal["callback"] = {"digit": "1", "interval_seconds": 1}
     return directory
 
 
@@ -101,6 +113,89 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         await call.hang_up()
         await agent.until("CALL_CLOSED")
         assert (await b.record_of(someone.user))["hangup_side"] == "caller"
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.DECLINE, Behaviour.RING_FOR_EVER])
+async def test_phone_of_the_other_node_does_not_take_it_and_the_caller_keeps_the_place(
+    nodes: Pair, behaviour: Behaviour
+) -> None:
+    a, b = nodes
+    first, second = f"+3725550904{behaviour}", f"+3725550905{behaviour}"
+    async with caller(b, first) as someone, caller(b, second) as other:
+        async with agents(a, phone(1, behaviour, ring_ms=50)):
+            await b.signed_in("a1")
+            call = await dial(someone, BILLING)
+            await b.agent_reaches("a1", "offered")
+            later = await dial(other, BILLING)
+            await b.waiting("billing", 2)
+            async with agents(a, phone(2, ring_ms=50)):
+                for who, dialled in ((first, call), (second, later)):
+                    assert (await b.call_reaches(who, "talking"))["agent"] == "a2"
+                    await dialled.hang_up()
+        record = await b.record_of(first)
+        assert (record["outcome"], record["agent"], record["node"]) == ("answered", "a2", "b")
+        reason = "rejected" if behaviour is Behaviour.DECLINE else "no-answer"
+        assert [(one["agent"], one["reason"]) for one in record["refusals"]][:1] == [("a1", reason)]
+        assert (await b.record_of(second))["answered_at"] > record["answered_at"]
+
+
+async def test_phones_of_both_nodes_ring_together_and_one_has_the_call(nodes: Pair) -> None:
+    a, b = nodes
+    slow = phone(1, Behaviour.RING_FOR_EVER)
+    async with (
+        caller(b, "+37255509061") as someone,
+        agents(a, slow, phone(2, ring_ms=900)) as there,
+        agents(b, phone(3, Behaviour.RING_FOR_EVER)) as here,
+    ):
+        for name in ("a1", "a2", "a3"):
+            await b.signed_in(name)
+        call = await dial(someone, TOGETHER)
+        for name in ("a1", "a2", "a3"):
+            await b.agent_reaches(name, "offered")
+        assert (await b.call_reaches(someone.user, "talking"))["agent"] == "a2"
+        for name in ("a1", "a3"):
+            await a.signed_in(name)
+        await call.hang_up()
+        await a.signed_in("a2")
+        assert (await there.stop()).failed == (await here.stop()).failed == 0
+        record = await b.record_of(someone.user)
+        assert (record["outcome"], record["agent"], record["offers"]) == ("answered", "a2", 3)
+
+
+async def test_callback_of_a_node_that_is_killed_is_made_by_the_other_once(nodes: Pair) -> None:
+    a, b = nodes
+    number = "+37255509071"
+
+    async def callbacks(count: int) -> bool:
+        return bool((await b.queue("personal"))["callbacks"] == count)
+
+    async with caller(a, number) as someone:
+        call = await dial(someone, PERSONAL)
+        await a.call_reaches(number, "queued")
+        for _ in range(2):
+            await call.rtp.press("1")
+        await eventually(lambda: callbacks(1), within=5, what="a callback")
+        await call.hang_up()
+        wish = (await b.record_of(number))["id"]
+    await a.call_reaches(number, "queued")
+    a.kill9()
+    async with Provider(b.sip_address, port=PORT, early=180) as customer:
+        # The lease of the dead node runs out, and the keeper of the other looks every second.
+        async def taken_over() -> bool:
+            return (await b.call_of(number) or {}).get("node") == "b"
+
+        await eventually(taken_over, within=12 * LEASE, what="the callback in line at the other node")
+        async with agents(b, phone(1, ring_ms=50)):
+            await customer.called()
+            line = await customer.pick_up()
+            await b.call_reaches(number, "talking")
+            await eventually(lambda: callbacks(0), within=5, what="no callback")
+            customer.hang_up(line)
+            await b.signed_in("a1")
+            a.start()
+            await customer.no_more(2.5)
+    made = [record for record in await b.records(outcome="answered") if record["callback"] == wish]
+    assert [(record["agent"], record["node"]) for record in made] == [("a1", "b")]
 
 
 async def test_node_that_hangs_for_two_leases_changes_nothing_any_more(nodes: Pair) -> None:

@@ -37,7 +37,16 @@ def _directory() -> dict[str, Any]:
     return directory
 
 
-DIRECTORY = _directory()
+def _with_a_rule(directory: dict[str, Any]) -> dict[str, Any]:
+    """Who waits too long in one queue is connected to a number outside."""
+    rule = {"after_seconds": 1, "number": "+37255570099"}
+    directory["queues"].append({"name": "outward", "requires": {"sales": 1}, "overflow": [rule]})
+    directory["numbers"].append({"number": OUTWARD, "queue": "outward"})
+    return directory
+
+
+OUTWARD = "+3726000220"
+DIRECTORY = _with_a_rule(_directory())
 
 
 async def hears(phone: Baresip, tone: float, seconds: float = 0.5) -> None:
@@ -122,19 +131,20 @@ async def test_what_an_agent_has_no_right_to_or_is_not_to_be_called_is_refused(
     assert (record["outcome"], record["cause"]) == ("rejected", "do-not-call")
 
 
-async def test_a_busy_number_is_told_to_the_agent_and_a_silent_trunk_is_made_up_for(
-    service: RunningService,
+@pytest.mark.parametrize(("status", "number"), [(503, "55570003"), (408, "55570013")])
+async def test_a_busy_number_is_told_to_the_agent_and_a_trunk_that_does_not_serve_is_made_up_for(
+    service: RunningService, status: int, number: str
 ) -> None:
     async with (
-        Provider(service.sip_address, port=PORT, status=503) as first,
+        Provider(service.sip_address, port=PORT, status=status) as first,
         Provider(service.sip_address, port=SPARE_PORT, status=486) as spare,
         DeskPhone(service.sip_address, "1003", PASSWORD) as phone,
     ):
         await service.agent_reaches("a3", "available")
-        assert await phone.dial("55570003") == 486
+        assert await phone.dial(number) == 486
         assert (first.rung, spare.rung) == (1, 1)
         await service.agent_reaches("a3", "available")
-    record = await record_of(service, "+37255570003")
+    record = await record_of(service, f"+372{number}")
     assert (record["outcome"], record["cause"], record["trunk_out"]) == ("unanswered", "busy", "spare")
 
 
@@ -208,6 +218,28 @@ async def test_a_caller_comes_back_from_a_number_outside_that_is_busy(service: R
         await service.call_reaches(someone.user, "talking")
         await phone.hears(line, CALLER_HZ)
         await call.hang_up()
+
+
+async def test_who_waits_too_long_is_connected_to_a_number_outside(service: RunningService) -> None:
+    async with (
+        Provider(service.sip_address, port=PORT, early=180) as provider,
+        caller(service, "+37255570012") as someone,
+    ):
+        call = await dial(someone, OUTWARD)
+        invite = await provider.called()
+        assert number_in(invite.get("to")) == "+37255570099"
+        line = await provider.pick_up()
+
+        async def hears_them() -> bool:
+            return seconds_of(VOICE_HZ, bytes(call.rtp.heard.pcm)) >= 0.5
+
+        await eventually(hears_them, within=5, what="the voice of the number outside")
+        provider.hang_up(line)
+        assert await call.ended() == "far"
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["outside"]) == ("forwarded", "+37255570099")
+    counted = await service.metric("acd_queue_overflowed_total", queue="outward", to_kind="number")
+    assert counted == 1
 
 
 async def test_an_agent_asks_somebody_outside_and_joins_the_caller_to_them(service: RunningService) -> None:

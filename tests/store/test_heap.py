@@ -33,6 +33,7 @@ from tests.support.call_fakes import (
     FakeJournal,
     FakeMedia,
     FakeMessages,
+    FakeOutsideCalls,
     FakePrompts,
     FakeSip,
 )
@@ -95,6 +96,7 @@ class House:
             do_not_call=FakeDoNotCall(),
             lookout=self.lookout,
             messages=self.messages,
+            outside=FakeOutsideCalls(),
         )
 
     def _directory(self) -> Directory:
