@@ -125,7 +125,6 @@ async def test_phone_of_the_other_node_does_not_take_it_and_the_caller_keeps_the
         async with agents(a, phone(1, behaviour, ring_ms=50)):
             await b.signed_in("a1")
             call = await dial(someone, BILLING)
-            await b.agent_reaches("a1", "offered")
             later = await dial(other, BILLING)
             await b.waiting("billing", 2)
             async with agents(a, phone(2, ring_ms=50)):
