@@ -131,19 +131,20 @@ async def test_what_an_agent_has_no_right_to_or_is_not_to_be_called_is_refused(
     assert (record["outcome"], record["cause"]) == ("rejected", "do-not-call")
 
 
-async def test_a_busy_number_is_told_to_the_agent_and_a_silent_trunk_is_made_up_for(
-    service: RunningService,
+@pytest.mark.parametrize(("status", "number"), [(503, "55570003"), (408, "55570013")])
+async def test_a_busy_number_is_told_to_the_agent_and_a_trunk_that_does_not_serve_is_made_up_for(
+    service: RunningService, status: int, number: str
 ) -> None:
     async with (
-        Provider(service.sip_address, port=PORT, status=503) as first,
+        Provider(service.sip_address, port=PORT, status=status) as first,
         Provider(service.sip_address, port=SPARE_PORT, status=486) as spare,
         DeskPhone(service.sip_address, "1003", PASSWORD) as phone,
     ):
         await service.agent_reaches("a3", "available")
-        assert await phone.dial("55570003") == 486
+        assert await phone.dial(number) == 486
         assert (first.rung, spare.rung) == (1, 1)
         await service.agent_reaches("a3", "available")
-    record = await record_of(service, "+37255570003")
+    record = await record_of(service, f"+372{number}")
     assert (record["outcome"], record["cause"], record["trunk_out"]) == ("unanswered", "busy", "spare")
 
 

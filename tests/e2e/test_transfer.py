@@ -9,15 +9,15 @@ import pytest
 from tests.e2e.test_calls import heard
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
-from tests.support.caller import Call
-from tests.support.cast import BILLING, BILLING_FIRST, CALLER_HZ, SUPPORT, agents, caller, dial, phone
+from tests.support.caller import Call, Caller
+from tests.support.cast import BILLING, BILLING_FIRST, CALLER_HZ, MUSIC, SUPPORT, agents, caller, dial, phone
 from tests.support.desk_phone import DeskPhone, Line
 from tests.support.net import eventually
 from tests.support.provider import number_in
 from tests.support.rtp_peer import RtpPeer
 from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sip_client import SipClient
-from tests.support.sipp import Behaviour
+from tests.support.sipp import Behaviour, run
 
 OFFER = "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 FIRST_HZ, SECOND_HZ, THIRD_HZ = 700.0, 1100.0, 1500.0
@@ -25,10 +25,12 @@ LAST = "+3726000208"
 DIRECTORY = standard_directory()
 DIRECTORY["queues"].append({"name": "last", "requires": {"support": 1}, "transfer_place": "last"})
 DIRECTORY["numbers"].append({"number": LAST, "queue": "last"})
-TRUSTED, DOUBTFUL = "127.0.0.7", "127.0.0.8"
+TRUSTED, DOUBTFUL, NARROW, SLOW = "127.0.0.7", "127.0.0.8", "127.0.0.9", "127.0.0.10"
 DIRECTORY["trunks"] += [
     {"name": "trusted", "match": [f"{TRUSTED}/32"], "country": "EE"},
     {"name": "doubtful", "match": [f"{DOUBTFUL}/32"], "country": "EE", "trusted": False},
+    {"name": "narrow", "match": [f"{NARROW}/32"], "max_calls": 2},
+    {"name": "slow", "match": [f"{SLOW}/32"], "calls_per_second_in": 0.01},
 ]
 
 
@@ -383,3 +385,19 @@ async def test_who_calls_is_what_a_trusted_trunk_says_and_the_phone_shows_it(
         (record,) = await eventually(recorded, within=5, what="the record of the call")
     assert (record["caller"], record["called"]) == (shown, SUPPORT)
     assert (record["diverted_from"] or "", record["verstat"] or "") == (diverted_from, verstat)
+
+
+@pytest.mark.interop("SIPp", "a trunk past its calls, or its calls a second, gets 503")
+@pytest.mark.parametrize(("host", "taken", "reason"), [(NARROW, 2, "trunk-full"), (SLOW, 1, "trunk-rate")])
+async def test_a_trunk_past_its_limit_is_refused_and_its_calls_go_on(
+    service: RunningService, host: str, taken: int, reason: str
+) -> None:
+    refused = await service.metric("acd_sip_rejected_total", reason=reason)
+    async with Caller(service.sip_address, host=host, user="+37255510009") as someone:
+        calls = [await dial(someone, MUSIC) for _ in range(taken)]
+        result = await run("caller_rejected", service.sip_address, host=host, number=MUSIC, calls=3)
+        result.assert_clean(3)
+        assert await service.metric("acd_sip_rejected_total", reason=reason) == refused + 3
+        for call in calls:
+            assert call.ended_by == ""
+            await call.hang_up()
