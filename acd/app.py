@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.attendance import Attendance
 from acd.agents.desk import AgentDesk
+from acd.agents.notebook import Notebook
 from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
@@ -40,11 +41,13 @@ from acd.files import FileWatch
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
 from acd.history.contacts import ContactReader
+from acd.history.duties import NoteDuties
 from acd.history.elsewhere import CallsElsewhere
 from acd.history.heir import Heir
 from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
+from acd.history.refusals import RefusalStore
 from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
 from acd.media.engine import MediaEvent
@@ -90,6 +93,8 @@ class Node:
         self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
         self._lists = ListWatcher(ListStore(self._engine, self._clock), self._clock)
         self._do_not_call = DoNotCallList(self._engine, self._clock)
+        self._notes = NoteStore(self._engine)
+        self._refusals = RefusalStore(self._engine)
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -136,7 +141,7 @@ class Node:
         self._make_store()
         self._make_sip()
         self._make_calls()
-        self._keep_running(self._webhooks, self._outside_calls)
+        self._keep_running(self._webhooks, self._outside_calls, self._duties)
         self._running.push_async_callback(self._lookups.close)
         await self._start_media()
         await self._recover()
@@ -184,7 +189,14 @@ class Node:
         self._sip = SipService(
             self._settings, self._clock, directory, self._site, messages=self._message_count
         )
-        self._desk = AgentDesk(node.id, self._store, self._clock, directory, self._sip.phones)
+        self._desk = AgentDesk(
+            node.id,
+            self._store,
+            self._clock,
+            directory,
+            self._sip.phones,
+            Notebook(self._notes, self._refusals, self._clock, directory),
+        )
         self._site.subscribe(self._desk.nodes_gone)
         nodes = self._site.nodes
         self._outside_calls = OutsideCalls(
@@ -203,6 +215,10 @@ class Node:
             settings.webhooks, self._clock, self._directory.current, lambda call_id: self._calls.find(call_id)
         )
         self._lookups = Lookups(settings.lookups, self._clock, self._metrics)
+        self._duties = NoteDuties(
+            self._notes, self._refusals, self._clock, self._directory.current, self._metrics
+        )
+
         self._calls = CallSupervisor(node.id, self._services())
         self._routing = RoutingEngine(
             self._store,
@@ -276,7 +292,7 @@ class Node:
             prompts=self._prompts,
             clock=self._clock,
             context=lambda: self._context,
-            observers=(self._metrics, self._forecast, self._webhooks),
+            observers=(self._metrics, self._forecast, self._webhooks, self._duties),
             desk=self._desk,
             do_not_call=self._do_not_call,
             lookout=self._lookout,
@@ -310,8 +326,9 @@ class Node:
             ),
             onces=OnceStore(self._redis, site=self._settings.node.site, clock=self._clock),
             agents=self._desk,
-            records=RecordReader(self._engine),
-            notes=NoteStore(self._engine),
+            records=RecordReader(self._engine, self._clock),
+            notes=self._notes,
+            refusals=self._refusals,
             callbacks=self._store.callbacks,
             caller_lists=self._lists,
             do_not_call=self._do_not_call,

@@ -18,6 +18,7 @@ from acd.database import open_engine
 from acd.errors import AcdError
 from acd.history.migrate import migrate
 from acd.history.reader import RecordReader
+from acd.history.refusals import RefusalStore
 
 _SECONDS = 10.0
 
@@ -30,9 +31,9 @@ async def find_reasons(settings: Settings, call_id: str, token: str) -> Why:
     engine = open_engine(settings)
     try:
         await migrate(engine)
-        record = await RecordReader(engine).record(call_id)
+        record = await RecordReader(engine, SystemClock()).record(call_id)
         if record is not None:
-            return why_of_record(record)
+            return why_of_record(record, await RefusalStore(engine).of(call_id))
         bearer = await TokenStore(engine, SystemClock()).verify(token) if token else None
     finally:
         await engine.dispose()
@@ -83,6 +84,8 @@ def show(why: Why, console: Console) -> None:
 def _show_offer(offer: Offered, console: Console) -> None:
     sought = {"agent": "best for the call", "call": "came free, and this call was first", None: "named"}
     line = f"{offer.at:%H:%M:%S} {offer.agent}: {offer.result} after {offer.ring_seconds:.1f} s"
+    if offer.why:
+        line += f", said: {offer.why}"
     console.print(Text(f"{line} ({sought[offer.sought]}; needed {offer.needs or 'nothing'})"))
     if offer.skipped:
         counts = ", ".join(f"{each.agents} {each.reason}" for each in offer.skipped)

@@ -297,7 +297,7 @@ def _look_ahead(
 
 def _newcomer(queue: Queue, directory: Directory, now_ms: int) -> Waiter:
     """Somebody without wishes of their own."""
-    needs = first_needs(queue, {}, "", directory.skills)
+    needs = first_needs(queue, {}, (), directory.skills)
     target_ms = round(queue.service_level_seconds * 1000) if queue.order_by == "target" else 0
     steps = steps_of(queue, needs, directory.skills)
     requirement = requirement_of(queue, needs)

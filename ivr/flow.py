@@ -40,6 +40,8 @@ class Set:
     priority: int | None = None
     agent: str | None = None
     """Who should take the call before anybody else, by the agent's id; empty: nobody in particular."""
+    languages: tuple[str, ...] | None = None
+    """Those that the caller speaks, the best first, which is also the `language`."""
 
 
 @dataclass(frozen=True, slots=True)

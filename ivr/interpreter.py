@@ -5,7 +5,7 @@ A run is plain data, so that a call can be written down and gone on with elsewhe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -97,6 +97,7 @@ def start(
     priority: int,
     *,
     agent: str = "",
+    languages: Sequence[str] = (),
     number: str = "",
     enter_for: Collection[str] = (),
 ) -> _Outcome:
@@ -108,6 +109,7 @@ def start(
         skills=dict(skills),
         priority=priority,
         agent=agent,
+        languages=tuple(languages),
         enter_for=tuple(sorted(enter_for)),
         number=number if SHORTEST_NUMBER <= len(digit_prompts(number)) <= LONGEST_NUMBER else "",
     )
@@ -328,6 +330,7 @@ def _note(run: Run, node: Set) -> Run:
         skills={**run.skills, **node.skills},
         priority=run.priority if node.priority is None else node.priority,
         agent=run.agent if node.agent is None else node.agent,
+        languages=run.languages if node.languages is None else node.languages,
     )
 
 

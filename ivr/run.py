@@ -57,6 +57,8 @@ class Run:
     language: str
     skills: Mapping[str, int] = field(default_factory=dict)
     priority: int = 0
+    languages: tuple[str, ...] = ()
+    """Those that the caller is known to speak, the best first."""
     agent: str = ""
     """Who should take the call before anybody else."""
     attempt: int = 0

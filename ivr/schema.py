@@ -19,9 +19,11 @@ _LONGEST_MESSAGE_SECONDS = 3600.0
 _LONGEST_MENU_SECONDS = 120.0
 _MOST_RETRIES = 10
 _LONGEST_PLAY_SECONDS = 4 * 3600.0
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
+_MOST_LANGUAGES = 9
 _HIGHEST_PRIORITY = 99
 _HIGHEST_LEVEL = 10
-_SET_KEYS = ("language", "skills", "priority", "agent")
+_SET_KEYS = ("language", "languages", "skills", "priority", "agent")
 CALLBACK_PROMPTS = (
     *("callback-number", "callback-confirm", "callback-other", "callback-leave", "callback-enter"),
     *("callback-noted", "callback-known", "goodbye", "not-possible", "invalid-choice", "no-input"),
@@ -115,7 +117,9 @@ class NodeReader:
         values = self._reader.fields(fields["set"], "set")
         self.check_keys(fields["set"], values, (), _SET_KEYS, "set")
         if not values and isinstance(fields["set"], yaml.MappingNode):
-            self._reader.fault(fields["set"], "set needs at least one of language, skills, priority, agent")
+            self._reader.fault(
+                fields["set"], "set needs at least one of language, languages, skills, priority, agent"
+            )
         levels = self._reader.fields(values["skills"], "skills") if "skills" in values else {}
         skills: dict[str, int] = {}
         for skill, level in levels.items():
@@ -125,12 +129,29 @@ class NodeReader:
         language = priority = None
         if "language" in values:
             language = self._reader.one_of(values["language"], "language", self._site.languages)
+        languages = self._spoken(values["languages"]) if "languages" in values else None
+        if languages is not None:
+            if language is not None:
+                self._reader.fault(values["language"], "give either language or languages, the best first")
+            language = next(iter(languages), None)
         if "priority" in values:
             priority = self._reader.whole(values["priority"], "priority", 0, _HIGHEST_PRIORITY)
         agent = self._reader.text(values["agent"], "agent") if "agent" in values else None
         if agent and not NAME.fullmatch(agent):
             self._reader.fault(values["agent"], f"{agent!r} cannot name an agent")
-        return Set(self._next(fields, "next"), language, skills, priority, agent)
+        return Set(self._next(fields, "next"), language, skills, priority, agent, languages)
+
+    def _spoken(self, at: yaml.Node) -> tuple[str, ...]:
+        """Languages of a caller. Only the first is heard from prompts; agents may speak others."""
+        listed = self._reader.items(at, "languages")
+        if not 1 <= len(listed) <= _MOST_LANGUAGES:
+            self._reader.fault(at, f"languages needs 1 to {_MOST_LANGUAGES} languages, the best first")
+        first = [self._reader.one_of(item, "language", self._site.languages) for item in listed[:1]]
+        more = [self._reader.text(item, "language") for item in listed[1:]]
+        for item, word in zip(listed[1:], more, strict=True):
+            if not _LANGUAGE.fullmatch(word):
+                self._reader.fault(item, f"{word!r} is not a language code like 'en' or 'pt-BR'")
+        return (*first, *more)
 
     def _queue(self, at: yaml.Node, fields: Fields) -> Queue:
         return Queue(self._reader.name(fields["queue"], "queue"))

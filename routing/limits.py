@@ -50,6 +50,8 @@ DOUBT_MS: Final = 3_000
 EVENTS_SKIPPED: Final = 1_000_000
 """Numbers of events that are left out then: more than were given to events that the store has lost."""
 EVENTS_KEPT: Final = 100_000
+PREFERENCES_MAX: Final = 9
+"""Skills that a requirement puts in order."""
 MESSAGES_KEPT: Final = 10_000
 """Messages kept for one node."""
 RING_MAX_MS: Final = 300_000

@@ -76,6 +76,9 @@ class Requirement:
     open_to: tuple[str, ...] = ()
     """Skills: who has one of them may take the call too, whatever else they can do and queues they serve."""
 
+    prefers: tuple[str, ...] = ()
+    """Skills: agents who have the first are asked before those who only have the second, and so on."""
+
     def is_open_to(self, profile: AgentProfile) -> bool:
         """Whether agents of this profile may take the call by that alone."""
         return self.agent is None and any(skill in self.open_to for skill, _ in profile.skills)

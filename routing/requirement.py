@@ -11,6 +11,7 @@ from typing import Any
 
 from routing.limits import (
     NAME_MAX,
+    PREFERENCES_MAX,
     QUEUE_WEIGHT_MAX,
     RING_AGENTS_MAX,
     RING_MAX_MS,
@@ -61,9 +62,10 @@ def class_definition(requirement: Requirement) -> str:
     if requirement.agent is None:
         skills = _least_levels(requirement.skills)
         groups = sorted(sorted(set(group)) for group in requirement.any_of)
-    more: list[Any] = [requirement.weight] if requirement.weight != 1 or requirement.open_to else []
-    if requirement.open_to:
-        more.append(sorted(set(requirement.open_to)))
+    prefers = [] if requirement.agent else list(requirement.prefers)
+    more: list[Any] = [requirement.weight, sorted(set(requirement.open_to)), prefers]
+    while more and more[-1] in ([], 1):
+        more.pop()
     return _canonical([requirement.queue, requirement.strategy, skills, requirement.agent, groups, *more])
 
 
@@ -71,8 +73,9 @@ def read_class(definition: str) -> Requirement:
     """The inverse of class_definition. Raises ValueError."""
     queue, strategy, skills, agent, groups, *more = json.loads(definition)
     any_of = tuple(_levels(group) for group in groups)
-    weight, open_to = [*more, 1][0], more[1] if more[1:] else ()
-    return Requirement(queue, _levels(skills), strategy, agent, any_of, weight, tuple(open_to))
+    weight = more[0] if more else 1
+    open_to, prefers = (tuple(more[n]) if more[n:] else () for n in (1, 2))
+    return Requirement(queue, _levels(skills), strategy, agent, any_of, weight, open_to, prefers)
 
 
 def profile_definition(profile: AgentProfile) -> str:
@@ -280,6 +283,9 @@ def check_requirement(requirement: Requirement) -> None:
         raise ValueError(f"weight {requirement.weight} of a queue is not within 1-{QUEUE_WEIGHT_MAX}")
     names = [requirement.queue, *(skill for skill, _ in requirement.skills)]
     names += [*requirement.open_to, *(skill for group in requirement.any_of for skill, _ in group)]
+    names += requirement.prefers
+    if len(requirement.prefers) > PREFERENCES_MAX:
+        raise ValueError(f"{len(requirement.prefers)} skills in order are more than {PREFERENCES_MAX}")
     for name in names if requirement.agent is None else [*names, requirement.agent]:
         check_name(name)
 

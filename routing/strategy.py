@@ -20,6 +20,7 @@ _MOST_CALLS = 90_000
 _WHOLE = 10_000
 """Occupancy is counted in parts of this."""
 _QUEUE_PRIORITY_WIDTH = 10_000
+_PREFERENCE_WIDTH = 1_000
 _IN_TALK = 100 * _QUEUE_PRIORITY_WIDTH
 _HELPER_PRIORITY = 100
 """Of those to whom a call is open beside the agents of its queue: after all of theirs (1-99)."""
@@ -138,9 +139,20 @@ def own_order(requirement: Requirement, profile: AgentProfile) -> int:
     return dict(profile.queues).get(requirement.queue, 1)
 
 
+def _suits(requirement: Requirement, profile: AgentProfile) -> int:
+    """By the first skill of those that the call prefers, and then by the strategy; below 10,000."""
+    by_strategy = STRATEGIES[requirement.strategy].rank(requirement, profile)
+    if not requirement.prefers:
+        return by_strategy
+    levels, others = dict(profile.skills), len(requirement.prefers)
+    first = next((n for n, skill in enumerate(requirement.prefers) if levels.get(skill, 0)), others)
+    return first * _PREFERENCE_WIDTH + min(by_strategy, _PREFERENCE_WIDTH - 1)
+
+
 def rank(requirement: Requirement, profile: AgentProfile) -> int:
     """The place of a profile that fits: who talks comes last, before them those to whom the call is open
-    beside its own agents; then the agents' own priority for the queue counts, then the strategy."""
+    beside its own agents; then the agents' own priority for the queue counts, then the order of what the call
+    prefers, then the strategy."""
     own = own_order(requirement, profile)
-    place = own * _QUEUE_PRIORITY_WIDTH + STRATEGIES[requirement.strategy].rank(requirement, profile)
+    place = own * _QUEUE_PRIORITY_WIDTH + _suits(requirement, profile)
     return _IN_TALK + place if profile.in_talk else place

@@ -224,6 +224,11 @@ AGENTS = Row(
         ),
         Panel("Talk time", units.Seconds, (Query(_mean("acd_talk_seconds", "queue"), "{{queue}}"),), span=12),
         Panel("Wrap-up", units.Seconds, (Query(_mean("acd_wrapup_seconds", "queue"), "{{queue}}"),), span=12),
+        Panel(
+            "Wrap-ups without the note that is required, in an hour",
+            units.Short,
+            (Query('sum by (queue) (increase(acd_notes_missed_total{queue=~"$queue"}[1h]))', "{{queue}}"),),
+        ),
     ),
 )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Protocol
 
 import structlog
 
+from acd.agents.notes import NoteMissing
 from acd.directory.boxes import box_by_number
 from acd.directory.model import CodeAction, Directory, FeatureCode
 from acd.errors import AcdError
@@ -15,12 +17,18 @@ from routing.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
+NOTE_MISSING = "note-missing"
+"""The prompt of who is to note something first."""
+
 NOT_POSSIBLE = "not-possible"
 """The prompt of a wish that could not be fulfilled."""
 
 MORE_SECONDS = 60.0
 """How long a wrap-up goes on that a phone extends, from then."""
 
+NUMBERED = ("wrapup-code", "refusal-reason")
+"""Actions whose codes have a number after them."""
+_INDEX = re.compile(r"[0-9]{1,3}", re.ASCII)
 _STORE_SECONDS = 5.0
 _NOW = {AgentState.PAUSED: "paused", AgentState.OFFLINE: "signed-out"}
 
@@ -32,6 +40,10 @@ class Desk(Protocol):
 
     async def status(self, agent_id: str) -> AgentStatus: ...
 
+    async def give_code(self, agent_id: str, number: str) -> None: ...
+
+    async def give_reason(self, agent_id: str, number: str) -> None: ...
+
     async def end_wrapup(self, agent_id: str) -> AgentStatus: ...
 
     async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus: ...
@@ -40,13 +52,16 @@ class Desk(Protocol):
 def find_code(directory: Directory, dialled: str) -> tuple[FeatureCode, str] | None:
     """The code dialled, and the reason that its last digit picked: 1 is the first, 0 the tenth.
 
-    After the code for voicemail it is the number of a shared box.
+    After the code for voicemail it is the number of a shared box, after those for wrap-up codes and for
+    refusals the number of one.
     """
     if code := directory.codes.get(dialled):
         return code, ""
     for code in directory.codes.values():
         number = dialled.removeprefix(code.code)
         if code.does == "voicemail" and number != dialled and box_by_number(directory, number):
+            return code, number
+        if code.does in NUMBERED and number != dialled and _INDEX.fullmatch(number):
             return code, number
     code = directory.codes.get(dialled[:-1])
     if code is None or dialled[-1] not in "0123456789":
@@ -56,10 +71,12 @@ def find_code(directory: Directory, dialled: str) -> tuple[FeatureCode, str] | N
 
 
 async def obey(desk: Desk, agent_id: str, action: CodeAction, reason: str) -> str:
-    """Do what a code asks for; the prompt that confirms it, or NOT_POSSIBLE."""
+    """Do what a code asks for; the prompt that confirms it, or NOTE_MISSING or NOT_POSSIBLE."""
     try:
         async with asyncio.timeout(_STORE_SECONDS):
             return await _obey(desk, agent_id, action, reason)
+    except NoteMissing:
+        return NOTE_MISSING
     except (AcdError, StoreUnavailable, TimeoutError) as error:
         log.info("feature-code-refused", agent=agent_id, action=action, error=type(error).__name__)
         return NOT_POSSIBLE
@@ -78,6 +95,12 @@ async def _obey(desk: Desk, agent_id: str, action: CodeAction, reason: str) -> s
     if action == "extend-wrapup":
         await desk.extend_wrapup(agent_id, MORE_SECONDS)
         return "wrapup-extended"
+    if action == "wrapup-code":
+        await desk.give_code(agent_id, reason)
+        return "noted"
+    if action == "refusal-reason":
+        await desk.give_reason(agent_id, reason)
+        return "noted"
     state = (await desk.status(agent_id)).state
     if action == "end-wrapup":
         # What was asked for during the call comes now.

@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from acd import tasks
+from acd.agents.notebook import Notebook
 from acd.agents.terms import profile_of, terms_of
 from acd.clock import Clock
 from acd.directory.model import Agent, Directory
@@ -69,12 +70,14 @@ class AgentDesk:
         clock: Clock,
         directory: Callable[[], Directory],
         phones: Phones,
+        notebook: Notebook,
     ) -> None:
         self._node = node
         self._store = store
         self._clock = clock
         self._directory = directory
         self._phones = phones
+        self._notebook = notebook
         self._duties: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
         self._asked: dict[str, _Asked] = {}
@@ -126,14 +129,19 @@ class AgentDesk:
         self._duties.put_nowait(self.sign_out_removed)
         self._duties.put_nowait(self.settle)
 
-    async def set_state(self, agent_id: str, state: AgentState, reason: str = "") -> AgentStatus:
-        """What the API and feature codes ask for: available, paused or offline.
+    async def set_state(
+        self, agent_id: str, state: AgentState, reason: str = "", *, force: bool = False
+    ) -> AgentStatus:
+        """What the API and feature codes ask for: available, paused or offline. Each ends a wrap-up, as long
+        as its note is not missing, or with `force`.
 
-        Raises UnknownAgent, StateNotAllowed.
+        Raises UnknownAgent, StateNotAllowed, acd.agents.notes.NoteMissing.
         """
         agent = self._directory().agents.get(agent_id)
         if agent is None:
             raise UnknownAgent(f"no agent {agent_id!r} in the directory")
+        if not force:
+            await self._notebook.check(await self.status(agent_id))
         if state is AgentState.AVAILABLE:
             if not self._phones.registered(agent_id):
                 raise StateNotAllowed(f"agent {agent_id!r} has no registered phone; register it first")
@@ -148,8 +156,8 @@ class AgentDesk:
         return await self.status(agent_id)
 
     async def end_wrapup(self, agent_id: str) -> AgentStatus:
-        """The agent is done before the time. Raises UnknownAgent, StateNotAllowed."""
-        await self._in_wrapup(agent_id)
+        """The agent is done before the time. Raises UnknownAgent, StateNotAllowed, NoteMissing."""
+        await self._notebook.check(await self._in_wrapup(agent_id))
         state = await self._store.end_wrapup(agent_id, self._now_ms())
         log.info("agent-wrapup-ended", agent=agent_id, state=state.value)
         return await self.status(agent_id)
@@ -167,14 +175,25 @@ class AgentDesk:
         log.info("agent-wrapup-extended", agent=agent_id, seconds=(ends[1] - ends[0]) / 1000)
         return await self.status(agent_id)
 
-    async def _in_wrapup(self, agent_id: str) -> None:
+    async def give_code(self, agent_id: str, number: str) -> None:
+        """The wrap-up code of that number. Raises as Notebook.give_code does."""
+        await self._notebook.give_code(await self.status(agent_id), number)
+        log.info("agent-noted-code", agent=agent_id)
+
+    async def give_reason(self, agent_id: str, number: str) -> None:
+        """Why the agent did not take the last call. Raises as Notebook.give_reason does."""
+        await self._notebook.give_reason(agent_id, number)
+        log.info("agent-gave-reason", agent=agent_id)
+
+    async def _in_wrapup(self, agent_id: str) -> AgentStatus:
         if agent_id not in self._directory().agents:
             raise UnknownAgent(f"no agent {agent_id!r} in the directory")
-        state = (await self.status(agent_id)).state
-        if state is not AgentState.WRAPUP:
+        status = await self.status(agent_id)
+        if status.state is not AgentState.WRAPUP:
             raise StateNotAllowed(
-                f"agent {agent_id!r} is {state.value}; only a wrap-up can be ended or extended"
+                f"agent {agent_id!r} is {status.state.value}; only a wrap-up can be ended or extended"
             )
+        return status
 
     async def status(self, agent_id: str) -> AgentStatus:
         """What the store knows; an agent it has never heard of is offline."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acd.directory.model import FormField, Queue
@@ -25,6 +25,29 @@ class Note:
     code: str | None
     fields: Mapping[str, Value]
     given_at: float
+    complete: bool = True
+    """Whether nothing that the queue requires is missing; by phone only a code can be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A conversation that an agent has not noted all about that its queue requires."""
+
+    call_id: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """A call that an agent did not take, of a queue that asks why. Times in seconds since the epoch."""
+
+    call_id: str
+    agent: str
+    queue: str
+    refused_at: float
+    required: bool
+    """Whether the queue wants a reason."""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,32 @@ class NoteRefused(AcdError):
     def __init__(self, problems: list[NoteProblem]) -> None:
         super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
         self.problems = tuple(problems)
+
+
+class NoteMissing(AcdError):
+    """The wrap-up cannot be ended yet; `fields` has what is to be noted first: "code", or of the form."""
+
+    sip_status = 403
+    cause = "note-missing"
+
+    def __init__(self, problems: Sequence[NoteProblem]) -> None:
+        names = ", ".join(problem.field for problem in problems)
+        super().__init__(f"the wrap-up goes on until its time: note first {names}")
+        self.problems = tuple(problems)
+
+
+def missing_in(rules: Queue, note: Note | None) -> tuple[NoteProblem, ...]:
+    """What the queue requires and nobody has noted."""
+    problems = []
+    if rules.wrapup_code_required and (note is None or note.code is None):
+        problems.append(NoteProblem("code", "is required", in_form=False))
+    given = note.fields if note else {}
+    problems += [
+        NoteProblem(field.name, "is required")
+        for field in rules.wrapup_form
+        if field.required and field.name not in given
+    ]
+    return tuple(problems)
 
 
 def check_note(rules: Queue, code: str | None, given: Mapping[str, object]) -> Mapping[str, Value]:

@@ -34,3 +34,8 @@ def profile_of(agent: Agent) -> AgentProfile:
 
 def terms_of(agent: Agent) -> AgentTerms:
     return AgentTerms(agent.order, agent.weight, agent.capacity)
+
+
+def call_of_entry(entry: str) -> str:
+    """The call that an entry of the store belongs to: one that was transferred has several."""
+    return entry.partition("~")[0]

@@ -11,6 +11,7 @@ import msgspec
 from acd.calls.model import Found
 from acd.directory.model import Directory, Gives
 from acd.directory.schema.callers import DECLINE
+from routing.limits import PREFERENCES_MAX
 
 LARGEST_BODY = 16_384
 _MOST_ATTRIBUTES = 20
@@ -29,6 +30,7 @@ class _Answer(msgspec.Struct):
     vip: bool = False
     skills: dict[str, int] = {}
     language: str | None = None
+    languages: list[str] = []
     preferred_agent: str | None = None
     queue: str | None = None
     reject: bool | int = False
@@ -59,10 +61,15 @@ def read_answer(body: bytes, name: str, directory: Directory) -> tuple[Found, tu
     priority = _priority(answer, directory)
     if priority is None and answer.priority is not None:
         left_out.append("priority")
+    languages = [each for each in answer.languages if _LANGUAGE.fullmatch(each)][:PREFERENCES_MAX]
+    if len(languages) < len(answer.languages):
+        left_out.append("languages")
     gives = Gives(
         priority=priority,
         skills=MappingProxyType(skills),
-        language=keep("language", language, bool(language and _LANGUAGE.fullmatch(language))),
+        language=keep("language", language, bool(language and _LANGUAGE.fullmatch(language)))
+        or next(iter(languages), ""),
+        languages=tuple(languages),
         preferred_agent=keep("preferred_agent", agent, agent in directory.agents),
         queue=keep("queue", queue, queue in directory.queues),
         reject=_status(answer.reject),

@@ -63,6 +63,7 @@ def call_back(order: CallbackOrder, call_id: str, node: str, now: float) -> Call
         from_agent="",
         started_at=now,
         language=order.language,
+        languages=order.languages,
         skills=order.skills,
         attributes=order.attributes,
         priority=order.priority,

@@ -26,6 +26,7 @@ class CallbackOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """What the caller came over."""
     caller_name: str = ""
     language: str = ""
+    languages: tuple[str, ...] = ()
     skills: Mapping[str, int] = {}
     attributes: Mapping[str, str] = {}
     priority: int = 0

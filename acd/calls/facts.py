@@ -100,6 +100,23 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationOver:
+    """The agent has parted from the caller, and wraps up where the queue says so; the call may go on."""
+
+    call_id: str
+    queue: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteMissed:
+    """The wrap-up of a conversation ended, and the agent has not noted what the queue requires."""
+
+    queue: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class WrapupEnded:
     """The agent did what was to do after a conversation of this node; the call itself is long over."""
 
@@ -139,6 +156,8 @@ CallFact = (
     | DialRefused
     | LegClosed
     | CallEnded
+    | ConversationOver
+    | NoteMissed
     | WrapupEnded
     | ExpectationMet
     | CallerLookedUp

@@ -14,7 +14,7 @@ from acd.agents.codes import obey
 from acd.calls import model as m
 from acd.calls.booking import Booking
 from acd.calls.errand import Errand
-from acd.calls.facts import CallEnded, LegClosed
+from acd.calls.facts import CallEnded, ConversationOver, LegClosed
 from acd.calls.hands.agent import AgentLeg
 from acd.calls.hands.audio import Audio
 from acd.calls.hands.caller import CallerLeg
@@ -84,6 +84,7 @@ class CallSession:
         self._voicemail = Voicemail(live, self.audio)
         self.transfers = Transfers(live, self.outside, booking)
         self.standing = Standing(live, booking)
+        self._booking = booking
         hands = (self._caller, self.agent, self.outside, self.audio, self._voicemail, self.transfers)
         rest = (self.standing, booking, booking.errand, self._timers, self)
         self._hands = {type(hand): hand for hand in (*hands, *rest)}
@@ -176,6 +177,12 @@ class CallSession:
 
         self._live.ask(ask())
 
+    def _finish(self, effect: m.FinishConversation) -> None:
+        self._booking.finish(effect)
+        if effect.wrapup:
+            offer = effect.offer
+            self._live.tell(ConversationOver(self.call.id, offer.queue, offer.agent_id))
+
     def _tell(self, effect: m.Tell) -> None:
         self._live.tell(effect.fact)
 
@@ -228,7 +235,6 @@ _BY_HAND: Mapping[type[Any], Mapping[type[Any], _Carry]] = {
         m.LeaveQueue: Booking.leave,
         m.ConfirmMaker: Booking.confirm_maker,
         m.RejectOffer: Booking.reject,
-        m.FinishConversation: Booking.finish,
     },
     AgentLeg: {
         m.RingAgent: AgentLeg.ring,
@@ -277,6 +283,7 @@ _BY_HAND: Mapping[type[Any], Mapping[type[Any], _Carry]] = {
         m.StopTimer: Timers.stop,
     },
     CallSession: {
+        m.FinishConversation: CallSession._finish,
         m.AskDesk: CallSession._ask_desk,
         m.Tell: CallSession._tell,
         m.Close: CallSession._close,

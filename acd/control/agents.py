@@ -107,7 +107,10 @@ async def show_agent(ask: Ask) -> Agent:
 async def set_state(ask: Ask) -> Agent:
     directory, agent = configured(ask)
     change = await ask.body(AgentStateChange)
-    status = await ask.context.agents.set_state(agent.id, AgentState(change.state), change.reason)
+    # A supervisor may have to sign out somebody who left a note unwritten.
+    status = await ask.context.agents.set_state(
+        agent.id, AgentState(change.state), change.reason, force=not ask.agent
+    )
     return agent_of(agent, status, directory, ask.context)
 
 

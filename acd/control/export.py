@@ -21,7 +21,7 @@ _COLUMNS = (
     *("id", "node", "trunk", "caller", "called", "language", "queue", "agent", "outcome"),
     *("started_at", "answered_at", "ended_at", "wait_seconds", "talk_seconds", "hold_seconds"),
     *("hangup_side", "cause", "offers", "packets_lost", "jitter_seconds"),
-    *("diverted_from", "verstat", "callback", "attributes", "notes"),
+    *("diverted_from", "verstat", "callback", "attributes", "notes", "note_missing"),
 )
 _OBJECTS = ("attributes", "notes")
 """Written as JSON in one cell; empty where there is nothing."""

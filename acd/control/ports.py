@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from acd.agents.notes import Note
+from acd.agents.notes import Note, RefusedCall
 from acd.agents.staffing import LiveStore, Staffing
 from acd.callers.members import ListedNumber
 from acd.calls.record import CallRecord
@@ -69,8 +69,11 @@ class CallsElsewhere(Protocol):
 
 
 class Agents(Protocol):
-    async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:
-        """Raises acd.agents.desk.UnknownAgent, acd.agents.desk.StateNotAllowed."""
+    async def set_state(self, agent_id: str, state: AgentState, reason: str, *, force: bool) -> AgentStatus:
+        """`force` ends a wrap-up although its note is missing.
+
+        Raises acd.agents.desk.UnknownAgent, acd.agents.desk.StateNotAllowed, acd.agents.notes.NoteMissing.
+        """
         ...
 
     async def end_wrapup(self, agent_id: str) -> AgentStatus:
@@ -89,6 +92,7 @@ class RecordFilter:
     queue: str | None = None
     agent: str | None = None
     outcome: str | None = None
+    note_missing: bool | None = None
     since: float | None = None
     until: float | None = None
 
@@ -111,6 +115,20 @@ class Notes(Protocol):
         ...
 
     async def of(self, call_id: str) -> Sequence[Note]: ...
+
+
+class Refusals(Protocol):
+    """Why agents did not take calls."""
+
+    async def give(self, call: RefusedCall, reason: str) -> None: ...
+
+    async def last(self, agent: str, since: float) -> RefusedCall | None:
+        """What the agent did not take last, since then."""
+        ...
+
+    async def of(self, call_id: str) -> Mapping[str, RefusedCall]:
+        """By agent."""
+        ...
 
 
 class CallerLists(Protocol):
@@ -204,6 +222,7 @@ class ControlContext:
     agents: Agents
     records: Records
     notes: Notes
+    refusals: Refusals
     callbacks: CallbackStore
     caller_lists: CallerLists
     do_not_call: DoNotCall

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
+from acd.agents.notes import NoteMissing, NoteProblem
 from acd.calls.outward import DialRefused
 from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarget
 from routing.ports import StoreUnavailable
@@ -77,6 +78,17 @@ def invalid(error: ValidationError, where: str) -> Problem:
     return Problem(status, "invalid-" + where, f"The {where} does not fit its schema.", errors=errors)
 
 
+def field_errors(problems: Sequence[NoteProblem]) -> list[FieldError]:
+    """What is wrong with a note, or missing in it, where it stands in the body of a wrap-up."""
+    return [
+        FieldError(
+            pointer=f"/fields/{problem.field[:64]}" if problem.in_form else f"/{problem.field}",
+            detail=problem.message,
+        )
+        for problem in problems
+    ]
+
+
 def _pointer(location: Sequence[int | str]) -> str:
     # A key of the sender's own choosing may stand here (extra fields): bounded, and JSON text anyway.
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1")[:64] for part in location)
@@ -115,6 +127,8 @@ def _classify(error: Exception) -> Problem | None:
             return Problem(422, error.cause, "The preferred agent is not known.", errors=[field])
         case DialRefused():
             return Problem(403, error.cause, str(error))
+        case NoteMissing():
+            return Problem(409, error.cause, str(error), errors=field_errors(error.problems))
         case StateNotAllowed() | TransferImpossible():
             return Problem(409, error.cause, str(error))
         case asyncio.TimeoutError():

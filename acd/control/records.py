@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from acd.agents.notes import Note as KeptNote
+from acd.agents.notes import RefusedCall
 from acd.calls.record import NOT_TAKEN, Attempt, CallRecord, Direction, Outcome
 from acd.calls.record import Segment as RecordedSegment
 from acd.control.export import send_file
@@ -17,6 +19,7 @@ from acd.control.problems import Problem
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Masked, Seconds, Time, caller_for, time_of
+from acd.history.duties import TELLABLE
 from acd.history.reader import RecordPage
 from routing.overflow import Why
 
@@ -43,6 +46,9 @@ class RecordQuery(BaseModel):
     queue: _NAME | None = None
     agent: _NAME | None = None
     outcome: Outcome | None = None
+    note_missing: bool | None = Field(
+        default=None, description="True: those that lack a note which the queue requires."
+    )
     since: _MOMENT | None = Field(default=None, alias="from")
     until: _MOMENT | None = Field(default=None, alias="to")
     cursor: str | None = Field(
@@ -80,6 +86,8 @@ class Refusal(BaseModel):
     reason: str = Field(description="`no-answer`, `busy`, `rejected`, `unreachable` or `withdrawn`.")
     at: Time
     ring_seconds: Seconds
+    why: str | None = Field(description="What the agent said of it; of several of one agent, of the last.")
+    why_missing: bool = Field(description="The queue wants to know, and the agent has not said.")
 
 
 class Note(BaseModel):
@@ -131,6 +139,9 @@ class Record(BaseModel):
     segments: list[Segment]
     refusals: list[Refusal] = Field(description="Offers that were not taken; of the newest two hundred.")
     notes: list[Note] = Field(description="One an agent, the earliest first.")
+    note_missing: bool = Field(
+        description="An agent's wrap-up ended without the note that the queue requires."
+    )
 
 
 class Records(BaseModel):
@@ -138,7 +149,28 @@ class Records(BaseModel):
     next_cursor: str | None = Field(description="Null on the last page.")
 
 
-def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) -> Record:
+def records_of(page: RecordPage, role: Role | None) -> list[Record]:
+    """The records of a page as this role may see them."""
+    return [
+        record_of(
+            record,
+            page.notes.get(record.id, ()),
+            role,
+            without_note=record.id in page.without_note,
+            words=page.refusals.get(record.id, {}),
+        )
+        for record in page.records
+    ]
+
+
+def record_of(
+    record: CallRecord,
+    notes: Sequence[KeptNote],
+    role: Role | None,
+    *,
+    without_note: bool = False,
+    words: Mapping[str, RefusedCall] = MappingProxyType({}),
+) -> Record:
     return Record(
         id=record.id,
         node=record.node,
@@ -169,13 +201,33 @@ def record_of(record: CallRecord, notes: Sequence[KeptNote], role: Role | None) 
         trunk_out=record.trunk_out or None,
         callback=record.callback or None,
         segments=[_segment_of(segment, role) for segment in record.segments],
-        refusals=[_refusal_of(attempt) for attempt in record.attempts if attempt.result in NOT_TAKEN],
+        refusals=_refusals_of(record.attempts, words),
         notes=[note_of(note) for note in notes],
+        note_missing=without_note,
     )
 
 
-def _refusal_of(attempt: Attempt) -> Refusal:
+def _refusals_of(attempts: Sequence[Attempt], words: Mapping[str, RefusedCall]) -> list[Refusal]:
+    said = words_by_attempt(attempts, words)
+    return [
+        _refusal_of(attempt, said.get(number))
+        for number, attempt in enumerate(attempts)
+        if attempt.result in NOT_TAKEN
+    ]
+
+
+def words_by_attempt(
+    attempts: Sequence[Attempt], words: Mapping[str, RefusedCall]
+) -> Mapping[int, RefusedCall]:
+    """What agents said of attempts, by number: each of the last one that they could say something of."""
+    last = {attempt.agent: n for n, attempt in enumerate(attempts) if attempt.result in TELLABLE}
+    return {last[agent]: word for agent, word in words.items() if agent in last}
+
+
+def _refusal_of(attempt: Attempt, word: RefusedCall | None) -> Refusal:
     return Refusal(
+        why=word.reason if word else None,
+        why_missing=word is not None and word.required and word.reason is None,
         agent=attempt.agent,
         queue=attempt.queue,
         reason=attempt.result,
@@ -211,6 +263,7 @@ async def list_records(ask: Ask) -> Records | web.StreamResponse:
         queue=query.queue,
         agent=query.agent,
         outcome=query.outcome,
+        note_missing=query.note_missing,
         since=query.since.timestamp() if query.since else None,
         until=query.until.timestamp() if query.until else None,
     )
@@ -220,10 +273,7 @@ async def list_records(ask: Ask) -> Records | web.StreamResponse:
         page = await ask.context.records.records(filters, query.cursor, query.limit)
     except ValueError as error:
         raise Problem(400, "bad-cursor", "The cursor is none that this service gave out.") from error
-    return Records(
-        items=[record_of(record, page.notes.get(record.id, ()), ask.role) for record in page.records],
-        next_cursor=page.next_cursor,
-    )
+    return Records(items=records_of(page, ask.role), next_cursor=page.next_cursor)
 
 
 def _is_file_wanted(ask: Ask, query: RecordQuery) -> bool:
@@ -240,10 +290,7 @@ async def _send_file(ask: Ask, query: RecordQuery, filters: RecordFilter) -> web
         raise Problem(400, "invalid-query", "A CSV file holds all that match: leave cursor and limit out.")
 
     def rows(page: RecordPage) -> Iterable[dict[str, Any]]:
-        return (
-            record_of(record, page.notes.get(record.id, ()), ask.role).model_dump(mode="json")
-            for record in page.records
-        )
+        return (record.model_dump(mode="json") for record in records_of(page, ask.role))
 
     return await send_file(ask, filters, rows)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from acd.agents.notes import RefusedCall
 from acd.agents.staffing import offline
 from acd.agents.terms import profile_of
 from acd.calls.model import call_of_entry
@@ -15,6 +16,7 @@ from acd.calls.view import Reasons
 from acd.control.calls import unseen
 from acd.control.ports import ControlContext
 from acd.control.problems import not_found
+from acd.control.records import words_by_attempt
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.control.words import Seconds, Time, time_of
@@ -57,6 +59,7 @@ class Offered(BaseModel):
         " with the one who answered), or ended (the call was)."
     )
     ring_seconds: Seconds
+    why: str | None = Field(default=None, description="What the agent said, who did not take it.")
     sought: Literal["agent", "call"] | None = Field(
         description="`agent`: the best for this call. `call`: the agent came free, and this one was first."
     )
@@ -102,7 +105,7 @@ class Why(BaseModel):
     agents: list[Colleague] = Field(description="While it waits: every agent and what is in the way.")
 
 
-def offered(attempt: Attempt, call_id: str) -> Offered:
+def offered(attempt: Attempt, call_id: str, word: RefusedCall | None = None) -> Offered:
     decision = attempt.decision
     skipped = decision.skipped if decision else None
     chosen = {attempt.agent} if decision is None or decision.sought == "agent" else {call_id}
@@ -113,6 +116,7 @@ def offered(attempt: Attempt, call_id: str) -> Offered:
         needs=attempt.needs,
         result=attempt.result,
         ring_seconds=attempt.ring_seconds,
+        why=word.reason if word else None,
         sought=decision.sought if decision else None,
         candidates=[
             Candidate(
@@ -165,6 +169,11 @@ async def colleagues(
     return sorted(found, key=lambda colleague: (len(colleague.obstacles), colleague.agent))
 
 
+def _offers(attempts: Sequence[Attempt], call_id: str, words: Mapping[str, RefusedCall]) -> list[Offered]:
+    said = words_by_attempt(attempts, words)
+    return [offered(attempt, call_id, said.get(n)) for n, attempt in enumerate(attempts)]
+
+
 async def why_of(context: ControlContext, reasons: Reasons) -> Why:
     view, needs = reasons.view, reasons.needs
     return Why(
@@ -172,21 +181,21 @@ async def why_of(context: ControlContext, reasons: Reasons) -> Why:
         queue=view.queue or None,
         state=view.state,
         attributes=dict(reasons.attributes),
-        offers=[offered(attempt, view.id) for attempt in reasons.attempts],
+        offers=_offers(reasons.attempts, view.id, await context.refusals.of(view.id)),
         overflows=overflows(reasons.segments),
         waits_for=None if needs is None else in_words(needs),
         agents=[] if needs is None else await colleagues(context, needs, reasons.attempts),
     )
 
 
-def why_of_record(record: CallRecord) -> Why:
+def why_of_record(record: CallRecord, words: Mapping[str, RefusedCall]) -> Why:
     """Of a call that is over."""
     return Why(
         id=record.id,
         queue=record.queue or None,
         state="ended",
         attributes=record.attributes,
-        offers=[offered(attempt, record.id) for attempt in record.attempts],
+        offers=_offers(record.attempts, record.id, words),
         overflows=overflows(record.segments),
         waits_for=None,
         agents=[],
@@ -199,7 +208,7 @@ async def show_why(ask: Ask) -> Why:
         return await why_of(context, reasons)
     record = await context.records.record(call_id)
     if record is not None:
-        return why_of_record(record)
+        return why_of_record(record, await context.refusals.of(call_id))
     try:
         elsewhere = await context.calls_elsewhere.why(call_id)
     except CallsUnseen:

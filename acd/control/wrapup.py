@@ -11,7 +11,7 @@ from acd.agents.staffing import offline
 from acd.calls.model import call_of_entry
 from acd.control import records
 from acd.control.agents import Wrapup, configured, wrapup_of
-from acd.control.problems import FieldError, Problem
+from acd.control.problems import FieldError, Problem, field_errors
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
 from acd.directory.model import Queue
@@ -108,14 +108,8 @@ async def _note(ask: Ask, agent: str, order: WrapupOrder) -> None:
     try:
         fields = check_note(rules, order.code, order.fields or {})
     except NoteRefused as error:
-        errors = [
-            FieldError(
-                pointer=f"/fields/{problem.field[:64]}" if problem.in_form else f"/{problem.field}",
-                detail=problem.message,
-            )
-            for problem in error.problems
-        ]
-        raise Problem(422, error.cause, f"The note does not fit queue {queue!r}.", errors=errors) from error
+        detail = f"The note does not fit queue {queue!r}."
+        raise Problem(422, error.cause, detail, errors=field_errors(error.problems)) from error
     await context.notes.put(Note(call_id, agent, queue, order.code, fields, context.clock.time()))
 
 

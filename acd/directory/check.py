@@ -44,7 +44,16 @@ def find_problems(file: DirectoryFile, flows: Collection[str]) -> list[Problem]:
 
 def find_warnings(file: DirectoryFile) -> list[str]:
     """What is allowed but can hardly be meant."""
-    return [*_unstaffed(file), *_unreachable(file)]
+    return [*_unstaffed(file), *_unreachable(file), *_without_time(file)]
+
+
+def _without_time(file: DirectoryFile) -> list[str]:
+    """Notes that are required where nobody has the time to write them."""
+    return [
+        f"queue {queue.name}: a note is required, but there is no wrap-up to write it in; set wrapup_seconds"
+        for queue in file.queues
+        if queue.build().note_required and queue.wrapup_mode == "fixed" and queue.wrapup_seconds == 0
+    ]
 
 
 def _unreachable(file: DirectoryFile) -> list[str]:
@@ -265,6 +274,10 @@ def _codes(file: DirectoryFile) -> Iterator[Problem]:
             yield Problem((*path, "code"), f"{entry.code!r} is a number too; change one of them")
         if entry.reasons and entry.does != "pause":
             yield Problem((*path, "reasons"), "only a code that pauses has reasons; leave them out")
+        if entry.does in ("wrapup-code", "refusal-reason"):
+            longer = [code for code in codes if code.startswith(entry.code)]
+            for code in sorted(code for code in longer if code[len(entry.code) :].isdigit()):
+                yield Problem(path, f"{code} picks something here and is a code itself")
         for digit in range(1, len(entry.reasons) + 1):
             if f"{entry.code}{digit % 10}" in codes:
                 yield Problem(path, f"{entry.code}{digit % 10} picks a reason here and is a code itself")

@@ -231,6 +231,7 @@ def _queue(row: RowMapping) -> Queue:
             "languages": tuple(row["languages"]),
             "relax": tuple(_relaxation(step) for step in row["relax"]),
             "wrapup_codes": tuple(row["wrapup_codes"]),
+            "refusal_reasons": tuple(row["refusal_reasons"]),
             "wrapup_form": tuple(_form_field(field) for field in row["wrapup_form"]),
             "callback": _callback_rules(row["callback"]) if row["callback"] else None,
             "overflow": tuple(_overflow_rule(rule) for rule in row["overflow"]),
@@ -245,7 +246,9 @@ def _queue(row: RowMapping) -> Queue:
 
 def _relaxation(step: Mapping[str, Any]) -> Relaxation:
     requires, teams = MappingProxyType(step["requires"]), tuple(step["teams"])
-    return Relaxation(step["after_seconds"], requires, teams, step["any_language"])
+    # What came later is not in rows of before.
+    languages, any_of = step.get("languages", 0), MappingProxyType(step.get("any_of", {}))
+    return Relaxation(step["after_seconds"], requires, teams, step["any_language"], languages, any_of)
 
 
 def _callback_rules(rules: Mapping[str, Any]) -> CallbackRules:
@@ -275,7 +278,13 @@ def _caller_list(row: RowMapping) -> CallerList:
         row["order"],
         frozenset(row["numbers"]),
         frozenset(row["prefixes"]),
-        Gives(**{**gives, "skills": MappingProxyType(gives["skills"])}),
+        Gives(
+            **{
+                **gives,
+                "skills": MappingProxyType(gives["skills"]),
+                "languages": tuple(gives.get("languages", ())),
+            }
+        ),
         Lookup(**lookup) if lookup else None,
     )
 
@@ -287,7 +296,7 @@ def _caller_list_columns(entry: CallerList) -> dict[str, Any]:
         "order": entry.order,
         "numbers": sorted(entry.numbers),
         "prefixes": sorted(entry.prefixes),
-        "gives": _columns(entry.gives, "skills"),
+        "gives": {**_columns(entry.gives, "skills"), "languages": [*entry.gives.languages]},
         "lookup": lookup and asdict(lookup),
     }
 
@@ -369,8 +378,9 @@ def _queue_columns(queue: Queue) -> dict[str, Any]:
         "any_of": [dict(group) for group in queue.any_of],
         "teams": [*queue.teams],
         "languages": [*queue.languages],
-        "relax": [{**_columns(step, "requires"), "teams": [*step.teams]} for step in queue.relax],
+        "relax": [{**_columns(step, "requires", "any_of"), "teams": [*step.teams]} for step in queue.relax],
         "wrapup_codes": [*queue.wrapup_codes],
+        "refusal_reasons": [*queue.refusal_reasons],
         "wrapup_form": [{**_columns(field), "choices": [*field.choices]} for field in queue.wrapup_form],
         "callback": callback and _callback_columns(callback),
         "overflow": [{**asdict(rule), "message": [*rule.message]} for rule in queue.overflow],

@@ -70,6 +70,8 @@ queues = Table(
     Column("wrapup_codes", JSON, nullable=False, server_default="[]"),
     Column("wrapup_code_required", Boolean, nullable=False, server_default=false()),
     Column("wrapup_form", JSON, nullable=False, server_default="[]"),
+    Column("refusal_reasons", JSON, nullable=False, server_default="[]"),
+    Column("refusal_reason_required", Boolean, nullable=False, server_default=false()),
     Column("callback", JSON(none_as_null=True)),
     Column("ring_agents", Integer, nullable=False, server_default="1"),
     Column("overflow", JSON, nullable=False, server_default="[]"),

@@ -10,11 +10,13 @@ import msgspec
 from sqlalchemy import ColumnElement, RowMapping, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd.agents.notes import Note
+from acd.agents.notes import Note, RefusedCall
 from acd.calls.record import CallRecord
+from acd.clock import Clock
 from acd.database import reading
 from acd.history.cursor import make_cursor, open_cursor
-from acd.history.notes import notes_of
+from acd.history.notes import calls_without_note, note_missing, notes_of
+from acd.history.refusals import refusals_of
 from acd.history.tables import records
 
 MAX_LIMIT = 1000
@@ -31,6 +33,8 @@ class Filters(Protocol):
     @property
     def outcome(self) -> str | None: ...
     @property
+    def note_missing(self) -> bool | None: ...
+    @property
     def since(self) -> float | None: ...
     @property
     def until(self) -> float | None: ...
@@ -44,30 +48,41 @@ class RecordPage:
     next_cursor: str | None
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     """What agents noted about these calls, by call."""
+    without_note: frozenset[str] = frozenset()
+    """Those of these calls that lack a note which a queue requires."""
+    refusals: Mapping[str, Mapping[str, RefusedCall]] = field(default_factory=dict)
+    """Why agents did not take these calls, by call and agent."""
 
 
 class RecordReader:
     """Every method raises sqlalchemy.exc.SQLAlchemyError where the database does."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
+        self._clock = clock
 
     async def records(self, filters: Filters, cursor: str | None = None, limit: int = 100) -> RecordPage:
         """One page, by the start of the calls. Records that come while one pages do not shift the pages.
 
         Raises ValueError for a cursor that is none of ours."""
         limit = max(1, min(limit, MAX_LIMIT))
+        now = self._clock.time()
         query = select(records).where(*_conditions(filters))
+        if filters.note_missing is not None:
+            missing = note_missing(records.c.id, now)
+            query = query.where(missing if filters.note_missing else ~missing)
         if cursor is not None:
             query = query.where(tuple_(records.c.started_at, records.c.id) < tuple_(*open_cursor(cursor)))
         query = query.order_by(records.c.started_at.desc(), records.c.id.desc()).limit(limit + 1)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()
             page = tuple(_record(row) for row in rows[:limit])
-            notes = await notes_of(connection, [record.id for record in page])
-        return RecordPage(
-            page, make_cursor(page[-1].started_at, page[-1].id) if len(rows) > limit else None, notes
-        )
+            ids = [record.id for record in page]
+            notes = await notes_of(connection, ids)
+            without = await calls_without_note(connection, ids, now)
+            refusals = await refusals_of(connection, ids)
+        more = make_cursor(page[-1].started_at, page[-1].id) if len(rows) > limit else None
+        return RecordPage(page, more, notes, without, refusals)
 
     async def record(self, call_id: str) -> CallRecord | None:
         """The record of one call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Double, Index, Integer, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Double, Index, Integer, String, Table, Text, true
 
 from acd.database import metadata
 
@@ -51,9 +51,34 @@ notes = Table(
     Column("code", String(128)),
     Column("fields", JSON, nullable=False),
     Column("given_at", Double, nullable=False),
+    Column("complete", Boolean, nullable=False, server_default=true()),
 )
 """What each agent of a call noted about it: one row each. The call need not be over."""
 
+note_duties = Table(
+    "note_duties",
+    metadata,
+    Column("call_id", String(64), primary_key=True),
+    Column("agent", String(64), primary_key=True),
+    Column("queue", String(64), nullable=False),
+    Column("due_at", Double, nullable=False),
+)
+"""Conversations about which the queue requires a note, and when the wrap-up ended, or will at the latest."""
+
+refusal_words = Table(
+    "refusal_words",
+    metadata,
+    Column("call_id", String(64), primary_key=True),
+    Column("agent", String(64), primary_key=True),
+    Column("queue", String(64), nullable=False),
+    Column("refused_at", Double, nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("reason", String(128)),
+)
+"""Calls that agents did not take, of queues that ask for the reason: the last time of an agent and a call."""
+
+Index("ix_refusal_words_agent", refusal_words.c.agent, refusal_words.c.refused_at)
+Index("ix_note_duties_agent", note_duties.c.agent, note_duties.c.due_at)
 Index("ix_records_started_at", records.c.started_at, records.c.id)
 Index("ix_records_queue", records.c.queue, records.c.started_at)
 Index("ix_records_agent", records.c.agent, records.c.started_at)

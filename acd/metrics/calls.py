@@ -18,9 +18,11 @@ from acd.calls.facts import (
     CallOverflowed,
     CallQueued,
     CallStarted,
+    ConversationOver,
     DialRefused,
     ExpectationMet,
     LegClosed,
+    NoteMissed,
     OfferFailed,
     ToldWhen,
     WrapupEnded,
@@ -105,6 +107,8 @@ class CallMetrics:
             DialRefused: self._dial_refused,
             LegClosed: self._leg_closed,
             CallEnded: self._ended,
+            ConversationOver: lambda fact: None,  # Its talk is measured when the call ends.
+            NoteMissed: self._note_missed,
             WrapupEnded: self._wrapped_up,
             ExpectationMet: self._expectation_met,
             CallerLookedUp: self._looked_up,
@@ -225,6 +229,9 @@ class CallMetrics:
             WRAPUP_BUCKETS,
             "queue",
         )
+        self._notes_missed = self._counter(
+            "acd_notes_missed_total", "Wrap-ups that ended without the note that the queue requires.", "queue"
+        )
         self._foretold = self._histogram(
             "acd_queue_expected_wait_error_seconds",
             "How far off the wait was that a caller was told, on joining the queue or later.",
@@ -286,6 +293,7 @@ class CallMetrics:
     def _by_queue(self) -> Iterable[Counter | Histogram]:
         yield from (self._offered, self._abandoned, self._timed_out, self._in_target, self._rings)
         yield from (self._answer_wait, self._abandon_wait, self._ring, self._talk, self._wrapup)
+        yield self._notes_missed
 
     # Facts
 
@@ -335,6 +343,9 @@ class CallMetrics:
             )
         elif leg.packets_sent >= _ONE_WAY_PACKETS:
             self._one_way.labels(side).inc()
+
+    def _note_missed(self, fact: NoteMissed) -> None:
+        self._notes_missed.labels(fact.queue).inc()
 
     def _wrapped_up(self, fact: WrapupEnded) -> None:
         self._wrapup.labels(fact.queue).observe(fact.seconds)

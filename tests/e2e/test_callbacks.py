@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -130,7 +129,7 @@ async def test_a_customer_who_is_busy_is_tried_again_and_then_no_more(service: R
 async def test_a_callback_outlives_the_service_and_is_made_once(service: RunningService) -> None:
     await ask_for_callback(service, "+37255560004", BILLING, "billing")
     wish = (await service.record_of("+37255560004"))["id"]
-    await asyncio.sleep(1.2)  # Redis writes to the disk every second.
+    assert service.redis_ask("WAITAOF", "1", "0", "5000")[0] == 1, "Redis has it on the disk"
     service.kill9()
     service.start()
     assert (await service.queue("billing"))["callbacks"] == 1

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
+from acd.calls.model import Call, State
 from tests.support.cast import BILLING, agents, caller, dial, phone
 from tests.support.net import eventually
 from tests.support.service import RunningService
 
-_WRITTEN_DOWN = 0.3
-"""Seconds after which a change of a call is certainly in the journal."""
+
+async def written_down(service: RunningService, number: str, state: State) -> None:
+    """The journal has the call from this number in this state: it outlives the service so."""
+
+    async def there() -> bool:
+        documents = await asyncio.to_thread(service.redis_ask, "HVALS", "acd:{main}:live:a")
+        calls = [msgspec.msgpack.decode(document, type=Call) for document in documents]
+        return any((call.caller, call.state) == (number, state) for call in calls)
+
+    await eventually(there, within=5, what=f"{number}, {state}, in the journal")
 
 
 async def test_killed_service_comes_back_with_its_agents_and_a_record_for_each_lost_call(
@@ -22,7 +33,7 @@ async def test_killed_service_comes_back_with_its_agents_and_a_record_for_each_l
             someone.user = number
             await dial(someone, BILLING)
             await service.call_reaches(number, state)
-        await asyncio.sleep(_WRITTEN_DOWN)
+            await written_down(service, number, State(state))
         service.kill9()
         service.start()
 
@@ -60,7 +71,7 @@ async def test_three_crashes_in_a_row_leave_no_ghost(service: RunningService) ->
             someone.user = f"+3725550302{n}"
             await dial(someone, BILLING)
             await service.call_reaches(someone.user, "queued")
-            await asyncio.sleep(_WRITTEN_DOWN)
+            await written_down(service, someone.user, State.QUEUED)
             service.kill9()
             service.start()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from routing.store.scripts import load_scripts
+from routing.store.scripts import load_library
 from tests.support.audio import seconds_of
 from tests.support.caller import Call
 from tests.support.cast import CALLER_HZ, caller, dial
@@ -29,7 +29,7 @@ BILLING, SALES, PATIENT = "+3726000300", "+3726000301", "+3726000302"
 CARRIER_PORT = free_port()
 AGENT_HZ, PATIENT_HZ, LANDLINE_HZ = 700.0, 900.0, 1100.0
 AGENTS = ("a1", "a3", "patient")
-ACCEPT = load_scripts()["accept"].sha.encode()
+ACCEPT = str(load_library().call("accept", "")[1]).encode()
 OFFER = rb"off:b\r\n.*\r\nd\r\n"
 """A reservation on its way to node b, as Redis says it: its stream, and the time until which it holds."""
 

@@ -27,8 +27,8 @@ _NOT_STATE = ("outbox", "events", "stream", ":hb:")
 
 
 _POOLED = 24
-"""Connections to Redis and the database that their pools may have opened under load, and keep: more on a busy
-machine, but none for each call."""
+"""What pools may have opened under load, and keep: eight connections to Redis; five to SQLite, each with the
+database and its log, and the index of the log that they share. More on a busy machine, none for each call."""
 
 
 async def keys(service: RunningService) -> set[str]:
@@ -86,12 +86,13 @@ async def _settles(find: Callable[[], Awaitable[str]], within: float) -> str:
     return found
 
 
-async def _left_over(service: RunningService, names: set[str], ports: float, files: int) -> str:
+async def _left_over(service: RunningService, names: set[str], ports: float, files: Counter[str]) -> str:
     """What is there that was not; empty where nothing is."""
     new = sorted(await keys(service) - names)
     missing = ports - await service.metric("acd_media_ports_free")
     opened = service.open_files() - files
-    return f"keys {new}, {missing:g} ports, {opened} files" if new or missing > 0 or opened > _POOLED else ""
+    many = opened.total() > _POOLED
+    return f"keys {new}, {missing:g} ports, files {dict(opened)}" if new or missing > 0 or many else ""
 
 
 async def _all(service: RunningService, state: str) -> bool:

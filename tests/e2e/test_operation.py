@@ -53,7 +53,7 @@ async def test_sigterm_lets_the_conversation_end_and_takes_no_new_call(service: 
         call = await dial(someone, BILLING)
         await service.call_reaches(someone.user, "talking")
         service.terminate()
-        await asyncio.sleep(0.3)
+        await eventually(lambda: service.metric("acd_draining"), within=5, what="a service that drains")
         someone.user = "+37255504012"
         assert await (await someone.dial(BILLING)).refused() == 503
         assert call.ended_by == ""

@@ -15,6 +15,7 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.calls.record import NODE_DIED, CallRecord
+from acd.clock import SystemClock
 from acd.control.ports import RecordFilter
 from acd.database import create_engine, reading, writing
 from acd.history.heir import Heir
@@ -95,7 +96,7 @@ async def test_a_finished_call_comes_into_sql_and_out_of_redis(
     history.journal.finish(record(1, queue="billing"))
     await until(lambda: stored(engine))
     await history.stop()
-    assert await RecordReader(engine).record("c1") == record(1, queue="billing")
+    assert await RecordReader(engine, SystemClock()).record("c1") == record(1, queue="billing")
     assert await waiting(redis, site) == 0
     assert not await redis.exists(live_key(site, "a"))
 
@@ -155,7 +156,7 @@ async def test_the_first_record_of_a_call_stays(redis: Redis, engine: AsyncEngin
     await fill(redis, site, record(1), record(2))
     await fill(redis, site, record(1, outcome="failed", cause="node-died"))
     await writer(redis, engine, site).drain()
-    found = await RecordReader(engine).record("c1")
+    found = await RecordReader(engine, SystemClock()).record("c1")
     assert found is not None
     assert found.outcome == "answered"
     assert await waiting(redis, site) == 0
@@ -299,7 +300,7 @@ async def test_a_living_node_inherits_the_calls_of_one_that_stays_away(
         await heir.look()
     await history.journal.flush()
     await until(lambda: _count_is(engine, 2))
-    found = await RecordReader(engine).record("c7")
+    found = await RecordReader(engine, SystemClock()).record("c7")
     assert found is not None
     assert (found.cause, found.ended_at) == (NODE_DIED, 970.0)
     for heir in heirs:
@@ -317,7 +318,7 @@ async def test_a_living_node_inherits_the_calls_of_one_that_stays_away(
 
 
 async def _outcome_is(engine: AsyncEngine, call: str, outcome: str) -> bool:
-    found = await RecordReader(engine).record(call)
+    found = await RecordReader(engine, SystemClock()).record(call)
     return found is not None and found.outcome == outcome
 
 
@@ -411,7 +412,7 @@ async def test_every_filter_and_the_pages_agree_with_a_plain_look_at_all_records
         await connection.execute(
             records.insert(), [{**msgspec.to_builtins(each), "segments": []} for each in made]
         )
-    reader = RecordReader(engine)
+    reader = RecordReader(engine, SystemClock())
     for filters, matches in (
         (RecordFilter(), lambda r: True),
         (RecordFilter(queue="billing"), lambda r: r.queue == "billing"),
@@ -445,7 +446,7 @@ async def test_records_that_come_meanwhile_do_not_shift_the_pages(engine: AsyncE
             await connection.execute(records.insert(), rows)
 
     await add(1, 2, 3, 4)
-    reader = RecordReader(engine)
+    reader = RecordReader(engine, SystemClock())
     first = await reader.records(RecordFilter(), None, 2)
     await add(5, 6)
     second = await reader.records(RecordFilter(), first.next_cursor, 2)
@@ -455,4 +456,4 @@ async def test_records_that_come_meanwhile_do_not_shift_the_pages(engine: AsyncE
 @pytest.mark.parametrize("cursor", ["x", "!", "W10", "ä", "e30", "WzEsMl0"])
 async def test_a_cursor_that_is_none_of_ours_is_refused(engine: AsyncEngine, cursor: str) -> None:
     with pytest.raises(ValueError, match="none of ours"):
-        await RecordReader(engine).records(RecordFilter(), cursor)
+        await RecordReader(engine, SystemClock()).records(RecordFilter(), cursor)

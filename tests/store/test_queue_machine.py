@@ -65,6 +65,7 @@ REQUIREMENTS = (
     Requirement("own", agent="bert"),
     *(Requirement("sales", (("et", 1),), strategy) for strategy in sorted(STRATEGIES)),
     Requirement("either", any_of=((("billing", 5), ("et", 2)),)),
+    Requirement("either", any_of=((("billing", 1), ("et", 1)),), prefers=("et", "billing")),
     Requirement("pressing", (("et", 1),), weight=3),
     Requirement("pressing", (("billing", 2),), weight=3),
     Requirement("urgent", weight=10),

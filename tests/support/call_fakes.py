@@ -327,3 +327,9 @@ class FakeDesk:
 
     async def extend_wrapup(self, agent_id: str, seconds: float) -> AgentStatus:
         return await self.set_state(agent_id, AgentState.WRAPUP, str(seconds))
+
+    async def give_reason(self, agent_id: str, number: str) -> None:
+        await self.set_state(agent_id, self.state, number)
+
+    async def give_code(self, agent_id: str, number: str) -> None:
+        await self.set_state(agent_id, self.state, number)

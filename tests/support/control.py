@@ -13,7 +13,7 @@ import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 
 from acd.agents.desk import StateNotAllowed, UnknownAgent
-from acd.agents.notes import Note
+from acd.agents.notes import Note, Owed, RefusedCall
 from acd.callers.members import ListedNumber, ListFull
 from acd.calls.callbacks import CallbackOrder, entry_of
 from acd.calls.outward import NotAllowed
@@ -169,8 +169,13 @@ class FakeAgents:
     unregistered: frozenset[str] = frozenset({"cleo"})
     changes: list[tuple[str, AgentState, str]] = field(default_factory=list)
     wrapups: list[tuple[str, float | str]] = field(default_factory=list)
+    forced: list[bool] = field(default_factory=list)
+    refusal: Exception | None = None
 
-    async def set_state(self, agent_id: str, state: AgentState, reason: str) -> AgentStatus:
+    async def set_state(
+        self, agent_id: str, state: AgentState, reason: str, *, force: bool = False
+    ) -> AgentStatus:
+        self.forced.append(force)
         if agent_id not in self.known:
             raise UnknownAgent(agent_id)
         if state is AgentState.AVAILABLE and agent_id in self.unregistered:
@@ -179,6 +184,8 @@ class FakeAgents:
         return AgentStatus(agent_id, state, int(NOW * 1000), reason)
 
     async def end_wrapup(self, agent_id: str) -> AgentStatus:
+        if self.refusal:
+            raise self.refusal
         self.wrapups.append((agent_id, "end"))
         return AgentStatus(agent_id, AgentState.AVAILABLE, int(NOW * 1000))
 
@@ -315,6 +322,24 @@ class FakeNotes:
 
     async def of(self, call_id: str) -> Sequence[Note]:
         return [note for note in self.kept if note.call_id == call_id]
+
+    async def owed(self, agent: str, since: float) -> Owed | None:
+        return None
+
+
+@dataclass
+class FakeRefusals:
+    kept: dict[tuple[str, str], RefusedCall] = field(default_factory=dict)
+
+    async def give(self, call: RefusedCall, reason: str) -> None:
+        self.kept[call.call_id, call.agent] = replace(call, reason=reason)
+
+    async def last(self, agent: str, since: float) -> RefusedCall | None:
+        mine = [call for call in self.kept.values() if call.agent == agent and call.refused_at >= since]
+        return max(mine, key=lambda call: call.refused_at, default=None)
+
+    async def of(self, call_id: str) -> Mapping[str, RefusedCall]:
+        return {agent: call for (of, agent), call in self.kept.items() if of == call_id}
 
 
 @dataclass
@@ -460,6 +485,7 @@ class Centre:
     forecast: FakeForecast = field(default_factory=FakeForecast)
     events: FakeEvents = field(default_factory=FakeEvents)
     notes: FakeNotes = field(default_factory=FakeNotes)
+    refusals: FakeRefusals = field(default_factory=FakeRefusals)
     callbacks: FakeCallbacks = field(default_factory=FakeCallbacks)
     caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
     do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
@@ -480,6 +506,7 @@ class Centre:
             agents=self.agents,
             records=self.records,
             notes=self.notes,
+            refusals=self.refusals,
             do_not_call=self.do_not_call,
             callbacks=self.callbacks,  # type: ignore[arg-type]
             caller_lists=self.caller_lists,

@@ -14,12 +14,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
+from redis import Redis
 
 from tests.support.net import eventually, free_port
 
@@ -52,9 +54,17 @@ def standard_directory(*, agents: int = 8) -> dict[str, Any]:
                 "wrapup_seconds": 1.5,
                 "wrapup_mode": "extendable",
                 "wrapup_codes": ["sold", "no interest"],
-                "wrapup_form": [{"name": "amount", "kind": "number", "required": True}],
+                "wrapup_code_required": True,
+                "wrapup_form": [{"name": "amount", "kind": "number"}],
             },
-            {"name": "strict", "requires": {"billing": 1}, "ring_seconds": 1, "refusals": _STRICT},
+            {
+                "name": "strict",
+                "requires": {"billing": 1},
+                "ring_seconds": 1,
+                "refusals": _STRICT,
+                "refusal_reasons": ["in a meeting", "wrong skill"],
+                "refusal_reason_required": True,
+            },
             {"name": "personal", "requires": {"billing": 1}, "last_agent": {"timeout_seconds": 30}},
             {"name": "together", "requires": {"billing": 1}, "ring_seconds": 5, "ring_agents": "all"},
             {"name": "two-lines", "requires": {"two-lines": 1}, "ring_seconds": 5},
@@ -248,6 +258,22 @@ class RunningService:
         path.write_text(yaml.safe_dump(dict(directory), sort_keys=False))
         return self.command("apply", str(path), "--yes")
 
+    async def takes(self, directory: Mapping[str, Any]) -> None:
+        """Apply a directory while it runs, and wait until calls go by it."""
+        before = len(await asyncio.to_thread(self.log_file.read_text))
+        await asyncio.to_thread(self.apply, directory)
+
+        async def loaded() -> bool:
+            return '"directory loaded"' in (await asyncio.to_thread(self.log_file.read_text))[before:]
+
+        await eventually(loaded, within=10, what="the new directory in use")
+
+    def redis_ask(self, *words: str) -> Any:
+        """What its own Redis answers to one command, in bytes."""
+        (path,) = (self.data_dir / "redis").glob("*.sock")
+        with Redis(unix_socket_path=str(path)) as client:
+            return client.execute_command(*words)
+
     def token(self, role: str = "admin") -> str:
         """A token for this role, made once; `agent:a1` is one for agent a1."""
         if role not in self._tokens:
@@ -386,9 +412,25 @@ class RunningService:
 
         await eventually(nobody, within=10.0, what="a quiet service")
 
-    def open_files(self) -> int:
-        """File descriptors of the service and its media workers."""
+    def open_files(self) -> Counter[str]:
+        """File descriptors of the service and its media workers, by what they are: `database`, `network` (UDP
+        and TCP), `local` (Unix sockets: to Redis, to the workers) and `other`."""
         process = psutil.Process(self.pid)
-        return sum(
-            one.num_fds() for one in (process, *process.children(recursive=True)) if "redis" not in one.name()
-        )
+        family = (process, *process.children(recursive=True))
+        return sum((_files_of(one.pid) for one in family if "redis" not in one.name()), Counter())
+
+
+def _files_of(pid: int) -> Counter[str]:
+    network = {
+        line.split()[9]
+        for table in ("udp", "tcp", "udp6", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    }
+    found: Counter[str] = Counter()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = os.readlink(link)
+            is_socket = target.startswith("socket:")
+            kind = "local" if is_socket else "database" if ".sqlite3" in target else "other"
+            found["network" if target[8:-1] in network and is_socket else kind] += 1
+    return found

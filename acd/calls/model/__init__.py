@@ -6,6 +6,7 @@ Times in seconds since the epoch, durations in seconds.
 
 from __future__ import annotations
 
+from acd.agents.terms import call_of_entry
 from acd.calls.model.call import (
     TALKERS,
     Call,
@@ -16,7 +17,6 @@ from acd.calls.model.call import (
     State,
     Timer,
     Transferor,
-    call_of_entry,
     entry_of_maker,
 )
 from acd.calls.model.effects import (

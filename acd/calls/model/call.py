@@ -138,6 +138,8 @@ class Call(msgspec.Struct, frozen=True):
     """What the trunk told of the call in headers of its own."""
     state: State = State.NEW
     language: str = ""
+    languages: tuple[str, ...] = ()
+    """Those that the caller is known to speak, the best first."""
     skills: Mapping[str, int] = msgspec.field(default_factory=dict)
     priority: int = 0
     preferred: str = ""
@@ -254,6 +256,11 @@ class Call(msgspec.Struct, frozen=True):
         return self.state in _WITH_AGENT
 
     @property
+    def speaks(self) -> tuple[str, ...]:
+        """The caller's languages, the one that is spoken now before the others."""
+        return tuple(dict.fromkeys((self.language, *self.languages)))
+
+    @property
     def agent(self) -> str:
         return self.offer.agent_id if self.offer else ""
 
@@ -261,9 +268,3 @@ class Call(msgspec.Struct, frozen=True):
 def entry_of_maker(call_id: str) -> str:
     """The entry of the store by which the agent is reserved who made this call to somebody here."""
     return f"{call_id}~own"
-
-
-def call_of_entry(entry: str) -> str:
-    """The id of the call that an entry of the store belongs to: one that was transferred has had several, its
-    id, "~", and a number."""
-    return entry.partition("~")[0]

@@ -164,6 +164,7 @@ def go_to_flow(context: Context, call: Call, flow: FlowDefinition, now: float) -
         call.language,
         call.skills,
         call.priority,
+        languages=call.languages,
         agent=call.preferred,
         number=call.caller,
         enter_for=open_to,
@@ -217,6 +218,7 @@ def obey(context: Context, call: Call, run: ivr.Run, commands: Sequence[ivr.Comm
         call,
         run=run,
         language=run.language,
+        languages=run.languages,
         skills=dict(run.skills),
         priority=run.priority,
         preferred=run.agent,
@@ -348,7 +350,7 @@ def ticket_of(context: Context, call: Call) -> Ticket:
     if rules is None:
         raise ValueError(f"queue {call.place.queue!r} is not in this call's directory")
     known = context.directory.skills
-    needs = first_needs(rules, call.skills, call.language, known)
+    needs = first_needs(rules, call.skills, call.speaks, known)
     requirement, steps = requirement_of(rules, needs), steps_of(rules, needs, known)
     if call.place.leads:
         requirement, steps = _for_leads(call.place, requirement, steps)

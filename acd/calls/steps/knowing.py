@@ -61,6 +61,7 @@ def as_listed(context: Context, call: Call, found: Sequence[Found] = ()) -> Call
         wanted = {
             "priority": gives.priority,
             "language": gives.language or None,
+            "languages": gives.languages or None,
             "preferred": gives.preferred_agent or None,
             "goes_to": gives.queue or None,
         }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from acd.agents.terms import lead_skill, team_skill
 from acd.directory.model import Queue, Relaxation
+from routing.limits import PREFERENCES_MAX
 from routing.model import Requirement, Step
 
 
@@ -18,38 +19,65 @@ class Needs:
     teams: tuple[str, ...]
     languages: tuple[str, ...]
     """One is enough; none are asked where agents are not told apart by language."""
+    prefers: tuple[str, ...] = ()
+    """The languages of the caller that agents are told apart by, the best first."""
+    any_of: tuple[Mapping[str, int], ...] = ()
+    """Of each group one is enough."""
 
 
-def first_needs(rules: Queue, skills: Mapping[str, int], language: str, known: Collection[str]) -> Needs:
-    """The queue's and the call's skills, and the caller's language where agents are told apart by it."""
+def first_needs(
+    rules: Queue, skills: Mapping[str, int], languages: Sequence[str], known: Collection[str]
+) -> Needs:
+    """The queue's and the call's skills, and the caller's first language that agents are told apart by."""
     levels = dict(rules.requires)
     for skill, level in skills.items():
         levels[skill] = max(level, levels.get(skill, 0))
-    spoken = language_skill(language)
-    asked = (spoken,) if spoken in known and spoken not in levels else ()
-    return Needs(levels, rules.teams, asked)
+    spoken = dict.fromkeys(skill for skill in map(language_skill, languages) if skill in known)
+    # Asked with a level of its own, a language is a skill as any other.
+    prefers = () if spoken.keys() & levels.keys() else tuple(spoken)[:PREFERENCES_MAX]
+    return Needs(levels, rules.teams, prefers[:1], prefers, rules.any_of)
 
 
 def relaxed(needs: Needs, step: Relaxation, rules: Queue, known: Collection[str]) -> Needs:
     """What is asked once a step has been taken. Teams add up; without teams there are none to add to."""
     levels = {**needs.levels, **{s: least for s, least in step.requires.items() if s in needs.levels}}
     teams = (*needs.teams, *(t for t in step.teams if t not in needs.teams)) if needs.teams else ()
-    more = tuple(language_skill(name) for name in rules.languages) if step.any_language else ()
-    spoken = [s for s in more if s in known and s not in needs.languages] if needs.languages else []
-    return replace(needs, levels=levels, teams=teams, languages=(*needs.languages, *spoken))
+    more = needs.prefers[: step.languages]
+    if step.any_language and needs.languages:
+        # Further languages of the caller too, as far as the queue has them; these in the caller's order.
+        listed = [skill for skill in map(language_skill, rules.languages) if skill in known]
+        more = (*more, *listed)
+    spoken = [skill for skill in dict.fromkeys(more) if skill not in needs.languages]
+    languages = (*needs.languages, *spoken)
+    return replace(
+        needs, levels=levels, teams=teams, languages=languages, any_of=_lowered(needs.any_of, step)
+    )
+
+
+def _lowered(groups: tuple[Mapping[str, int], ...], step: Relaxation) -> tuple[Mapping[str, int], ...]:
+    """The groups with the levels of a step; one of which something is asked no longer goes."""
+    changed = [{skill: step.any_of.get(skill, least) for skill, least in group.items()} for group in groups]
+    return tuple(group for group in changed if all(group.values()))
 
 
 def requirement_of(rules: Queue, needs: Needs) -> Requirement:
     """The needs as the store takes them: one team or language is a skill, several are a group."""
     skills = {skill: least for skill, least in needs.levels.items() if least > 0}
-    groups = [tuple(sorted(group.items())) for group in rules.any_of]
+    groups = [tuple(sorted(group.items())) for group in needs.any_of]
     for choice in (tuple(map(team_skill, needs.teams)), needs.languages):
         if len(choice) == 1:
             skills.setdefault(choice[0], 1)
         elif choice:
             groups.append(tuple((skill, 1) for skill in choice))
+    several = [skill for skill in needs.prefers if skill in needs.languages] if needs.languages[1:] else []
     return Requirement(
-        rules.name, tuple(sorted(skills.items())), rules.strategy, None, tuple(groups), rules.weight
+        rules.name,
+        tuple(sorted(skills.items())),
+        rules.strategy,
+        None,
+        tuple(groups),
+        rules.weight,
+        prefers=tuple(several),
     )
 
 

@@ -33,6 +33,7 @@ def callback_order(context: Context, call: Call, queue: str, number: str, now: f
         trunk=call.trunk,
         caller_name=call.caller_name,
         language=call.language,
+        languages=call.languages,
         skills=call.skills,
         attributes=call.attributes,
         priority=call.priority,

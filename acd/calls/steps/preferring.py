@@ -45,7 +45,7 @@ def _last_agent(context: Context, call: Call, rules: Queue, now: float) -> str:
     if rules.last_agent is None:
         return ""
     since, known = now - rules.last_agent.days * _DAY_SECONDS, context.directory.skills
-    needs = first_needs(rules, call.skills, call.language, known)
+    needs = first_needs(rules, call.skills, call.speaks, known)
     asked = [requirement_of(rules, needs), *(step.requirement for step in steps_of(rules, needs, known))]
     for spoken in call.spoke_with:
         agent = context.directory.agents.get(spoken.agent)

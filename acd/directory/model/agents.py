@@ -67,13 +67,23 @@ class Agent:
 
 
 CodeAction = Literal[
-    "sign-in", "sign-out", "pause", "resume", "end-wrapup", "extend-wrapup", "echo", "voicemail"
+    "sign-in",
+    "sign-out",
+    "pause",
+    "resume",
+    "end-wrapup",
+    "extend-wrapup",
+    "wrapup-code",
+    "refusal-reason",
+    "echo",
+    "voicemail",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureCode:
-    """What an agent's phone asks for by dialling. A digit after a pausing code picks one of `reasons`."""
+    """What an agent's phone asks for by dialling. A digit after a pausing code picks one of `reasons`, and a
+    number after one for wrap-up codes or for refusals one of the queue's codes or reasons."""
 
     code: str
     does: CodeAction
@@ -87,6 +97,8 @@ STANDARD_CODES = (
     FeatureCode("*14", "resume"),
     FeatureCode("*15", "end-wrapup"),
     FeatureCode("*16", "extend-wrapup"),
+    FeatureCode("*17", "wrapup-code"),
+    FeatureCode("*18", "refusal-reason"),
     FeatureCode("*43", "echo"),
     FeatureCode("*97", "voicemail"),
 )

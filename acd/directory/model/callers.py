@@ -27,6 +27,8 @@ class Gives:
     """Where they go to, whatever the number that they dialled leads to."""
     reject: int = 0
     """The SIP status with which they are refused; 0: they are not."""
+    languages: tuple[str, ...] = ()
+    """Those that they speak, the best first; `language` is the first of them, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class Relaxation:
     """Teams that may take the call too."""
     any_language: bool = False
     """Any language of the queue's list will do."""
+    languages: int = 0
+    """So many languages of the caller will do, the best ones; 0: as many as before."""
+    any_of: Mapping[str, int] = field(default_factory=dict)
+    """Least levels in the groups instead of the former ones; 0 asks no longer for the whole group."""
 
 
 WrapupMode = Literal["fixed", "until-ended", "extendable"]
@@ -141,6 +145,10 @@ class Queue:
     """What a conversation was about or came to; one may be given with its note."""
     wrapup_code_required: bool = False
     wrapup_form: tuple[FormField, ...] = ()
+    refusal_reasons: tuple[str, ...] = ()
+    """What an agent may say of a call that they did not take."""
+    refusal_reason_required: bool = False
+    """Whether they have to, who rejected it or were busy."""
     callback: CallbackRules | None = None
     """None: callers are not called back."""
     voicemail: VoicemailRules | None = None
@@ -174,6 +182,11 @@ class Queue:
     """True: likewise who waits when the last such agent goes."""
     agents_count_as_absent: tuple[AbsentState, ...] = ("paused", "not-answering")
     """Beside those who are signed out."""
+
+    @property
+    def note_required(self) -> bool:
+        """Whether agents have to note something about every conversation."""
+        return self.wrapup_code_required or any(field.required for field in self.wrapup_form)
 
     @property
     def rules(self) -> tuple[OverflowRule, ...]:

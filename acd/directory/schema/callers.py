@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from acd.directory.model import CallerList, Gives, Lookup
 from acd.directory.schema.words import Entry, Language, Name, Skills
+from routing.limits import PREFERENCES_MAX
 
 DECLINE = 603
 """RFC 3261 section 21.6.2: nobody else should be tried either."""
@@ -86,17 +87,19 @@ class CallerListEntry(Entry):
     priority: Annotated[int, Field(ge=0, le=99)] | Name | None = None
     skills: Skills = {}
     language: Language | None = None
+    languages: Annotated[list[Language], Field(max_length=PREFERENCES_MAX)] = []
     preferred_agent: Name | None = None
     queue: Name | None = None
     reject: bool | Annotated[int, Field(ge=400, le=699)] = False
 
     @model_validator(mode="after")
     def _gives_something(self) -> CallerListEntry:
-        given = (self.skills, self.language, self.preferred_agent, self.queue, self.reject)
+        given = (self.skills, self.language, self.languages, self.preferred_agent, self.queue, self.reject)
         gives = any(given) or self.priority is not None
         if self.lookup is None and not gives:
             raise ValueError(
-                "gives its callers nothing: priority, skills, language, preferred_agent, queue or reject"
+                "gives its callers nothing: priority, skills, language, languages, preferred_agent, "
+                "queue or reject"
             )
         if self.lookup is not None and (gives or self.numbers):
             raise ValueError(
@@ -104,12 +107,19 @@ class CallerListEntry(Entry):
             )
         return self
 
+    @model_validator(mode="after")
+    def _speaks_in_one_order(self) -> CallerListEntry:
+        if self.language and self.languages:
+            raise ValueError("give either language or languages, the best first")
+        return self
+
     def build(self, order: int, priorities: dict[str, int]) -> CallerList:
         priority = priorities.get(self.priority) if isinstance(self.priority, str) else self.priority
         gives = Gives(
             priority=priority,
             skills=MappingProxyType(self.skills),
-            language=self.language or "",
+            language=self.language or next(iter(self.languages), ""),
+            languages=tuple(self.languages),
             preferred_agent=self.preferred_agent or "",
             queue=self.queue or "",
             reject=DECLINE if self.reject is True else int(self.reject),

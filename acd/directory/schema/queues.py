@@ -38,7 +38,13 @@ from acd.directory.schema.words import (
     StrategyName,
     Text,
 )
-from routing.limits import CALLBACK_ATTEMPTS_MAX, QUEUE_WEIGHT_MAX, RING_AGENTS_MAX, STEPS_MAX
+from routing.limits import (
+    CALLBACK_ATTEMPTS_MAX,
+    PREFERENCES_MAX,
+    QUEUE_WEIGHT_MAX,
+    RING_AGENTS_MAX,
+    STEPS_MAX,
+)
 from routing.model import RejectReason
 
 _DIGIT = re.compile(r"[0-9]?", re.ASCII)
@@ -65,10 +71,17 @@ class RelaxEntry(Entry):
     requires: dict[Name, Annotated[int, Field(ge=0, le=10)]] = {}
     teams: Annotated[list[Text], Field(max_length=50)] = []
     any_language: bool = False
+    languages: Annotated[int, Field(ge=2, le=PREFERENCES_MAX)] | None = None
+    any_of: dict[Name, Annotated[int, Field(ge=0, le=10)]] = {}
 
     def build(self) -> Relaxation:
         return Relaxation(
-            self.after_seconds, MappingProxyType(self.requires), tuple(self.teams), self.any_language
+            self.after_seconds,
+            MappingProxyType(self.requires),
+            tuple(self.teams),
+            self.any_language,
+            self.languages or 0,
+            MappingProxyType(self.any_of),
         )
 
 
@@ -187,6 +200,8 @@ class QueueEntry(Entry):
     wrapup_codes: Annotated[list[Choice], Field(max_length=200)] = []
     wrapup_code_required: bool = False
     wrapup_form: Annotated[list[FormFieldEntry], Field(max_length=30)] = []
+    refusal_reasons: Annotated[list[Choice], Field(max_length=200)] = []
+    refusal_reason_required: bool = False
     callback: CallbackEntry | None = None
     voicemail: OptionalVoicemail = None
     service_level_seconds: Seconds = 20.0
@@ -226,6 +241,14 @@ class QueueEntry(Entry):
         return self
 
     @model_validator(mode="after")
+    def _refusals_can_be_told(self) -> QueueEntry:
+        if self.refusal_reason_required and not self.refusal_reasons:
+            raise ValueError("refusal_reason_required needs reasons to choose from; add refusal_reasons")
+        if len(set(self.refusal_reasons)) < len(self.refusal_reasons):
+            raise ValueError("refusal_reasons names something twice; each must be unique")
+        return self
+
+    @model_validator(mode="after")
     def _full_has_a_measure(self) -> QueueEntry:
         if self.max_waiting is None and any(rule.full for rule in self.overflow):
             raise ValueError("full in overflow needs max_waiting; say how many may wait")
@@ -242,6 +265,7 @@ class QueueEntry(Entry):
                 "languages": tuple(self.languages),
                 "relax": tuple(step.build() for step in self.relax),
                 "wrapup_codes": tuple(self.wrapup_codes),
+                "refusal_reasons": tuple(self.refusal_reasons),
                 "wrapup_form": tuple(field.build() for field in self.wrapup_form),
                 "callback": self.callback.build() if self.callback else None,
                 "overflow": tuple(rule.build(self.max_waiting) for rule in self.overflow),

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from acd.agents.desk import AgentDesk, StateNotAllowed, UnknownAgent
+from acd.agents.notebook import Notebook
 from acd.directory.model import Agent, Directory
 from routing.model import AgentProfile, AgentState, AgentStatus, AgentTerms
 from routing.ports import StoreUnavailable
 from tests.support.clock import FakeClock
+from tests.support.control import FakeNotes, FakeRefusals
 
 ABLE = {"billing": 5}
 NOW_MS = 1_000_000_000
@@ -72,6 +74,7 @@ class Bench:
             FakeClock(1_000_000.0),
             lambda: self.directory,
             self,
+            Notebook(FakeNotes(), FakeRefusals(), FakeClock(1_000_000.0), lambda: self.directory),
         )
 
     def registered(self, agent_id: str) -> bool:

@@ -181,7 +181,7 @@ async def test_a_call_is_connected_and_ends_with_one_record(bench: Bench) -> Non
     assert bench.journal.live == {}
     assert [type(fact) for fact in bench.told] == [
         *(facts.CallStarted, facts.CallQueued, facts.AgentRung, facts.CallAnswered),
-        *(facts.LegClosed, facts.LegClosed, facts.CallEnded),
+        *(facts.ConversationOver, facts.LegClosed, facts.LegClosed, facts.CallEnded),
     ]
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import structlog
 
+from acd.agents.notes import RefusedCall
 from acd.callers.members import ListedNumber
 from acd.control.app import declared_routes
 from acd.control.tokens import Role
 from acd.directory.do_not_call import Listed
+from acd.directory.model import Queue, VoicemailRules
 from acd.directory.model import Route as OutsideRoute
-from acd.directory.model import VoicemailRules
-from tests.support.control import Centre, a_call, a_callback, a_message, bearer, serving, trace_one
+from tests.support.control import NOW, Centre, a_call, a_callback, a_message, bearer, serving, trace_one
 
 ROUTES = declared_routes(open_metrics=False)
 LEAST = {
@@ -25,6 +26,8 @@ LEAST = {
     ("GET", "/v1/agents/{id}"): "viewer",
     ("GET", "/v1/agents/{id}/wrap-up"): "viewer",
     ("POST", "/v1/agents/{id}/wrap-up"): "supervisor",
+    ("GET", "/v1/agents/{id}/refusal"): "viewer",
+    ("POST", "/v1/agents/{id}/refusal"): "supervisor",
     ("POST", "/v1/agents/{id}/state"): "supervisor",
     ("GET", "/v1/events"): "viewer",
     ("GET", "/v1/calls"): "viewer",
@@ -72,6 +75,8 @@ AGENTS_OWN = {
     ("GET", "/v1/agents/{id}/wrap-up"),
     ("POST", "/v1/agents/{id}/wrap-up"),
     ("POST", "/v1/agents/{id}/calls"),
+    ("GET", "/v1/agents/{id}/refusal"),
+    ("POST", "/v1/agents/{id}/refusal"),
     ("GET", "/v1/calls"),
     ("GET", "/v1/calls/{id}"),
     ("POST", "/v1/calls/{id}/transfer"),
@@ -102,9 +107,12 @@ def annas_centre(tmp_path: Path) -> Centre:
     anna = replace(
         centre.directory.agents["anna"], voicemail=VoicemailRules(), dialling=("national",), team="day"
     )
+    queues = {**centre.directory.queues, "billing": Queue("billing", refusal_reasons=("busy",))}
+    refused = RefusedCall("c1", "anna", "billing", NOW - 10, required=True)
+    centre.refusals.kept["c1", "anna"] = refused
     routes = {"+372": OutsideRoute("+372", "national", ("carrier",))}
     agents = {**centre.directory.agents, "anna": anna}
-    centre.directory = replace(centre.directory, agents=agents, routes=routes)
+    centre.directory = replace(centre.directory, agents=agents, routes=routes, queues=queues)
     centre.messages.kept["c1"], centre.messages.folder = a_message("c1"), tmp_path
     (tmp_path / "c1.wav").write_bytes(b"RIFF")
     centre.calls.views["c1"] = replace(a_call(), state="talking", agent="anna")
@@ -139,6 +147,8 @@ def asked(method: str, path: str) -> tuple[str, dict[str, Any]]:
         wanted = {"number": "+3725550008"}
     elif path == "/v1/do-not-call":
         wanted = {"numbers": ["+3725550001"]}
+    elif path.endswith("/refusal"):
+        wanted = {"reason": "busy"}
     elif "wrap-up" in path:
         wanted = {"end": True}
     elif path == "/v1/trace":

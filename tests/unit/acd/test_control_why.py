@@ -121,7 +121,7 @@ async def test_a_call_that_overflowed_tells_where_to_and_why(client: TestClient,
 
 def test_the_terminal_shows_the_same_and_takes_no_orders_from_names():
     wicked = Attempt(NOW, "billing", "[bold]x[/]", "", "busy", 1.0)
-    why = why_of_record(a_record("r1", attempts=(RUNG, wicked)))
+    why = why_of_record(a_record("r1", attempts=(RUNG, wicked)), {})
     assert Why.model_validate_json(why.model_dump_json()) == why
     out = io.StringIO()
     show(why, Console(file=out, width=120))

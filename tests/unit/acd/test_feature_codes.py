@@ -6,6 +6,7 @@ import pytest
 
 from acd.agents.codes import find_code, obey
 from acd.agents.desk import StateNotAllowed
+from acd.agents.notes import NoteMissing, NoteProblem
 from acd.directory.model import STANDARD_CODES, CodeAction, Directory, FeatureCode
 from routing.model import AgentState as S
 from routing.ports import StoreUnavailable
@@ -26,6 +27,8 @@ DIRECTORY = Directory(codes={code.code: code for code in STANDARD_CODES})
         ("end-wrapup", S.PAUSED, "not-possible", None),
         ("end-wrapup", S.AVAILABLE, "resumed", None),
         ("extend-wrapup", S.WRAPUP, "wrapup-extended", S.WRAPUP),
+        ("wrapup-code", S.WRAPUP, "noted", S.WRAPUP),
+        ("refusal-reason", S.AVAILABLE, "noted", S.AVAILABLE),
     ],
 )
 async def test_a_code_sets_the_state_that_it_is_for(
@@ -47,6 +50,20 @@ async def test_what_the_desk_cannot_do_is_said(refusal: Exception) -> None:
     desk = FakeDesk()
     desk.refusal = refusal
     assert await obey(desk, "anna", "sign-in", "") == "not-possible"
+
+
+async def test_who_has_to_note_something_first_is_told_so() -> None:
+    desk = FakeDesk(S.WRAPUP)
+    desk.refusal = NoteMissing([NoteProblem("code", "is required", in_form=False)])
+    assert await obey(desk, "anna", "end-wrapup", "") == "note-missing"
+
+
+def test_a_number_after_the_code_for_wrapup_codes_is_handed_on() -> None:
+    for number in ("1", "12", "200"):
+        assert find_code(DIRECTORY, f"*17{number}") == (DIRECTORY.codes["*17"], number)
+        assert find_code(DIRECTORY, f"*18{number}") == (DIRECTORY.codes["*18"], number)
+    for dialled in ("*171234", "*17*", "*17#1"):
+        assert find_code(DIRECTORY, dialled) is None
 
 
 def test_a_digit_after_a_pausing_code_picks_its_reason() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import get_args
 
 import pytest
 
@@ -10,12 +11,15 @@ from acd.calls.facts import (
     AgentRung,
     CallAnswered,
     CallEnded,
+    CallFact,
     CallOverflowed,
     CallQueued,
     CallStarted,
+    ConversationOver,
     DialRefused,
     ExpectationMet,
     LegClosed,
+    NoteMissed,
     OfferFailed,
     WrapupEnded,
 )
@@ -30,6 +34,19 @@ from tests.support.metrics import Bench, calls
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+async def test_a_note_that_was_missed_counts_and_a_talk_that_ended_is_no_news(bench: Bench):
+    value = await bench.scrape()
+    assert value("acd_notes_missed_total", queue="billing") == 0
+    for fact in (ConversationOver("c1", "billing", "anna"), NoteMissed("billing", "anna")):
+        bench.metrics(fact)
+    value = await bench.scrape()
+    assert value("acd_notes_missed_total", queue="billing") == 1
+
+
+def test_every_fact_of_a_call_is_known_to_the_metrics(bench: Bench):
+    assert set(get_args(CallFact)) == set(bench.metrics._calls._handlers)
 
 
 async def test_a_call_that_was_answered_counts_in_each_place_once(bench: Bench):

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert
 
 from acd.agents.notes import Note, NoteRefused, check_note
+from acd.clock import SystemClock
 from acd.control.ports import RecordFilter
 from acd.control.tokens import Role
 from acd.database import create_engine, writing
@@ -121,7 +122,7 @@ async def test_notes_are_read_with_the_record_and_the_last_word_of_an_agent_coun
         Note("c1", "bert", "billing", None, {"remark": "ü"}, NOW),
     ):
         await notes.put(note)
-    page = await RecordReader(engine).records(RecordFilter())
+    page = await RecordReader(engine, SystemClock()).records(RecordFilter())
     await engine.dispose()
     assert set(page.notes) == {"c1"}
     assert [(n.agent, n.code, dict(n.fields)) for n in page.notes["c1"]] == [

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import insert
 
 from acd.calls.record import CallRecord, Segment
+from acd.clock import SystemClock
 from acd.control.ports import RecordFilter
 from acd.database import create_engine
 from acd.history.migrate import migrate
@@ -44,7 +45,7 @@ async def reader(tmp_path):  # type: ignore[no-untyped-def]
                 for row in rows
             ],
         )
-    yield RecordReader(engine)
+    yield RecordReader(engine, SystemClock())
     await engine.dispose()
 
 

@@ -129,8 +129,10 @@ def test_definitions_say_all_there_is_to_say() -> None:
     queues = {"the billing desk": 1, "support": 2}
     for in_talk in (False, True):
         for lent in ({}, {"support": terms}):
-            profile = replace(AgentProfile.of({"et": 2}, queues, lent), in_talk=in_talk)
-            assert read_profile(profile_definition(profile)) == profile
+            for by_priority in (False, True):
+                profile = AgentProfile.of({"et": 2}, queues, lent, by_priority=by_priority)
+                profile = replace(profile, in_talk=in_talk)
+                assert read_profile(profile_definition(profile)) == profile
     for weight in (1, 7):
         requirement = Requirement("q", (("et", 1),), "linear", None, ((("a", 1),),), weight)
         assert read_class(class_definition(requirement)) == requirement
