@@ -21,6 +21,7 @@ from acd.directory.model import (
 )
 from ivr.flow import FlowDefinition, HangUp, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
+from routing.limits import RING_AGENTS_MAX
 from routing.model import Lending
 from routing.overflow import Conditions
 from routing.strategy import STRATEGIES
@@ -37,6 +38,7 @@ _LATE = {
     "linear": (OverflowRule(Conditions(after_seconds=15), extension=DESK),),
     "longest-idle": (OverflowRule(Conditions(after_seconds=15), voicemail="box:sales"),),
     "round-robin": (OverflowRule(Conditions(after_seconds=15), flow="gone"),),
+    "least-skilled": (OverflowRule(Conditions(expected_wait_over_seconds=12), queue="either", place="last"),),
     "fewest-calls": (OverflowRule(Conditions(after_seconds=5), leads="a"),),
     "weighted-random": (
         OverflowRule(Conditions(after_seconds=5), leads="a", instead=True),
@@ -44,6 +46,8 @@ _LATE = {
     ),
 }
 """Of the sales queues of these strategies."""
+_RUNG_TOGETHER = {"most-skilled": 2, "least-occupied": RING_AGENTS_MAX, "fewest-calls": 3}
+"""How many agents are rung for one call of theirs."""
 
 
 def _queues() -> dict[str, Queue]:
@@ -121,6 +125,7 @@ def _queues() -> dict[str, Queue]:
                 unreachable=RefusalRule(),
             ),
             overflow=_LATE.get(name, ()),
+            ring_agents=_RUNG_TOGETHER.get(name, 1),
         )
         for name in sorted(STRATEGIES)
     ]

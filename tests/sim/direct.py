@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
 
 import hiredis
@@ -13,16 +13,16 @@ from routing.store.scripts import Library
 
 
 class DirectLink:
-    """One connection to a server's Unix socket."""
+    """One connection to a server's Unix socket. Replies are strings, or bytes where it is `binary`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, binary: bool = False) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
-        self._reader = hiredis.Reader(encoding="utf-8")
+        self._reader = hiredis.Reader() if binary else hiredis.Reader(encoding="utf-8")
 
-    def exchange(self, commands: Sequence[Command]) -> list[Any]:
+    def exchange(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
         """The reply to each command. Raises the error reply of one that is wrong."""
-        self._socket.sendall(b"".join(map(hiredis.pack_command, commands)))
+        self._socket.sendall(b"".join(map(hiredis.pack_command, map(tuple, commands))))
         answers: list[Any] = []
         while len(answers) < len(commands):
             answer = self._reader.gets()
@@ -50,14 +50,25 @@ class _Answer:
 
 
 class DirectBatcher:
-    """Stands in for the Batcher of a store (routing/store/batch.py)."""
+    """Stands in for the Batcher of a store (routing/store/batch.py). What nodes are told is read in the same
+    exchange: `news` is the command, `heard` gets its reply."""
 
-    def __init__(self, link: DirectLink, library: Library) -> None:
+    def __init__(
+        self,
+        link: DirectLink,
+        library: Library,
+        news: Callable[[], Command],
+        heard: Callable[[Any], None],
+    ) -> None:
         self._link = link
+        self._news = news
+        self._heard = heard
         link.exchange([library.loading])
 
     def submit(self, command: Command) -> _Answer:
-        return _Answer(self._link.exchange([command])[0])
+        answer, news = self._link.exchange([command, self._news()])
+        self._heard(news)
+        return _Answer(answer)
 
 
 def result_of(work: Coroutine[Any, Any, Any]) -> Any:

@@ -263,9 +263,27 @@ class Node:
             if place is not None and asks_who_waits(place.rules, place.spent):
                 wanted.setdefault(place.seeking, []).append(place)
         self._deserted &= set(wanted)
+        self._expect()
         for seeking, places in wanted.items():
             heard = partial(self._looked_out, seeking, places)
             self.link.say("crowd", ("", seeking.requirements, seeking.absent), {}, heard, lambda: None)
+
+    def _expect(self) -> None:
+        """Callers who will wait too long, by what is expected."""
+        for session in list(self.sessions.values()):
+            place = session.waiting_place()
+            if place is None or all(rule.expected_wait_over_seconds is None for rule in place.rules):
+                continue
+            waited = self.now / 1000 - place.since
+            situation = Situation(
+                waited_seconds=waited, expected_seconds=self.world.forecast.of_call(place.entry)
+            )
+            self._tell_where_a_rule_holds(place, situation)
+
+    @staticmethod
+    def _tell_where_a_rule_holds(place: WaitingPlace, situation: Situation) -> None:
+        if decide(place.rules, situation, place.spent) is not None:
+            place.post(m.SituationKnown(place.entry, situation))
 
     def _looked_out(self, seeking: Seeking, places: list[WaitingPlace], answer: Any) -> None:
         if answer is None or answer[1]:
@@ -275,9 +293,7 @@ class Node:
         else:
             for place in places:
                 waited = self.now / 1000 - place.since
-                situation = Situation(waited_seconds=waited, agent_there=False)
-                if decide(place.rules, situation, place.spent) is not None:
-                    place.post(m.SituationKnown(place.entry, situation))
+                self._tell_where_a_rule_holds(place, Situation(waited_seconds=waited, agent_there=False))
 
     # Messages.
 

@@ -63,7 +63,7 @@ class Phone:
         node.later(_WAY_MS, self._invited, node, session, leg)
 
     def _invited(self, node: Node, session: Session, leg: str) -> None:
-        if session.agent_leg != leg:
+        if not session.rings(leg):
             return
         drawn, world = self._world.source.random(), self._world
         if len(self.legs) >= self._lines:

@@ -9,6 +9,7 @@ from itertools import count
 from tests.sim.stores import ModelStore, RedisStore
 from tests.sim.weather import STORM, Faults
 from tests.sim.world import NODES, Outcome, World
+from tests.support.redis_server import running_redis
 
 CALLS_A_ROUND = 2_500
 _SITES = count(1)
@@ -18,6 +19,13 @@ def simulate_apart(seed: int, calls: int) -> Outcome:
     """In a process of its own: there is nothing to collect, since whatever lives stays to the end."""
     gc.disable()
     return simulate(seed, calls)
+
+
+def simulate_on_redis(seed: int, calls: int) -> Outcome:
+    """The same, on a server that nobody else asks."""
+    gc.disable()
+    with running_redis() as server:
+        return simulate(seed, calls, redis_url=server.url)
 
 
 class SimulationFailed(AssertionError):

@@ -39,6 +39,7 @@ class Session:
         "caller",
         "forgotten_since",
         "lane",
+        "rung",
         "ticket",
     )
 
@@ -47,6 +48,7 @@ class Session:
         self.caller = caller
         self.lane = Lane(node, may_be_late=True)
         self.agent_leg = ""
+        self.rung: dict[int, str] = {}
         self.forgotten_since: int | None = None
         self.ticket: Ticket | None = None
         self._node = node
@@ -102,21 +104,51 @@ class Session:
 
     # The agent's leg.
 
+    def rings(self, leg: str) -> bool:
+        """Whether this call still wants something of a phone."""
+        return leg == self.agent_leg or leg in self.rung.values()
+
     def _ring_agent(self, effect: m.RingAgent) -> None:
-        self.agent_leg = f"{self.call.id}-{self.call.offers}"
-        self._world.phones[effect.offer.agent_id].ring(self._node, self, self.agent_leg)
+        self.agent_leg = self._ring(effect.offer)
+
+    def _ring_rival(self, effect: m.RingRival) -> None:
+        self._world.counts["rung-together"] += 1
+        self._ring(effect.offer)
+
+    def _ring(self, offer: Offer) -> str:
+        leg = f"{self.call.id}-{self.call.offers}"
+        if offer.together:
+            self.rung[offer.token] = leg
+        self._world.phones[offer.agent_id].ring(self._node, self, leg)
+        return leg
+
+    def _rung_for(self, leg: str) -> int | None:
+        return next((token for token, held in self.rung.items() if held == leg), None)
 
     def agent_answered(self, leg: str) -> None:
-        if leg == self.agent_leg:
+        if (token := self._rung_for(leg)) is not None:
+            self.post(m.RivalAnswered(token))
+        elif leg == self.agent_leg:
             self.post(m.AgentAnswered(b"answer"))
 
     def agent_leg_over(self, leg: str, by: Any, status: int) -> None:
-        if leg == self.agent_leg:
+        if (token := self._rung_for(leg)) is not None:
+            self.post(m.RivalOver(token, by, status))
+        elif leg == self.agent_leg:
             self.post(m.LegOver(Side.AGENT, by, status))
 
     def _release_agent_leg(self, effect: m.ReleaseAgentLeg) -> None:
         leg, self.agent_leg = self.agent_leg, ""
+        self.rung = {token: held for token, held in self.rung.items() if held != leg}
         self._world.release(leg)
+
+    def _release_rival(self, effect: m.ReleaseRival) -> None:
+        if leg := self.rung.pop(effect.token, ""):
+            self._world.release(leg)
+
+    def _take_rival(self, effect: m.TakeRival) -> None:
+        if leg := self.rung.get(effect.token):
+            self.agent_leg = leg
 
     def _bridge(self, effect: m.BridgeLegs) -> None:
         self._world.bridged(self, self.call.agent, self.agent_leg)
@@ -143,7 +175,8 @@ class Session:
     def _joined(self, place: WaitingPlace, answer: Any) -> None:
         if answer is not None:
             others, there = answer
-            self.post(m.SituationKnown(place.entry, Situation(True, 0.0, others, None, there)))
+            expected = self._world.forecast.of_queue(place.queue)
+            self.post(m.SituationKnown(place.entry, Situation(True, 0.0, others, expected, there)))
 
     def _tell(self, effect: m.Tell) -> None:
         if isinstance(effect.fact, CallOverflowed):
@@ -154,6 +187,7 @@ class Session:
 
     def _confirm(self, effect: m.ConfirmOffer) -> None:
         offer = effect.offer
+        self.rung = {}
 
         def heard(answer: Any) -> None:
             self.post(m.OfferStale(offer.token) if answer is Stale else m.OfferConfirmed(offer.token, offer))
@@ -264,6 +298,9 @@ EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
     m.TakeMessage: Session._take_message,
     m.RingAgent: Session._ring_agent,
     m.ReleaseAgentLeg: Session._release_agent_leg,
+    m.RingRival: Session._ring_rival,
+    m.ReleaseRival: Session._release_rival,
+    m.TakeRival: Session._take_rival,
     m.BridgeLegs: Session._bridge,
     m.EnterQueue: Session._enter,
     m.ChangeNeeds: Session._change_needs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -12,11 +11,12 @@ from routing.model import NodeMessage, Offer, OfferWithdrawn, Ticket, WrapupTake
 from routing.ports import StaleToken, StoreUnavailable
 from routing.store import replies
 from routing.store.generation import Acquaintance
+from routing.store.link import Command
 from routing.store.redis_store import RedisQueueStore, connect
 from routing.store.scripts import load_library
 from tests.sim.direct import DirectBatcher, DirectLink, result_of
 from tests.support.event_fold import Fold, assert_equal
-from tests.support.queue_audit import audit, snapshot
+from tests.support.queue_audit import audit, snapshot_by
 from tests.support.queue_model import QueueModel
 
 Told = tuple[str, NodeMessage]
@@ -127,6 +127,17 @@ class ModelStore:
     def close(self) -> None: ...
 
 
+class _Event:
+    """Stands in for the acquaintance of a store that all nodes share: the number of the newest event, as the
+    last heartbeat was told."""
+
+    newest = 0
+    told = ""
+
+    def note(self, *, event: int) -> None:
+        self.newest = event
+
+
 class RedisStore(ModelStore):
     """The real scripts on a real server. What they answer, and tell nodes, must be what the model says."""
 
@@ -134,11 +145,14 @@ class RedisStore(ModelStore):
         super().__init__()
         self.site = site
         self._link = DirectLink(url.removeprefix("unix://"))
-        self._loop = asyncio.new_event_loop()
-        self.redis = connect(url)
-        self._store = RedisQueueStore(self.redis, site)
-        self._store._batcher = DirectBatcher(self._link, load_library())
+        self._binary = DirectLink(url.removeprefix("unix://"), binary=True)
+        self._store = RedisQueueStore(connect(url), site)
+        self._event_told = self._store._acquaintance = _Event()  # type: ignore[assignment]
         self._read_after = dict.fromkeys(nodes, "0-0")
+        self._streams = {f"acd:{{{site}}}:off:{name}": name for name in nodes}
+        self._unread: list[Told] = []
+        news = self._ask_for_news, self._hear_news
+        self._store._batcher = DirectBatcher(self._link, load_library(), *news)
         self._minted: Iterator[int] = iter(())
         self._fold = Fold()
         self._event = ""
@@ -156,6 +170,8 @@ class RedisStore(ModelStore):
             answer = InDoubt
         if verb in ("tick", "enqueue"):
             return expected
+        if verb == "heartbeat" and arguments[0] in self._nodes:
+            self._nodes[arguments[0]].note(event=self._event_told.newest)
         if verb == "crowd" and answer is None and not arguments[0]:
             # What is asked by a call that is still on its way there; the model knows of any requirement.
             return expected
@@ -171,7 +187,7 @@ class RedisStore(ModelStore):
         return answer
 
     def messages(self) -> Sequence[Told]:
-        found = self._read()
+        found, self._unread = self._unread, []
         offers = sorted((o for _, o in found if isinstance(o, Offer)), key=lambda offer: offer.token)
         wrapped = {
             (node, w.agent_id, w.queue, w.taken_ms): w.token
@@ -188,24 +204,22 @@ class RedisStore(ModelStore):
     def _mint(self, subject: str) -> int:
         return next(self._minted)
 
-    def _read(self) -> list[Told]:
-        names = list(self._read_after)
-        keys = [f"acd:{{{self.site}}}:off:{name}" for name in names]
-        (reply,) = self._link.exchange([("XREAD", "STREAMS", *keys, *self._read_after.values())])
-        found: list[Told] = []
+    def _ask_for_news(self) -> Command:
+        return ("XREAD", "STREAMS", *self._streams, *self._read_after.values())
+
+    def _hear_news(self, reply: Any) -> None:
         for key, entries in reply or ():
-            node = names[keys.index(key)]
+            node = self._streams[key]
             for entry, fields in entries:
                 self._read_after[node] = entry
                 message = replies.node_message(fields)
-                found.append((node, message))
+                self._unread.append((node, message))
                 if node in self._nodes:
                     self._nodes[node].note(token=getattr(message, "token", 0))
-        return found
 
     def audit(self) -> None:
         """All keys agree with each other, and with the fold of all events."""
-        state = self._loop.run_until_complete(snapshot(self.redis, self.site))
+        state = snapshot_by(self._link.exchange, self.site)
         audit(state)
         self._fold.hear(self._new_events())
         assert_equal(self._fold, state.under("qs:"), state.under("a:"))
@@ -225,21 +239,20 @@ class RedisStore(ModelStore):
 
     def keep(self) -> None:
         super().keep()
-        self._dumped = {key: self._raw("DUMP", key) for key in self._keys()}
+        keys = self._keys()
+        dumped = self._binary.exchange([("DUMP", key) for key in keys])
+        self._dumped = dict(zip(keys, dumped, strict=True))
 
     def lose(self, everything: bool) -> None:
         super().lose(everything)
         if keys := self._keys():
-            self._raw("DEL", *keys)
-        for key, value in {} if everything else self._dumped.items():
-            self._raw("RESTORE", key, 0, value)
+            self._binary.exchange([("DEL", *keys)])
+        kept = {} if everything else self._dumped
+        self._binary.exchange([("RESTORE", key, 0, value) for key, value in kept.items()])
 
     def _keys(self) -> list[bytes]:
-        found: list[bytes] = self._raw("KEYS", f"acd:{{{self.site}}}:*")
-        return found
-
-    def _raw(self, *command: Any) -> Any:
-        return self._loop.run_until_complete(self.redis.execute_command(*command))
+        (found,) = self._binary.exchange([("KEYS", f"acd:{{{self.site}}}:*")])
+        return list(found)
 
     def _new_events(self) -> list[dict[str, str]]:
         (entries,) = self._link.exchange(
@@ -251,8 +264,7 @@ class RedisStore(ModelStore):
 
     def close(self) -> None:
         self._link.close()
-        self._loop.run_until_complete(self.redis.aclose())
-        self._loop.close()
+        self._binary.close()
 
 
 def _sorted(told: Sequence[Told]) -> list[tuple[str, ...]]:

@@ -17,7 +17,8 @@ from acd.calls.record import Outcome
 from acd.directory.model import OVERFLOW_KINDS
 from acd.site_clock import SiteTime
 from routing import limits
-from tests.sim.run import SimulationFailed, simulate, simulate_apart
+from routing.overflow import Why
+from tests.sim.run import SimulationFailed, simulate, simulate_apart, simulate_on_redis
 from tests.sim.weather import CALM, Faults
 from tests.support.queue_matching import Matching
 from tests.support.redis_server import redis_url
@@ -28,6 +29,8 @@ __all__ = ["redis_url"]
 
 SEEDS = (1, 2, 3, 4)
 CALLS_A_SEED = 25_000
+SEEDS_ON_REDIS = (5, 9)
+CALLS_ON_REDIS = 6_000
 OUTCOMES = get_args(Outcome)
 
 
@@ -44,8 +47,9 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
         )
     everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
     assert min(everywhere[what] for what in ("went-back", "emptied", "in doubt", "clock")) > 0
-    # Every kind of target, and nowhere.
-    for kind in (*OVERFLOW_KINDS, "message-then-wait", "nowhere"):
+    assert everywhere["rung-together"] > 0
+    # Every kind of target, nowhere, and every reason.
+    for kind in (*OVERFLOW_KINDS, "message-then-wait", "nowhere", *(f"by-{why}" for why in get_args(Why))):
         assert everywhere[f"overflow-{kind}"] > 0, kind
 
 
@@ -74,9 +78,17 @@ def test_nodes_that_trust_their_own_clocks_are_found_out(monkeypatch: pytest.Mon
 
 
 @pytest.mark.store
-@pytest.mark.timeout(600)
-def test_the_real_store_tells_the_same_story_as_the_model(redis_url: str) -> None:
-    assert simulate(5, 1_200, redis_url=redis_url) == simulate(5, 1_200)
+@pytest.mark.timeout(900)
+def test_the_real_store_tells_the_same_story_as_the_model() -> None:
+    with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=get_context("fork")) as pool:
+        found = list(pool.map(simulate_on_redis, SEEDS_ON_REDIS, [CALLS_ON_REDIS] * len(SEEDS_ON_REDIS)))
+    assert sum(outcome.calls for outcome in found) == 12_000
+    everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
+    reasons = (f"overflow-by-{why}" for why in get_args(Why))
+    for what in ("stale", "crash", "cut", "late", "rung-together", *reasons):
+        assert everywhere[what] > 0, what
+    assert everywhere["went-back"] + everywhere["emptied"] > 0
+    assert found[0] == simulate(SEEDS_ON_REDIS[0], CALLS_ON_REDIS)
 
 
 @pytest.mark.store
@@ -122,8 +134,8 @@ def test_a_run_that_fails_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPat
         lambda self, agent, calls, centre: first(self, agent, reversed([*calls][2:]), centre),
     )
     with pytest.raises(
-        SimulationFailed, match=re.compile(r"make sim SEED=11 CALLS=500", re.DOTALL)
+        SimulationFailed, match=re.compile(r"make sim SEED=12 CALLS=500", re.DOTALL)
     ) as failure:
-        simulate(11, 500)
+        simulate(12, 500)
     assert "waits beside" in str(failure.value) or "goes before" in str(failure.value)
     assert len(str(failure.value).splitlines()) > 20

@@ -15,6 +15,7 @@ from acd.calls.model import Call
 from routing.model import NodeMessage, Offer
 from tests.sim.centre import Centre
 from tests.sim.checks import Checks
+from tests.sim.forecast import Forecast
 from tests.sim.node import Node
 from tests.sim.people import Caller, Phone, Worker
 from tests.sim.schedule import Schedule
@@ -64,6 +65,7 @@ class World:
         self.nodes = {name: Node(self, name) for name in NODES}
         self.phones = {agent.id: Phone(self, agent) for agent in self.centre.agents}
         self.checks = Checks(self)
+        self.forecast = Forecast(self)
         self.workers = [Worker(self, agent) for agent in self.centre.agents]
 
     def log(self, *words: Any) -> None:
@@ -99,6 +101,7 @@ class World:
             assert self.schedule.now < limit, f"not over: {self.checks.what_is_left()}"
             self.schedule.go_on()
         self.checks.look_at_everything()
+        self.store.audit()
         self.counts["healed"] += 1
 
     def _call_comes(self) -> None:
@@ -133,6 +136,7 @@ class World:
         for name, message in self.store.messages():
             self.log(name, type(message).__name__, *_facts(message))
             self.nodes[name].told(message)
+        self.checks.said(verb, arguments, words, sent_at)
         return answer
 
     # Clocks.
@@ -213,9 +217,9 @@ class World:
 
     def cut_off(self, session: Session) -> None:
         """The node of a call died: the phone finds out."""
-        if session.agent_leg:
+        for leg in {session.agent_leg, *session.rung.values()} - {""}:
             for phone in self.phones.values():
-                self.schedule.after(2_000, phone.let_go, session.agent_leg)
+                self.schedule.after(2_000, phone.let_go, leg)
 
     def overflowed(self, fact: CallOverflowed) -> None:
         """A rule of a queue was carried out."""

@@ -116,7 +116,8 @@ class Matching:
         """What those who are lent on these terms could take now, and did not get when it came."""
         lent = [agent for agent in centre.agents if agent.idle and terms in dict(agent.profile.lent).values()]
         for agent in sorted(lent, key=lambda agent: (agent.found_as[1], agent.idle_since, agent.id)):
-            mine = [call for call in centre.calls if self._fit(call, agent) == terms]
+            waiting = (call for call in centre.calls if call.state == "waiting")
+            mine = [call for call in waiting if self._fit(call, agent) == terms]
             if centre.is_well(terms, agent) and (found := self.best_call(agent, mine, centre)):
                 return found
         return None
