@@ -96,6 +96,8 @@ class RoutingEngine:
         self._lost: Trouble | None = None
         self._suspects: frozenset[str] = frozenset()
         self._wake_at = 0
+        self._leased_until_ms = 0
+        self._renewed = asyncio.Event()
         self._woken = asyncio.Event()
         self.outages = Outages(time.monotonic)
         self._tasks: list[asyncio.Task[None]] = []
@@ -113,7 +115,7 @@ class RoutingEngine:
         """
         await self._store.meet(self._node, self._now_ms, self._others)
         given_up = await self._store.reset_node(self._node, self._now_ms())
-        await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
+        await self._renew_lease()
         loops = (self._read, self._tick, self._beat, self._keep_house)
         self._tasks = [asyncio.create_task(self._forever(step), name=step.__name__) for step in loops]
         return given_up
@@ -173,6 +175,11 @@ class RoutingEngine:
 
     async def _tick(self) -> None:
         now = self._now_ms()
+        if now >= self._leased_until_ms:
+            # A tick would give up the calls of this very node, which lives and is about to say so.
+            self._renewed.clear()
+            await self._renewed.wait()
+            return
         self._wake_at = now + _LONGEST_SLEEP_MS
         due = await self._store.tick(now)
         if due is not None:
@@ -195,7 +202,7 @@ class RoutingEngine:
 
     async def _beat(self) -> None:
         began, pause = time.monotonic(), min(self._lease_ms / 3000, _LONGEST_BEAT_SECONDS)
-        lapsed = await self._store.heartbeat(self._node, self._lease_ms, self._now_ms())
+        lapsed = await self._renew_lease()
         lost = await self._store.look_for_loss() if lapsed else self._store.take_trouble()
         self._lost = lost or self._lost
         if self._lost:
@@ -206,6 +213,13 @@ class RoutingEngine:
             self.outages.note_said_again(await self._on_store_back(False))
         # The lease began when the word was said, and that may have been long on its way.
         await asyncio.sleep(max(0.0, began + pause - time.monotonic()))
+
+    async def _renew_lease(self) -> bool:
+        now = self._now_ms()
+        lapsed = await self._store.heartbeat(self._node, self._lease_ms, now)
+        self._leased_until_ms = now + self._lease_ms
+        self._renewed.set()
+        return lapsed
 
     async def _tell_what_is_lost(self, lost: Trouble) -> None:
         """The node with the call knows what it does. Nobody is reserved until all nodes have said so."""

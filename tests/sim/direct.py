@@ -50,15 +50,17 @@ class _Answer:
 
 
 class DirectBatcher:
-    """Stands in for the Batcher of a store (routing/store/batch.py). What nodes are told is read in the same
-    exchange: `news` is the command, `heard` gets its reply."""
+    """Stands in for the Batcher of a store (routing/store/batch.py).
+
+    What nodes are told can be read in the same exchange: `news` is the command, `heard` gets its reply.
+    """
 
     def __init__(
         self,
         link: DirectLink,
         library: Library,
-        news: Callable[[], Command],
-        heard: Callable[[Any], None],
+        news: Callable[[], Command] | None = None,
+        heard: Callable[[Any], None] | None = None,
     ) -> None:
         self._link = link
         self._news = news
@@ -66,6 +68,8 @@ class DirectBatcher:
         link.exchange([library.loading])
 
     def submit(self, command: Command) -> _Answer:
+        if self._news is None or self._heard is None:
+            return _Answer(self._link.exchange([command])[0])
         answer, news = self._link.exchange([command, self._news()])
         self._heard(news)
         return _Answer(answer)

@@ -114,6 +114,26 @@ async def test_a_clock_that_is_set_by_a_minute_loses_no_call(
         assert tokens == sorted(tokens)
 
 
+async def test_a_store_that_hangs_past_the_lease_gives_up_no_call_of_a_node_that_lives(begin: Begin) -> None:
+    """Whoever ticks first then gives up what is due, so a node renews its lease before it ticks."""
+    with running_redis() as server:
+        node = await begin(server)
+        await node.comes("c1")
+
+        async def leased() -> bool:
+            return int(server.ask("ZSCORE", "acd:{site}:due", "n:n1") or 0) > node.now_ms()
+
+        for _ in range(3):
+            server.pause()
+            await asyncio.sleep(1.3 * LEASE_MS / 1000)
+            server.resume()
+            await eventually(leased, within=10, what="a lease")
+        events = server.ask("XRANGE", "acd:{site}:ev", "-", "+")
+        kinds = {fields["k"] for _, fields in events}
+        assert "entered" in kinds
+        assert kinds.isdisjoint({"node-died", "lost"})
+
+
 @pytest.mark.parametrize("loss", ["go_back", "lose_everything"])
 async def test_the_owner_is_told_that_the_store_has_lost_something(begin: Begin, loss: str) -> None:
     with running_redis(persistent=True) as server:
