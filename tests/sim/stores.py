@@ -99,7 +99,11 @@ class ModelStore:
             if agent_id in call.held:
                 call.held[agent_id] = token
             deadline = model.due[f"r:{call_id}"] - RING_GRACE_MS
-            offer = Offer(call_id, agent_id, call.queue, token, deadline, agent.unanswered)
+            # Those who are rung together are known by the token of the first of them.
+            together = (
+                min(filter(None, call.held.values()), default=token) if call.ticket.ring_agents > 1 else 0
+            )
+            offer = Offer(call_id, agent_id, call.queue, token, deadline, agent.unanswered, together=together)
             found.append((call.ticket.node, offer))
         for node, agent_id, queue, taken in model.wrapped:
             found.append((node, WrapupTaken(agent_id, queue, taken, self._mint(agent_id))))
@@ -270,5 +274,13 @@ class RedisStore(ModelStore):
 def _sorted(told: Sequence[Told]) -> list[tuple[str, ...]]:
     """What does not depend on who decided: offers without their reasons."""
     return sorted(
-        (node, type(m).__name__, getattr(m, "call_id", ""), m.agent_id, str(m.token)) for node, m in told
+        (
+            node,
+            type(m).__name__,
+            getattr(m, "call_id", ""),
+            m.agent_id,
+            str(m.token),
+            str(getattr(m, "together", 0)),
+        )
+        for node, m in told
     )
