@@ -266,6 +266,7 @@ class QueueModel:
                 kind, _, name = what.partition(":")
                 getattr(self, f"_due_{kind}")(name, now)
             self._lend(now)
+        self._lend(now)
         self.callbacks.tick(now)
 
     def position(self, call_id: str) -> tuple[int, int] | None:

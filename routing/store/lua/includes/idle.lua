@@ -22,11 +22,7 @@ local function remove_from(order, agent, profile)
   return true
 end
 
--- Whether anybody became idle.
-local rested = false
-
 local function idle_add(agent, profile, since)
-  rested = true
   add_to(ALWAYS, agent, profile, since)
   if odd().orders then
     local facts = idle_facts(agent)

@@ -20,9 +20,6 @@ local function lent_call(now, terms, weights)
 end
 
 local function lend(now)
-  if not rested and #shortened == 0 then
-    return
-  end
   if not odd().lent or in_doubt() then
     return
   end

@@ -30,11 +30,7 @@ local function enter_line(c)
   rc('ZADD', heads_key(c.weight, c.named), 'LT', c.score, c.class)
 end
 
--- Queues whose line became shorter.
-local shortened = {}
-
 local function leave_line(c)
-  shortened[#shortened + 1] = c.queue
   local line = K .. 'w:' .. c.class
   rc('ZREM', line, c.member)
   rc('ZREM', K .. 'qw:' .. c.queue, c.member)
