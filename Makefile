@@ -63,7 +63,7 @@ sim: setup-dev
 	$(BIN)/python -m tests.sim --seed $(SEED) --calls $(CALLS) --store $(STORE)
 
 interop: setup-test
-	ACD_INTEROP_PAGE=docs/interop.md $(BIN)/pytest -q tests/e2e -m interop $(ARGS)
+	ACD_INTEROP_PAGE=docs/interop.md $(BIN)/pytest -n 3 --dist loadfile -q tests/e2e -m interop $(ARGS)
 
 bench: setup-test
 	$(BIN)/pytest -q tests/bench --benchmark-only --benchmark-disable-gc $(ARGS)

@@ -13,28 +13,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.interop import Matrix
+from tests.support.interop import Matrix, carry_marks
 from tests.support.service import RunningService, standard_directory
 
 _PROGRAMS = ("sipp", "baresip")
 _PAGE = "ACD_INTEROP_PAGE"
 """Where the environment names a page, the run writes what worked with which program."""
-_MATRIX = pytest.StashKey[Matrix]()
+_MATRIX = Matrix()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_MATRIX] = Matrix()
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _MATRIX.note(report)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if page := os.environ.get(_PAGE):
-        session.config.stash[_MATRIX].write(Path(page))
+    one_of_several = hasattr(session.config, "workerinput")
+    if (page := os.environ.get(_PAGE)) and not one_of_several:
+        _MATRIX.write(Path(page))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+            carry_marks(item)
 
 
 @pytest.fixture(scope="module")
@@ -76,5 +78,4 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     service = getattr(item, "funcargs", {}).get("running_service")
     if report.failed and isinstance(service, RunningService):
         report.sections.append(("service log", service.log_tail()))
-    item.config.stash.setdefault(_MATRIX, Matrix()).note(item, report)
     return report

@@ -30,20 +30,29 @@ test of `tests/e2e` names it; it works where every such test passed.
 """
 
 
+_PROPERTY = "interop"
+
+
+def carry_marks(item: pytest.Item) -> None:
+    """Its reports say what the test is about, also to the process that gathers them from others."""
+    item.user_properties += [(_PROPERTY, mark.args) for mark in item.iter_markers(_PROPERTY)]
+
+
 @dataclass(slots=True)
 class Matrix:
     """Gathers results of tests that are marked `interop(program, feature, ...)`."""
 
     _seen: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-    def note(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def note(self, report: pytest.TestReport) -> None:
         """Take the result of one test, or of its set-up where that failed."""
         if report.when != "call" and report.passed:
             return
-        for mark in item.iter_markers("interop"):
-            program, *features = mark.args
-            for feature in features:
-                self._seen.setdefault((program, feature), []).append(report.outcome)
+        for name, value in report.user_properties:
+            if name == _PROPERTY:
+                program, *features = value
+                for feature in features:
+                    self._seen.setdefault((program, feature), []).append(report.outcome)
 
     def write(self, page: Path) -> None:
         """Make the page anew."""
