@@ -451,7 +451,7 @@ async def test_a_callback_is_made_once_whatever_was_lost_of_it(
         redis.keep()
         async with noting(service, phone(1, ring_ms=50), phone(2, ring_ms=50)):
             await customers.called(1)
-            talks = await customers.pick_up()
+            talks = await customers.pick_up(0)
             await customers.called(2)
             await eventually(lambda: waiting(1), within=5, what="one callback is done")
             redis.go_back()
@@ -461,7 +461,7 @@ async def test_a_callback_is_made_once_whatever_was_lost_of_it(
             await eventually(lambda: waiting(1), within=5, what="the other is still to be made")
             (item,) = (await service.ask("/v1/callbacks"))["items"]
             assert (item["state"], item["attempts"]) == ("making", 1)
-            rang = await customers.pick_up()
+            rang = await customers.pick_up(1)
             await eventually(lambda: waiting(0), within=5, what="no callback is left")
             for customer in (talks, rang):
                 customers.hang_up(customer)

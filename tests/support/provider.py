@@ -34,23 +34,23 @@ class Provider(Landline):
         elif request.method == "CANCEL":
             self.cancelled += 1
             self._client.answer(request, 200)
-            self._client.answer(self.invites[-1], 487, "Request Terminated", tag=self._tag())
+            self._client.answer(self.invites[-1], 487, "Request Terminated", tag=self._tag(self.invites[-1]))
         else:
             await super()._take(request)
 
     def _knows(self, request: Message) -> bool:
         return any(line.call_id == request.get("call-id") for line in self.lines)
 
-    def _tag(self) -> str:
-        return f"p{len(self.invites)}"
+    def _tag(self, request: Message) -> str:
+        return f"p{self.invites.index(request) + 1}"
 
     async def _ring(self, request: Message) -> None:
         if self.early == 183:
             self._rtp, self._sdp = await self._open_audio(request.body)
             self._rtp.say(RINGBACK_HZ)
-            self._client.answer(request, 183, "Session Progress", sdp=self._sdp, tag=self._tag())
+            self._client.answer(request, 183, "Session Progress", sdp=self._sdp, tag=self._tag(request))
         elif self.early:
-            self._client.answer(request, self.early, "Ringing", tag=self._tag())
+            self._client.answer(request, self.early, "Ringing", tag=self._tag(request))
 
     async def called(self, count: int = 1) -> Message:
         """The INVITE of the count-th call."""
@@ -61,16 +61,16 @@ class Provider(Landline):
         await eventually(there, within=5, what=f"{count} calls at the provider")
         return self.invites[count - 1]
 
-    async def pick_up(self) -> Line:
-        """Answer the newest call; its audio is another one than what rang."""
-        request = self.invites[-1]
+    async def pick_up(self, call: int = -1) -> Line:
+        """Answer one of the calls, the newest where none is named; its audio is another one than what rang."""
+        request = self.invites[call]
         if self.early == 183:
             rtp, sdp = self._rtp, self._sdp
         else:
             rtp, sdp = await self._open_audio(request.body)
         rtp.say(self.says)
-        self._client.answer(request, 200, sdp=sdp, tag=self._tag())
-        to = f"{request.get('to')};tag={self._tag()}"
+        self._client.answer(request, 200, sdp=sdp, tag=self._tag(request))
+        to = f"{request.get('to')};tag={self._tag(request)}"
         target = request.get("contact").strip("<>")
         line = Line(request.get("call-id"), to, request.get("from"), target, rtp=rtp)
         self.lines.append(line)
