@@ -62,7 +62,7 @@ class Provider(Landline):
         return self.invites[count - 1]
 
     async def pick_up(self, call: int = -1) -> Line:
-        """Answer one of the calls, the newest where none is named; its audio is another one than what rang."""
+        """Answer one of the calls, else the newest; its audio is another one than what rang."""
         request = self.invites[call]
         if self.early == 183:
             rtp, sdp = self._rtp, self._sdp
