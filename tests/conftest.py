@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 from hypothesis import settings
 
 # A busy machine is slow, and no fault of what is tested.
@@ -17,3 +18,13 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have measured (`record_property`), beside what is asked: shown, whatever it is."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    figures = [line for report in reports if report.when == "call" for line in report.user_properties]
+    if figures:
+        terminalreporter.section("measured")
+    for what, value in figures:
+        terminalreporter.write_line(f"{what}: {value}")
