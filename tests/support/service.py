@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from acd.cli import cli
 from acd.config import load_settings
 from tests.support.database import fill
-from tests.support.net import eventually, free_port
+from tests.support.net import eventually, free_port, patience
 from tests.support.prepared import PreparedProcess
 
 HOST = "127.0.0.1"
@@ -124,7 +124,7 @@ class Death:
 
     def wait(self, within: float = 10.0) -> None:
         """Until it has come, and nothing of the service is left behind."""
-        assert self._came.wait(within), f"nobody killed the service within {within} s"
+        assert self._came.wait(patience(within)), f"nobody killed the service within {within} s"
         self._service.wait()
         _, alive = psutil.wait_procs(self._children, timeout=10)
         assert not alive, f"outlived the service: {alive}"
@@ -212,7 +212,7 @@ class RunningService:
         """Its exit status, and nothing of it is left behind."""
         assert self._process is not None
         try:
-            return self._process.wait(within)
+            return self._process.wait(patience(within))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
