@@ -13,7 +13,9 @@ from acd.calls.facts import CallOverflowed
 from acd.calls.lookout import WaitingPlace, waiting_place
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State
-from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.tickets import (
+    ticket_of,
+)
 from routing.model import Offer, Ticket
 from routing.overflow import Situation
 from tests.sim.link import Lane
