@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 # A busy machine is slow, and no fault of what is tested.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have measured (`record_property`), beside what is asked: shown, whatever it is."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    figures = [line for report in reports if report.when == "call" for line in report.user_properties]
+    if figures:
+        terminalreporter.section("measured")
+    for what, value in figures:
+        terminalreporter.write_line(f"{what}: {value}")

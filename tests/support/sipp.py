@@ -281,7 +281,9 @@ class Agents:
         scenario: str | Script = "agents",
         notes: bool = False,
         hears_repeats: bool = False,
+        rtp_echo: bool = False,
     ) -> None:
+        """With `rtp_echo` who talks to a phone hears themselves."""
         self.phones = phones
         self.server = server
         """Where they register, and unregister in the end."""
@@ -297,6 +299,7 @@ class Agents:
             seconds=seconds,
             notes=notes,
             hears_repeats=hears_repeats,
+            rtp_echo=rtp_echo,
         )
 
     def messages(self) -> str:
