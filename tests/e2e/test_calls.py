@@ -471,7 +471,9 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 
-@pytest.mark.interop("baresip", "feature codes: sign out and in, pause, resume, wrap-up code, end wrap-up")
+@pytest.mark.interop(
+    "baresip", "feature codes: sign out and in, pause, resume, wrap-up longer, wrap-up code, end wrap-up"
+)
 async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -> None:
     async with softphone(service, 1) as agent, caller(service, "+37255500921") as someone:
         await agent.registered()
@@ -496,12 +498,44 @@ async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -
         over += 1
         await service.agent_reaches("a1", "wrapup", within=1)
         await service.post("/v1/agents/a1/wrap-up", {"extend_seconds": 60})
+        until = (await service.agent("a1"))["wrapup"]["until"]
+        await dials("*16", "wrapup")
+        assert (await service.agent("a1"))["wrapup"]["until"] > until
         await dials("*15", "wrapup")
         await dials("*172", "wrapup")
         await dials("*15", "available")
     record = await service.record_of("+37255500921")
     (note,) = record["notes"]
     assert (note["agent"], note["code"], record["note_missing"]) == ("a1", "no interest", False)
+
+
+@pytest.mark.interop(
+    "baresip", "feature code: why a call was not taken", "feature code: echo of one's own voice"
+)
+async def test_who_turned_a_caller_down_says_why_by_phone(service: RunningService) -> None:
+    async with softphone(service, 1, auto_answer=False) as agent, caller(service, "+37255500922") as someone:
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, STRICT)
+        await agent.until("CALL_INCOMING")
+        await agent.hang_up()
+        await agent.until("CALL_CLOSED")
+        await call.hang_up()
+        refused = (await service.record_of(someone.user))["refusals"]
+        assert [(one["agent"], one["why"], one["why_missing"]) for one in refused] == [("a1", None, True)]
+        await agent.dial("*182")
+        await agent.until("CALL_CLOSED", count=2)
+        (refused,) = (await service.record_of(someone.user))["refusals"]
+        assert (refused["why"], refused["why_missing"]) == ("wrong skill", False)
+        await agent.dial("*43")
+        await agent.until("CALL_ESTABLISHED", count=2)
+
+        async def hears_themselves() -> bool:
+            return seconds_of(AGENT_HZ, agent.heard(last_seconds=1.0)) >= 0.5
+
+        await eventually(hears_themselves, within=8, what="the phone's own tone")
+        await agent.hang_up()
+        await agent.until("CALL_CLOSED", count=3)
 
 
 @pytest.mark.interop("linphone", "dials a number", "digits by INFO")

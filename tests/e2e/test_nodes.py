@@ -27,6 +27,7 @@ from tests.support.desk_phone import Line as PhoneLine
 from tests.support.net import eventually, free_port
 from tests.support.provider import Provider
 from tests.support.service import PASSWORD, TRUNK, standard_directory
+from tests.support.sip_client import SipClient
 from tests.support.sipp import Behaviour
 from tests.support.two_nodes import LEASE, Node, two_nodes
 
@@ -136,6 +137,36 @@ async def test_phone_of_the_other_node_does_not_take_it_and_the_caller_keeps_the
         reason = "rejected" if behaviour is Behaviour.DECLINE else "no-answer"
         assert [(one["agent"], one["reason"]) for one in record["refusals"]][:1] == [("a1", reason)]
         assert (await b.record_of(second))["answered_at"] > record["answered_at"]
+
+
+@pytest.mark.parametrize("breaks", ["the connection of the phone", "the node of the phone"])
+async def test_caller_of_one_node_goes_to_another_agent_at_once_when_a_phone_of_the_other_is_lost_as_it_rings(
+    nodes: Pair, breaks: str
+) -> None:
+    a, b = nodes
+    number = f"+372555090{len(breaks)}"
+    connected = await SipClient.open(a.sip_address, "tcp", "127.0.0.1")
+    async with caller(b, number) as someone:
+        assert (await connected.register("1001", PASSWORD)).status == 200
+        await b.signed_in("a1")
+        call = await dial(someone, SUPPORT)
+        while (request := await connected.next(5)).method != "INVITE":
+            pass
+        connected.answer(request, 180, tag="rings")
+        await b.agent_reaches("a1", "offered")
+        async with agents(b, phone(2, ring_ms=50)):
+            await b.signed_in("a2")
+            if breaks == "the connection of the phone":
+                await connected.close()
+            else:
+                a.kill9()
+            assert (await b.call_reaches(number, "talking"))["agent"] == "a2"
+            await call.hang_up()
+            record = await b.record_of(number)
+        # Nobody waited until the phone had rung for long enough, and the agent is not to blame.
+        assert [(one["agent"], one["reason"]) for one in record["refusals"]] == [("a1", "unreachable")]
+        await b.agent_reaches("a1", "offline", within=4 * LEASE)
+    await connected.close()
 
 
 async def test_phones_of_both_nodes_ring_together_and_one_has_the_call(nodes: Pair) -> None:

@@ -283,6 +283,8 @@ class SipStack:
         """
         self._flows.fail(flow, now)
         self.outward.flow_lost(flow, now)
+        if self.edge is not None:
+            self.edge.flow_failed(flow)
 
     def flow_opened(self, wanted: Flow, opened: Flow) -> None:
         """An outgoing connection that was asked for is now open."""
