@@ -33,6 +33,7 @@ from acd.sip.endpoint import SipEndpoint
 from acd.sip.figures import SipFigures
 from acd.sip.gate import Gate
 from acd.sip.guard import RETRY_AFTER, Guard, Refused
+from acd.sip.identity import Diverted
 from acd.sip.incoming import Doorman, IncomingCall
 from acd.sip.lamps import Lamps, Messages, no_messages
 from acd.sip.nodes import BETWEEN_NODES
@@ -262,14 +263,14 @@ class SipService:
         caller: str,
         caller_name: str,
         withheld: bool = False,
-        diverted_from: str = "",
+        diversions: tuple[Diverted, ...] = (),
         about: Mapping[str, str] = MappingProxyType({}),
         call_id: str,
     ) -> None:
         """Call a number over a trunk. Raises TrunkUnavailable.
 
-        `withheld`: the called are not to see the caller's number. `diverted_from` is our number that the
-        caller had dialled, where their call goes on to the outside; `about` is what headers may tell.
+        `withheld`: the called are not to see the caller's number. `diversions` are the numbers that the call
+        was diverted from, ours last, where it goes on to the outside; `about` is what headers may tell.
         """
         configured = self._directory().trunks.get(trunk)
         is_trusted = configured is not None and configured.trusted
@@ -278,7 +279,7 @@ class SipService:
             trunk,
             number,
             offer=offer,
-            caller=Presented(caller, caller_name, withheld, diverted_from),
+            caller=Presented(caller, caller_name, withheld, diversions),
             about=about,
             headers=(("X-ACD-Call-ID", call_id),) if is_trusted else (),
             call_id=call_id,
