@@ -20,12 +20,12 @@ from acd.control.ports import RecordFilter
 from acd.database import create_engine, reading, writing
 from acd.history.heir import Heir
 from acd.history.journal import Journal, live_key, outbox_key
-from acd.history.migrate import migrate
 from acd.history.reader import RecordReader
 from acd.history.tables import records
 from acd.history.writer import BATCH, HistoryWriter
 from routing.store.redis_store import connect
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 from tests.support.redis_server import running_redis
 
 pytestmark = pytest.mark.store

@@ -28,8 +28,8 @@ from acd.directory.diff import compare
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, Gives
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 TEXT = """
 skills: [billing, card]

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from acd.control.tokens import Bearer, Role, TokenStore, tokens
 from acd.database import create_engine, reading
 from acd.errors import ConfigError
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 
 @pytest.fixture

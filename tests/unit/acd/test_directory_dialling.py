@@ -14,8 +14,8 @@ from acd.directory.do_not_call import DoNotCallList
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Dialling, Directory, Route, Team
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 FILE = """\
 trunks:

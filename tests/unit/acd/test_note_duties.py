@@ -22,7 +22,6 @@ from acd.directory.check import find_warnings
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, FormField, Queue
 from acd.history.duties import NoteDuties
-from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
 from acd.history.refusals import RefusalStore
@@ -30,6 +29,7 @@ from acd.history.tables import records
 from routing.model import AgentState, AgentStatus, Wrapup
 from tests.support.clock import FakeClock
 from tests.support.control import Centre, FakeRefusals, a_record, bearer, serving
+from tests.support.database import migrate
 
 FORM = (FormField("invoice", required=True), FormField("remark"))
 DIRECTORY = Directory(

@@ -1,0 +1,43 @@
+"""Databases with every table, as copies of one: to go through all migrations takes a third of a second."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from acd.database import create_engine
+from acd.history import migrate as real
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """The same as `acd.history.migrate.migrate`, sooner; for SQLite in a file."""
+    assert engine.url.database is not None
+    fill(Path(engine.url.database))
+    await real.migrate(engine)
+
+
+def fill(file: Path) -> None:
+    """Give a SQLite file its tables, unless it has some."""
+    if not file.exists() or file.stat().st_size == 0:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_bytes(_migrated())
+
+
+@functools.cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as apart:
+        file = Path(folder) / "acd.sqlite3"
+        apart.submit(asyncio.run, _make(file)).result()
+        return file.read_bytes()
+
+
+async def _make(file: Path) -> None:
+    engine = create_engine(f"sqlite+aiosqlite:///{file}")
+    await real.migrate(engine)
+    await engine.dispose()
