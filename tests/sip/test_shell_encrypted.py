@@ -183,7 +183,7 @@ async def test_text_that_is_no_tls_is_dropped_and_others_are_served(
     async with asyncio.timeout(5):
         await reader.read()
     writer.close()
-    await shell.until(lambda: shell.service.broken_connections.get("tls") == 1)
+    await shell.until(lambda: shell.service.figures.broken_connections.get("tls") == 1)
     async with await client(shell, "tls", authority) as phone:
         assert (await phone.request("OPTIONS")).status == 200
 
@@ -228,7 +228,7 @@ async def test_certificate_of_a_strange_authority_is_refused(
         async with asyncio.timeout(5):
             await peer.closed.wait()
         assert peer.received.empty()
-    assert shell.service.broken_connections == {"tls": 1}
+    assert shell.service.figures.broken_connections == {"tls": 1}
 
 
 def opener(contexts: TlsContexts, on_closed: Callable[[Flow], None]) -> StreamTransport:
@@ -348,15 +348,15 @@ async def test_handshake_that_never_ends_is_not_waited_for(shell: Shell, *, is_s
         reader, writer = await asyncio.open_connection(*shell.address(kind))
         begun = b"\x16\x03\x01\x02\x00\x01" if kind != "ws" else b"GET / HTTP/1.1\r\nHost: a\r\n"
         writer.write(b"" if is_silent else begun)
-        await shell.until(lambda: sum(shell.service.connections.values()) == 1)
+        await shell.until(lambda: sum(shell.service.figures.connections.values()) == 1)
         await asyncio.sleep(0.01)
         shell.clock.advance(11)  # type: ignore[attr-defined]
         shell.service._endpoint.network.streams.sweep()
         async with asyncio.timeout(5):
             assert await reader.read() == b""
         writer.close()
-        await shell.until(lambda: not shell.service.connections)
-    assert shell.service.broken_connections["slow-message"] == 3
+        await shell.until(lambda: not shell.service.figures.connections)
+    assert shell.service.figures.broken_connections["slow-message"] == 3
 
 
 FIRST_WORDS = {
@@ -376,13 +376,13 @@ async def test_connections_reset_at_any_moment_leave_nothing_behind_and_break_no
             for is_late in (False, True):
                 attackers = [socket.create_connection(shell.address(kind)) for _ in range(20)]
                 if is_late:
-                    await shell.until(lambda: sum(shell.service.connections.values()) == 20)
+                    await shell.until(lambda: sum(shell.service.figures.connections.values()) == 20)
                 for attacker in attackers:
                     attacker.sendall(words)
                     attacker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     attacker.close()
                 await asyncio.sleep(0.05)
-                await shell.until(lambda: not shell.service.connections)
+                await shell.until(lambda: not shell.service.figures.connections)
     assert raised == []
     async with await client(shell, "tls", authority) as phone:
         assert (await phone.register("1001", PASSWORD)).status == 200
