@@ -29,6 +29,7 @@ from acd.clock import SystemClock
 from acd.config import Settings
 from acd.control.app import ControlServer
 from acd.control.once import OnceStore
+from acd.control.orders import NodeOrders, carry_out
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
 from acd.database import open_engine
@@ -313,6 +314,14 @@ class Node:
     async def _start_control(self) -> None:
         self._metrics.start(self._sip.lagged)
         self._running.callback(self._metrics.stop)
+        orders = NodeOrders(
+            self._redis,
+            site=self._settings.node.site,
+            node=self._settings.node.id,
+            clock=self._clock,
+            do=lambda order: carry_out(self._calls, self._sip.tracer.follow, order),
+        )
+        self._keep_running(orders)
         context = ControlContext(
             directory=self._directory.current,
             store=self._store,
@@ -324,6 +333,7 @@ class Node:
                 clock=self._clock,
                 context=lambda: self._context,
             ),
+            orders=orders,
             onces=OnceStore(self._redis, site=self._settings.node.site, clock=self._clock),
             agents=self._desk,
             records=RecordReader(self._engine, self._clock),
