@@ -26,6 +26,7 @@ from acd.calls.hands.timers import Timers
 from acd.calls.hands.transfers import Transfers
 from acd.calls.hands.voicemail import Voicemail
 from acd.calls.inbox import Inbox
+from acd.calls.lane import StoreLane
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State
 from acd.calls.ports import Services
@@ -75,7 +76,8 @@ class CallSession:
         self._live = live = LiveCall(
             call, self.seats, services, context, legs, claim=self._claim, post=self.post
         )
-        booking = Booking(services.store, call.node, services.clock, legs.spawn, self.post, legs.make)
+        lane = StoreLane(legs.spawn)
+        booking = Booking(services.store, call.node, services.clock, lane, self.post, legs.make)
         self._timers = Timers(self.post)
         self._caller = CallerLeg(live, near, srtp)
         self.agent = AgentLeg(live)

@@ -117,6 +117,7 @@ class CallMetrics:
         self._known: Directory | None = None
         self._make_calls()
         self._make_queues()
+        self._make_agents()
         self._make_media()
         self.follow_directory()
 
@@ -210,6 +211,17 @@ class CallMetrics:
             "Callers answered within the service level of the queue.",
             "queue",
         )
+        self._foretold = self._histogram(
+            "acd_queue_expected_wait_error_seconds",
+            "How far off the wait was that a caller was told, on joining the queue or later.",
+            ERROR_BUCKETS,
+            "queue",
+            "direction",
+            "when",
+        )
+        self._make_waits(self._edges)
+
+    def _make_agents(self) -> None:
         self._rings = self._counter("acd_agent_offers_total", "Times that an agent was rung.", "queue")
         self._offers_failed = self._counter(
             "acd_agent_offers_failed_total",
@@ -232,15 +244,6 @@ class CallMetrics:
         self._notes_missed = self._counter(
             "acd_notes_missed_total", "Wrap-ups that ended without the note that the queue requires.", "queue"
         )
-        self._foretold = self._histogram(
-            "acd_queue_expected_wait_error_seconds",
-            "How far off the wait was that a caller was told, on joining the queue or later.",
-            ERROR_BUCKETS,
-            "queue",
-            "direction",
-            "when",
-        )
-        self._make_waits(self._edges)
 
     def _make_waits(self, edges: Iterable[float]) -> None:
         buckets = sorted({*map(float, WAIT_BUCKETS), *edges})

@@ -26,7 +26,7 @@ OUTSIDE, PREMIUM = "+37255570001", "+3729001234"
 def _directory() -> dict[str, Any]:
     directory = standard_directory(agents=6)
     directory["trunks"][0]["hosts"] = [{"host": TRUNK, "port": PORT, "transport": "udp"}]
-    directory["trunks"][0]["probe_seconds"] = 0
+    directory["trunks"][0] |= {"probe_seconds": 0, "diversion": "diversion"}
     directory["dialling"] = {"country": "EE", "ring_seconds": 10}
     directory["routes"] = [
         {"prefix": "+372", "class": "national", "trunks": ["carrier"]},
@@ -199,6 +199,32 @@ async def test_a_number_outside_that_is_busy_brings_the_caller_back(service: Run
         await call.hang_up()
         (await first.stop()).assert_clean(1)
         (await far.stop()).assert_clean(1)
+
+
+def takes_what_was_diverted(peer: Answerer) -> None:
+    ours = f"Diversion: <sip:[+]{BILLING[1:]}@[^>]*>;reason=unconditional;counter=1, *"
+    peer.rung(ours + "<sip:[+]3726000999@[^>]*>;reason=user-busy;counter=2")
+    peer.answer(200, body=audio())
+    peer.hear_request("ACK")
+    peer.wait(200)
+    peer.say("BYE")
+    peer.hear(200)
+
+
+@pytest.mark.interop("SIPp", "diversions before ours are told on (Diversion)")
+async def test_a_caller_who_was_diverted_goes_on_with_all_numbers(service: RunningService) -> None:
+    script = Caller()
+    script.invite("Diversion: <sip:+3726000999@[local_ip]>;reason=user-busy;counter=2")
+    script.answered()
+    script.hear_request("BYE")
+    script.reply()
+    async with provider(service, takes_what_was_diverted) as far:
+        running = asyncio.create_task(run(script, service.sip_address, number=BILLING, seconds=10))
+        call = await service.call_reaches("+3725551", "queued")
+        await service.post(f"/v1/calls/{call['id']}/transfer", {"to": OUTSIDE})
+        (await running).assert_clean(1)
+        (await far.stop()).assert_clean(1)
+    assert (await service.record_of("+3725551"))["diverted_from"] == "+3726000999"
 
 
 def refers_in_vain(peer: Answerer) -> None:

@@ -42,6 +42,7 @@ from tests.support.sipp import Behaviour, Sipp
 LOOKUP_PORT = free_port()
 IMPATIENT, MANNED, LEAVING, SHORT = "+3726000210", "+3726000211", "+3726000212", "+3726000213"
 LED, TOLD = "+3726000214", "+3726000215"
+SLOW, PATIENT = "+3726000216", "+3726000217"
 WAIT_HZ = 950.0
 """What is heard in place of an expected wait."""
 
@@ -58,6 +59,16 @@ def _directory() -> dict[str, Any]:
         {"name": "manned", **rare, "join_when_empty": False},
         {"name": "leaving", **leaving, "requires": {"support": 1}, "announce_position_seconds": 0},
         {"name": "short", **rare, **short},
+        {
+            "name": "slow",
+            "requires": {"billing": 1},
+            "overflow": [{"expected_wait_over_seconds": 20, "queue": "sales"}],
+        },
+        {
+            "name": "patient",
+            **rare,
+            "overflow": [{"after_seconds": 1, "message": ["please-wait"], "then": "wait"}],
+        },
         {"name": "led", **rare, "overflow": [{"after_seconds": 2, "leads": "desk"}]},
     ]
     directory["queues"].append({"name": "told", "requires": {"told": 1}, "announce_wait": "instead"})
@@ -71,6 +82,8 @@ def _directory() -> dict[str, Any]:
         SHORT: "short",
         LED: "led",
         TOLD: "told",
+        SLOW: "slow",
+        PATIENT: "patient",
     }
     directory["numbers"] += [{"number": number, "queue": queue} for number, queue in numbers.items()]
     directory["priorities"] = {"vip": 50}
@@ -458,7 +471,9 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 
-@pytest.mark.interop("baresip", "feature codes: sign out and in, pause, resume, wrap-up code, end wrap-up")
+@pytest.mark.interop(
+    "baresip", "feature codes: sign out and in, pause, resume, wrap-up longer, wrap-up code, end wrap-up"
+)
 async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -> None:
     async with softphone(service, 1) as agent, caller(service, "+37255500921") as someone:
         await agent.registered()
@@ -483,12 +498,44 @@ async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -
         over += 1
         await service.agent_reaches("a1", "wrapup", within=1)
         await service.post("/v1/agents/a1/wrap-up", {"extend_seconds": 60})
+        until = (await service.agent("a1"))["wrapup"]["until"]
+        await dials("*16", "wrapup")
+        assert (await service.agent("a1"))["wrapup"]["until"] > until
         await dials("*15", "wrapup")
         await dials("*172", "wrapup")
         await dials("*15", "available")
     record = await service.record_of("+37255500921")
     (note,) = record["notes"]
     assert (note["agent"], note["code"], record["note_missing"]) == ("a1", "no interest", False)
+
+
+@pytest.mark.interop(
+    "baresip", "feature code: why a call was not taken", "feature code: echo of one's own voice"
+)
+async def test_who_turned_a_caller_down_says_why_by_phone(service: RunningService) -> None:
+    async with softphone(service, 1, auto_answer=False) as agent, caller(service, "+37255500922") as someone:
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, STRICT)
+        await agent.until("CALL_INCOMING")
+        await agent.hang_up()
+        await agent.until("CALL_CLOSED")
+        await call.hang_up()
+        refused = (await service.record_of(someone.user))["refusals"]
+        assert [(one["agent"], one["why"], one["why_missing"]) for one in refused] == [("a1", None, True)]
+        await agent.dial("*182")
+        await agent.until("CALL_CLOSED", count=2)
+        (refused,) = (await service.record_of(someone.user))["refusals"]
+        assert (refused["why"], refused["why_missing"]) == ("wrong skill", False)
+        await agent.dial("*43")
+        await agent.until("CALL_ESTABLISHED", count=2)
+
+        async def hears_themselves() -> bool:
+            return seconds_of(AGENT_HZ, agent.heard(last_seconds=1.0)) >= 0.5
+
+        await eventually(hears_themselves, within=8, what="the phone's own tone")
+        await agent.hang_up()
+        await agent.until("CALL_CLOSED", count=3)
 
 
 @pytest.mark.interop("linphone", "dials a number", "digits by INFO")
@@ -718,6 +765,50 @@ async def test_who_waits_too_long_is_answered_by_the_lead_of_a_team(service: Run
     counters = (await service.queue("led"))["counters"]
     assert (counters["entered"], counters["answered"], counters["overflowed"]) == (1, 1, 0)
     assert record["refusals"] == []
+
+
+async def test_who_would_wait_too_long_goes_on_to_another_queue(service: RunningService) -> None:
+    first, second = caller(service, "+37255500288"), caller(service, "+37255500289")
+    async with agents(service, phone(1)), first as talks, second as someone:
+        await service.agent_reaches("a1", "available")
+        talking = await dial(talks, SLOW)
+        await service.call_reaches(talks.user, "talking")
+        call = await dial(someone, SLOW)
+
+        async def elsewhere() -> bool:
+            return (await service.call_of(someone.user) or {}).get("queue") == "sales"
+
+        await eventually(elsewhere, within=12, what="the second caller in the other queue")
+        counted = await service.metric("acd_queue_overflowed_total", queue="slow", why="expected-wait")
+        assert counted == 1
+        await talking.hang_up()
+        await service.call_reaches(someone.user, "talking")
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["queue"], record["agent"]) == ("answered", "sales", "a1")
+    (mark,) = [segment for segment in record["segments"] if segment["state"] == "overflow"]
+    assert (mark["to"], mark["why"]) == ("queue sales", "expected-wait")
+
+
+async def test_who_waits_long_hears_a_message_and_keeps_the_place(service: RunningService) -> None:
+    async with caller(service, "+37255500290") as someone:
+        call = await dial(someone, PATIENT)
+
+        async def told() -> bool:
+            words = {"queue": "patient", "to_kind": "message-then-wait", "why": "waited"}
+            return await service.metric("acd_queue_overflowed_total", **words) == 1
+
+        await eventually(told, within=6, what="the message")
+        shown = await service.call_of(someone.user) or {}
+        assert (shown["state"], shown["queue"]) == ("queued", "patient")
+        call.rtp.forget()
+        await asyncio.sleep(1)
+        assert seconds_of_sound(bytes(call.rtp.heard.pcm)) > 0.5
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["queue"]) == ("abandoned", "patient")
+    counters = (await service.queue("patient"))["counters"]
+    assert (counters["entered"], counters["overflowed"], counters["abandoned"]) == (1, 0, 1)
 
 
 async def test_who_comes_when_nobody_is_there_hears_so_and_is_let_go(service: RunningService) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.outside import Outside
 from acd.calls.record import Attempt, Segment
+from acd.sip.identity import Diverted
 from ivr.interpreter import Run
 from ivr.mailbox import Mailbox
 from routing.model import Offer
@@ -130,7 +131,8 @@ class Call(msgspec.Struct, frozen=True):
     trunk: str
     from_agent: str
     started_at: float
-    diverted_from: str = ""
+    diversions: tuple[Diverted, ...] = ()
+    """What the trunk told of numbers that the call was diverted from, the oldest first."""
     verstat: str = ""
     withheld: bool = False
     """Whoever an agent calls outside is not to see the number."""
