@@ -407,7 +407,6 @@ def _statistics(closed: protocol.Closed) -> LegStatistics:
         packets_lost=closed.lost,
         packets_dropped=closed.dropped,
         jitter_seconds=closed.jitter_seconds,
-        codec=Law(closed.law).name,
         far_packets_lost=closed.far_lost,
         far_jitter_seconds=closed.far_jitter_seconds,
         round_trip_seconds=closed.round_trip_seconds,
