@@ -24,6 +24,7 @@ from acd.history.tables import records
 from acd.history.writer import BATCH, HistoryWriter
 from routing.store.redis_store import connect
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 from tests.support.redis_server import running_redis
 
 pytestmark = pytest.mark.store
@@ -60,7 +61,7 @@ async def waiting(redis: Redis, site: str) -> int:
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience(10)):
         while not await true():
             await asyncio.sleep(0.01)
 

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from tests.support.audio import seconds_of
 from tests.support.caller import Message, audio_of
-from tests.support.net import eventually
+from tests.support.net import eventually, patience
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sip_client import SipClient, credentials
 
@@ -118,7 +118,7 @@ class DeskPhone:
         rtp.say(self.says)
 
     async def _final(self, cseq: int) -> Message:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while True:
                 answer = await self._answers.get()
                 if answer.status >= 200 and answer.get("cseq").startswith(f"{cseq} "):

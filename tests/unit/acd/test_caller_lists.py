@@ -19,9 +19,7 @@ from acd.calls.machine import step
 from acd.calls.model import Call, Found, State
 from acd.calls.steps.context import Context
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.tickets import (
-    ticket_of,
-)
+from acd.calls.steps.tickets import ticket_of
 from acd.database import create_engine, reading
 from acd.directory.diff import compare
 from acd.directory.loader import DirectoryError, parse_directory

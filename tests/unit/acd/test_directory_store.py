@@ -17,6 +17,7 @@ from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
 from tests.support.clock import FakeClock
 from tests.support.directories import changed, directory
+from tests.support.net import patience
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ async def test_a_database_that_is_away_leaves_the_snapshot_in_use_and_is_asked_a
     watcher = DirectoryWatcher(flaky, FakeClock(), every_seconds=0.0)  # type: ignore[arg-type]
     await watcher.start()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while watcher.current().revision == 0:
                 await asyncio.sleep(0)
         assert flaky.asked >= 4
