@@ -72,6 +72,10 @@ class TlsSection(_Section):
     """PEM file of its private key; empty: it lies in the certificate's file."""
     client_ca: str = ""
     """PEM file of CAs whose certificates identify trunks (`tls_names` in the directory); empty: none."""
+    client_certificate: str = ""
+    """PEM file of the certificate that we show in connections that we open; empty: `certificate`."""
+    client_key: str = ""
+    """PEM file of its private key; empty: it lies in the certificate's file."""
     server_ca: str = ""
     """PEM file of CAs trusted, beside the system's, in TLS connections that we open."""
 

@@ -78,7 +78,6 @@ class LegStatistics:
     packets_dropped: int = 0
     """From a stranger's address, malformed, or of an unknown payload type."""
     jitter_seconds: float = 0.0
-    codec: str = ""
     far_packets_lost: int = 0
     """What the far end says it missed of us (RTCP); 0 where it says nothing."""
     far_jitter_seconds: float = 0.0

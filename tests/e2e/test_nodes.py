@@ -92,8 +92,6 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         assert (shown["node"], shown["agent"]) == ("b", "a1")
         _, why = await asyncio.to_thread(a.request, "GET", f"/v1/calls/{shown['id']}/why")
         assert (why["state"], [offer["agent"] for offer in why["offers"]]) == ("talking", ["a1"])
-        refused, problem = await asyncio.to_thread(a.request, "DELETE", f"/v1/calls/{shown['id']}")
-        assert (refused, problem["type"]) == (409, "urn:acd:problem:call-of-another-node")
         for state in ("early", "confirmed"):
             await colleague.told(f"<state>{state}</state>")
         assert await a.metric("acd_sip_passed_total") > 0
@@ -114,6 +112,29 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         await call.hang_up()
         await agent.until("CALL_CLOSED")
         assert (await b.record_of(someone.user))["hangup_side"] == "caller"
+
+
+async def test_what_is_done_to_a_call_may_be_asked_of_either_node(nodes: Pair) -> None:
+    a, b = nodes
+    async with caller(b, "+37255509008") as someone:
+        call = await dial(someone, BILLING)
+        shown = await a.call_reaches(someone.user, "queued")
+        path = f"/v1/calls/{shown['id']}"
+        assert (shown["node"], shown["queue"]) == ("b", "billing")
+        refused, problem = await asyncio.to_thread(a.request, "POST", f"{path}/transfer", {"to": "nobody"})
+        assert (refused, problem["errors"][0]["pointer"]) == (422, "/to")
+        await a.post(f"{path}/transfer", {"to": "support"})
+
+        async def moved() -> bool:
+            return (await b.call_of(someone.user) or {}).get("queue") == "support"
+
+        await eventually(moved, within=5, what="the caller in the other queue")
+        await a.post(f"{path}/trace", None)
+        assert (await asyncio.to_thread(a.request, "DELETE", path))[0] == 204
+        assert await call.ended() == "far"
+        assert (await b.record_of(someone.user))["cause"] == "operator"
+        kept = (await b.ask(f"{path}/trace"))["items"]
+        assert any(message["text"].startswith("BYE ") for message in kept)
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour.DECLINE, Behaviour.RING_FOR_EVER])

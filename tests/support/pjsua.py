@@ -25,9 +25,10 @@ class Pjsua(Program):
     """One phone: `async with Pjsua(server, "1001", "secret", says=700) as phone`.
 
     `reliable` (100rel) is `no`, `optional` or `required`, `timer` (RFC 4028) these or `always`, `srtp` as
-    `reliable`; `authority` is the PEM file of the CA that a TLS server's certificate must be signed by. With
-    `answers` it answers every call at once, 180 and then 200; where that is `asked`, those that ask for it.
-    With `messages` it subscribes to its voice messages.
+    `reliable`; `authority` is the PEM file of the CA that a TLS server's certificate must be signed by, and
+    with a `certificate` of its own that of whoever calls it over TLS, who has to show one; `port` is where it
+    listens, 0 for any. With `answers` it answers every call at once, 180 and then 200; where that is `asked`,
+    those that ask for it. With `messages` it subscribes to its voice messages.
     """
 
     def __init__(self, server: tuple[str, int], user: str, password: str, **settings: object) -> None:
@@ -43,6 +44,9 @@ class Pjsua(Program):
             "timer": "optional",
             "srtp": "no",
             "authority": "",
+            "certificate": "",
+            "port": 0,
+            "registers": True,
             "messages": False,
             "server": server,
             "user": user,

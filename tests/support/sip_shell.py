@@ -12,12 +12,14 @@ from redis.asyncio import Redis
 from acd.clock import Clock
 from acd.config import Listen, NodeSection, Settings, SipSection
 from acd.directory.model import Agent, Directory, Number, Trunk
-from acd.sip.core.auth import ha1
 from acd.sip.core.events import LegEnded, SipEvent
 from acd.sip.incoming import IncomingCall
 from acd.sip.service import SipService
 from acd.sip.site import Site
 from tests.support.clock import FakeClock
+from tests.support.credentials import (
+    ha1,
+)
 from tests.support.sip_client import SipClient
 
 PASSWORD = "correct horse"

@@ -11,8 +11,10 @@ from acd.directory.diff import compare
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, TrunkHost
 from acd.directory.store import DirectoryStore
-from acd.sip.core.credentials import credentials_of
 from tests.support.clock import FakeClock
+from tests.support.credentials import (
+    credentials_of,
+)
 from tests.support.database import migrate
 
 FILE = """
