@@ -467,12 +467,14 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "private call"})
         await agent.dial(MENU)
         await agent.until("CALL_ESTABLISHED")
+        await service.agent_reaches("a1", "talking")
         for step in ("1", "1", "2"):
             await asyncio.sleep(0.7)
             await agent.press(step)
         (call,) = await service.calls()
         assert (call["state"], call["queue"], call["caller"]) == ("queued", "support", "1001")
         await agent.hang_up()
+        await service.agent_reaches("a1", "paused")
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 
