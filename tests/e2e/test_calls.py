@@ -35,7 +35,7 @@ from tests.support.cast import (
     softphone,
 )
 from tests.support.linphone import Linphone
-from tests.support.net import eventually, free_port
+from tests.support.net import eventually, free_port, patience
 from tests.support.registration import register_all
 from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sipp import Behaviour, Sipp
@@ -680,7 +680,7 @@ async def until_completed(stream: ClientResponse) -> list[dict[str, Any]]:
 async def test_a_client_misses_no_event_and_goes_on_where_it_left_off(service: RunningService) -> None:
     url, headers = f"{service.http_url}/v1/events", {"Authorization": f"Bearer {service.token('viewer')}"}
     async with ClientSession(headers=headers) as client, caller(service, "+37255500289") as someone:
-        async with client.get(url) as stream, asyncio.timeout(40):
+        async with client.get(url) as stream, asyncio.timeout(patience(40)):
             assert "retry" in await message(stream)
             begins = await message(stream)
             assert begins["event"] == "begins"
@@ -696,7 +696,10 @@ async def test_a_client_misses_no_event_and_goes_on_where_it_left_off(service: R
         of_call = [event["kind"] for event in told if event.get("call") == record["id"]]
         assert of_call == ["entered", "offers", "answered", "completed"]
         assert someone.user not in json.dumps(told)
-        async with client.get(url, headers={"Last-Event-ID": begins["id"]}) as again, asyncio.timeout(20):
+        async with (
+            client.get(url, headers={"Last-Event-ID": begins["id"]}) as again,
+            asyncio.timeout(patience(20)),
+        ):
             await message(again)
             assert await until_completed(again) == told
     why = await asyncio.to_thread(service.command, "why", record["id"])

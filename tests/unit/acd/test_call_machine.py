@@ -18,12 +18,8 @@ from acd.calls.model import Call, Place, Side, State, Timer
 from acd.calls.outside import Outside
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.tickets import (
-    ticket_of,
-)
-from acd.calls.steps.waiting import (
-    ANNOUNCEMENT,
-)
+from acd.calls.steps.tickets import ticket_of
+from acd.calls.steps.waiting import ANNOUNCEMENT
 from acd.directory.model import STANDARD_CODES, Agent, Directory, Number, Queue, Route
 from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
