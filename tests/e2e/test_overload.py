@@ -196,14 +196,8 @@ async def test_storm_of_registrations_does_not_starve_calls(service: RunningServ
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service with room for few calls."""
     service = RunningService(tmp_path_factory.mktemp("tight"), standard_directory(), TIGHT)
-    try:
-        service.start()
-        service.token()
+    with service.running_to_the_end():
         yield service
-        service.stop()
-    finally:
-        if service.running:
-            service.kill9()
 
 
 def _hears(call: Call) -> float:
