@@ -67,15 +67,18 @@ class DeskPhone:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._fall_silent()
+        self._client.server = self.server
+        with contextlib.nullcontext() if error is None else contextlib.suppress(TimeoutError):
+            await self._client.register(self.user, self.password, expires=0)
+        await self._client.close()
+
+    async def _fall_silent(self) -> None:
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         for line in self.lines:
             if line.rtp is not None:
                 await line.rtp.close()
-        self._client.server = self.server
-        with contextlib.nullcontext() if error is None else contextlib.suppress(TimeoutError):
-            await self._client.register(self.user, self.password, expires=0)
-        await self._client.close()
 
     async def _read(self) -> None:
         while True:

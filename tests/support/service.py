@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -178,6 +178,18 @@ class RunningService:
         )
 
     # its life
+
+    @contextlib.contextmanager
+    def running_to_the_end(self) -> Iterator[RunningService]:
+        """Started, with a token. It must stop in order, in time, with status 0."""
+        try:
+            self.start()
+            self.token()
+            yield self
+            self.stop()
+        finally:
+            if self.running:
+                self.kill9()
 
     def start(self) -> None:
         """Start it and wait until it is ready."""

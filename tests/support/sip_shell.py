@@ -17,9 +17,7 @@ from acd.sip.incoming import IncomingCall
 from acd.sip.service import SipService
 from acd.sip.site import Site
 from tests.support.clock import FakeClock
-from tests.support.credentials import (
-    ha1,
-)
+from tests.support.credentials import ha1
 from tests.support.net import patience
 from tests.support.sip_client import SipClient
 

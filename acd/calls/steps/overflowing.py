@@ -25,16 +25,9 @@ from acd.calls.record import Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow
 from acd.calls.steps.guiding import go_to_flow, leave_message
 from acd.calls.steps.reaching import forward
-from acd.calls.steps.tickets import (
-    ticket_of,
-)
+from acd.calls.steps.tickets import ticket_of
 from acd.calls.steps.times import settle
-from acd.calls.steps.waiting import (
-    ANNOUNCEMENT,
-    STOP_WAITING,
-    new_entry,
-    wait_at,
-)
+from acd.calls.steps.waiting import ANNOUNCEMENT, STOP_WAITING, new_entry, wait_at
 from acd.directory.boxes import find_box
 from acd.directory.model import DIAL_CLASSES, OverflowRule
 from routing.overflow import Situation, decide, next_time

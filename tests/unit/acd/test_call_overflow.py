@@ -16,12 +16,8 @@ from acd.calls.record import CallRecord
 from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.ending import record_of
 from acd.calls.steps.overflowing import MOST_OVERFLOWS
-from acd.calls.steps.tickets import (
-    ticket_of,
-)
-from acd.calls.steps.waiting import (
-    ANNOUNCEMENT,
-)
+from acd.calls.steps.tickets import ticket_of
+from acd.calls.steps.waiting import ANNOUNCEMENT
 from acd.directory.model import CallbackRules, Number, OverflowRule, Queue, Relaxation, VoicemailRules
 from ivr.flow import FlowDefinition, Play, Voicemail
 from ivr.flow import Queue as QueueNode
