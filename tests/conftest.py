@@ -21,10 +21,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests have measured (`record_property`), beside what is asked: shown, whatever it is."""
+    """What tests say they have `measured` (`record_property`), beside what is asked: it decides nothing."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
-    figures = [line for report in reports if report.when == "call" for line in report.user_properties]
+    told = [line for report in reports if report.when == "call" for line in report.user_properties]
+    figures = [figure for name, figure in told if name == "measured"]
     if figures:
         terminalreporter.section("measured")
-    for what, value in figures:
-        terminalreporter.write_line(f"{what}: {value}")
+    for figure in figures:
+        terminalreporter.write_line(str(figure))

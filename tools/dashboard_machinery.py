@@ -150,6 +150,8 @@ SIP = Row(
 )
 
 _LOST = f"sum by (side) (rate(acd_rtp_lost_packets_total{NODE}{RATE}))"
+_FAR_LOST = f"sum by (side) (rate(acd_rtp_far_lost_packets_total{NODE}{RATE}))"
+_SENT = f"sum by (side) (rate(acd_rtp_packets_sent_total{NODE}{RATE}))"
 _GOT = f"sum by (side) (rate(acd_rtp_packets_received_total{NODE}{RATE}))"
 
 MEDIA = Row(
@@ -183,7 +185,14 @@ MEDIA = Row(
             limits=((None, "red"), (3.6, "orange"), (4.0, "green")),
             most=4.5,
         ),
-        Panel("Packets lost", units.PercentUnit, (Query(f"{_LOST} / ({_LOST} + {_GOT})", "{{side}}"),)),
+        Panel(
+            "Packets lost",
+            units.PercentUnit,
+            (
+                Query(f"{_LOST} / ({_LOST} + {_GOT})", "from {{side}}"),
+                Query(f"{_FAR_LOST} / {_SENT}", "to {{side}}, by its RTCP"),
+            ),
+        ),
         Panel("Jitter", units.Seconds, quantiles("acd_rtp_jitter_seconds", "side", NODE)),
         Panel(
             "Legs without audio, and packets dropped",

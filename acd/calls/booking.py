@@ -15,10 +15,7 @@ from acd.calls.errand import Errand
 from acd.calls.lane import Lane, Operation
 from acd.calls.model import Call, State
 from acd.calls.steps.context import Context
-from acd.calls.steps.tickets import (
-    ticket_of,
-    ticket_of_seated,
-)
+from acd.calls.steps.tickets import ticket_of, ticket_of_seated
 from acd.clock import Clock
 from routing.model import AgentProfile, AgentTerms, Offer, Ticket
 from routing.ports import QueueStore, StaleToken

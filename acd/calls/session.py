@@ -194,7 +194,7 @@ class CallSession:
             await self._live.release(self.seats.vacate(Side.AGENT), effect.cause)
         self._legs.remove(self.seats.caller)
         statistics = await self._services.media.close(self.seats.caller)
-        self._live.tell(LegClosed(self.call.id, Side.CALLER.value, statistics))
+        self._live.tell(LegClosed(self.call.id, Side.CALLER.value, statistics, self.seats.caller))
         record = ending.record_of(self.call, effect, self._services.clock.time())
         record = msgspec.structs.replace(record, **_figures(statistics))
         self._services.journal.finish(record)

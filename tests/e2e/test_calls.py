@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 
 from ivr.speech import WAIT_MINUTES
+from routing.estimate import duration_bucket
 from tests.support.audio import seconds_of, seconds_of_sound, tones
 from tests.support.baresip import Baresip
 from tests.support.caller import Call, Caller
@@ -34,7 +35,7 @@ from tests.support.cast import (
     softphone,
 )
 from tests.support.linphone import Linphone
-from tests.support.net import eventually, free_port
+from tests.support.net import eventually, free_port, patience
 from tests.support.registration import register_all
 from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sipp import Behaviour, Sipp
@@ -43,8 +44,8 @@ LOOKUP_PORT = free_port()
 IMPATIENT, MANNED, LEAVING, SHORT = "+3726000210", "+3726000211", "+3726000212", "+3726000213"
 LED, TOLD = "+3726000214", "+3726000215"
 SLOW, PATIENT = "+3726000216", "+3726000217"
-WAIT_HZ = 950.0
-"""What is heard in place of an expected wait."""
+WAIT_HZ, PATIENCE_HZ = 950.0, 1250.0
+"""What is heard in place of an expected wait, and of the message to who waits long."""
 
 
 def _directory() -> dict[str, Any]:
@@ -67,7 +68,7 @@ def _directory() -> dict[str, Any]:
         {
             "name": "patient",
             **rare,
-            "overflow": [{"after_seconds": 1, "message": ["please-wait"], "then": "wait"}],
+            "overflow": [{"after_seconds": 1, "message": ["patience"], "then": "wait"}],
         },
         {"name": "led", **rare, "overflow": [{"after_seconds": 2, "leads": "desk"}]},
     ]
@@ -101,7 +102,11 @@ SETTINGS = {
     "lookups": {"allow_networks": ["127.0.0.0/8"]},
     "ivr": {
         "prompts_dir": tones(
-            {"please-wait": (300.0, 0.2), **{f"wait-{minutes}": (WAIT_HZ, 1.5) for minutes in WAIT_MINUTES}}
+            {
+                "please-wait": (300.0, 0.2),
+                "patience": (PATIENCE_HZ, 2.0),
+                **{f"wait-{minutes}": (WAIT_HZ, 1.5) for minutes in WAIT_MINUTES},
+            }
         )
     },
 }
@@ -462,12 +467,14 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "private call"})
         await agent.dial(MENU)
         await agent.until("CALL_ESTABLISHED")
+        await service.agent_reaches("a1", "talking")
         for step in ("1", "1", "2"):
             await asyncio.sleep(0.7)
             await agent.press(step)
         (call,) = await service.calls()
         assert (call["state"], call["queue"], call["caller"]) == ("queued", "support", "1001")
         await agent.hang_up()
+        await service.agent_reaches("a1", "paused")
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 
@@ -673,7 +680,7 @@ async def until_completed(stream: ClientResponse) -> list[dict[str, Any]]:
 async def test_a_client_misses_no_event_and_goes_on_where_it_left_off(service: RunningService) -> None:
     url, headers = f"{service.http_url}/v1/events", {"Authorization": f"Bearer {service.token('viewer')}"}
     async with ClientSession(headers=headers) as client, caller(service, "+37255500289") as someone:
-        async with client.get(url) as stream, asyncio.timeout(40):
+        async with client.get(url) as stream, asyncio.timeout(patience(40)):
             assert "retry" in await message(stream)
             begins = await message(stream)
             assert begins["event"] == "begins"
@@ -689,7 +696,10 @@ async def test_a_client_misses_no_event_and_goes_on_where_it_left_off(service: R
         of_call = [event["kind"] for event in told if event.get("call") == record["id"]]
         assert of_call == ["entered", "offers", "answered", "completed"]
         assert someone.user not in json.dumps(told)
-        async with client.get(url, headers={"Last-Event-ID": begins["id"]}) as again, asyncio.timeout(20):
+        async with (
+            client.get(url, headers={"Last-Event-ID": begins["id"]}) as again,
+            asyncio.timeout(patience(20)),
+        ):
             await message(again)
             assert await until_completed(again) == told
     why = await asyncio.to_thread(service.command, "why", record["id"])
@@ -765,21 +775,25 @@ async def test_who_waits_too_long_is_answered_by_the_lead_of_a_team(service: Run
 
 
 async def test_who_would_wait_too_long_goes_on_to_another_queue(service: RunningService) -> None:
-    first, second = caller(service, "+37255500288"), caller(service, "+37255500289")
-    async with agents(service, phone(1)), first as talks, second as someone:
-        await service.agent_reaches("a1", "available")
-        talking = await dial(talks, SLOW)
-        await service.call_reaches(talks.user, "talking")
+    # What conversations of this queue lasted on other days.
+    talks = f"talk:{duration_bucket(300.0)}"
+    await asyncio.to_thread(service.redis_ask, "HINCRBY", "acd:{main}:hb:slow", talks, "50")
+    first, second = caller(service, "+37255500292"), caller(service, "+37255500293")
+    async with softphone(service, 1) as agent, first as other, second as someone:
+        await agent.registered()
+        talking = await dial(other, SLOW)
+        await service.call_reaches(other.user, "talking")
         call = await dial(someone, SLOW)
 
         async def elsewhere() -> bool:
             return (await service.call_of(someone.user) or {}).get("queue") == "sales"
 
-        await eventually(elsewhere, within=12, what="the second caller in the other queue")
+        await eventually(elsewhere, within=40, what="the second caller in the other queue")
         counted = await service.metric("acd_queue_overflowed_total", queue="slow", why="expected-wait")
         assert counted == 1
         await talking.hang_up()
         await service.call_reaches(someone.user, "talking")
+        await heard(call, AGENT_HZ)
         await call.hang_up()
         record = await service.record_of(someone.user)
     assert (record["outcome"], record["queue"], record["agent"]) == ("answered", "sales", "a1")
@@ -790,17 +804,19 @@ async def test_who_would_wait_too_long_goes_on_to_another_queue(service: Running
 async def test_who_waits_long_hears_a_message_and_keeps_the_place(service: RunningService) -> None:
     async with caller(service, "+37255500290") as someone:
         call = await dial(someone, PATIENT)
-
-        async def told() -> bool:
-            words = {"queue": "patient", "to_kind": "message-then-wait", "why": "waited"}
-            return await service.metric("acd_queue_overflowed_total", **words) == 1
-
-        await eventually(told, within=6, what="the message")
+        await heard(call, PATIENCE_HZ, 1.0, within=10)
         shown = await service.call_of(someone.user) or {}
         assert (shown["state"], shown["queue"]) == ("queued", "patient")
-        call.rtp.forget()
-        await asyncio.sleep(1)
-        assert seconds_of_sound(bytes(call.rtp.heard.pcm)) > 0.5
+        words = {"queue": "patient", "to_kind": "message-then-wait", "why": "waited"}
+        assert await service.metric("acd_queue_overflowed_total", **words) == 1
+
+        async def music_again() -> bool:
+            call.rtp.forget()
+            await asyncio.sleep(0.5)
+            pcm = bytes(call.rtp.heard.pcm)
+            return seconds_of_sound(pcm) > 0.2 and seconds_of(PATIENCE_HZ, pcm) < 0.1
+
+        await eventually(music_again, within=8, what="music after the message")
         await call.hang_up()
         record = await service.record_of(someone.user)
     assert (record["outcome"], record["queue"]) == ("abandoned", "patient")

@@ -107,7 +107,9 @@ class ModelStore:
             case "callback_unreached", _:
                 return callbacks.unreached(*arguments, now)
             case "callback_release", (i, node):
-                return int(callbacks.release(i, node, now))
+                released = callbacks.may_release(i, node)
+                callbacks.release(i, node, now)
+                return int(released)
             case "callback_end", (i, "done", node):
                 return int(callbacks.done(i, node, now))
             case "callback_end", (i, "cancelled", node):

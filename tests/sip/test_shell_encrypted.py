@@ -25,6 +25,7 @@ from acd.sip.stream import StreamLimits, StreamTransport
 from acd.sip.tls import TlsContexts, why_failed
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 from tests.support.sip_client import SipClient
 from tests.support.sip_shell import PASSWORD, Shell
 
@@ -160,7 +161,7 @@ async def test_websocket_without_the_subprotocol_is_refused(shell: Shell) -> Non
 async def test_websocket_keep_alives_of_both_kinds_are_answered(shell: Shell, authority: Authority) -> None:
     async with await client(shell, "ws", authority) as phone:
         phone.send("\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             assert await phone.raw.get() == b"\r\n"
         assert phone._websocket is not None
         await phone._websocket.ping()
@@ -170,7 +171,7 @@ async def test_websocket_keep_alives_of_both_kinds_are_answered(shell: Shell, au
 async def test_websocket_message_too_long_ends_the_connection(shell: Shell, authority: Authority) -> None:
     async with await client(shell, "ws", authority) as peer, await client(shell, "ws", authority) as other:
         peer.send("x" * 70_000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await peer.closed.wait()
         assert (await other.request("OPTIONS")).status == 200
 
@@ -180,7 +181,7 @@ async def test_text_that_is_no_tls_is_dropped_and_others_are_served(
 ) -> None:
     reader, writer = await asyncio.open_connection(*shell.address("tls"))
     writer.write(b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await reader.read()
     writer.close()
     await shell.until(lambda: shell.service.figures.broken_connections.get("tls") == 1)
@@ -225,7 +226,7 @@ async def test_certificate_of_a_strange_authority_is_refused(
     # With TLS 1.3 the client learns of it after its own side of the handshake.
     async with await client(shell, "tls", authority, tls=authority.client(stranger)) as peer:
         peer.send(peer.build("OPTIONS"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await peer.closed.wait()
         assert peer.received.empty()
     assert shell.service.figures.broken_connections == {"tls": 1}
@@ -352,7 +353,7 @@ async def test_handshake_that_never_ends_is_not_waited_for(shell: Shell, *, is_s
         await asyncio.sleep(0.01)
         shell.clock.advance(11)  # type: ignore[attr-defined]
         shell.service._endpoint.network.streams.sweep()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             assert await reader.read() == b""
         writer.close()
         await shell.until(lambda: not shell.service.figures.connections)
@@ -418,7 +419,7 @@ async def test_sips_call_is_answered_with_a_sips_contact(
     shell.change(trunks={"sbc": Trunk("sbc", (ip_network("127.0.0.1/32"),))})
     async with await client(shell, kind, authority) as carrier:
         carrier.send(carrier.build("INVITE", uri="sips:+3726000100@acd.test", body=ANSWER))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             call = await shell.calls.get()
         shell.service.accept(call.leg, ANSWER.encode())
         answer = await carrier.final()

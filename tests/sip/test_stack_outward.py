@@ -19,9 +19,7 @@ from acd.sip.core.events import (
 from acd.sip.core.message import Request, Response
 from acd.sip.core.registrant import Account
 from acd.sip.core.uri import NameAddr, Uri
-from tests.support.credentials import (
-    credentials_of,
-)
+from tests.support.credentials import credentials_of
 from tests.support.stack_calls import settle
 from tests.support.stack_peer import TCP, StackPeer
 

@@ -85,12 +85,14 @@ class CallbackModel:
         b.state, b.node, b.due = "resting", "", now + b.callback.interval_ms
         return "resting"
 
-    def release(self, i: str, node: str, now: int) -> bool:
+    def release(self, i: str, node: str, now: int) -> None:
+        if self.may_release(i, node):
+            self.noted[i].node = ""
+
+    def may_release(self, i: str, node: str) -> bool:
+        """Whether this node looks after it, and has not begun."""
         b = self.noted.get(i)
-        if b is None or (b.state, b.node) != ("waiting", node):
-            return False
-        b.node = ""
-        return True
+        return b is not None and (b.state, b.node) == ("waiting", node)
 
     def done(self, i: str, node: str, now: int) -> bool:
         b = self.noted.get(i)

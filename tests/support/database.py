@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import functools
 import tempfile
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.database import create_engine
 from acd.history import migrate as real
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """A database of the test's own, with every table."""
+    opened = create_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.sqlite3")
+    await migrate(opened)
+    yield opened
+    await opened.dispose()
 
 
 async def migrate(engine: AsyncEngine) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.audio import read_wav, tone, write_wav
+from tests.support.net import patience
 from tests.support.program import Program
 
 INSTALLED = importlib.util.find_spec("pjsua2") is not None
@@ -93,7 +94,7 @@ class Pjsua(Program):
     ) -> dict[str, Any]:
         """Wait for the `count`-th happening of a kind with these facts."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patience(within)):
                 while True:
                     found = self.seen(kind, **facts)
                     if len(found) >= count:

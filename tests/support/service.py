@@ -9,13 +9,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,8 @@ from typer.testing import CliRunner
 from acd.cli import cli
 from acd.config import load_settings
 from tests.support.database import fill
-from tests.support.net import eventually, free_port
+from tests.support.net import eventually, free_port, patience
+from tests.support.prepared import PreparedProcess
 
 HOST = "127.0.0.1"
 TRUNK = "127.0.0.2"
@@ -124,7 +124,7 @@ class Death:
 
     def wait(self, within: float = 10.0) -> None:
         """Until it has come, and nothing of the service is left behind."""
-        assert self._came.wait(within), f"nobody killed the service within {within} s"
+        assert self._came.wait(patience(within)), f"nobody killed the service within {within} s"
         self._service.wait()
         _, alive = psutil.wait_procs(self._children, timeout=10)
         assert not alive, f"outlived the service: {alive}"
@@ -136,8 +136,8 @@ class RunningService:
     An empty directory is one that another node has applied.
     """
 
-    program: Sequence[str] = (sys.executable, "-m", "acd")
-    """What is started to serve."""
+    clock_off = 0.0
+    """By how many seconds the clock of its machine is fast."""
 
     def __init__(self, folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self.data_dir = folder / "data"
@@ -150,7 +150,7 @@ class RunningService:
         self._folder = folder
         self._config = folder / "acd.toml"
         self._tokens: dict[str, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: PreparedProcess | None = None
         self._config.write_text(self._toml(settings))
         if directory:
             fill(self._database())
@@ -179,16 +179,23 @@ class RunningService:
 
     # its life
 
+    @contextlib.contextmanager
+    def running_to_the_end(self) -> Iterator[RunningService]:
+        """Started, with a token. It must stop in order, in time, with status 0."""
+        try:
+            self.start()
+            self.token()
+            yield self
+            self.stop()
+        finally:
+            if self.running:
+                self.kill9()
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                (*self.program, "serve", "--config", str(self._config)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-            )
+            words = ("serve", "--config", str(self._config))
+            self._process = PreparedProcess(words, log, self._folder, clock_off=self.clock_off)
         deadline = time.monotonic() + _READY_WITHIN
         while not self._is_ready():
             assert self._process.poll() is None, f"the service ended:\n{self.log_tail()}"
@@ -217,7 +224,7 @@ class RunningService:
         """Its exit status, and nothing of it is left behind."""
         assert self._process is not None
         try:
-            return self._process.wait(within)
+            return self._process.wait(patience(within))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -66,7 +66,7 @@ class LiveCall:
         self.seats.forget(leg)
         self.services.sip.hangup(leg, reason)
         statistics = await self.services.media.close(leg)
-        self.tell(LegClosed(self.call.id, side.value, statistics))
+        self.tell(LegClosed(self.call.id, side.value, statistics, leg))
 
     def tell(self, fact: CallFact) -> None:
         for observer in self.services.observers:

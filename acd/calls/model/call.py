@@ -87,6 +87,8 @@ class Place:
     """Teams whose leads may take the call too."""
     leads_alone: bool = False
     """And nobody else."""
+    spent_rules: tuple[int, ...] = ()
+    """The call comes back from where a rule of this queue had sent it: the rules that it has gone by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,21 +96,22 @@ def on_confirmed(context: Context, call: Call, event: CallerConfirmed, now: floa
     number = context.directory.numbers.get(call.called)
     if number is None and (flow := flow_of(context, call)):
         number = Number(call.called, flow=flow)
-    if number is not None:
+    if number is None and is_code(context, call):
+        call, effects = carry_out(context, call, now)
+        return call, answer + effects
+    reserve: tuple[Effect, ...] = ()
+    if call.from_agent:
+        call, reserve = reserve_maker(context, call, now)
+    if number is None:
+        call, effects = wait_at(context, call, Place(EXTENSION_QUEUE, agent=extension_of(context, call)), now)
+    else:
         wanted = dc_replace(number, queue=call.goes_to, flow=None) if call.goes_to else number
         call, effects = go_to_number(context, call, wanted, now)
-    elif is_code(context, call):
-        call, effects = carry_out(context, call, now)
-    else:
-        call, reserve = reserve_maker(context, call, now)
-        place = Place(EXTENSION_QUEUE, agent=extension_of(context, call))
-        call, effects = wait_at(context, call, place, now)
-        effects = reserve + effects
-    return call, answer + effects
+    return call, (*answer, *reserve, *effects)
 
 
-def reserve_maker(context: Context, call: Call, now: float) -> Step:
-    """An agent calls somebody here: no other call is to ring them meanwhile."""
+def reserve_maker(context: Context, call: Call, now: float) -> tuple[Call, tuple[Effect, ...]]:
+    """An agent calls somebody here, or a queue or flow: no other call is to ring them meanwhile."""
     entry = entry_of_maker(call.id)
     offer = Offer(entry, call.from_agent, EXTENSION_QUEUE, token=0, deadline_ms=0)
     place = Place(EXTENSION_QUEUE, agent=call.from_agent, own=True)

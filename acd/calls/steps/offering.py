@@ -43,16 +43,12 @@ from acd.calls.steps.messages import box_instead
 from acd.calls.steps.overflowing import wait_on
 from acd.calls.steps.refusing import rejection
 from acd.calls.steps.talking import audio_effects, resume_talk
-from acd.calls.steps.tickets import (
-    ticket_of,
-)
+from acd.calls.steps.tickets import ticket_of
 from acd.calls.steps.times import settle
 from acd.calls.steps.together import give_way, let_rivals_go, rival, rival_fails, rival_wins, rivals_turn_down
 from acd.calls.steps.transferring import give_up
 from acd.calls.steps.treating import leave_menu
-from acd.calls.steps.waiting import (
-    STOP_WAITING,
-)
+from acd.calls.steps.waiting import STOP_WAITING
 from acd.sip.core.events import EndedBy
 from routing.model import Offer, RejectReason
 from routing.requirement import class_name, in_words

@@ -61,9 +61,7 @@ from acd.calls.steps.ending import end, on_media_lost
 from acd.calls.steps.guiding import extension_of
 from acd.calls.steps.reaching import call_outside, next_way, status_of, why_not
 from acd.calls.steps.talking import audio_effects, resume_talk
-from acd.calls.steps.tickets import (
-    ticket_of,
-)
+from acd.calls.steps.tickets import ticket_of
 from routing.model import Offer
 
 _RINGING, _PROGRESS = 180, 183

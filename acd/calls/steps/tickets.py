@@ -65,7 +65,8 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         target_ms=round(rules.service_level_seconds * 1000) if by_target else 0,
         steps=steps,
         ring_agents=1 if call.callback else rules.ring_agents,
-        passes_over="" if call.place.agent else call.sent_on_by,
+        # Nor is who calls the queue themselves, by a second line.
+        passes_over="" if call.place.agent else call.sent_on_by or (call.from_agent if call.seated else ""),
         own=call.place.own,
     )
 

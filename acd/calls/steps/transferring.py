@@ -57,11 +57,7 @@ from acd.calls.steps.messages import box_instead
 from acd.calls.steps.reaching import forward
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
-from acd.calls.steps.waiting import (
-    STOP_WAITING,
-    new_entry,
-    wait_at,
-)
+from acd.calls.steps.waiting import STOP_WAITING, new_entry, wait_at
 from acd.calls.targets import AgentTarget, OutsideTarget, QueueTarget, Target, target_of
 from acd.errors import AcdError
 

@@ -29,11 +29,7 @@ from acd.calls.steps.guiding import obey, on_flow_callback
 from acd.calls.steps.messages import greeting
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.times import settle
-from acd.calls.steps.waiting import (
-    ANNOUNCEMENT,
-    STOP_WAITING,
-    on_announcement_over,
-)
+from acd.calls.steps.waiting import ANNOUNCEMENT, STOP_WAITING, on_announcement_over
 from ivr import interpreter as ivr
 
 

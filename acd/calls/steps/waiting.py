@@ -55,7 +55,13 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
         return end(call, now, side="system", cause="unknown-queue", outcome="failed")
     call, place = prefer(context, call, place, now)
     call = replace(
-        call, place=place, enqueued_at=now, announced=False, told_wait=0, spent_rules=(), served=False
+        call,
+        place=place,
+        enqueued_at=now,
+        announced=False,
+        told_wait=0,
+        spent_rules=place.spent_rules,
+        served=False,
     )
     call = enter(call, State.QUEUED, now)
     ticket = ticket_of(context, call)
@@ -70,14 +76,15 @@ def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
         effects.append(StartTimer(Timer.ANNOUNCE, _FIRST_ANNOUNCEMENT_SECONDS))
     if (longest := messages.longest_wait(context, call, rules.max_wait_seconds)) is not None:
         effects.append(StartTimer(Timer.LONGEST_WAIT, longest))
-    return call, (*effects, *_await_overflow(rules))
+    return call, (*effects, *_await_overflow(rules, place.spent_rules))
 
 
-def _await_overflow(rules: Queue) -> tuple[Effect, ...]:
+def _await_overflow(rules: Queue, spent: tuple[int, ...]) -> tuple[Effect, ...]:
+    """Who comes back from where a rule had led does not join."""
     conditions = [rule.when for rule in rules.rules]
-    first = next_time(conditions, 0.0)
+    first = next_time(conditions, 0.0, spent)
     timer = () if first is None else (StartTimer(Timer.OVERFLOW, first),)
-    return (*timer, AskSituation()) if asks_who_joins(conditions) else timer
+    return (*timer, AskSituation()) if not spent and asks_who_joins(conditions) else timer
 
 
 def on_announcement_due(context: Context, call: Call, event: TimerFired, now: float) -> Step:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
@@ -15,7 +14,7 @@ from acd.control.orders import HangUp, Trace, Transfer
 from acd.directory.model import Trunk, TrunkHost
 from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
-from tests.support.control import NOW, Centre, a_call, a_record, bearer, serving
+from tests.support.control import NOW, Centre, a_call, a_record, bearer
 
 
 @pytest.fixture
@@ -32,12 +31,6 @@ def centre() -> Centre:
     centre.calls.views["c1"] = a_call()
     centre.forecast.queues["billing"], centre.forecast.calls["c1"] = 55.5, 31.0
     return centre
-
-
-@pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[TestClient]:
-    async with serving(centre) as client:
-        yield client
 
 
 async def read(client: TestClient, path: str, role: str = "viewer") -> dict:

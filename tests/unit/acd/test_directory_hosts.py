@@ -12,9 +12,7 @@ from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, TrunkHost
 from acd.directory.store import DirectoryStore
 from tests.support.clock import FakeClock
-from tests.support.credentials import (
-    credentials_of,
-)
+from tests.support.credentials import credentials_of
 from tests.support.database import migrate
 
 FILE = """

@@ -30,6 +30,7 @@ from routing.model import AgentState, AgentStatus, Wrapup
 from tests.support.clock import FakeClock
 from tests.support.control import Centre, FakeRefusals, a_record, bearer, serving
 from tests.support.database import migrate
+from tests.support.net import patience
 
 FORM = (FormField("invoice", required=True), FormField("remark"))
 DIRECTORY = Directory(
@@ -193,7 +194,7 @@ async def test_the_worker_writes_what_it_hears(bench: Bench) -> None:
     bench.duties.start()
     bench.duties(ConversationOver("c1", "codes", "anna"))
     bench.duties(WrapupEnded("codes", "anna", 1.0))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         while not bench.told:
             await asyncio.sleep(0.01)
     await bench.duties.stop()

@@ -20,9 +20,7 @@ from acd.calls.model import Call, Side, Spoken, State
 from acd.calls.record import Attempt, CallRecord
 from acd.calls.steps.context import Context
 from acd.calls.steps.noting import callback_order
-from acd.calls.steps.tickets import (
-    ticket_of,
-)
+from acd.calls.steps.tickets import ticket_of
 from acd.database import create_engine
 from acd.directory.model import Agent, CallbackRules, Directory, LastAgent, Number, Queue, Relaxation
 from acd.history import contacts

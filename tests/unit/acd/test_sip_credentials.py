@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 from acd.sip.core.auth import DigestServer, Verdict, parse_fields
 from acd.sip.core.credentials import DigestClient
 from acd.sip.core.message import Request, Response
-from tests.support.credentials import (
-    credentials_of,
-    ha1,
-)
+from tests.support.credentials import credentials_of, ha1
 
 REALM, USER, PASSWORD = "carrier.example", "3726000100", 'pass "word" \\ é'
 URI = "sip:carrier.example"
