@@ -20,6 +20,7 @@ from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
 from acd.callers.members import ListStore, ListWatcher
+from acd.calls.facts import Observer
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.kept_callbacks import KeptCallbacks
 from acd.calls.lookout import Lookout
@@ -55,6 +56,7 @@ from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
 from acd.media.engine import MediaEvent
 from acd.metrics import Metrics, NodeCounts
+from acd.metrics.leg_reports import LegReports
 from acd.redis_server import EmbeddedRedis
 from acd.sip.core.events import Flow
 from acd.sip.core.uri import format_host
@@ -306,7 +308,7 @@ class Node:
             prompts=self._prompts,
             clock=self._clock,
             context=lambda: self._context,
-            observers=(self._metrics, self._forecast, self._webhooks, self._duties),
+            observers=self._observers(),
             desk=self._desk,
             do_not_call=self._do_not_call,
             lookout=self._lookout,
@@ -318,6 +320,12 @@ class Node:
                 self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
             ),
         )
+
+    def _observers(self) -> tuple[Observer, ...]:
+        usual = (self._metrics, self._forecast, self._webhooks, self._duties)
+        if not (self._settings.trace.hep and self._settings.trace.hep_reports):
+            return usual
+        return (*usual, LegReports(self._sip.tracer, self._clock))
 
     async def _recover(self) -> None:
         """Write a record for each call that a crash of this node cut off."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+_HERE = Path(__file__).parent
 
 # A busy machine is slow, and no fault of what is tested.
 settings.register_profile("suite", deadline=None)
@@ -15,16 +18,29 @@ settings.load_profile("suite")
 gc.disable()
 
 
+_FIRST = ("e2e", "store")
+"""Folders of what takes long: what comes last is short, so that none who works beside has to wait for it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = {item.path: item.path.relative_to(_HERE).parts[0] for item in items}
+    items.sort(key=lambda item: (*_FIRST, folders[item.path]).index(folders[item.path]))
+    for item in items:
+        if item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests have measured (`record_property`), beside what is asked: shown, whatever it is."""
+    """What tests say they have `measured` (`record_property`), beside what is asked: it decides nothing."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
-    figures = [line for report in reports if report.when == "call" for line in report.user_properties]
+    told = [line for report in reports if report.when == "call" for line in report.user_properties]
+    figures = [figure for name, figure in told if name == "measured"]
     if figures:
         terminalreporter.section("measured")
-    for what, value in figures:
-        terminalreporter.write_line(f"{what}: {value}")
+    for figure in figures:
+        terminalreporter.write_line(str(figure))

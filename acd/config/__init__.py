@@ -204,6 +204,8 @@ class TraceSection(Section):
     """Of all that is kept; the oldest messages make room."""
     hep: str = ""
     """Capture server that gets every SIP message by HEP version 3, like "udp:192.0.2.9:9060"; empty: none."""
+    hep_reports: bool = True
+    """The capture server also gets a report of each leg's audio when it ends."""
     hep_agent: Annotated[int, Field(ge=0, le=2**32 - 1)] = 1
     """Number of this node at the capture server."""
 

@@ -83,6 +83,11 @@ class LegStatistics:
     far_jitter_seconds: float = 0.0
     round_trip_seconds: float = 0.0
     """By RTCP (RFC 3550 section 6.4.1); 0 where not known."""
+    codec: str = ""
+    """What we sent."""
+    local: tuple[str, int] | None = None
+    remote: tuple[str, int] | None = None
+    """As the far end's SDP said last."""
 
 
 class MediaEngine(Protocol):

@@ -16,6 +16,7 @@ from acd.sip.core.events import (
     Flow,
     FlowKind,
     InviteReceived,
+    LegAnswered,
     LegEnded,
     LegEvent,
     LegReferred,
@@ -95,9 +96,9 @@ class SipService:
         endpoint.watch(self.tracer)
         self.draining = False
         self._doorman = self._make_doorman(clock)
-        registrar = Registrar(
-            site.bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
-        )
+        idle = int(sip.connections.idle_seconds)
+        expiry = ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds, idle)
+        registrar = Registrar(site.bindings, expiry, clock)
         self._reception = Reception(endpoint, self._guard, registrar, self.lamps, lambda: self.draining)
         self.figures = SipFigures(
             endpoint, self._guard, site, directory, self._calls, self.providers, self.outside
@@ -362,16 +363,20 @@ class SipService:
             return True
         return False
 
+    def _tell(self, event: LegEvent, told: LegEvent | None) -> None:
+        """What happened to one of several phones or hosts, as calls are to hear of it."""
+        if told is None:
+            return
+        if isinstance(event, LegAnswered):
+            self.tracer.answered(told.leg, event.leg)
+        self._on_leg(told)
+
     def _take_leg_event(self, event: LegEvent) -> None:
         if self.phones.has(event.leg):
-            told = self.phones.take(event)
-            if told is not None:
-                self._on_leg(told)
+            self._tell(event, self.phones.take(event))
             return
         if self.outside.has(event.leg):
-            told = self.outside.take(event)
-            if told is not None:
-                self._on_leg(told)
+            self._tell(event, self.outside.take(event))
             return
         if event.leg not in self._calls:
             return  # A leg that never became a call: a challenge, a refusal.

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -197,11 +197,18 @@ class EmbeddedEngine:
         if known is None:
             return LegStatistics()
         try:
-            statistics = await self._close_remote(known)
+            statistics = self._located(known, await self._close_remote(known))
         finally:
             known.place.legs -= 1
             known.place.ports.give_back(known.port, self._clock.monotonic())
         return statistics
+
+    def _located(self, leg: _Leg, statistics: LegStatistics) -> LegStatistics:
+        terms = leg.negotiation.terms
+        local = (self._address, leg.port)
+        if terms is None:
+            return replace(statistics, local=local)
+        return replace(statistics, local=local, remote=terms.remote, codec=terms.send_law.name)
 
     # Opening and closing.
 
