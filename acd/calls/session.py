@@ -18,7 +18,7 @@ from acd.calls.facts import CallEnded, ConversationOver, LegClosed
 from acd.calls.hands.agent import AgentLeg
 from acd.calls.hands.audio import Audio
 from acd.calls.hands.caller import CallerLeg
-from acd.calls.hands.live import LegRegistry, LiveCall
+from acd.calls.hands.live import LiveCall, Registry
 from acd.calls.hands.outside import OutsideLeg
 from acd.calls.hands.seats import Seats
 from acd.calls.hands.standing import Standing
@@ -41,6 +41,13 @@ INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LegRegistry(Registry):
+    """How a session makes its legs known, so that what happens to them finds it."""
+
+    add: Callable[[str, CallSession], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,9 @@ class SipService:
         endpoint.watch(self.tracer)
         self.draining = False
         self._doorman = self._make_doorman(clock)
-        registrar = Registrar(
-            site.bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
-        )
+        idle = int(sip.connections.idle_seconds)
+        expiry = ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds, idle)
+        registrar = Registrar(site.bindings, expiry, clock)
         self._reception = Reception(endpoint, self._guard, registrar, self.lamps, lambda: self.draining)
         self.figures = SipFigures(
             endpoint, self._guard, site, directory, self._calls, self.providers, self.outside

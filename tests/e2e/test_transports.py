@@ -16,10 +16,12 @@ from standardwebhooks import Webhook
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.browser import LIBRARIES, Chromium, PhonePage
-from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone
+from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, ECHO, agents, caller, dial, phone
 from tests.support.certificates import Authority
 from tests.support.desk_phone import DeskPhone
+from tests.support.edge import Edge
 from tests.support.every_transport import V6, EveryTransport
+from tests.support.kamailio import is_missing
 from tests.support.net import eventually, free_port
 from tests.support.pjsua import INSTALLED, Pjsua
 from tests.support.receiver import receiving
@@ -46,6 +48,7 @@ DIRECTORY["trunks"].append(
 DIRECTORY["routes"] = [{"prefix": "+372555", "class": "national", "trunks": ["secure"]}]
 DIRECTORY["agents"][0]["dialling"] = ["national"]
 PROVIDER_HZ = 500.0
+EDGE = "127.0.0.8"
 
 
 @pytest.mark.parametrize(
@@ -201,6 +204,45 @@ async def test_a_certificate_that_does_not_do_keeps_the_trunk_down_and_the_log_s
         await trunk_is(service, up=False)
         assert await phone.dial(OUTSIDE) == 503
         assert not far.seen("incoming")
+
+
+@pytest.mark.skipif(not INSTALLED or is_missing(), reason="not installed: pjsua2, kamailio")
+@pytest.mark.interop(
+    "pjsua2", "registers over TCP through a proxy that adds a Path, keeps its flow (RFC 5626), is called"
+)
+@pytest.mark.interop("Kamailio", "before the phones: Path, outbound, calls to and from a phone behind it")
+async def test_phone_behind_a_proxy_is_called_by_its_path(service: EveryTransport) -> None:
+    with Edge(EDGE, service.at("udp")) as edge:
+        behind = Pjsua(edge.address, "1002", PASSWORD, transport="tcp", says=AGENT_HZ)
+        async with behind as agent, caller(service, "+37255512010") as someone:
+            await agent.registered()
+            await service.agent_reaches("a2", "available")
+            answer = edge.heard("REGISTER", status="200")[-1]
+            assert (answer["require"], f"<sip:{EDGE}:{edge.port}" in answer["path"]) == ("outbound", True)
+            assert "reg-id=1" in agent.log
+            call = await dial(someone, BILLING)
+            line = await agent.incoming()
+            invite = edge.saw("INVITE", src=HOST)[-1]
+            assert f"<sip:{EDGE}:{edge.port}" in invite["route"]
+            await agent.talking(line)
+
+            async def both_hear() -> bool:
+                agent_hears = seconds_of(CALLER_HZ, agent.heard(line)) >= 0.5
+                return agent_hears and seconds_of(AGENT_HZ, bytes(call.rtp.heard.pcm)) >= 0.5
+
+            await eventually(both_hear, within=8, what="the two hear each other")
+            assert await service.metric("acd_sip_connections", transport="tcp") == 0
+            await call.hang_up()
+            await agent.ended(line)
+            again = await dial(someone, BILLING)
+            line = await agent.incoming(2)
+            await agent.talking(line)
+            await agent.command("hang_up", line=line)
+            assert await again.ended() == "far"
+            await service.agent_reaches("a2", "available")
+            line = await agent.dial(ECHO)
+            await agent.command("hang_up", line=line)
+            await agent.ended(line)
 
 
 async def test_what_happens_to_a_call_is_told_to_a_webhook_and_its_record_is_a_line_of_a_file(

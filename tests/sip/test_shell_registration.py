@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from acd.clock import SystemClock
+from acd.config import ConnectionsSection
 from tests.support.caller import Message
 from tests.support.clock import FakeClock
 from tests.support.sip_client import SipClient, credentials
@@ -244,6 +245,25 @@ async def test_phone_that_keeps_its_flow_is_told_that_we_do_too(shell: Shell) ->
         answer = await phone.register("1001", PASSWORD, contact=contact, headers=through)
         assert answer.get("require") == "", "the first proxy does not keep flows"
         assert answer.get("path") == "<sip:edge.example;lr>"
+
+
+@pytest.mark.parametrize(("transport", "told"), [("tcp", "120"), ("udp", "")])
+async def test_phone_on_a_connection_is_told_how_long_it_may_be_silent(
+    redis_url: str, site: str, transport: str, told: str
+) -> None:
+    redis = Redis.from_url(redis_url)
+    shell = Shell(redis, site, connections=ConnectionsSection(idle_seconds=120))
+    await shell.start()
+    async with await shell.client(transport) as phone:
+        contact = f"{phone.contact('anna')};{INSTANCE}"
+        keeps = ("Supported: outbound",)
+        answer = await phone.register("1001", PASSWORD, contact=contact, headers=keeps)
+        assert (answer.get("require"), answer.get("flow-timer")) == ("outbound", told)
+        behind = (*keeps, "Path: <sip:edge.example;lr;ob>")
+        answer = await phone.register("1001", PASSWORD, contact=contact, headers=behind)
+        assert (answer.get("require"), answer.get("flow-timer")) == ("outbound", "")
+    await shell.stop()
+    await redis.aclose()
 
 
 async def test_new_flow_of_the_same_instance_replaces_the_old_one(shell: Shell) -> None:
