@@ -427,7 +427,10 @@ class RunningService:
 
         async def nobody() -> bool:
             states = await self.agents()
-            left[:] = [await self.calls(), {name: states[name] for name in names if states[name] != "offline"}]
+            left[:] = [
+                await self.calls(),
+                {name: states[name] for name in names if states[name] != "offline"},
+            ]
             return not any(left)
 
         try:
