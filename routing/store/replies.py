@@ -64,7 +64,7 @@ def _decision(found: Mapping[str, str]) -> Decision:
     sought, class_name = found["y"].split(" ")
     candidates = (
         Candidate(name, int(rank), int(float(score)), bool(passed_over))
-        for name, rank, score, passed_over in json.loads(found["s"])
+        for name, rank, score, passed_over in json.loads(found.get("s", "[]"))
     )
     return Decision("agent" if sought == "agent" else "call", class_name, tuple(candidates))
 

@@ -13,7 +13,8 @@ local function reserve(now, c, agent, sought, seen, first)
   c.agent, c.token = agent.id, token
   keep_offer(c)
   rc('HSET', K .. 'a:' .. agent.id, 'st', 'offered', 'since', now, 'c', c.id, 'tk', token, 'lr', now,
-    'bs', agent.busy_from or now)
+    'bs', agent.busy_from or now, unpack(agent.later or {}))
+  agent.later = nil
   due_at(deadline + RING_GRACE_MS, 'r:' .. c.id)
   rc('ZADD', K .. 'ck', 'GT', now, c.class)
   rc('XADD', K .. 'off:' .. c.node, 'MAXLEN', '~', MESSAGES_KEPT, '*', 'c', c.id, 'a', agent.id, 't', token,
