@@ -32,16 +32,16 @@ local function probe(heads, set, from, to)
   return names, #names > 0 and rc('ZMSCORE', set, unpack(names))
 end
 
--- How far the best heads are probed after `to`, nil for no further: to compare all that fit costs by their number.
-local function next_probe(set, to)
-  return to < PROBE_HEADS and rc('ZCARD', set) > FEW_FITS and PROBE_HEADS or nil
+-- Whether so few fit that to compare all of them costs no more than to probe.
+local function few_fit(set)
+  return rc('ZCARD', set) <= FEW_FITS
 end
 
 -- Calls try(name) for the names of `set` that have a head, best first, until it returns true.
--- The best few of all heads are probed first: mostly one of them fits, and comparing all costs more.
+-- Where many fit, the best few of all heads are probed first: mostly one of them does, and comparing all costs more.
 -- Then calls next_best(name) for a few more of those that were seen.
 local function search(heads, set, try, next_best)
-  local from, to, tried = 0, PROBE_FIRST, 0
+  local from, to, tried = 0, not few_fit(set) and PROBE_FIRST, 0
   while to do
     local names, fits = probe(heads, set, from, to)
     for i = 1, #names do
@@ -56,7 +56,7 @@ local function search(heads, set, try, next_best)
     if #names < to - from then
       return
     end
-    from, to = to, next_probe(set, to)
+    from, to = to, to < PROBE_HEADS and PROBE_HEADS
   end
   local all = rc('ZINTER', 2, heads, set, 'WEIGHTS', 1, 0)
   -- Those that were tried are the first of them.
@@ -197,7 +197,7 @@ local function search_ranked(heads, fits, try, next_best)
       end
       break
     end
-    from, to = to, next_probe(fits, to)
+    from, to = to, to < PROBE_HEADS and not few_fit(fits) and PROBE_HEADS
   end
   local found = ranked_profiles(heads, fits)
   for i, profile in ipairs(found) do
