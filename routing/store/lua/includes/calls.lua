@@ -15,9 +15,7 @@ local take_maker
 
 local function wait_in_line(c)
   enter_line(c)
-  if c.changed then
-    rc('HSET', K .. 'c:' .. c.id, 'st', 'waiting', changes(c))
-  end
+  rc('HSET', K .. 'c:' .. c.id, 'st', 'waiting', changes(c))
 end
 
 -- A call that is in no line gets its agent, or as many as ring for it together, or else its place.
@@ -55,9 +53,7 @@ end
 
 -- The last reservation is over and the caller is still there.
 local function requeue(now, c)
-  local key = K .. 'c:' .. c.id
-  rc('HSET', key, 'st', 'waiting')
-  rc('HDEL', key, 'a', 'tk')
+  rc('HDEL', K .. 'c:' .. c.id, 'a', 'tk')
   not_due('r:' .. c.id)
   place(now, c)
 end
