@@ -20,6 +20,7 @@ from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
 from acd.callers.members import ListStore, ListWatcher
+from acd.calls.facts import Observer
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
@@ -29,6 +30,7 @@ from acd.clock import SystemClock
 from acd.config import Settings
 from acd.control.app import ControlServer
 from acd.control.once import OnceStore
+from acd.control.orders import NodeOrders, carry_out
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
 from acd.database import open_engine
@@ -52,6 +54,7 @@ from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
 from acd.media.engine import MediaEvent
 from acd.metrics import Metrics, NodeCounts
+from acd.metrics.leg_reports import LegReports
 from acd.redis_server import EmbeddedRedis
 from acd.sip.core.events import Flow
 from acd.sip.core.uri import format_host
@@ -292,7 +295,7 @@ class Node:
             prompts=self._prompts,
             clock=self._clock,
             context=lambda: self._context,
-            observers=(self._metrics, self._forecast, self._webhooks, self._duties),
+            observers=self._observers(),
             desk=self._desk,
             do_not_call=self._do_not_call,
             lookout=self._lookout,
@@ -305,6 +308,12 @@ class Node:
             ),
         )
 
+    def _observers(self) -> tuple[Observer, ...]:
+        usual = (self._metrics, self._forecast, self._webhooks, self._duties)
+        if not (self._settings.trace.hep and self._settings.trace.hep_reports):
+            return usual
+        return (*usual, LegReports(self._sip.tracer, self._clock))
+
     async def _recover(self) -> None:
         """Write a record for each call that a crash of this node cut off."""
         journal = self._history.journal
@@ -313,6 +322,14 @@ class Node:
     async def _start_control(self) -> None:
         self._metrics.start(self._sip.lagged)
         self._running.callback(self._metrics.stop)
+        orders = NodeOrders(
+            self._redis,
+            site=self._settings.node.site,
+            node=self._settings.node.id,
+            clock=self._clock,
+            do=lambda order: carry_out(self._calls, self._sip.tracer.follow, order),
+        )
+        self._keep_running(orders)
         context = ControlContext(
             directory=self._directory.current,
             store=self._store,
@@ -324,6 +341,7 @@ class Node:
                 clock=self._clock,
                 context=lambda: self._context,
             ),
+            orders=orders,
             onces=OnceStore(self._redis, site=self._settings.node.site, clock=self._clock),
             agents=self._desk,
             records=RecordReader(self._engine, self._clock),
@@ -337,7 +355,7 @@ class Node:
             metrics=self._metrics,
             ready=self._ready,
             tracer=self._sip.tracer,
-            trunks=lambda: self._sip.trunks,
+            trunks=lambda: self._sip.figures.trunks,
             forecast=self._forecast,
             events=EventLog(self._redis, self._settings.node.site),
             clock=self._clock,
@@ -402,21 +420,22 @@ class Node:
         }
 
     def _counts(self) -> NodeCounts:
+        sip = self._sip.figures
         return NodeCounts(
             calls=Counter(call.state for call in self._calls.live()),
-            trunks=self._sip.trunks,
-            sip_responses=self._sip.responses,
-            sip_rejected=self._sip.rejected,
-            sip_dropped=self._sip.dropped,
-            sip_retransmissions=self._sip.retransmissions,
-            sip_connections=self._sip.connections,
-            sip_connections_broken=self._sip.broken_connections,
-            sip_registrations=self._sip.registrations,
+            trunks=sip.trunks,
+            sip_responses=sip.responses,
+            sip_rejected=sip.rejected,
+            sip_dropped=sip.dropped,
+            sip_retransmissions=sip.retransmissions,
+            sip_connections=sip.connections,
+            sip_connections_broken=sip.broken_connections,
+            sip_registrations=sip.registrations,
             sip_subscriptions=len(self._sip.lamps),
             webhook_outcomes=self._webhooks.outcomes,
             webhook_waiting=self._webhooks.waiting,
-            sip_passed=self._sip.passed,
-            nodes_up=self._sip.nodes_up,
+            sip_passed=sip.passed,
+            nodes_up=sip.nodes_up,
             clock_ahead=self._clock.machine_ahead,
             redis_outages=self._routing.outages.counts,
             redis_scripts_reloaded=self._store.scripts_reloaded,

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from acd import __version__
 from acd.clock import SystemClock
 from acd.config import Settings, find_settings, load_settings
 from acd.control.tokens import Role, TokenStore
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 cli = typer.Typer(
-    help="An automatic call distributor for SIP.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,6 +45,21 @@ cli.add_typer(token, name="token")
 Config = Annotated[
     Path | None, typer.Option("--config", help="acd.toml; default: ACD_CONFIG, then ./acd.toml")
 ]
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"acd {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version")
+    ] = False,
+) -> None:
+    """An automatic call distributor for SIP."""
 
 
 def main() -> None:
@@ -92,10 +107,12 @@ def serve(config: Config = None) -> None:
 def apply(
     file: Annotated[Path, typer.Argument(help="The directory as YAML")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing anything")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and show; change nothing")] = False,
     config: Config = None,
 ) -> None:
     """Make the directory equal to a file: all of it, or on an error nothing."""
-    _run(_apply(load_settings(config), file, _confirm if not yes else lambda count: True))
+    confirm = _confirm if not yes else lambda count: True
+    _run(_apply(load_settings(config), file, None if dry_run else confirm))
 
 
 def _confirm(count: int) -> bool:
@@ -104,7 +121,8 @@ def _confirm(count: int) -> bool:
     return typer.confirm(f"Remove {count} entries?")
 
 
-async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool]) -> None:
+async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool] | None) -> None:
+    """`confirm` is asked how many entries may go; None: nothing is to be changed."""
     from acd.directory.check import find_warnings
     from acd.directory.diff import compare
     from acd.directory.loader import DirectoryError, load_directory
@@ -123,11 +141,14 @@ async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool])
         changes = compare(current, wanted)
         for line in (*map(str, changes), *(f"warning: {text}" for text in find_warnings(content))):
             typer.echo(line)
+        counted = "1 change" if len(changes) == 1 else f"{len(changes)} changes"
+        if confirm is None:
+            typer.echo(f"{counted} not made; the directory is at revision {current.revision}")
+            return
         removed = sum(change.action == "remove" for change in changes)
         if removed and not confirm(removed):
             raise AcdError("nothing was changed")
         revision = await store.apply(wanted, realm=settings.sip.realm, expected=current.revision)
-    counted = "1 change" if len(changes) == 1 else f"{len(changes)} changes"
     typer.echo(f"{counted}; the directory is at revision {revision}")
 
 

@@ -56,6 +56,25 @@ class Ear:
         return True
 
 
+class Lease:
+    """How long this node holds what is its own, as far as it knows. Times in milliseconds.
+
+    While it does not, it carries out nothing that is due: it would give up its very own calls, which live and
+    are about to be said again.
+    """
+
+    def __init__(self, length_ms: int) -> None:
+        self.length_ms = length_ms
+        self._until = 0
+
+    def renewed(self, said_ms: int) -> None:
+        """The store has heard what was said at that time."""
+        self._until = said_ms + self.length_ms
+
+    def holds(self, now_ms: int) -> bool:
+        return now_ms < self._until
+
+
 class RoutingEngine:
     """The loops of one node. It survives the store being away, and says so when the store is back.
 
@@ -85,7 +104,7 @@ class RoutingEngine:
         self._store = store
         self._node = node
         self._now_ms = now_ms
-        self._lease_ms = lease_ms
+        self._lease = Lease(lease_ms)
         self._on_message = on_message
         self._on_store_back = on_store_back
         self._read_after = _BEGINNING
@@ -96,7 +115,6 @@ class RoutingEngine:
         self._lost: Trouble | None = None
         self._suspects: frozenset[str] = frozenset()
         self._wake_at = 0
-        self._leased_until_ms = 0
         self._renewed = asyncio.Event()
         self._woken = asyncio.Event()
         self.outages = Outages(time.monotonic)
@@ -175,8 +193,7 @@ class RoutingEngine:
 
     async def _tick(self) -> None:
         now = self._now_ms()
-        if now >= self._leased_until_ms:
-            # A tick would give up the calls of this very node, which lives and is about to say so.
+        if not self._lease.holds(now):
             self._renewed.clear()
             await self._renewed.wait()
             return
@@ -201,7 +218,7 @@ class RoutingEngine:
     # The lease.
 
     async def _beat(self) -> None:
-        began, pause = time.monotonic(), min(self._lease_ms / 3000, _LONGEST_BEAT_SECONDS)
+        began, pause = time.monotonic(), min(self._lease.length_ms / 3000, _LONGEST_BEAT_SECONDS)
         lapsed = await self._renew_lease()
         lost = await self._store.look_for_loss() if lapsed else self._store.take_trouble()
         self._lost = lost or self._lost
@@ -216,8 +233,8 @@ class RoutingEngine:
 
     async def _renew_lease(self) -> bool:
         now = self._now_ms()
-        lapsed = await self._store.heartbeat(self._node, self._lease_ms, now)
-        self._leased_until_ms = now + self._lease_ms
+        lapsed = await self._store.heartbeat(self._node, self._lease.length_ms, now)
+        self._lease.renewed(now)
         self._renewed.set()
         return lapsed
 
@@ -233,7 +250,7 @@ class RoutingEngine:
     # What nobody has or uses any more.
 
     async def _keep_house(self) -> None:
-        await asyncio.sleep(self._lease_ms / 1000)
+        await asyncio.sleep(self._lease.length_ms / 1000)
         ghosts, self._suspects = sort_out(
             await self._store.calls_of(self._node), self._suspects, self._is_live
         )

@@ -25,7 +25,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from tools.dashboard_rows import ROWS, Panel, Query
+from tools.dashboard_panels import Panel, Query
+from tools.dashboard_rows import ROWS
 
 TARGET = Path(__file__).parent.parent / "deploy" / "grafana" / "dashboards" / "acd.json"
 _SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")

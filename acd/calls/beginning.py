@@ -43,7 +43,7 @@ def call_in(arrival: Arrival, call_id: str, node: str, now: float) -> Call:
         trunk=arrival.trunk,
         from_agent=arrival.agent,
         started_at=now,
-        diverted_from=identity.diverted_from,
+        diversions=identity.diversions,
         verstat=identity.verstat,
         withheld=identity.withheld,
         attributes=identity.attributes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from msgspec.structs import replace
@@ -12,10 +12,10 @@ from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.errand import Errand
-from acd.calls.lane import Operation, StoreLane
+from acd.calls.lane import Lane, Operation
 from acd.calls.model import Call, State
 from acd.calls.steps.context import Context
-from acd.calls.steps.guiding import ticket_of, ticket_of_seated
+from acd.calls.steps.tickets import ticket_of, ticket_of_seated
 from acd.clock import Clock
 from routing.model import AgentProfile, AgentTerms, Offer, Ticket
 from routing.ports import QueueStore, StaleToken
@@ -32,15 +32,15 @@ class Booking:
         store: QueueStore,
         node: str,
         clock: Clock,
-        spawn: Callable[[Awaitable[None]], object],
+        lane: Lane,
         post: Callable[[m.Event], None],
         make: Callable[[CallbackOrder], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._post = post
-        self._lane = StoreLane(spawn)
-        self._errand = Errand(store, node, self._now_ms, self._lane, post, make)
+        self._lane = lane
+        self._errand = Errand(store, node, self._now_ms, lane, post, make)
 
     def _now_ms(self) -> int:
         return round(self._clock.time() * 1000)

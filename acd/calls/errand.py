@@ -8,7 +8,7 @@ import structlog
 
 from acd.calls import model as m
 from acd.calls.callbacks import CallbackOrder, entry_of
-from acd.calls.lane import StoreLane
+from acd.calls.lane import Lane
 from ivr.interpreter import Noted
 from routing.model import Ticket
 from routing.ports import QueueStore
@@ -24,7 +24,7 @@ class Errand:
         store: QueueStore,
         node: str,
         now_ms: Callable[[], int],
-        lane: StoreLane,
+        lane: Lane,
         post: Callable[[m.Event], None],
         make: Callable[[CallbackOrder], None],
     ) -> None:

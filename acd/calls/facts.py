@@ -85,11 +85,12 @@ class DialRefused:
 
 @dataclass(frozen=True, slots=True)
 class LegClosed:
-    """`side` is "caller" or "agent"."""
+    """`side` is "caller" or "agent"; `leg` is its name among the calls of the node."""
 
     call_id: str
     side: str
     statistics: LegStatistics
+    leg: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 
@@ -19,6 +20,14 @@ _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+class Lane(Protocol):
+    """Says each operation again until the store has heard it, before the next."""
+
+    def put(self, operation: Operation) -> None: ...
+
+    def put_first(self, operation: Operation) -> asyncio.Future[None]: ...
 
 
 class StoreLane:

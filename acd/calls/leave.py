@@ -47,6 +47,7 @@ async def _check(listed: DoNotCall, outside: Outside, count: Callable[[str], Awa
         async with asyncio.timeout(_LIST_SECONDS):
             forbidden = await listed.forbids(outside.number)
     except Exception as error:
+        # Whatever keeps it from being read: the number might be on it.
         log.error("do-not-call-list-unreadable", error=str(error))
         raise ListUnknown("the do-not-call list cannot be read") from error
     if forbidden:

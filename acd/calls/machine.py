@@ -27,6 +27,7 @@ from acd.calls.steps import (
     together,
     transferring,
     treating,
+    waiting,
 )
 from acd.calls.steps.context import Context, Step
 
@@ -52,7 +53,7 @@ _ANY_TIME: Mapping[Key, Handler] = {
 }
 
 _WAITING: Mapping[Key, Handler] = {
-    (m.TimerFired, Timer.ANNOUNCE): guiding.on_announcement_due,
+    (m.TimerFired, Timer.ANNOUNCE): waiting.on_announcement_due,
     m.PlaybackOver: treating.on_waiting_playback_over,
     m.CallbackGone: calling_back.on_callback_gone,
     (m.LegOver, Side.TRANSFEROR): transferring.on_transferor_gone,
@@ -98,7 +99,7 @@ STEPS: Mapping[State, Mapping[Key, Handler]] = {
         (m.DigitPressed, Side.CALLER): treating.on_waiting_digit,
         (m.TimerFired, Timer.IVR): treating.on_waiting_timer,
         m.CallbackAnswered: treating.on_waiting_callback,
-        m.PositionKnown: guiding.on_position,
+        m.PositionKnown: waiting.on_position,
         m.SituationKnown: overflowing.on_situation,
         (m.TimerFired, Timer.OVERFLOW): overflowing.on_time,
         (m.TimerFired, Timer.LONGEST_WAIT): transferring.on_longest_wait,

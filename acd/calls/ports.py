@@ -20,6 +20,7 @@ from acd.clock import Clock
 from acd.directory.model import Srtp
 from acd.media.engine import MediaEngine
 from acd.sip.core.refer import DialogId
+from acd.sip.identity import Diverted
 from acd.sip.watching import PhoneState
 from ivr.mailbox import Waiting
 from routing.model import Requirement, Skipped
@@ -58,14 +59,14 @@ class SipPort(Protocol):
         caller: str,
         caller_name: str,
         withheld: bool = False,
-        diverted_from: str = "",
+        diversions: tuple[Diverted, ...] = (),
         about: Mapping[str, str] = MappingProxyType({}),
         call_id: str,
     ) -> None:
         """Call a number over a trunk. Raises acd.sip.providers.TrunkUnavailable.
 
-        `withheld`: the called are not to see the caller's number. `diverted_from` is our number that the
-        caller had dialled, where their call goes on to the outside; `about` is what headers may tell.
+        `withheld`: the called are not to see the caller's number. `diversions` are the numbers that the call
+        was diverted from, ours last, where it goes on to the outside; `about` is what headers may tell.
         """
 
     def srtp_toward_trunk(self, trunk: str) -> Srtp:

@@ -18,7 +18,7 @@ from acd.calls.facts import CallEnded, ConversationOver, LegClosed
 from acd.calls.hands.agent import AgentLeg
 from acd.calls.hands.audio import Audio
 from acd.calls.hands.caller import CallerLeg
-from acd.calls.hands.live import LegRegistry, LiveCall
+from acd.calls.hands.live import LiveCall, Registry
 from acd.calls.hands.outside import OutsideLeg
 from acd.calls.hands.seats import Seats
 from acd.calls.hands.standing import Standing
@@ -26,6 +26,7 @@ from acd.calls.hands.timers import Timers
 from acd.calls.hands.transfers import Transfers
 from acd.calls.hands.voicemail import Voicemail
 from acd.calls.inbox import Inbox
+from acd.calls.lane import StoreLane
 from acd.calls.machine import step
 from acd.calls.model import Call, Effect, Event, Side, State
 from acd.calls.ports import Services
@@ -40,6 +41,13 @@ INBOX_LIMIT = 512
 """More than a call can ever need; a flood of digits beyond it is dropped."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LegRegistry(Registry):
+    """How a session makes its legs known, so that what happens to them finds it."""
+
+    add: Callable[[str, CallSession], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,8 @@ class CallSession:
         self._live = live = LiveCall(
             call, self.seats, services, context, legs, claim=self._claim, post=self.post
         )
-        booking = Booking(services.store, call.node, services.clock, legs.spawn, self.post, legs.make)
+        lane = StoreLane(legs.spawn)
+        booking = Booking(services.store, call.node, services.clock, lane, self.post, legs.make)
         self._timers = Timers(self.post)
         self._caller = CallerLeg(live, near, srtp)
         self.agent = AgentLeg(live)
@@ -192,7 +201,7 @@ class CallSession:
             await self._live.release(self.seats.vacate(Side.AGENT), effect.cause)
         self._legs.remove(self.seats.caller)
         statistics = await self._services.media.close(self.seats.caller)
-        self._live.tell(LegClosed(self.call.id, Side.CALLER.value, statistics))
+        self._live.tell(LegClosed(self.call.id, Side.CALLER.value, statistics, self.seats.caller))
         record = ending.record_of(self.call, effect, self._services.clock.time())
         record = msgspec.structs.replace(record, **_figures(statistics))
         self._services.journal.finish(record)

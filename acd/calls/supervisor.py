@@ -15,11 +15,10 @@ from acd.calls import model as m
 from acd.calls.beginning import Arrival, call_back, call_in, call_out
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import WrapupEnded
-from acd.calls.hands.live import LegRegistry
 from acd.calls.legs import Legs
 from acd.calls.lookout import WaitingPlace
 from acd.calls.ports import Services
-from acd.calls.session import CallSession
+from acd.calls.session import CallSession, LegRegistry
 from acd.calls.steps import ending
 from acd.calls.targets import (
     AgentTarget,

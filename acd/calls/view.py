@@ -9,7 +9,7 @@ from acd.calls.model import Call, State
 from acd.calls.record import Attempt, Direction, Segment
 from acd.calls.steps.context import Context
 from acd.calls.steps.ending import direction_of
-from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.tickets import ticket_of
 from acd.calls.steps.times import WAITING
 from routing.model import Requirement
 from routing.requirement import in_force

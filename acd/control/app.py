@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 import os
@@ -54,8 +55,9 @@ _HEADERS = {
 }
 
 
+@functools.cache
 def declared_routes(*, open_metrics: bool) -> tuple[Route, ...]:
-    """Everything that the control plane answers to."""
+    """Everything that the control plane answers to. What describes it is made once."""
     own = (
         *queues.ROUTES,
         *agents.ROUTES,

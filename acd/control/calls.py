@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from acd.calls.model import State
 from acd.calls.record import Direction
 from acd.calls.view import CallView
+from acd.control.orders import HangUp, Transfer
 from acd.control.problems import Problem, not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
@@ -92,7 +93,7 @@ def _began(view: CallView) -> float:
 
 
 async def show_call(ask: Ask) -> Call:
-    return call_of(await _find(ask), ask)
+    return call_of(await find_call(ask), ask)
 
 
 def unseen() -> Problem:
@@ -100,37 +101,32 @@ def unseen() -> Problem:
     return Problem(503, "store-unavailable", "The calls of other nodes cannot be seen; try again.")
 
 
-async def _find(ask: Ask) -> CallView:
-    call_id = ask.name("id")
-    view = ask.context.calls.find(call_id)
+async def at_any_node(ask: Ask, call_id: str) -> CallView | None:
+    """A live call, wherever it is. Raises Problem 503 where the other nodes cannot be seen."""
     try:
-        view = view or await ask.context.calls_elsewhere.find(call_id)
+        return ask.context.calls.find(call_id) or await ask.context.calls_elsewhere.find(call_id)
     except CallsUnseen:
         raise unseen() from None
+
+
+async def find_call(ask: Ask) -> CallView:
+    """The call of the path. Raises Problem 403, 404, 503."""
+    view = await at_any_node(ask, ask.name("id"))
     if view is None:
         raise not_found("live call")
     ask.check_own(view.agent == ask.agent, "call")
     return view
 
 
-async def _find_here(ask: Ask) -> CallView:
-    """A call that can be acted on."""
-    view = await _find(ask)
-    if ask.context.calls.find(view.id) is None:
-        raise Problem(409, "call-of-another-node", f"The call is at node {view.node!r}; ask that one.")
-    return view
-
-
 async def end_call(ask: Ask) -> None:
-    view = await _find_here(ask)
-    if not ask.context.calls.hang_up(view.id):
-        raise not_found("live call")
+    view = await find_call(ask)
+    await ask.context.orders.give(view.node, HangUp(view.id))
 
 
 async def transfer_call(ask: Ask) -> None:
-    order, view = await ask.body(TransferOrder), await _find_here(ask)
-    if not ask.context.calls.transfer(view.id, order.to, order.preferred_agent, ask.agent):
-        raise not_found("live call")
+    order, view = await ask.body(TransferOrder), await find_call(ask)
+    transfer = Transfer(view.id, order.to, order.preferred_agent, ask.agent)
+    await ask.context.orders.give(view.node, transfer)
 
 
 ROUTES = (
@@ -163,11 +159,11 @@ ROUTES = (
         "calls",
         "Send the caller elsewhere",
         body=TransferOrder,
-        errors=(404, 409),
+        errors=(404, 409, 504),
         own="handler",
         once=True,
     ),
     Route(
-        "DELETE", "/v1/calls/{id}", end_call, Role.SUPERVISOR, "calls", "Hang up a call", errors=(404, 409)
+        "DELETE", "/v1/calls/{id}", end_call, Role.SUPERVISOR, "calls", "Hang up a call", errors=(404, 504)
     ),
 )

@@ -28,6 +28,7 @@ _TITLES = {
     422: "The body does not fit its schema",
     500: "The service failed",
     503: "A part of the service is away; try again",
+    504: "The node that has the call does not answer",
 }
 
 

@@ -14,6 +14,7 @@ from acd.calls.record import CallRecord
 from acd.calls.view import CallView, Reasons
 from acd.clock import Clock
 from acd.control.once import Onces
+from acd.control.orders import Orders
 from acd.control.tokens import Bearer
 from acd.directory.do_not_call import Listed
 from acd.directory.model import Directory
@@ -36,24 +37,11 @@ class Calls(Protocol):
 
     def why(self, call_id: str) -> Reasons | None: ...
 
-    def hang_up(self, call_id: str) -> bool:
-        """Begin to end a call. False where there is none of that id."""
-        ...
-
     def dial(self, agent_id: str, to: str) -> str:
         """Ring an agent and then call a number outside; the id of the call.
 
         Raises acd.calls.targets.UnknownTarget, acd.calls.targets.TransferImpossible,
         acd.calls.outward.DialRefused.
-        """
-        ...
-
-    def transfer(self, call_id: str, to: str, preferred: str, by: str) -> bool:
-        """Begin to send a caller elsewhere. False where there is no call of that id.
-
-        `preferred` is the agent who should take the call there first; empty for nobody in particular. `by`
-        is the agent on the line who asks for it, with whose rights; empty for a supervisor. Raises
-        acd.calls.targets.UnknownTarget, UnknownPreferred, TransferImpossible; acd.calls.outward.NotAllowed.
         """
         ...
 
@@ -218,6 +206,7 @@ class ControlContext:
     store: LiveStore
     calls: Calls
     calls_elsewhere: CallsElsewhere
+    orders: Orders
     onces: Onces
     agents: Agents
     records: Records

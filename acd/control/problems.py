@@ -96,7 +96,7 @@ def _pointer(location: Sequence[int | str]) -> str:
 
 def response_to(error: Exception, request_id: str) -> web.Response:
     """The answer to any exception of a handler. What we did not foresee is logged and told as 500."""
-    problem = _classify(error)
+    problem = problem_of(error)
     if problem is None:
         log.error("http-handler-failed", request_id=request_id, exc_info=error)
         problem = Problem(500, "internal", "The service failed to answer; see its log.")
@@ -107,11 +107,12 @@ def response_to(error: Exception, request_id: str) -> web.Response:
 
 def status_of(error: Exception) -> int:
     """The status with which `response_to` answers."""
-    problem = _classify(error)
+    problem = problem_of(error)
     return problem.status if problem else 500
 
 
-def _classify(error: Exception) -> Problem | None:
+def problem_of(error: Exception) -> Problem | None:
+    """How it is told; None for what was not foreseen."""
     match error:
         case Problem():
             return error

@@ -9,6 +9,7 @@ from acd.agents.notes import RefusedCall
 from acd.agents.staffing import offline
 from acd.calls.model import call_of_entry
 from acd.control.agents import configured
+from acd.control.calls import at_any_node
 from acd.control.problems import FieldError, Problem
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
@@ -69,12 +70,12 @@ def _rules(ask: Ask, call: RefusedCall) -> Queue:
 
 
 async def _at_hand(ask: Ask) -> RefusedCall | None:
-    """The call that rings, of this node; else the last one that was not taken."""
+    """The call that rings, of whichever node; else the last one that was not taken."""
     _, agent = configured(ask)
     now = ask.context.clock.time()
     status = (await ask.context.store.agents([agent.id])).get(agent.id) or offline(agent.id)
     if status.state is AgentState.OFFERED and status.call_id:
-        view = ask.context.calls.find(call_of_entry(status.call_id))
+        view = await at_any_node(ask, call_of_entry(status.call_id))
         if view is not None and view.queue:
             return RefusedCall(view.id, agent.id, view.queue, now, required=False)
     return await ask.context.refusals.last(agent.id, now - REASON_SECONDS)

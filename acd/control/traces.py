@@ -8,7 +8,8 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
-from acd.control import ladder
+from acd.control import ladder, orders
+from acd.control.calls import at_any_node, find_call
 from acd.control.problems import Problem, not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
@@ -72,18 +73,17 @@ async def clear_rules(ask: Ask) -> None:
 
 
 async def follow_call(ask: Ask) -> None:
-    if ask.context.calls.find(ask.name("id")) is None:
-        raise not_found("live call")
-    ask.context.tracer.follow(ask.name("id"))
+    view = await find_call(ask)
+    await ask.context.orders.give(view.node, orders.Trace(view.id))
 
 
 async def show_trace(ask: Ask) -> Trace:
-    return Trace(items=[_message(message) for message in _kept(ask)])
+    return Trace(items=[_message(message) for message in await _kept(ask)])
 
 
 async def show_ladder(ask: Ask) -> web.Response:
     return web.Response(
-        text=ladder.render(ask.name("id"), _kept(ask)),
+        text=ladder.render(ask.name("id"), await _kept(ask)),
         content_type="text/html",
         headers={"Content-Security-Policy": ladder.CONTENT_SECURITY_POLICY},
     )
@@ -91,18 +91,22 @@ async def show_ladder(ask: Ask) -> web.Response:
 
 async def show_pcap(ask: Ask) -> web.Response:
     return web.Response(
-        body=pcap(_kept(ask)),
+        body=pcap(await _kept(ask)),
         content_type=_PCAP_TYPE,
         headers={"Content-Disposition": 'attachment; filename="call.pcap"'},
     )
 
 
-def _kept(ask: Ask) -> Sequence[Captured]:
-    """Raises Problem 404 where nothing of the call is kept."""
+async def _kept(ask: Ask) -> Sequence[Captured]:
+    """Raises Problem 404 where nothing of the call is kept, 409 where another node has the call."""
     messages = ask.context.tracer.messages(ask.name("id"))
-    if not messages:
-        raise not_found("trace of this call")
-    return messages
+    if messages:
+        return messages
+    view = await at_any_node(ask, ask.name("id"))
+    if view is not None and ask.context.calls.find(view.id) is None:
+        where = f"The call is at node {view.node!r}, and so is what is kept of it; ask that one."
+        raise Problem(409, "trace-elsewhere", where)
+    raise not_found("trace of this call")
 
 
 def _message(message: Captured) -> TracedMessage:
@@ -131,8 +135,10 @@ ROUTES = (
         errors=(409,),
     ),
     Route("DELETE", "/v1/trace", clear_rules, _LEAST, "trace", "Trace no more and forget what was kept"),
-    Route("POST", _CALL, follow_call, _LEAST, "trace", "Trace a live call from now on", errors=(404,)),
-    Route("GET", _CALL, show_trace, _LEAST, "trace", "The messages of a call", answer=Trace, errors=(404,)),
+    Route("POST", _CALL, follow_call, _LEAST, "trace", "Trace a live call from now on", errors=(404, 504)),
+    Route(
+        "GET", _CALL, show_trace, _LEAST, "trace", "The messages of a call", answer=Trace, errors=(404, 409)
+    ),
     Route(
         "GET",
         f"{_CALL}.html",
@@ -141,7 +147,7 @@ ROUTES = (
         "trace",
         "The messages of a call as a ladder",
         media_type="text/html",
-        errors=(404,),
+        errors=(404, 409),
     ),
     Route(
         "GET",
@@ -151,6 +157,6 @@ ROUTES = (
         "trace",
         "The messages of a call as a capture file",
         media_type=_PCAP_TYPE,
-        errors=(404,),
+        errors=(404, 409),
     ),
 )

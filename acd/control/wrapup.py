@@ -11,6 +11,7 @@ from acd.agents.staffing import offline
 from acd.calls.model import call_of_entry
 from acd.control import records
 from acd.control.agents import Wrapup, configured, wrapup_of
+from acd.control.calls import at_any_node
 from acd.control.problems import FieldError, Problem, field_errors
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
@@ -124,7 +125,7 @@ async def _at_hand(ask: Ask, status: AgentStatus) -> tuple[str | None, str | Non
     if status.state is not AgentState.TALKING or status.call_id is None:
         return None, None
     call_id = call_of_entry(status.call_id)
-    view = ask.context.calls.find(call_id)
+    view = await at_any_node(ask, call_id)
     return (call_id, view.queue) if view else (None, None)
 
 

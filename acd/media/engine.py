@@ -78,12 +78,16 @@ class LegStatistics:
     packets_dropped: int = 0
     """From a stranger's address, malformed, or of an unknown payload type."""
     jitter_seconds: float = 0.0
-    codec: str = ""
     far_packets_lost: int = 0
     """What the far end says it missed of us (RTCP); 0 where it says nothing."""
     far_jitter_seconds: float = 0.0
     round_trip_seconds: float = 0.0
     """By RTCP (RFC 3550 section 6.4.1); 0 where not known."""
+    codec: str = ""
+    """What we sent."""
+    local: tuple[str, int] | None = None
+    remote: tuple[str, int] | None = None
+    """As the far end's SDP said last."""
 
 
 class MediaEngine(Protocol):

@@ -40,6 +40,7 @@ ERROR_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600)
 _DIRECTIONS = ("over", "under")
 _TOLD_WHEN: tuple[ToldWhen, ...] = get_args(ToldWhen)
 JITTER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+ROUND_TRIP_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 MOS_BUCKETS = (1, 2, 2.6, 3.1, 3.6, 4.0, 4.3, 4.5)
 
 LOOKUP_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
@@ -117,6 +118,7 @@ class CallMetrics:
         self._known: Directory | None = None
         self._make_calls()
         self._make_queues()
+        self._make_agents()
         self._make_media()
         self.follow_directory()
 
@@ -210,6 +212,17 @@ class CallMetrics:
             "Callers answered within the service level of the queue.",
             "queue",
         )
+        self._foretold = self._histogram(
+            "acd_queue_expected_wait_error_seconds",
+            "How far off the wait was that a caller was told, on joining the queue or later.",
+            ERROR_BUCKETS,
+            "queue",
+            "direction",
+            "when",
+        )
+        self._make_waits(self._edges)
+
+    def _make_agents(self) -> None:
         self._rings = self._counter("acd_agent_offers_total", "Times that an agent was rung.", "queue")
         self._offers_failed = self._counter(
             "acd_agent_offers_failed_total",
@@ -232,15 +245,6 @@ class CallMetrics:
         self._notes_missed = self._counter(
             "acd_notes_missed_total", "Wrap-ups that ended without the note that the queue requires.", "queue"
         )
-        self._foretold = self._histogram(
-            "acd_queue_expected_wait_error_seconds",
-            "How far off the wait was that a caller was told, on joining the queue or later.",
-            ERROR_BUCKETS,
-            "queue",
-            "direction",
-            "when",
-        )
-        self._make_waits(self._edges)
 
     def _make_waits(self, edges: Iterable[float]) -> None:
         buckets = sorted({*map(float, WAIT_BUCKETS), *edges})
@@ -269,6 +273,11 @@ class CallMetrics:
             "From strangers, malformed or of unknown type, of closed legs.",
             "side",
         )
+        self._far_lost = self._counter(
+            "acd_rtp_far_lost_packets_total",
+            "Of ours that the far end says it missed (RTCP), of closed legs.",
+            "side",
+        )
         self._one_way = self._counter(
             "acd_rtp_one_way_legs_total", "Closed legs that were sent audio and never returned any.", "side"
         )
@@ -278,11 +287,16 @@ class CallMetrics:
         self._mos = self._histogram(
             "acd_rtp_mos", "Mean opinion score estimated at the end of a leg.", MOS_BUCKETS, "side"
         )
+        self._round_trip = self._histogram(
+            "acd_rtp_round_trip_seconds",
+            "To the far end and back (RTCP) at the end of a leg.",
+            ROUND_TRIP_BUCKETS,
+            "side",
+        )
+        counters = (self._received, self._sent, self._lost, self._far_lost, self._dropped, self._one_way)
         for side in _SIDES:
-            for metric in (self._received, self._sent, self._lost, self._dropped, self._one_way):
+            for metric in (*counters, self._jitter, self._round_trip, self._mos):
                 metric.labels(side)
-            self._jitter.labels(side)
-            self._mos.labels(side)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return _Counter(name, text, labels, registry=self._registry)
@@ -335,7 +349,10 @@ class CallMetrics:
         self._received.labels(side).inc(leg.packets_received)
         self._sent.labels(side).inc(leg.packets_sent)
         self._lost.labels(side).inc(max(leg.packets_lost, 0))
+        self._far_lost.labels(side).inc(leg.far_packets_lost)
         self._dropped.labels(side).inc(leg.packets_dropped)
+        if leg.round_trip_seconds:
+            self._round_trip.labels(side).observe(leg.round_trip_seconds)
         if leg.packets_received:
             self._jitter.labels(side).observe(leg.jitter_seconds)
             self._mos.labels(side).observe(

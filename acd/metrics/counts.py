@@ -30,11 +30,13 @@ class NodeCounts:
     sip_connections_broken: Mapping[str, int] = field(default_factory=dict)
     """Total of connections refused or broken off by us, by a short fixed reason."""
     sip_registrations: int = 0
+    """Contacts bound now."""
     sip_subscriptions: int = 0
+    """Lamps and message waiting lights that are subscribed to."""
     webhook_outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(webhook, outcome) -> how often."""
     webhook_waiting: Mapping[str, int] = field(default_factory=dict)
-    """Contacts bound now."""
+    """Messages that wait to be sent, by webhook."""
     sip_passed: int = 0
     """Total of messages passed on between phones of this node and other nodes."""
     nodes_up: int = 0

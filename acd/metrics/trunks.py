@@ -34,10 +34,11 @@ def trunk_metrics(
         "trunk",
         ((name, not draining and now[name].calls < trunk.max_calls) for name, trunk in trunks.items()),
     )
-    yield from _outward(now)
+    yield from _hosts(now)
+    yield from _calls_out(now)
 
 
-def _outward(now: Mapping[str, TrunkStatus]) -> Iterator[Metric]:
+def _hosts(now: Mapping[str, TrunkStatus]) -> Iterator[Metric]:
     yield gauge(
         "acd_trunk_up",
         "1 while a host of the trunk is up and, where we register, has bound us; 1 where it has no hosts.",
@@ -62,6 +63,9 @@ def _outward(now: Mapping[str, TrunkStatus]) -> Iterator[Metric]:
         "trunk",
         ((name, status.is_registered) for name, status in now.items() if status.is_registered is not None),
     )
+
+
+def _calls_out(now: Mapping[str, TrunkStatus]) -> Iterator[Metric]:
     yield counter(
         "acd_trunk_calls_out",
         "Calls made over the trunk.",

@@ -13,7 +13,7 @@ import structlog
 from acd.sip.core.events import Flow
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.framing import Framing
-from acd.sip.tls import TlsLayer
+from acd.sip.tls import TlsLayer, why_failed
 
 _log = structlog.get_logger(__name__)
 
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._framing = framing
         self._tls = tls
         self._socket: asyncio.Transport | None = None
+        self._has_heard = self._ended_here = False
 
     @property
     def peer_names(self) -> frozenset[str]:
@@ -120,6 +121,7 @@ class Connection(asyncio.Protocol):
             self._say_good_bye(error)
             return
         self._answer()
+        self._has_heard = self._has_heard or bool(text)
         for message in messages:
             if self.flow is not None:
                 self._owner.received(message, self.flow)
@@ -127,10 +129,18 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         flow, self.flow, self._socket = self.flow, None, None
+        if flow is not None and self._is_refusal:
+            _log.warning("sip.tls.failed", remote=flow.remote[0], why="closed before a word was said")
         if self.ready is not None and not self.ready.done():
             self.ready.set_exception(ConnectionResetError("the connection broke before it could be used"))
         if flow is not None:
             self._owner.lost(flow)
+
+    @property
+    def _is_refusal(self) -> bool:
+        """The peer hung up before a word: so do some that do not take our certificate, without an alert."""
+        is_ready = self._is_ours and self._tls is not None and self._tls.ready
+        return is_ready and not self._has_heard and not self._ended_here
 
     # What the owner wants.
 
@@ -150,11 +160,13 @@ class Connection(asyncio.Protocol):
         """Drop the connection at once."""
         if self._socket is not None and self.flow is not None:
             _log.info("sip.connection.dropped", reason=why, source=self.flow.remote[0])
+            self._ended_here = True
             self._owner.dropped(why)
             self._socket.abort()
 
     def close(self) -> None:
         """Send what is queued and close."""
+        self._ended_here = True
         if self._socket is not None:
             self._socket.close()
 
@@ -176,14 +188,22 @@ class Connection(asyncio.Protocol):
         if data and self._socket is not None and not self._socket.is_closing():
             self._write(data)
         self._tell_ready()
-        if self._framing.closed or (tls is not None and tls.ended):
-            self.close()
+        if (self._framing.closed or (tls is not None and tls.ended)) and self._socket is not None:
+            self._socket.close()
 
     def _say_good_bye(self, error: ssl.SSLError) -> None:
         """TLS has failed; its alert tells the peer why."""
+        self._ended_here = True
         self._owner.dropped("tls")
         if self.ready is not None and not self.ready.done():
             self.ready.set_exception(error)
+        elif self.flow is not None and self._is_ours:
+            # With TLS 1.3 the peer looks at our certificate when the connection is ready for us.
+            _log.warning("sip.tls.failed", remote=self.flow.remote[0], why=why_failed(error))
+        elif self.flow is not None:
+            _log.info(
+                "sip.connection.dropped", reason="tls", source=self.flow.remote[0], why=why_failed(error)
+            )
         if self._socket is not None and self._tls is not None:
             self._socket.write(self._tls.take_outgoing())
             self._socket.close()

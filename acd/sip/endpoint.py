@@ -45,7 +45,7 @@ class Tap(Protocol):
 
     def saw(self, data: bytes, flow: Flow, *, sent: bool) -> None: ...
 
-    def belongs(self, sip_id: str, call: str, *, trunk: str = "") -> None:
+    def belongs(self, sip_id: str, call: str, *, leg: str, trunk: str = "") -> None:
         """The leg with this Call-ID is one of a call, over a trunk where one is named."""
 
 
@@ -57,7 +57,7 @@ class _NoTap:
     def saw(self, data: bytes, flow: Flow, *, sent: bool) -> None:
         return
 
-    def belongs(self, sip_id: str, call: str, *, trunk: str = "") -> None:
+    def belongs(self, sip_id: str, call: str, *, leg: str, trunk: str = "") -> None:
         return
 
 
@@ -195,7 +195,7 @@ class SipEndpoint:
             hops=hops,
             now=now,
         )
-        self._tap.belongs(sip_id, call, trunk=trunk)
+        self._tap.belongs(sip_id, call, leg=leg, trunk=trunk)
         self._after_command()
 
     def ring(self, leg: str, *, status: int = 180, sdp: bytes | None = None) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import phonenumbers
 
@@ -21,8 +22,10 @@ _MAX_NUMBER = 64
 _MAX_TEXT = 80
 _MAX_VALUE = 256
 _MAX_DIVERSIONS = 8
+_MAX_COUNTER = 99
 _VISUAL_SEPARATORS = re.compile(r"[-.() ]")
 _DIALLABLE = re.compile(r"\+?[0-9*#.\-() ]+")
+_COUNTER = re.compile(r"[0-9]{1,4}")
 _NUMBER_ALONE = re.compile(r"\+?[0-9]{3,20}")
 _VERSTAT = re.compile(r"[A-Za-z0-9-]{1,40}")
 _VERSTAT_OF_USER = re.compile(r";verstat=([^;]*)", re.IGNORECASE)
@@ -41,19 +44,52 @@ ANONYMOUS = Party("anonymous")
 
 
 @dataclass(frozen=True, slots=True)
+class Diverted:
+    """A number that was dialled, or led to, and whose calls went on to another one (RFC 5806, RFC 7044)."""
+
+    number: str
+    reason: str = "unconditional"
+    """One of DIVERSION_REASONS."""
+    counter: int = 1
+    """How many diversions this stands for."""
+    private: bool = False
+    """The called are not to see the number."""
+
+
+_CAUSES = {
+    "unknown": "404",
+    "unconditional": "302",
+    "user-busy": "486",
+    "no-answer": "408",
+    "deflection": "480",
+    "unavailable": "503",
+}
+"""Reasons of RFC 5806, each with the cause that says so in a History-Info (RFC 4458, RFC 7544 section 7)."""
+_REASONS = {cause: reason for reason, cause in _CAUSES.items()} | {"487": "deflection"}
+DIVERSION_REASONS = frozenset(
+    {*_CAUSES, "time-of-day", "do-not-disturb", "follow-me", "out-of-service", "away"}
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who calls, and what the trunk tells besides."""
 
     caller: Party
     called: str
-    diverted_from: str = ""
-    """The number that was dialled first, where the call was diverted to us."""
+    diversions: tuple[Diverted, ...] = ()
+    """The numbers from which the call was diverted to us, the oldest first."""
     verstat: str = ""
     """What the network found of the caller's number (ATIS-1000074), e.g. TN-Validation-Passed."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """From the trunk's own headers, by the names that the directory gives them."""
     withheld: bool = False
     """The caller wants nobody to see the number."""
+
+    @property
+    def diverted_from(self) -> str:
+        """The number that was dialled first, where the call was diverted to us."""
+        return self.diversions[0].number if self.diversions else ""
 
 
 def identity_of(request: Request, trunk: Trunk) -> Identity:
@@ -66,7 +102,7 @@ def identity_of(request: Request, trunk: Trunk) -> Identity:
     return Identity(
         Party(number, caller.name),
         called,
-        diverted_from=normalised(_diverted_from(request), trunk.country),
+        diversions=_diversions(request, trunk.country),
         verstat=_verstat(request),
         attributes=_attributes(request, trunk.headers),
     )
@@ -144,13 +180,51 @@ def _addresses(request: Request, name: str) -> list[NameAddr]:
     return found
 
 
-def _diverted_from(request: Request) -> str:
-    """The number first dialled: the last Diversion (RFC 5806), or the first History-Info (RFC 7044)."""
-    diversions = _addresses(request, "Diversion")
-    if diversions:
-        return clean_number(diversions[-1].uri.user)
-    history = _addresses(request, "History-Info")
-    return clean_number(history[0].uri.user) if len(history) > 1 else ""
+def _diversions(request: Request, country: str) -> tuple[Diverted, ...]:
+    """From Diversion, the newest of which comes first (RFC 5806 section 4), else from History-Info."""
+    told = [_diversion(entry) for entry in reversed(_addresses(request, "Diversion"))]
+    known = [
+        replace(one, number=normalised(one.number, country))
+        for one in told or _history(request)
+        if one.number and one.number.lower() != ANONYMOUS.number
+    ]
+    if len(known) > _MAX_DIVERSIONS:
+        # The first is what was dialled; what is left out still counts.
+        left_out = known[1 : 1 - _MAX_DIVERSIONS]
+        counter = min(known[0].counter + sum(one.counter for one in left_out), _MAX_COUNTER)
+        known = [replace(known[0], counter=counter), *known[1 - _MAX_DIVERSIONS :]]
+    return tuple(known)
+
+
+def _diversion(entry: NameAddr) -> Diverted:
+    reason, counter = (entry.param("reason") or "").lower(), entry.param("counter") or "1"
+    return Diverted(
+        clean_number(entry.uri.user),
+        reason if reason in DIVERSION_REASONS else "unknown",
+        min(max(int(counter), 1), _MAX_COUNTER) if _COUNTER.fullmatch(counter) else 1,
+        (entry.param("privacy") or "").lower() in ("full", "uri"),
+    )
+
+
+def _history(request: Request) -> list[Diverted]:
+    """Each entry but the last was left for the next one, whose URI says why (RFC 4458 section 2)."""
+    entries = _addresses(request, "History-Info")
+    all_private = any(
+        word.strip().lower() == "history" for v in request.raw("Privacy") for word in v.split(";")
+    )
+    return [
+        Diverted(
+            clean_number(entry.uri.user),
+            _REASONS.get(led_to.uri.param("cause") or "", "unknown"),
+            private=all_private or "privacy=history" in entry.uri.headers.lower(),
+        )
+        for entry, led_to in pairwise(entries)
+    ]
+
+
+def cause_of(reason: str) -> str:
+    """The cause of a diversion for this reason, as in a History-Info (RFC 4458 section 2)."""
+    return _CAUSES.get(reason, "404")
 
 
 def _verstat(request: Request) -> str:

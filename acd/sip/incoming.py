@@ -112,7 +112,7 @@ class Doorman:
             self.forget(event.leg)
             self._endpoint.refuse(event.leg, 500)
         else:
-            self._tracer.belongs(call.sip_call_id, name, trunk=call.trunk)
+            self._tracer.belongs(call.sip_call_id, name, leg=event.leg, trunk=call.trunk)
             if call.replaces is None:
                 self.hops.came(event.leg, name, event.request.max_forwards)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from acd.config import ConnectionsSection, Listen, SipSection
 from acd.sip.core.events import Flow, FlowKind
 from acd.sip.core.uri import format_host
 from acd.sip.stream import StreamLimits, StreamTransport
-from acd.sip.tls import TlsContexts
+from acd.sip.tls import TlsContexts, why_failed
 from acd.sip.udp import UdpTransport
 
 _log = structlog.get_logger(__name__)
@@ -197,12 +198,15 @@ class Network:
         return None
 
     async def _open(self, wanted: Flow) -> None:
+        name = self._names.get(wanted.remote, "")
         try:
-            name = self._names.get(wanted.remote, "")
             opened = await self.streams.connect(wanted.remote, wanted.transport, name)
         except (OSError, TimeoutError) as error:
             self._opening.pop(wanted, None)
-            _log.info("sip.connection.failed", remote=wanted.remote[0], error=type(error).__name__)
+            if isinstance(error, ssl.SSLError):
+                _log.warning("sip.tls.failed", remote=wanted.remote[0], name=name, why=why_failed(error))
+            else:
+                _log.info("sip.connection.failed", remote=wanted.remote[0], why=why_failed(error))
             self._on_lost(wanted)
             return
         self._opened[wanted] = opened

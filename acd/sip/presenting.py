@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acd.directory.model import Trunk
-from acd.sip.core.grammar import plain
+from acd.sip.core.grammar import Params, plain
 from acd.sip.core.message import Header
 from acd.sip.core.uri import NameAddr, Uri
-from acd.sip.identity import ANONYMOUS
+from acd.sip.identity import ANONYMOUS, Diverted, cause_of
 
 _MAX_VALUE = 256
 _ANONYMOUS = NameAddr(Uri(host="anonymous.invalid", user="anonymous"), "Anonymous")
@@ -29,8 +29,9 @@ class Presented:
     name: str = ""
     withheld: bool = False
     """The called are not to see the number; a trusted trunk is told it all the same, with `Privacy: id`."""
-    diverted_from: str = ""
-    """The number of ours that was dialled, where the call goes on to the outside for its caller."""
+    diversions: tuple[Diverted, ...] = ()
+    """The numbers that the call was diverted from, the oldest first and ours last, where it goes on to the
+    outside for its caller."""
 
 
 def presented(caller: Presented, trunk: Trunk, host: str, target: Uri) -> tuple[NameAddr, Sequence[Header]]:
@@ -46,25 +47,52 @@ def presented(caller: Presented, trunk: Trunk, host: str, target: Uri) -> tuple[
         headers.append(("P-Preferred-Identity", str(shown)))
     if withheld:
         headers.append(("Privacy", "id"))
-    if caller.diverted_from:
-        headers += _diversion(caller.diverted_from, trunk, host, target)
+    if caller.diversions:
+        # Whose calls others have diverted is for a network that keeps it to itself.
+        known = caller.diversions if trunk.trusted else caller.diversions[-1:]
+        headers += _diversion(known, trunk, host, target)
     if trunk.from_user == "account":
         name = _ANONYMOUS.display if withheld else shown.display
         return NameAddr(Uri(host=host, user=trunk.username), name), headers
     return (_ANONYMOUS if withheld else shown), headers
 
 
-def _diversion(number: str, trunk: Trunk, host: str, target: Uri) -> Sequence[Header]:
-    ours = Uri(host=host, user=number)
+def _diversion(known: Sequence[Diverted], trunk: Trunk, host: str, target: Uri) -> Sequence[Header]:
     match trunk.diversion:
         case "diversion":
-            return [("Diversion", f"<{ours}>;reason=unconditional;counter=1")]
+            # The newest comes first (RFC 5806 section 4).
+            return [("Diversion", ", ".join(_entry(one, host) for one in reversed(known)))]
         case "history-info":
-            # The cause of a diversion is a parameter of the URI that it led to (RFC 4458 section 2).
-            led_to = Uri(host=target.host, user=target.user, port=target.port, params=(("cause", "302"),))
-            return [("History-Info", f"<{ours}>;index=1, <{led_to}>;index=1.1;mp=1")]
+            return [("History-Info", _history(known, host, target))]
         case _:
             return []
+
+
+def _entry(one: Diverted, host: str) -> str:
+    private = ";privacy=full" if one.private else ""
+    return f"<{Uri(host=host, user=one.number)}>;reason={one.reason};counter={one.counter}{private}"
+
+
+def _history(known: Sequence[Diverted], host: str, target: Uri) -> str:
+    """The whole way, and where it leads now. The cause of a diversion is a parameter of the URI that it led
+    to (RFC 4458 section 2), `mp` the index of the one that it led from (RFC 7044 section 5)."""
+    entries, index, cause = [], "1", ""
+    for one in known:
+        private = "Privacy=history" if one.private else ""
+        uri = Uri(host=host, user=one.number, params=_cause(cause), headers=private)
+        entries.append(f"<{uri}>;index={index}{_mapped_from(index)}")
+        index, cause = f"{index}.1", cause_of(one.reason)
+    led_to = Uri(host=target.host, user=target.user, port=target.port, params=_cause(cause))
+    return ", ".join([*entries, f"<{led_to}>;index={index}{_mapped_from(index)}"])
+
+
+def _cause(cause: str) -> Params:
+    return (("cause", cause),) if cause else ()
+
+
+def _mapped_from(index: str) -> str:
+    before = index.rpartition(".")[0]
+    return f";mp={before}" if before else ""
 
 
 def own_headers(trunk: Trunk, about: Mapping[str, str]) -> Sequence[Header]:

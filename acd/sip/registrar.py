@@ -36,6 +36,8 @@ class ExpiryRules:
 
     least: int
     most: int
+    idle: int = 0
+    """After how long without a byte a connection is dropped, where that is configured; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +204,8 @@ def _overflow(held: Sequence[Binding], put: dict[str, Binding], removed: Sequenc
     return [binding.key for binding in kept[: max(0, len(kept) + len(put) - MAX_CONTACTS)]]
 
 
-def _outbound(request: Request) -> tuple[tuple[str, str], ...]:
-    """What the answer says of the way: the Path, and that flows are kept (RFC 5626 section 6).
+def _outbound(request: Request, flow: Flow, rules: ExpiryRules) -> tuple[tuple[str, str], ...]:
+    """What the answer says of the way: the Path, and that flows are kept, and how long (RFC 5626 section 6).
 
     We are the first hop where no proxy has added a Via; behind one its Path has to say `ob`.
     """
@@ -216,7 +218,9 @@ def _outbound(request: Request) -> tuple[tuple[str, str], ...]:
     has_flow = any(contact.param("reg-id") and contact.param("+sip.instance") for contact in contacts)
     if not (first_hop_knows and has_flow and "outbound" in _supported(request)):
         return headers
-    return (*headers, ("Require", "outbound"), ("Supported", "path, outbound"))
+    is_ours = not path and flow.connection and 0 < rules.idle < rules.most
+    alive = (("Flow-Timer", str(rules.idle)),) if is_ours else ()
+    return (*headers, ("Require", "outbound"), ("Supported", "path, outbound"), *alive)
 
 
 def _supported(request: Request) -> set[str]:
@@ -242,7 +246,7 @@ class Registrar:
         for binding in decision.put:
             self._bindings.put(binding)
         self._bindings.remove(agent.id, *decision.remove)
-        return Answer(200, (*_outbound(request), *self._described(agent.id, now)))
+        return Answer(200, (*_outbound(request, flow, self._rules), *self._described(agent.id, now)))
 
     def _described(self, agent: str, now: float) -> tuple[tuple[str, str], ...]:
         """Every contact bound, as the phone wrote it, with the seconds left (section 10.3 step 8)."""

@@ -16,6 +16,7 @@ from acd.sip.core.events import (
     Flow,
     FlowKind,
     InviteReceived,
+    LegAnswered,
     LegEnded,
     LegEvent,
     LegReferred,
@@ -30,8 +31,10 @@ from acd.sip.core.events import (
 )
 from acd.sip.core.refer import DialogId
 from acd.sip.endpoint import SipEndpoint
+from acd.sip.figures import SipFigures
 from acd.sip.gate import Gate
 from acd.sip.guard import RETRY_AFTER, Guard, Refused
+from acd.sip.identity import Diverted
 from acd.sip.incoming import Doorman, IncomingCall
 from acd.sip.lamps import Lamps, Messages, no_messages
 from acd.sip.nodes import BETWEEN_NODES
@@ -45,7 +48,6 @@ from acd.sip.resolving import NameServers
 from acd.sip.site import Site
 from acd.sip.trace import open_tracer
 from acd.sip.trunk_calls import TrunkCalls
-from acd.sip.trunk_status import REFUSALS, TrunkStatus
 from acd.sip.trunks import LiveCalls
 from acd.sip.watching import ExpiryBounds
 from acd.sip.ways import Ways
@@ -93,21 +95,15 @@ class SipService:
         """What went over the wire, of calls that somebody asked for."""
         endpoint.watch(self.tracer)
         self.draining = False
-        self._doorman = Doorman(
-            endpoint,
-            self._guard,
-            self._gate,
-            self._calls,
-            directory,
-            self.tracer,
-            lambda: self.draining,
-            clock,
-            srtp_without_tls=srtp_without_tls,
-        )
-        registrar = Registrar(
-            site.bindings, ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds), clock
-        )
+        self._doorman = self._make_doorman(clock)
+        idle = int(sip.connections.idle_seconds)
+        expiry = ExpiryRules(sip.min_expires_seconds, sip.max_expires_seconds, idle)
+        registrar = Registrar(site.bindings, expiry, clock)
         self._reception = Reception(endpoint, self._guard, registrar, self.lamps, lambda: self.draining)
+        self.figures = SipFigures(
+            endpoint, self._guard, site, directory, self._calls, self.providers, self.outside
+        )
+        """What is counted, for metrics."""
         self._on_leg: Callable[[LegEvent], None] = lambda event: None
 
     def _make_guard(self, clock: Clock) -> Guard:
@@ -122,6 +118,19 @@ class SipService:
             self._settings.security,
             certified=self._endpoint.network.peer_names,
             trunks_at=self.providers.trunks_at,
+        )
+
+    def _make_doorman(self, clock: Clock) -> Doorman:
+        return Doorman(
+            self._endpoint,
+            self._guard,
+            self._gate,
+            self._calls,
+            self._directory,
+            self.tracer,
+            lambda: self.draining,
+            clock,
+            srtp_without_tls=self._settings.media.srtp_without_tls,
         )
 
     async def start(self) -> None:
@@ -191,49 +200,9 @@ class SipService:
         self._on_leg = on_leg
         self._bindings.subscribe(on_registration)
 
-    # For metrics.
-
     @property
     def listening(self) -> tuple[Flow, ...]:
         return self._endpoint.network.listening
-
-    @property
-    def trunks(self) -> Mapping[str, TrunkStatus]:
-        """All trunks of the directory, as they are now."""
-        names = self._directory().trunks
-        return {name: self._trunk_status(name, only_brings=not names[name].hosts) for name in names}
-
-    def _trunk_status(self, name: str, *, only_brings: bool) -> TrunkStatus:
-        outside = self.outside
-        return TrunkStatus(
-            hosts=self.providers.hosts_of(name),
-            only_brings=only_brings,
-            is_registered=self.providers.is_registered(name),
-            registers_over=self.providers.registers_over(name),
-            calls=self._calls.on(name),
-            calls_out=outside.made[name],
-            answered_out=outside.answered[name],
-            failovers=outside.failovers[name],
-            refused_out={why: outside.refused[name, why] for why in REFUSALS},
-        )
-
-    @property
-    def responses(self) -> Mapping[tuple[str, int], int]:
-        return self._endpoint.counters.responses_sent
-
-    @property
-    def retransmissions(self) -> int:
-        """Total of messages that we said again, since nobody had answered."""
-        return self._endpoint.counters.retransmissions
-
-    @property
-    def dropped(self) -> int:
-        """Total of datagrams and messages of strangers over their limit, dropped unread."""
-        return self._endpoint.dropped
-
-    @property
-    def rejected(self) -> Mapping[str, int]:
-        return self._guard.rejected
 
     @property
     def overloaded(self) -> bool:
@@ -244,33 +213,9 @@ class SipService:
         """Hear how late the event loop runs; to be told several times a second."""
         self._gate.lagged(seconds)
 
-    @property
-    def connections(self) -> Mapping[str, int]:
-        """Open connections by transport."""
-        return self._endpoint.network.streams.by_transport()
-
-    @property
-    def broken_connections(self) -> Mapping[str, int]:
-        """Total of connections refused or broken off by us, by cause."""
-        return self._endpoint.network.streams.broken_off
-
-    @property
-    def registrations(self) -> int:
-        return self._bindings.active
-
     def say_phones_again(self) -> int:
         """Redis has lost what it knew last: our registrations are written once more. How many."""
         return self._bindings.say_again()
-
-    @property
-    def passed(self) -> int:
-        """Total of messages passed on between phones of this node and other nodes."""
-        return self._endpoint.passed
-
-    @property
-    def nodes_up(self) -> int:
-        """Other nodes that live."""
-        return len(self._nodes.up)
 
     # Legs.
 
@@ -319,14 +264,14 @@ class SipService:
         caller: str,
         caller_name: str,
         withheld: bool = False,
-        diverted_from: str = "",
+        diversions: tuple[Diverted, ...] = (),
         about: Mapping[str, str] = MappingProxyType({}),
         call_id: str,
     ) -> None:
         """Call a number over a trunk. Raises TrunkUnavailable.
 
-        `withheld`: the called are not to see the caller's number. `diverted_from` is our number that the
-        caller had dialled, where their call goes on to the outside; `about` is what headers may tell.
+        `withheld`: the called are not to see the caller's number. `diversions` are the numbers that the call
+        was diverted from, ours last, where it goes on to the outside; `about` is what headers may tell.
         """
         configured = self._directory().trunks.get(trunk)
         is_trusted = configured is not None and configured.trusted
@@ -335,7 +280,7 @@ class SipService:
             trunk,
             number,
             offer=offer,
-            caller=Presented(caller, caller_name, withheld, diverted_from),
+            caller=Presented(caller, caller_name, withheld, diversions),
             about=about,
             headers=(("X-ACD-Call-ID", call_id),) if is_trusted else (),
             call_id=call_id,
@@ -418,16 +363,20 @@ class SipService:
             return True
         return False
 
+    def _tell(self, event: LegEvent, told: LegEvent | None) -> None:
+        """What happened to one of several phones or hosts, as calls are to hear of it."""
+        if told is None:
+            return
+        if isinstance(event, LegAnswered):
+            self.tracer.answered(told.leg, event.leg)
+        self._on_leg(told)
+
     def _take_leg_event(self, event: LegEvent) -> None:
         if self.phones.has(event.leg):
-            told = self.phones.take(event)
-            if told is not None:
-                self._on_leg(told)
+            self._tell(event, self.phones.take(event))
             return
         if self.outside.has(event.leg):
-            told = self.outside.take(event)
-            if told is not None:
-                self._on_leg(told)
+            self._tell(event, self.outside.take(event))
             return
         if event.leg not in self._calls:
             return  # A leg that never became a call: a challenge, a refusal.

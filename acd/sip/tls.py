@@ -23,16 +23,15 @@ class TlsContexts:
     def __init__(self, settings: TlsSection) -> None:
         """Raises ConfigError naming the key of a file that cannot be used."""
         self._settings = settings
-        self._servers = _server_contexts(settings) if settings.certificate else {}
-        self._client = _client_context(settings)
+        self._servers, self._client = _contexts(settings)
 
     def reload(self) -> bool:
-        """Read the certificate again; new connections show it. Raises ConfigError: the old one stays."""
-        if not self._servers:
+        """Read our certificates again; new connections show them. Raises ConfigError: the old ones stay."""
+        settings = self._settings
+        if not (settings.certificate or settings.client_certificate):
             return False
-        _server_contexts(self._settings)  # a broken file must not spoil the contexts in use
-        for context in self._servers.values():
-            _load_certificate(context, self._settings)
+        # A broken file must not spoil the contexts in use.
+        self._servers, self._client = _contexts(settings)
         return True
 
     def accept(self, transport: str) -> TlsLayer:
@@ -113,6 +112,19 @@ def certificate_names(certificate: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(names)
 
 
+def why_failed(error: OSError) -> str:
+    """What was wrong, in words for the log: with their certificate, or what their alert says of ours."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"their certificate: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    return error.strerror or type(error).__name__
+
+
+def _contexts(settings: TlsSection) -> tuple[Mapping[str, ssl.SSLContext], ssl.SSLContext]:
+    return _server_contexts(settings) if settings.certificate else {}, _client_context(settings)
+
+
 def _server_contexts(settings: TlsSection) -> Mapping[str, ssl.SSLContext]:
     """By transport. A browser that is asked for a certificate gives its WebSocket up."""
     return {kind: _server_context(settings, asks=kind == "tls") for kind in ("tls", "wss")}
@@ -122,7 +134,7 @@ def _server_context(settings: TlsSection, *, asks: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
-    _load_certificate(context, settings)
+    _load_certificate(context, *_own(settings), "sip.tls.certificate")
     if settings.client_ca and asks:
         # Phones have no certificate: it is asked for, and whoever shows one must be able to prove it.
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -135,18 +147,25 @@ def _client_context(settings: TlsSection) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.server_ca:
         _load_authorities(context, settings.server_ca, "sip.tls.server_ca")
-    if settings.certificate:
-        _load_certificate(context, settings)  # a provider may ask for it
+    # A provider may ask for one.
+    if settings.client_certificate:
+        files = settings.client_certificate, settings.client_key or settings.client_certificate
+        _load_certificate(context, *files, "sip.tls.client_certificate")
+    elif settings.certificate:
+        _load_certificate(context, *_own(settings), "sip.tls.certificate")
     return context
 
 
-def _load_certificate(context: ssl.SSLContext, settings: TlsSection) -> None:
-    certificate, key = settings.certificate, settings.key or settings.certificate
+def _own(settings: TlsSection) -> tuple[str, str]:
+    return settings.certificate, settings.key or settings.certificate
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: str, key: str, setting: str) -> None:
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"sip.tls.certificate: {certificate} with key {key} cannot be used: {error}; "
+            f"{setting}: {certificate} with key {key} cannot be used: {error}; "
             "name PEM files that this user may read and that belong together"
         ) from error
 

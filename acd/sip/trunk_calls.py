@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -30,6 +31,19 @@ _LAST_WORD_SECONDS = 8.0
 """How long the last one may be: there may be another trunk."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Invitation:
+    """What is the same for each host that is asked to take the call."""
+
+    trunk: Trunk
+    number: str
+    offer: bytes
+    caller: Presented
+    headers: Sequence[Header]
+    call_id: str
+    hops: int
+
+
 class TrunkCalls:
     """Calls know each by one leg, whichever host it is at."""
 
@@ -49,8 +63,8 @@ class TrunkCalls:
         self._srtp_without_tls = srtp_without_tls
         self._outgoing: dict[str, OutgoingCall] = {}
         """By the leg that calls know, and by the leg of the attempt."""
-        self._invitations: dict[str, Callable[[str, Target], None]] = {}
-        """How to call, by the leg that calls know."""
+        self._invitations: dict[str, _Invitation] = {}
+        """What each host is told, by the leg that calls know."""
         self.made: Counter[str] = Counter()
         """Calls by trunk."""
         self.answered: Counter[str] = Counter()
@@ -98,34 +112,35 @@ class TrunkCalls:
             raise
         trunk = provider.trunk
         own = (*headers, *own_headers(trunk, about))
-
-        def invite(attempt: str, target: Target) -> None:
-            flow = self._providers.flow(target.peer)
-            uri = uri_of(target.peer, target.number)
-            from_, identity = presented(caller, trunk, trunk.realm or self._endpoint.host_for(flow), uri)
-            self._endpoint.invite(
-                attempt,
-                uri=uri,
-                flow=flow,
-                from_=from_,
-                to=NameAddr(uri_of(target.peer, number)),
-                contact_user=trunk.username or "acd",
-                sdp=offer,
-                headers=(*identity, *own),
-                credentials=credentials_for(trunk),
-                patience=_FIRST_WORD_SECONDS if outgoing.left else _LAST_WORD_SECONDS,
-                hops=hops,
-                call=call_id,
-                trunk=trunk_name,
-            )
-
         followed_to = turn if trunk.redirects == "follow" else ()
         outgoing = OutgoingCall(leg, trunk_name, [Target(peer, number) for peer in turn], followed_to)
         self._outgoing[leg] = outgoing
-        self._invitations[leg] = invite
+        self._invitations[leg] = _Invitation(trunk, number, offer, caller, own, call_id, hops)
         self._calls.add(leg, trunk_name)
         self.made[trunk_name] += 1
         self._try_next(outgoing)
+
+    def _invite(self, outgoing: OutgoingCall, target: Target) -> None:
+        wanted = self._invitations[outgoing.leg]
+        trunk = wanted.trunk
+        flow = self._providers.flow(target.peer)
+        uri = uri_of(target.peer, target.number)
+        from_, identity = presented(wanted.caller, trunk, trunk.realm or self._endpoint.host_for(flow), uri)
+        self._endpoint.invite(
+            outgoing.current,
+            uri=uri,
+            flow=flow,
+            from_=from_,
+            to=NameAddr(uri_of(target.peer, wanted.number)),
+            contact_user=trunk.username or "acd",
+            sdp=wanted.offer,
+            headers=(*identity, *wanted.headers),
+            credentials=credentials_for(trunk),
+            patience=_FIRST_WORD_SECONDS if outgoing.left else _LAST_WORD_SECONDS,
+            hops=wanted.hops,
+            call=wanted.call_id,
+            trunk=outgoing.trunk,
+        )
 
     def _admit(self, name: str) -> Provider:
         provider = self._providers.available(name)
@@ -148,7 +163,7 @@ class TrunkCalls:
         target = outgoing.next()
         assert target is not None
         self._outgoing[outgoing.current] = outgoing
-        self._invitations[outgoing.leg](outgoing.current, target)
+        self._invite(outgoing, target)
 
     # What becomes of calls.
 

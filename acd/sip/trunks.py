@@ -107,10 +107,6 @@ class LiveCalls:
         """Live legs of one trunk."""
         return self._by_trunk.get(trunk, 0)
 
-    def by_trunk(self) -> Mapping[str, int]:
-        """Live legs by trunk, trunks without one left out."""
-        return self._by_trunk
-
     def add(self, leg: str, trunk: str) -> None:
         """A call came in."""
         self._trunk_of[leg] = trunk

@@ -8,7 +8,6 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from routing.ports import StoreUnavailable
 from routing.store.link import Link
 from routing.store.replies import pairs
 
@@ -61,7 +60,7 @@ class EventLog:
             while True:
                 block = round(beat_seconds * 1000)
                 read = ("XREAD", "COUNT", _AT_ONCE, "BLOCK", block, "STREAMS", self._key, position)
-                reply = await _ask(link, *read, limit=beat_seconds + _ANSWER_SECONDS)
+                reply = await link.ask(read, beat_seconds + _ANSWER_SECONDS)
                 entries = reply[0][1] if reply else []
                 events = [_event(fields) for _, fields in entries]
                 if events and events[0].number != last + 1 and events[0].kind != STORE_BEGAN:
@@ -74,13 +73,13 @@ class EventLog:
             await link.close()
 
     async def _begin(self, link: Link, after: int | None) -> tuple[Begins, str]:
-        newest = _first(await _ask(link, "XREVRANGE", self._key, "+", "-", "COUNT", 1))
+        newest = _first(await link.ask(("XREVRANGE", self._key, "+", "-", "COUNT", 1), _ANSWER_SECONDS))
         if newest is None:
             return Begins(0, missed=bool(after)), _BEGINNING
         position, last = newest
         if after is None or after == last:
             return Begins(last), position
-        oldest = _first(await _ask(link, "XRANGE", self._key, "-", "+", "COUNT", 1))
+        oldest = _first(await link.ask(("XRANGE", self._key, "-", "+", "COUNT", 1), _ANSWER_SECONDS))
         if oldest is None or after > last or after < oldest[1] - 1:
             return Begins(last, missed=True), position
         if after == oldest[1] - 1:
@@ -91,25 +90,18 @@ class EventLog:
         """The entry of this number, which is between these times: numbers rise as times do."""
         while low < high:
             middle = (low + high + 1) // 2
-            found = _first(await _ask(link, "XRANGE", self._key, middle, "+", "COUNT", 1))
+            found = _first(await link.ask(("XRANGE", self._key, middle, "+", "COUNT", 1), _ANSWER_SECONDS))
             if found is not None and found[1] <= number:
                 low = middle
             else:
                 high = middle - 1
         start: str = str(low)
         while True:
-            page = await _ask(link, "XRANGE", self._key, start, "+", "COUNT", _AT_ONCE)
+            page = await link.ask(("XRANGE", self._key, start, "+", "COUNT", _AT_ONCE), _ANSWER_SECONDS)
             for entry, fields in page:
                 if int(pairs(fields)["s"]) >= number:
                     return str(entry)
             start = f"({page[-1][0]}"
-
-
-async def _ask(link: Link, *command: str | int, limit: float = _ANSWER_SECONDS) -> Any:
-    (reply,) = await link.exchange([command], limit)
-    if isinstance(reply, Exception):
-        raise StoreUnavailable(str(reply)) from reply
-    return reply
 
 
 def _first(entries: Sequence[Any]) -> tuple[str, int] | None:

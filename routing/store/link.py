@@ -35,7 +35,6 @@ _REFUSALS = (
     "TRYAGAIN",
 )
 
-
 _RUN = re.compile(r"^run_id:(\w+)", re.MULTILINE)
 
 
@@ -85,6 +84,13 @@ class Link:
         except asyncio.CancelledError:
             await self.close()
             raise
+
+    async def ask(self, command: Command, limit_seconds: float) -> Any:
+        """The reply to one command. Raises as `exchange` does, and StoreUnavailable for an error reply."""
+        (reply,) = await self.exchange([command], limit_seconds)
+        if isinstance(reply, Exception):
+            raise StoreUnavailable(str(reply)) from reply
+        return reply
 
     async def close(self) -> None:
         """Drop the connection; the next exchange makes a new one."""

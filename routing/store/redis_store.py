@@ -360,9 +360,7 @@ class RedisQueueStore:
             read += ("BLOCK", block_ms)
         command = (*read, "STREAMS", f"{self._prefix}off:{node}", after)
         async with self._reading:
-            (reply,) = await self._reader.exchange([command], block_ms / 1000 + _READ_MARGIN_SECONDS)
-        if isinstance(reply, Exception):
-            raise StoreUnavailable(str(reply)) from reply
+            reply = await self._reader.ask(command, block_ms / 1000 + _READ_MARGIN_SECONDS)
         if not reply:
             return []
         found = [(entry, replies.node_message(fields)) for entry, fields in reply[0][1]]

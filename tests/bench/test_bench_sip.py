@@ -1,18 +1,26 @@
-"""What SIP costs: one message, and all stack work of one call. Pinned workload; run with --benchmark-enable.
+"""What SIP costs: one message, all of one call, and one that is refused. Pinned workload; --benchmark-enable.
 
 A call through the distributor has two legs: as many messages in and out as one call between two stacks.
 """
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from itertools import count
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from acd.config import OverloadSection, SecuritySection
+from acd.directory.model import Directory, Trunk
+from acd.sip.core.auth import DigestServer
 from acd.sip.core.events import Flow, InviteReceived, LegEnded
 from acd.sip.core.message import Request, parse
 from acd.sip.core.stack import SipStack, StackConfig
 from acd.sip.core.uri import NameAddr, Uri
+from acd.sip.gate import Gate
+from acd.sip.guard import Guard
+from acd.sip.overload import OverloadLimits
+from tests.support.clock import FakeClock
 
 SDP = (
     b"v=0\r\no=- 3908189401 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -122,3 +130,38 @@ class Wire:
 def test_bench_all_stack_work_of_a_two_leg_call(benchmark: BenchmarkFixture) -> None:
     wire = Wire()
     benchmark.pedantic(wire.call, rounds=4000, warmup_rounds=2000)  # type: ignore[no-untyped-call]
+
+
+class Door:
+    """A stack whose owner has room for no more calls, and a trunk that sends them."""
+
+    def __init__(self) -> None:
+        clock = FakeClock()
+        self.now = clock.monotonic()
+        trunk = Trunk("carrier", (ip_network(ALICE[0]),))
+        directory = Directory(trunks={trunk.name: trunk})
+        self.guard = Guard(
+            DigestServer("acd", b"secret"), lambda: directory, lambda host: False, clock, SecuritySection()
+        )
+        limits = OverloadLimits(**dict(OverloadSection(max_calls=1)))
+        gate = Gate(self.guard, limits, lambda: 1, clock)
+        numbers = count()
+        self.stack = SipStack(StackConfig(screen=gate.screen), lambda: f"b{next(numbers):019x}")
+        self.flow = Flow("udp", BOB, ALICE)
+        self._calls = count()
+
+    def refuse(self) -> None:
+        """INVITE, 503, ACK."""
+        name = b"z9hG4bK-%016d" % next(self._calls)
+        invite = INVITE.replace(b"z9hG4bK-524287-1---5d2f1c3e8b7a9f00", name)
+        for data in (invite, invite.replace(b"INVITE", b"ACK", 1).replace(b"314159 INVITE", b"314159 ACK")):
+            assert self.guard.admits(self.flow)
+            self.stack.receive(data, self.flow, self.now)
+        ((_, answer),) = self.stack.take_outgoing()
+        assert answer.startswith(b"SIP/2.0 503")
+
+
+def test_bench_refuse_an_invite_for_overload(benchmark: BenchmarkFixture) -> None:
+    door = Door()
+    benchmark(door.refuse)
+    assert door.stack.live == (0, 0, 0)

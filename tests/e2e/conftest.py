@@ -52,14 +52,8 @@ def running_service(
         getattr(request.module, "DIRECTORY", None) or standard_directory(),
         getattr(request.module, "SETTINGS", {}),
     )
-    try:
-        service.start()
-        service.token()
+    with service.running_to_the_end():
         yield service
-        service.stop()
-    finally:
-        if service.running:
-            service.kill9()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.cast import BILLING, agents, caller, dial, phone
 from tests.support.cpu import resident_bytes
+from tests.support.net import patience
 from tests.support.service import PASSWORD, RunningService
 from tests.support.sip_client import SipClient
 
@@ -31,7 +32,7 @@ async def output_of(*words: str, within: float = 60.0) -> str:
         env={**os.environ, "HOME": "/tmp"},
     )
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             said, _ = await process.communicate()
     finally:
         if process.returncode is None:

@@ -203,3 +203,25 @@ async def test_a_callback_is_cancelled_before_it_is_made(service: RunningService
     async with agents(service, phone(1)):
         await service.agent_reaches("a1", "available")
         assert (await service.queue("billing"))["waiting"] == 0
+
+
+async def test_a_callback_keeps_its_place_before_a_caller_who_came_later(service: RunningService) -> None:
+    await ask_for_callback(service, "+37255560017", BILLING, "billing")
+    wish = (await service.record_of("+37255560017"))["id"]
+    async with (
+        Landline(service.sip_address, port=CARRIER_PORT) as customer,
+        caller(service, "+37255560018") as later,
+    ):
+        call = await dial(later, BILLING)
+        await service.call_reaches(later.user, "queued")
+        async with agents(service, phone(1)):
+            await called_by(customer)
+            await service.call_reaches("+37255560017", "talking")
+            assert (await service.call_of(later.user) or {})["state"] == "queued"
+            (made,) = [one for one in await service.calls() if one["caller"] == "+37255560017"]
+            status, _ = service.request("DELETE", f"/v1/calls/{made['id']}")
+            assert status == 204
+            await service.call_reaches(later.user, "talking")
+            await call.hang_up()
+    record = await talked(service, wish)
+    assert record["answered_at"] < (await service.record_of(later.user))["answered_at"]

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 
 from ivr.speech import WAIT_MINUTES
+from routing.estimate import duration_bucket
 from tests.support.audio import seconds_of, seconds_of_sound, tones
 from tests.support.baresip import Baresip
 from tests.support.caller import Call, Caller
@@ -34,7 +35,7 @@ from tests.support.cast import (
     softphone,
 )
 from tests.support.linphone import Linphone
-from tests.support.net import eventually, free_port
+from tests.support.net import eventually, free_port, patience
 from tests.support.registration import register_all
 from tests.support.service import PASSWORD, RunningService, standard_directory
 from tests.support.sipp import Behaviour, Sipp
@@ -42,8 +43,9 @@ from tests.support.sipp import Behaviour, Sipp
 LOOKUP_PORT = free_port()
 IMPATIENT, MANNED, LEAVING, SHORT = "+3726000210", "+3726000211", "+3726000212", "+3726000213"
 LED, TOLD = "+3726000214", "+3726000215"
-WAIT_HZ = 950.0
-"""What is heard in place of an expected wait."""
+SLOW, PATIENT = "+3726000216", "+3726000217"
+WAIT_HZ, PATIENCE_HZ = 950.0, 1250.0
+"""What is heard in place of an expected wait, and of the message to who waits long."""
 
 
 def _directory() -> dict[str, Any]:
@@ -58,6 +60,16 @@ def _directory() -> dict[str, Any]:
         {"name": "manned", **rare, "join_when_empty": False},
         {"name": "leaving", **leaving, "requires": {"support": 1}, "announce_position_seconds": 0},
         {"name": "short", **rare, **short},
+        {
+            "name": "slow",
+            "requires": {"billing": 1},
+            "overflow": [{"expected_wait_over_seconds": 20, "queue": "sales"}],
+        },
+        {
+            "name": "patient",
+            **rare,
+            "overflow": [{"after_seconds": 1, "message": ["patience"], "then": "wait"}],
+        },
         {"name": "led", **rare, "overflow": [{"after_seconds": 2, "leads": "desk"}]},
     ]
     directory["queues"].append({"name": "told", "requires": {"told": 1}, "announce_wait": "instead"})
@@ -71,6 +83,8 @@ def _directory() -> dict[str, Any]:
         SHORT: "short",
         LED: "led",
         TOLD: "told",
+        SLOW: "slow",
+        PATIENT: "patient",
     }
     directory["numbers"] += [{"number": number, "queue": queue} for number, queue in numbers.items()]
     directory["priorities"] = {"vip": 50}
@@ -88,7 +102,11 @@ SETTINGS = {
     "lookups": {"allow_networks": ["127.0.0.0/8"]},
     "ivr": {
         "prompts_dir": tones(
-            {"please-wait": (300.0, 0.2), **{f"wait-{minutes}": (WAIT_HZ, 1.5) for minutes in WAIT_MINUTES}}
+            {
+                "please-wait": (300.0, 0.2),
+                "patience": (PATIENCE_HZ, 2.0),
+                **{f"wait-{minutes}": (WAIT_HZ, 1.5) for minutes in WAIT_MINUTES},
+            }
         )
     },
 }
@@ -449,16 +467,20 @@ async def test_softphones_digits_lead_through_the_menu(service: RunningService) 
         await service.post("/v1/agents/a1/state", {"state": "paused", "reason": "private call"})
         await agent.dial(MENU)
         await agent.until("CALL_ESTABLISHED")
+        await service.agent_reaches("a1", "talking")
         for step in ("1", "1", "2"):
             await asyncio.sleep(0.7)
             await agent.press(step)
         (call,) = await service.calls()
         assert (call["state"], call["queue"], call["caller"]) == ("queued", "support", "1001")
         await agent.hang_up()
+        await service.agent_reaches("a1", "paused")
         await service.post("/v1/agents/a1/state", {"state": "available"})
 
 
-@pytest.mark.interop("baresip", "feature codes: sign out and in, pause, resume, wrap-up code, end wrap-up")
+@pytest.mark.interop(
+    "baresip", "feature codes: sign out and in, pause, resume, wrap-up longer, wrap-up code, end wrap-up"
+)
 async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -> None:
     async with softphone(service, 1) as agent, caller(service, "+37255500921") as someone:
         await agent.registered()
@@ -483,12 +505,44 @@ async def test_feature_codes_dialled_from_a_softphone(service: RunningService) -
         over += 1
         await service.agent_reaches("a1", "wrapup", within=1)
         await service.post("/v1/agents/a1/wrap-up", {"extend_seconds": 60})
+        until = (await service.agent("a1"))["wrapup"]["until"]
+        await dials("*16", "wrapup")
+        assert (await service.agent("a1"))["wrapup"]["until"] > until
         await dials("*15", "wrapup")
         await dials("*172", "wrapup")
         await dials("*15", "available")
     record = await service.record_of("+37255500921")
     (note,) = record["notes"]
     assert (note["agent"], note["code"], record["note_missing"]) == ("a1", "no interest", False)
+
+
+@pytest.mark.interop(
+    "baresip", "feature code: why a call was not taken", "feature code: echo of one's own voice"
+)
+async def test_who_turned_a_caller_down_says_why_by_phone(service: RunningService) -> None:
+    async with softphone(service, 1, auto_answer=False) as agent, caller(service, "+37255500922") as someone:
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        call = await dial(someone, STRICT)
+        await agent.until("CALL_INCOMING")
+        await agent.hang_up()
+        await agent.until("CALL_CLOSED")
+        await call.hang_up()
+        refused = (await service.record_of(someone.user))["refusals"]
+        assert [(one["agent"], one["why"], one["why_missing"]) for one in refused] == [("a1", None, True)]
+        await agent.dial("*182")
+        await agent.until("CALL_CLOSED", count=2)
+        (refused,) = (await service.record_of(someone.user))["refusals"]
+        assert (refused["why"], refused["why_missing"]) == ("wrong skill", False)
+        await agent.dial("*43")
+        await agent.until("CALL_ESTABLISHED", count=2)
+
+        async def hears_themselves() -> bool:
+            return seconds_of(AGENT_HZ, agent.heard(last_seconds=1.0)) >= 0.5
+
+        await eventually(hears_themselves, within=8, what="the phone's own tone")
+        await agent.hang_up()
+        await agent.until("CALL_CLOSED", count=3)
 
 
 @pytest.mark.interop("linphone", "dials a number", "digits by INFO")
@@ -626,7 +680,7 @@ async def until_completed(stream: ClientResponse) -> list[dict[str, Any]]:
 async def test_a_client_misses_no_event_and_goes_on_where_it_left_off(service: RunningService) -> None:
     url, headers = f"{service.http_url}/v1/events", {"Authorization": f"Bearer {service.token('viewer')}"}
     async with ClientSession(headers=headers) as client, caller(service, "+37255500289") as someone:
-        async with client.get(url) as stream, asyncio.timeout(40):
+        async with client.get(url) as stream, asyncio.timeout(patience(40)):
             assert "retry" in await message(stream)
             begins = await message(stream)
             assert begins["event"] == "begins"
@@ -642,7 +696,10 @@ async def test_a_client_misses_no_event_and_goes_on_where_it_left_off(service: R
         of_call = [event["kind"] for event in told if event.get("call") == record["id"]]
         assert of_call == ["entered", "offers", "answered", "completed"]
         assert someone.user not in json.dumps(told)
-        async with client.get(url, headers={"Last-Event-ID": begins["id"]}) as again, asyncio.timeout(20):
+        async with (
+            client.get(url, headers={"Last-Event-ID": begins["id"]}) as again,
+            asyncio.timeout(patience(20)),
+        ):
             await message(again)
             assert await until_completed(again) == told
     why = await asyncio.to_thread(service.command, "why", record["id"])
@@ -715,6 +772,56 @@ async def test_who_waits_too_long_is_answered_by_the_lead_of_a_team(service: Run
     counters = (await service.queue("led"))["counters"]
     assert (counters["entered"], counters["answered"], counters["overflowed"]) == (1, 1, 0)
     assert record["refusals"] == []
+
+
+async def test_who_would_wait_too_long_goes_on_to_another_queue(service: RunningService) -> None:
+    # What conversations of this queue lasted on other days.
+    talks = f"talk:{duration_bucket(300.0)}"
+    await asyncio.to_thread(service.redis_ask, "HINCRBY", "acd:{main}:hb:slow", talks, "50")
+    first, second = caller(service, "+37255500292"), caller(service, "+37255500293")
+    async with softphone(service, 1) as agent, first as other, second as someone:
+        await agent.registered()
+        talking = await dial(other, SLOW)
+        await service.call_reaches(other.user, "talking")
+        call = await dial(someone, SLOW)
+
+        async def elsewhere() -> bool:
+            return (await service.call_of(someone.user) or {}).get("queue") == "sales"
+
+        await eventually(elsewhere, within=40, what="the second caller in the other queue")
+        counted = await service.metric("acd_queue_overflowed_total", queue="slow", why="expected-wait")
+        assert counted == 1
+        await talking.hang_up()
+        await service.call_reaches(someone.user, "talking")
+        await heard(call, AGENT_HZ)
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["queue"], record["agent"]) == ("answered", "sales", "a1")
+    (mark,) = [segment for segment in record["segments"] if segment["state"] == "overflow"]
+    assert (mark["to"], mark["why"]) == ("queue sales", "expected-wait")
+
+
+async def test_who_waits_long_hears_a_message_and_keeps_the_place(service: RunningService) -> None:
+    async with caller(service, "+37255500290") as someone:
+        call = await dial(someone, PATIENT)
+        await heard(call, PATIENCE_HZ, 1.0, within=10)
+        shown = await service.call_of(someone.user) or {}
+        assert (shown["state"], shown["queue"]) == ("queued", "patient")
+        words = {"queue": "patient", "to_kind": "message-then-wait", "why": "waited"}
+        assert await service.metric("acd_queue_overflowed_total", **words) == 1
+
+        async def music_again() -> bool:
+            call.rtp.forget()
+            await asyncio.sleep(0.5)
+            pcm = bytes(call.rtp.heard.pcm)
+            return seconds_of_sound(pcm) > 0.2 and seconds_of(PATIENCE_HZ, pcm) < 0.1
+
+        await eventually(music_again, within=8, what="music after the message")
+        await call.hang_up()
+        record = await service.record_of(someone.user)
+    assert (record["outcome"], record["queue"]) == ("abandoned", "patient")
+    counters = (await service.queue("patient"))["counters"]
+    assert (counters["entered"], counters["overflowed"], counters["abandoned"]) == (1, 0, 1)
 
 
 async def test_who_comes_when_nobody_is_there_hears_so_and_is_let_go(service: RunningService) -> None:

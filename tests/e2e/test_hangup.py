@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.cast import BILLING, MENU, agents, caller, dial, phone, softphone
+from tests.support.net import patience
 from tests.support.service import RunningService
 from tests.support.sipp import Behaviour, run
 
@@ -79,7 +80,7 @@ async def test_cancel_that_crosses_the_answer(service: RunningService, ports: fl
     async with caller(service, "+37255501005") as someone:
         call = await someone.dial(BILLING)
         call.cancel()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(patience(3)):
             while not call.status:
                 await asyncio.sleep(0.01)
         if call.status == 200:

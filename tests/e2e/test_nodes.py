@@ -27,6 +27,7 @@ from tests.support.desk_phone import Line as PhoneLine
 from tests.support.net import eventually, free_port
 from tests.support.provider import Provider
 from tests.support.service import PASSWORD, TRUNK, standard_directory
+from tests.support.sip_client import SipClient
 from tests.support.sipp import Behaviour
 from tests.support.two_nodes import LEASE, Node, two_nodes
 
@@ -91,8 +92,6 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         assert (shown["node"], shown["agent"]) == ("b", "a1")
         _, why = await asyncio.to_thread(a.request, "GET", f"/v1/calls/{shown['id']}/why")
         assert (why["state"], [offer["agent"] for offer in why["offers"]]) == ("talking", ["a1"])
-        refused, problem = await asyncio.to_thread(a.request, "DELETE", f"/v1/calls/{shown['id']}")
-        assert (refused, problem["type"]) == (409, "urn:acd:problem:call-of-another-node")
         for state in ("early", "confirmed"):
             await colleague.told(f"<state>{state}</state>")
         assert await a.metric("acd_sip_passed_total") > 0
@@ -113,6 +112,29 @@ async def test_call_of_one_node_is_answered_over_a_connection_of_the_other(nodes
         await call.hang_up()
         await agent.until("CALL_CLOSED")
         assert (await b.record_of(someone.user))["hangup_side"] == "caller"
+
+
+async def test_what_is_done_to_a_call_may_be_asked_of_either_node(nodes: Pair) -> None:
+    a, b = nodes
+    async with caller(b, "+37255509008") as someone:
+        call = await dial(someone, BILLING)
+        shown = await a.call_reaches(someone.user, "queued")
+        path = f"/v1/calls/{shown['id']}"
+        assert (shown["node"], shown["queue"]) == ("b", "billing")
+        refused, problem = await asyncio.to_thread(a.request, "POST", f"{path}/transfer", {"to": "nobody"})
+        assert (refused, problem["errors"][0]["pointer"]) == (422, "/to")
+        await a.post(f"{path}/transfer", {"to": "support"})
+
+        async def moved() -> bool:
+            return (await b.call_of(someone.user) or {}).get("queue") == "support"
+
+        await eventually(moved, within=5, what="the caller in the other queue")
+        await a.post(f"{path}/trace", None)
+        assert (await asyncio.to_thread(a.request, "DELETE", path))[0] == 204
+        assert await call.ended() == "far"
+        assert (await b.record_of(someone.user))["cause"] == "operator"
+        kept = (await b.ask(f"{path}/trace"))["items"]
+        assert any(message["text"].startswith("BYE ") for message in kept)
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour.DECLINE, Behaviour.RING_FOR_EVER])
@@ -136,6 +158,36 @@ async def test_phone_of_the_other_node_does_not_take_it_and_the_caller_keeps_the
         reason = "rejected" if behaviour is Behaviour.DECLINE else "no-answer"
         assert [(one["agent"], one["reason"]) for one in record["refusals"]][:1] == [("a1", reason)]
         assert (await b.record_of(second))["answered_at"] > record["answered_at"]
+
+
+@pytest.mark.parametrize("breaks", ["the connection of the phone", "the node of the phone"])
+async def test_caller_of_one_node_goes_to_another_agent_at_once_when_a_phone_of_the_other_is_lost_as_it_rings(
+    nodes: Pair, breaks: str
+) -> None:
+    a, b = nodes
+    number = f"+372555090{len(breaks)}"
+    connected = await SipClient.open(a.sip_address, "tcp", "127.0.0.1")
+    async with caller(b, number) as someone:
+        assert (await connected.register("1001", PASSWORD)).status == 200
+        await b.signed_in("a1")
+        call = await dial(someone, SUPPORT)
+        while (request := await connected.next(5)).method != "INVITE":
+            pass
+        connected.answer(request, 180, tag="rings")
+        await b.agent_reaches("a1", "offered")
+        async with agents(b, phone(2, ring_ms=50)):
+            await b.signed_in("a2")
+            if breaks == "the connection of the phone":
+                await connected.close()
+            else:
+                a.kill9()
+            assert (await b.call_reaches(number, "talking"))["agent"] == "a2"
+            await call.hang_up()
+            record = await b.record_of(number)
+        # Nobody waited until the phone had rung for long enough, and the agent is not to blame.
+        assert [(one["agent"], one["reason"]) for one in record["refusals"]] == [("a1", "unreachable")]
+        await b.agent_reaches("a1", "offline", within=4 * LEASE)
+    await connected.close()
 
 
 async def test_phones_of_both_nodes_ring_together_and_one_has_the_call(nodes: Pair) -> None:

@@ -76,14 +76,8 @@ def running_service(
 ) -> Iterator[RunningService]:
     own = {"redis": {"url": server.url}, "node": {"lease_seconds": LEASE}}
     service = RunningService(tmp_path_factory.mktemp("acd"), _directory(), own)
-    try:
-        service.start()
-        service.token()
+    with service.running_to_the_end():
         yield service
-        service.stop()
-    finally:
-        if service.running:
-            service.kill9()
 
 
 @dataclass

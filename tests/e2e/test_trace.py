@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import urllib.request
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.capture_server import CaptureServer
-from tests.support.cast import BILLING, agents, caller, dial, phone
+from tests.support.cast import BILLING, MUSIC, agents, caller, dial, phone
 from tests.support.kamailio import is_missing
 from tests.support.net import eventually, free_port
 from tests.support.prometheus import needs
@@ -99,6 +100,43 @@ async def test_every_message_reaches_a_capture_server(service: RunningService) -
         sent_by = {at for kind, _, at in server.captured() if kind == "INVITE"}
         assert f"127.0.0.1:{port}" in sent_by
         assert any(at.startswith("127.0.0.2:") for at in sent_by)
+
+
+async def test_audio_of_each_leg_is_reported_to_a_capture_server(service: RunningService) -> None:
+    loop, got = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+
+    class Server(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            got.put_nowait(data)
+
+    transport, _ = await loop.create_datagram_endpoint(Server, local_addr=("127.0.0.1", HEP_PORT))
+    try:
+        async with caller(service, "+37255577780") as someone:
+            call = await dial(someone, MUSIC)
+
+            async def heard() -> bool:
+                return call.rtp.heard.packets > 25
+
+            await eventually(heard, within=5, what="half a second of audio")
+            await call.hang_up()
+            await service.record_of(someone.user)
+            report = await asyncio.wait_for(_report_of(got, call.call_id), 5)
+    finally:
+        transport.close()
+    assert (report["DIR"], report["PARTY"], report["TYPE"]) == (0, 0, "FINAL")
+    assert (report["SRC_IP"], report["SRC_PORT"]) == (someone.host, call.rtp.port)
+    assert report["TOTAL_PK"] >= 10
+    assert report["EXPECTED_PK"] == report["TOTAL_PK"] + report["PACKET_LOSS"]
+    assert report["CODEC_NAME"] == "PCMA"
+    assert 1 <= report["MOS"] <= 4.5
+
+
+async def _report_of(got: asyncio.Queue[bytes], leg: str) -> dict[str, Any]:
+    """The report of what came in on this leg, by its Call-ID."""
+    kind, about = b"\0\0\0\x0b\0\x07\x22", leg.encode()
+    while not (kind in (data := await got.get()) and data.endswith(about)):
+        pass
+    return dict(json.loads(data[data.index(b"{") : data.rindex(b"}") + 1]))
 
 
 def legs(server: CaptureServer) -> set[str]:

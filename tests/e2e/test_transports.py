@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
@@ -13,9 +16,14 @@ from standardwebhooks import Webhook
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.browser import LIBRARIES, Chromium, PhonePage
-from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, agents, caller, dial, phone
+from tests.support.cast import AGENT_HZ, BILLING, CALLER_HZ, ECHO, agents, caller, dial, phone
+from tests.support.certificates import Authority
+from tests.support.desk_phone import DeskPhone
+from tests.support.edge import Edge
 from tests.support.every_transport import V6, EveryTransport
-from tests.support.net import eventually
+from tests.support.kamailio import is_missing
+from tests.support.net import eventually, free_port
+from tests.support.pjsua import INSTALLED, Pjsua
 from tests.support.receiver import receiving
 from tests.support.rtp_peer import RtpPeer
 from tests.support.service import HOST, PASSWORD, TRUNK, standard_directory
@@ -26,6 +34,21 @@ DIRECTORY = standard_directory()
 DIRECTORY["devices"] = [{"name": "encrypted", "srtp": "require"}]
 DIRECTORY["agents"][7]["device"] = "encrypted"
 DIRECTORY["trunks"].append({"name": "partner", "tls_names": ["sbc.partner.example"], "srtp": "require"})
+SECURE, SECURE_NAME, OUTSIDE = "127.0.0.4", "sbc.secure.example", "+37255570001"
+SECURE_PORT = free_port(SECURE)
+DIRECTORY["trunks"].append(
+    {
+        "name": "secure",
+        "hosts": [{"host": SECURE, "port": SECURE_PORT, "transport": "tls"}],
+        "tls_names": [SECURE_NAME],
+        "srtp": "require",
+        "probe_seconds": 0.5,
+    }
+)
+DIRECTORY["routes"] = [{"prefix": "+372555", "class": "national", "trunks": ["secure"]}]
+DIRECTORY["agents"][0]["dialling"] = ["national"]
+PROVIDER_HZ = 500.0
+EDGE = "127.0.0.8"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +110,139 @@ async def test_trunk_is_known_by_its_certificate(service: EveryTransport, name: 
         else:
             await partner.until("CALL_CLOSED")
             assert not await service.calls()
+
+
+def provider(service: EveryTransport, authority: Path, certificate: Path) -> Pjsua:
+    """A provider over TLS alone, who asks for a certificate that this authority has signed, and for SRTP."""
+    return Pjsua(
+        service.at("tls"),
+        *("+37255500099", "none"),
+        host=SECURE,
+        port=SECURE_PORT,
+        transport="tls",
+        srtp="required",
+        says=PROVIDER_HZ,
+        registers=False,
+        authority=str(authority),
+        certificate=str(certificate),
+    )
+
+
+async def trunk_is(service: EveryTransport, *, up: bool) -> None:
+    async def so() -> bool:
+        shown = await service.ask("/v1/trunks/secure")
+        host_up = [host["up"] for host in shown["hosts"]] == [up]
+        return host_up and await service.metric("acd_trunk_up", trunk="secure") == up
+
+    await eventually(so, within=15, what=f"the trunk {'up' if up else 'down'}")
+
+
+def tls_failures(service: EveryTransport) -> list[str]:
+    """What the log says of TLS connections to the provider that came to nothing."""
+    lines = map(json.loads, service.log_file.read_text().splitlines())
+    return [one["why"] for one in lines if one["event"] == "sip.tls.failed" and one["remote"] == SECURE]
+
+
+@pytest.mark.skipif(not INSTALLED, reason="not installed: pjsua2")
+@pytest.mark.interop(
+    "pjsua2", "a provider over TLS that asks for our certificate, SRTP required, calls both ways"
+)
+async def test_calls_go_to_and_come_from_a_provider_over_mutual_tls(service: EveryTransport) -> None:
+    certificate = service.authority.sign(SECURE, SECURE_NAME).path
+    async with (
+        provider(service, service.authority.path, certificate) as far,
+        Baresip(service.at("udp"), "1001", PASSWORD, says=AGENT_HZ) as agent,
+    ):
+        await trunk_is(service, up=True)
+        await agent.registered()
+        await service.agent_reaches("a1", "available")
+        await agent.dial(OUTSIDE)
+        line = await far.incoming()
+        assert "RTP/SAVP" in (await far.until("incoming"))["message"]
+        await agent.until("CALL_ESTABLISHED")
+
+        def hear_each_other(line: int) -> Callable[[], Awaitable[bool]]:
+            async def both() -> bool:
+                provider_hears = seconds_of(AGENT_HZ, far.heard(line, last_seconds=1.0)) >= 0.4
+                return provider_hears and seconds_of(PROVIDER_HZ, agent.heard(last_seconds=1.0)) >= 0.4
+
+            return both
+
+        await eventually(hear_each_other(line), within=8, what="each hears the other's tone")
+        await agent.hang_up()
+        await far.ended(line)
+        await service.agent_reaches("a1", "available")
+        line = await far.dial(BILLING)
+        await agent.until("CALL_ESTABLISHED", count=2)
+        await eventually(hear_each_other(line), within=8, what="the same of the call that came in")
+        await far.command("hang_up", line=line)
+        await agent.until("CALL_CLOSED", count=2)
+        record = await service.record_of("+37255500099")
+    assert (record["trunk"], record["agent"], record["outcome"]) == ("secure", "a1", "answered")
+
+
+@pytest.mark.skipif(not INSTALLED, reason="not installed: pjsua2")
+@pytest.mark.interop("pjsua2", "a provider that refuses our certificate, or shows one for another name")
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+async def test_a_certificate_that_does_not_do_keeps_the_trunk_down_and_the_log_says_why(
+    service: EveryTransport, tmp_path: Path, whose: str
+) -> None:
+    authority = service.authority.path if whose == "theirs" else Authority(tmp_path).path
+    names = ("sbc.other.example",) if whose == "theirs" else (SECURE, SECURE_NAME)
+    before = len(tls_failures(service))
+    async with (
+        provider(service, authority, service.authority.sign(*names).path) as far,
+        DeskPhone(service.at("udp"), "1001", PASSWORD) as phone,
+    ):
+
+        async def told() -> bool:
+            return len(tls_failures(service)) > before
+
+        await eventually(told, within=10, what="why TLS failed")
+        why = tls_failures(service)[-1]
+        assert why.startswith("closed before") if whose == "ours" else why.startswith("their certificate: ")
+        await trunk_is(service, up=False)
+        assert await phone.dial(OUTSIDE) == 503
+        assert not far.seen("incoming")
+
+
+@pytest.mark.skipif(not INSTALLED or is_missing(), reason="not installed: pjsua2, kamailio")
+@pytest.mark.interop(
+    "pjsua2", "registers over TCP through a proxy that adds a Path, keeps its flow (RFC 5626), is called"
+)
+@pytest.mark.interop("Kamailio", "before the phones: Path, outbound, calls to and from a phone behind it")
+async def test_phone_behind_a_proxy_is_called_by_its_path(service: EveryTransport) -> None:
+    with Edge(EDGE, service.at("udp")) as edge:
+        behind = Pjsua(edge.address, "1002", PASSWORD, transport="tcp", says=AGENT_HZ)
+        async with behind as agent, caller(service, "+37255512010") as someone:
+            await agent.registered()
+            await service.agent_reaches("a2", "available")
+            answer = edge.heard("REGISTER", status="200")[-1]
+            assert (answer["require"], f"<sip:{EDGE}:{edge.port}" in answer["path"]) == ("outbound", True)
+            assert "reg-id=1" in agent.log
+            call = await dial(someone, BILLING)
+            line = await agent.incoming()
+            invite = edge.saw("INVITE", src=HOST)[-1]
+            assert f"<sip:{EDGE}:{edge.port}" in invite["route"]
+            await agent.talking(line)
+
+            async def both_hear() -> bool:
+                agent_hears = seconds_of(CALLER_HZ, agent.heard(line)) >= 0.5
+                return agent_hears and seconds_of(AGENT_HZ, bytes(call.rtp.heard.pcm)) >= 0.5
+
+            await eventually(both_hear, within=8, what="the two hear each other")
+            assert await service.metric("acd_sip_connections", transport="tcp") == 0
+            await call.hang_up()
+            await agent.ended(line)
+            again = await dial(someone, BILLING)
+            line = await agent.incoming(2)
+            await agent.talking(line)
+            await agent.command("hang_up", line=line)
+            assert await again.ended() == "far"
+            await service.agent_reaches("a2", "available")
+            line = await agent.dial(ECHO)
+            await agent.command("hang_up", line=line)
+            await agent.ended(line)
 
 
 async def test_what_happens_to_a_call_is_told_to_a_webhook_and_its_record_is_a_line_of_a_file(

@@ -10,6 +10,7 @@ from acd.calls.steps.context import Context
 from acd.directory.model import (
     Agent,
     Box,
+    CallbackRules,
     Directory,
     LastAgent,
     Number,
@@ -18,8 +19,9 @@ from acd.directory.model import (
     RefusalRule,
     Refusals,
     Relaxation,
+    Route,
 )
-from ivr.flow import FlowDefinition, HangUp, Play, Set, Transfer
+from ivr.flow import Callback, FlowDefinition, HangUp, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
 from routing.limits import RING_AGENTS_MAX
 from routing.model import Lending
@@ -27,6 +29,7 @@ from routing.overflow import Conditions
 from routing.strategy import STRATEGIES
 
 AGENTS = 40
+CALLBACK_DIGIT = "5"
 DESK = "1000"
 """The extension of the first agent."""
 _LANGUAGES = ("et", "en", "ru")
@@ -59,6 +62,7 @@ def _queues() -> dict[str, Queue]:
         wrapup_seconds=3,
         announce_position_seconds=20,
         max_wait_seconds=120,
+        callback=CallbackRules(CALLBACK_DIGIT, attempts=3, interval_seconds=20, ring_seconds=15),
         overflow=(
             OverflowRule(Conditions(no_agent=True), flow="nobody"),
             OverflowRule(Conditions(after_seconds=25), queue="either"),
@@ -78,6 +82,9 @@ def _queues() -> dict[str, Queue]:
         wrapup_seconds=2,
         wrapup_limit_seconds=15,
         last_agent=LastAgent(days=1, timeout_seconds=9),
+        callback=CallbackRules(
+            CALLBACK_DIGIT, first="customer", attempts=2, interval_seconds=30, expire_seconds=900
+        ),
         announce_position_seconds=0,
         overflow=(
             OverflowRule(Conditions(waiting_over=4), queue="either", place="last"),
@@ -163,6 +170,7 @@ class Centre:
         nobody = FlowDefinition("nobody", "say", {"say": Play(("closed",), "in"), "in": QueueNode("support")})
         nodes = {"who": Set("wait", agent=self.agents[1].id), "wait": QueueNode("billing")}
         manager = FlowDefinition("manager", "who", nodes)
+        callback = FlowDefinition("callback", "ask", {"ask": Callback()})
         self.context = Context(
             directory=Directory(
                 numbers=numbers,
@@ -171,8 +179,9 @@ class Centre:
                 agents={agent.id: agent for agent in self.agents},
                 agent_by_extension={agent.extension: agent for agent in self.agents},
                 boxes={"sales": Box("sales")},
+                routes={"+": Route("+", "national", ("carrier", "reserve"))},
             ),
-            flows={"desk": flow, "nobody": nobody, "manager": manager},
+            flows={"desk": flow, "nobody": nobody, "manager": manager, "callback": callback},
         )
 
     def _agent(self, n: int, source: random.Random) -> Agent:

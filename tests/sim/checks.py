@@ -59,6 +59,10 @@ class Checks:
                 world.nodes[name].stream.clear()
         for call_id, agent_id in model.made:
             self._offer_is_right(verb, call_id, agent_id)
+        if verb == "callback_add":
+            world.wishes.taken(subject_of(arguments), answer)
+        if verb.startswith("callback_") or verb == "reset_node":
+            world.wishes.look()
         self._words += 1
         if self._words % CHECK_EVERY == 0:
             self.look_at_everything()
@@ -83,7 +87,9 @@ class Checks:
     def _everything(self) -> str:
         """All that the store knows, to be compared."""
         model = self._model
-        return repr((model.calls, model.agents, sorted(model.due.items()), model.counters, model.doubt))
+        callbacks = model.callbacks.noted, model.callbacks.ended
+        queues = model.calls, model.agents, sorted(model.due.items()), model.counters, model.doubt
+        return repr((queues, callbacks))
 
     def _is_in_force(self, arguments: tuple[Any, ...]) -> bool:
         """Whether the call and the agent of a word are each other's."""
@@ -116,6 +122,7 @@ class Checks:
             self._follows_from_its_call(agent)
         self._nobody_waits_beside_a_free_agent()
         self._no_caller_is_forgotten()
+        self._world.wishes.look()
 
     def _calls_are_counted(self) -> None:
         states = Counter((call.queue, call.state) for call in self._model.calls.values())
@@ -202,12 +209,13 @@ class Checks:
 
     def all_is_over(self) -> bool:
         """No call anywhere, nothing left to be said, and nobody is held by what is past."""
-        if self._model.calls:
+        if self._model.calls or self._model.callbacks.noted:
             return False
         return not self.what_is_left()
 
     def what_is_left(self) -> list[str]:
         left = [repr(call) for call in self._model.calls.values()]
+        left += [repr(noted) for noted in self._model.callbacks.noted.values()]
         for node in self._world.nodes.values():
             left += [f"{node.name} is down"] if not node.is_open else []
             left += [repr(session.call) for session in node.sessions.values()]

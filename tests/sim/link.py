@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from tests.sim.stores import InDoubt, subject_of
+from routing.model import Position
+from routing.ports import StaleToken
+from routing.store.callbacks import RedisCallbackStore
+from tests.sim.stores import InDoubt, Stale, subject_of
 from tests.sim.weather import ANSWER_LIMIT_MS, Fate
 
 if TYPE_CHECKING:
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 50, 1_000
 
 Heard = Callable[[Any], None]
-Word = tuple[str, tuple[Any, ...], Mapping[str, Any], Heard]
 
 
 class Link:
@@ -83,64 +86,132 @@ class Link:
             self._node.lost = world.greet(self._node, known) or self._node.lost
 
 
-class Lane:
-    """As acd.calls.lane.StoreLane: words in order, each said again until it is heard, and some before all."""
+class Said:
+    """One word to the store, to be awaited: the lane that carries it out gives the answer."""
 
-    __slots__ = ("_current", "_first", "_may_be_late", "_node", "_pause", "_still", "_waiting")
+    __slots__ = ("arguments", "verb", "words")
+
+    def __init__(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any]) -> None:
+        self.verb = verb
+        self.arguments = arguments
+        self.words = words
+
+    def __await__(self) -> Generator[Said, Any, Any]:
+        answer = yield self
+        if answer is Stale:
+            raise StaleToken
+        return answer
+
+
+Operation = Callable[[], Awaitable[Any]]
+
+
+async def _begun(operation: Operation) -> None:
+    await operation()
+
+
+class Lane:
+    """As acd.calls.lane.StoreLane: operations in order, each again until it is heard, and some before all."""
+
+    __slots__ = ("_current", "_first", "_may_be_late", "_node", "_pause", "_waiting", "_work")
 
     def __init__(self, node: Node, *, may_be_late: bool) -> None:
         self._node = node
         self._may_be_late = may_be_late
-        self._first: deque[Word] = deque()
-        self._still: deque[Callable[[], bool]] = deque()
-        self._waiting: deque[Word] = deque()
-        self._current: deque[Word] | None = None
+        self._first: deque[Operation] = deque()
+        self._waiting: deque[Operation] = deque()
+        self._current: deque[Operation] | None = None
+        self._work: Coroutine[Said, Any, None] | None = None
         self._pause = _FIRST_PAUSE_MS
 
     @property
     def is_empty(self) -> bool:
         return not (self._waiting or self._first)
 
-    def put(self, verb: str, *arguments: Any, heard: Heard = lambda answer: None, **words: Any) -> None:
-        self._waiting.append((verb, arguments, words, heard))
+    def put(self, operation: Operation) -> None:
+        self._waiting.append(operation)
         self._begin()
 
-    def put_first(
-        self, still: Callable[[], bool], verb: str, *arguments: Any, heard: Heard, **words: Any
-    ) -> None:
-        """Said only if it is still so then."""
-        self._first.append((verb, arguments, words, heard))
-        self._still.append(still)
+    def put_first(self, operation: Operation) -> Future[None]:
+        """What is done once the operation is carried out."""
+        over: Future[None] = Future()
+
+        async def first() -> None:
+            await operation()
+            over.set_result(None)
+
+        self._first.append(first)
         self._begin()
+        return over
+
+    def say(self, verb: str, *arguments: Any, heard: Heard = lambda answer: None, **words: Any) -> None:
+        """An operation of one word."""
+
+        async def said() -> None:
+            heard(await Said(verb, arguments, words))
+
+        self.put(said)
 
     def _begin(self) -> None:
         if self._current is None:
-            self._say()
+            self._carry_out()
 
-    def _say(self) -> None:
-        while self._first and not self._still[0]():
-            self._still.popleft()
-            self._first.popleft()[3](None)
+    def _carry_out(self) -> None:
+        """The next operation, from its beginning."""
         self._current = self._first or self._waiting or None
-        if self._current is None:
-            return
-        verb, arguments, words, _ = self._current[0]
-        self._node.link.say(
-            verb, arguments, words, self._heard, self._again_later, may_be_late=self._may_be_late
-        )
+        if self._current is not None:
+            self._work = _begun(self._current[0])
+            self._go_on(None)
 
-    def _heard(self, answer: Any) -> None:
+    def _go_on(self, answer: Any) -> None:
+        assert self._work is not None
         assert self._current is not None
-        heard = self._current[0][3]
-        self._pause = _FIRST_PAUSE_MS
-        heard(answer)
-        if self._current is self._first:
-            self._still.popleft()
-        self._current.popleft()
-        self._current = None
-        if not self.is_empty:
-            self._say()
+        try:
+            word = self._work.send(answer)
+        except StopIteration:
+            self._current.popleft()
+            self._current, self._pause = None, _FIRST_PAUSE_MS
+            self._carry_out()
+        else:
+            say = self._node.link.say
+            late = self._may_be_late
+            say(word.verb, word.arguments, word.words, self._go_on, self._again_later, may_be_late=late)
 
     def _again_later(self) -> None:
-        self._node.later(self._pause, self._say)
+        assert self._work is not None
+        self._work.close()
+        self._node.later(self._pause, self._carry_out)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_MS)
+
+
+class SpokenStore:
+    """The store as the real code of a call knows it; each word is said by the lane that awaits it.
+
+    The time of a word is when it leaves its node.
+    """
+
+    def __init__(self) -> None:
+        self.callbacks = RedisCallbackStore(self._run_script, lambda due_ms: None)
+
+    def __getattr__(self, verb: str) -> Callable[..., Said]:
+        def said(*arguments: Any, **words: Any) -> Said:
+            return Said(verb, arguments[:-1], words)
+
+        return said
+
+    @staticmethod
+    def _run_script(script: str, now_ms: int, *arguments: Any) -> Said:
+        return Said(script, arguments, {})
+
+    async def cancel(self, call_id: str, now_ms: int, how: str = "abandoned") -> Any:
+        return await Said("cancel", (call_id,), {"how": how})
+
+    async def position(self, call_id: str) -> Position | None:
+        found = await Said("position", (call_id,), {})
+        return Position(*found) if found else None
+
+    async def restore_talk(self, *arguments: Any) -> None:
+        await Said("restore_talk", arguments[:-2], {"terms": arguments[-1]})
+
+    async def restore_offer(self, *arguments: Any) -> None:
+        await Said("restore_offer", arguments[:-2], {"terms": arguments[-1]})

@@ -9,13 +9,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from acd.calls import model as m
+from acd.calls.beginning import call_back
+from acd.calls.callbacks import CallbackOrder
+from acd.calls.keeper import EVERY_SECONDS, CallbackKeeper
 from acd.calls.lookout import Seeking, WaitingPlace
 from acd.calls.model import Call, call_of_entry
 from acd.site_clock import LONGEST_LOOK_SECONDS, SiteTime, others_ahead
-from routing.engine import Ear, sort_out
-from routing.model import NodeMessage, Offer, OfferWithdrawn
+from routing.engine import Ear, Lease, sort_out
+from routing.model import CallbackOver, NodeMessage, Offer, OfferWithdrawn
 from routing.overflow import Situation, asks_who_waits, decide
-from tests.sim.link import Lane, Link
+from tests.sim.link import Lane, Link, SpokenStore
+from tests.sim.people import Customer
 from tests.sim.session import Session
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 LEASE_MS = 30_000
 _BEAT_MS = 1_000
 TICK_MS = 1_000
+KEEP_MS = round(EVERY_SECONDS * 1000)
 LOOK_MS = 4_000
 LOOK_AT_CLOCK_MS = 1_000
 _MESSAGES_KEPT = 500
@@ -40,6 +45,7 @@ class Node:
         self.life = 0
         self.is_open = False
         self.sessions: dict[str, Session] = {}
+        self._callbacks: dict[str, Session] = {}
         self.stream: deque[NodeMessage] = deque(maxlen=_MESSAGES_KEPT)
         self._entries = 0
         self._kept = 0, 0
@@ -73,6 +79,11 @@ class Node:
     def begin(self) -> None:
         """Begin anew: what a predecessor left in the store goes, its calls are written down as lost."""
         self.link = Link(self)
+        self.store = SpokenStore()
+        self._own = Lane(self, may_be_late=False)
+        self._lease, self._waits_for_lease = Lease(LEASE_MS), False
+        callbacks = self.store.callbacks
+        self._keeper = CallbackKeeper(self.name, callbacks, self, self.make_callback, lambda: True)
         self.away = False
         self.down = False
         self.lost = False
@@ -84,7 +95,7 @@ class Node:
         for session in self.sessions.values():
             lost = m.Close(outcome="failed", hangup_side="system", cause="node-died")
             self.world.recorded(session.call, lost)
-        self.sessions = {}
+        self.sessions, self._callbacks = {}, {}
         self._frozen_until = 0
         self._booted = self.world.schedule.now
         wall = self.world.schedule.now + self.world.weather.wall_error_ms()
@@ -96,7 +107,7 @@ class Node:
         self._look_at_clock(self._on_time)
 
     def _on_time(self) -> None:
-        Lane(self, may_be_late=False).put("reset_node", self.name, heard=self._opened)
+        self._own.say("reset_node", self.name, heard=self._opened)
         self.later(LOOK_AT_CLOCK_MS, self._keep_time)
 
     # As acd.site_clock.
@@ -138,9 +149,14 @@ class Node:
             self.world.clocks[self.name] = self._time.ahead(asked + took / 2, store), store
         then()
 
+    def time(self) -> float:
+        """As a Clock, for real code."""
+        return self.now / 1000
+
     def _opened(self, answer: Any) -> None:
         self.is_open = True
         self._beat()
+        self._keep_callbacks()
         self._tick()
         self._look_out()
         self.later(LEASE_MS, self._look_for_ghosts)
@@ -188,9 +204,14 @@ class Node:
     # The loops of the engine.
 
     def _beat(self) -> None:
-        self.link.say("heartbeat", (self.name, LEASE_MS), {}, self._beaten, self._not_beaten)
+        heard = partial(self._beaten, self.now)
+        self.link.say("heartbeat", (self.name, self._lease.length_ms), {}, heard, self._not_beaten)
 
-    def _beaten(self, lapsed: bool) -> None:
+    def _beaten(self, said_at: int, lapsed: bool) -> None:
+        self._lease.renewed(said_at)
+        if self._waits_for_lease:
+            self._waits_for_lease = False
+            self._tick()
         if self.lost:
             self.away = self.lost = False
             self.link.say("calls_of", (self.name,), {}, self._correct, self._not_corrected)
@@ -205,15 +226,18 @@ class Node:
         for call_id in stored:
             if not self.is_live(call_id):
                 self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
-        self._to_say, self._corrects = 1, self.link.run
+        self._corrects = self.link.run
+        heard = [self._own.put_first(lambda: self.store.callbacks.say_again(self.now))]
         for session in sorted(self.sessions.values(), key=lambda session: session.rank()):
-            self._to_say += session.correct()
-        self.one_is_said(None)
+            heard += session.correct()
+        self._to_say = len(heard)
+        for part in heard:
+            part.add_done_callback(self._one_is_said)
 
     def _not_corrected(self) -> None:
         self.lost = True
 
-    def one_is_said(self, _: Any) -> None:
+    def _one_is_said(self, _: Any) -> None:
         self._to_say -= 1
         if self._to_say == 0 and self.world.run_of_store == self._corrects:
             self.link.say("settled", (self.name,), {}, lambda answer: None, lambda: None)
@@ -240,6 +264,9 @@ class Node:
         self.later(1_000, self._beat)
 
     def _tick(self) -> None:
+        if not self._lease.holds(self.now):
+            self._waits_for_lease = True
+            return
         self.link.say("tick", (), {}, lambda answer: None, lambda: None)
         self.later(TICK_MS, self._tick)
 
@@ -252,6 +279,12 @@ class Node:
         for call_id in ghosts:
             self.world.counts["ghosts"] += 1
             self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
+
+    def _keep_callbacks(self) -> None:
+        """As the loop of acd.calls.keeper."""
+        self.later(KEEP_MS, self._keep_callbacks)
+        if self._own.is_empty:
+            self._own.put(self._keeper.look)
 
     # As acd.calls.lookout, with fewer looks.
 
@@ -319,6 +352,10 @@ class Node:
                 self._hear(message)
 
     def _hear(self, message: NodeMessage) -> None:
+        if isinstance(message, CallbackOver):
+            if session := self._callbacks.get(message.callback_id):
+                session.post(m.CallbackGone(message.how))
+            return
         if not isinstance(message, Offer | OfferWithdrawn):
             return
         session = self.sessions.get(call_of_entry(message.call_id))
@@ -337,9 +374,20 @@ class Node:
         session.post(m.CallArrived(b"offer"))
         return session
 
+    def make_callback(self, order: CallbackOrder) -> None:
+        """Put somebody in line who is to be called; nothing where this node is at it already."""
+        if order.id in self._callbacks:
+            return
+        call = call_back(order, self.world.new_id(), self.name, self.time())
+        session = Session(self, call, Customer(self.world, self, order))
+        self.sessions[call.id] = self._callbacks[order.id] = session
+        session.post(m.CallbackDue())
+
     def over(self, call_id: str) -> None:
         """The call has ended; its lane says what is still to be said."""
-        del self.sessions[call_id]
+        order = self.sessions.pop(call_id).call.callback
+        if order is not None:
+            del self._callbacks[order.id]
 
     def is_live(self, call_id: str) -> bool:
         return call_of_entry(call_id) in self.sessions

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
+from acd.calls.callbacks import CallbackOrder
 from acd.calls.model import Call, Side, State
 from acd.directory.model import Agent
 from routing.model import AgentState
+from tests.sim.centre import CALLBACK_DIGIT
 from tests.sim.link import Lane
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from tests.sim.session import Session
     from tests.sim.world import World
 
+OTHERS = 12
+"""How many people there are who call."""
 _WAY_MS = 30
 """From a phone to its node."""
 
@@ -29,9 +33,13 @@ class Caller:
         self._world = world
         self._node = node
         now = node.now / 1000
-        call = Call(call_id, node.name, "+3725550000", "", number, "carrier", "", started_at=now)
+        source = world.source
+        own = f"+37255500{source.randrange(OTHERS):02}"
+        call = Call(call_id, node.name, own, "", number, "carrier", "", started_at=now)
         world.schedule.after(world.patience_ms(), self._has_enough)
         self.session = node.take(call, self)
+        if source.random() < 0.3:
+            node.later(source.randrange(2_000, 20_000), self._asks_to_be_called_back)
 
     def is_answered(self) -> None:
         self._node.later(_WAY_MS, self._confirms)
@@ -41,6 +49,14 @@ class Caller:
 
     def is_let_go(self) -> None: ...
 
+    def _asks_to_be_called_back(self) -> None:
+        """And confirms the number."""
+        self.session.post(m.DigitPressed(Side.CALLER, CALLBACK_DIGIT))
+        self._node.later(1_000, self._confirms_number)
+
+    def _confirms_number(self) -> None:
+        self.session.post(m.DigitPressed(Side.CALLER, "1"))
+
     def _has_enough(self) -> None:
         if self.session.call.answered_at is None:
             self.hangs_up()
@@ -48,6 +64,46 @@ class Caller:
     def hangs_up(self) -> None:
         if self.session.call.state is not State.ENDED:
             self._node.later(_WAY_MS, self.session.post, m.LegOver(Side.CALLER, "remote", 0))
+
+
+class Customer:
+    """Somebody who asked for it is called."""
+
+    def __init__(self, world: World, node: Node, order: CallbackOrder) -> None:
+        self._world = world
+        self._node = node
+        self._order = order
+        self._session: Session | None = None
+
+    def is_called(self, session: Session) -> None:
+        """The phone rings, is busy, or nobody hears it; the first way there may lead nowhere."""
+        world, drawn = self._world, self._world.source.random()
+        self._session = session
+        world.wishes.rings(self._order, session.call.id)
+        later, post = self._node.later, session.post
+        if world.is_calm or drawn < 0.7:
+            later(world.source.randrange(500, 6_000), self._answers)
+        elif drawn < 0.8:
+            later(200, post, m.LegOver(Side.CALLER, "remote", world.source.choice((486, 603, 480))))
+        elif drawn < 0.9:
+            later(100, post, m.NumberUnreachable("trunk-unavailable"))
+
+    def _answers(self) -> None:
+        if self._session is None:
+            return
+        self._session.post(m.NumberAnswered())
+        if not self._world.is_calm and self._world.source.random() < 0.1:
+            self._node.later(self._world.source.randrange(100, 5_000), self.hangs_up)
+
+    def hangs_up(self) -> None:
+        if self._session is not None:
+            self._node.later(_WAY_MS, self._session.post, m.LegOver(Side.CALLER, "remote", 0))
+            self.is_let_go()
+
+    def is_let_go(self) -> None:
+        if self._session is not None:
+            self._world.wishes.let_go(self._order, self._session.call.id)
+            self._session = None
 
 
 class Phone:
@@ -145,7 +201,7 @@ class Worker:
 
     def _say(self, verb: str, *arguments: Any, **words: Any) -> None:
         if self._node_now() and self._lane:
-            self._lane.put(verb, self.agent.id, *arguments, **words)
+            self._lane.say(verb, self.agent.id, *arguments, **words)
 
     def _node_now(self) -> Node | None:
         """The one that the phone is registered at; another where that does not answer."""

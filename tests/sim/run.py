@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from itertools import count
+
+import structlog
 
 from tests.sim.stores import ModelStore, RedisStore
 from tests.sim.weather import STORM, Faults
@@ -34,6 +37,9 @@ class SimulationFailed(AssertionError):
 
 def simulate(seed: int, calls: int, *, faults: Faults = STORM, redis_url: str | None = None) -> Outcome:
     """Run it on the model, or on a real Redis beside the model. Raises SimulationFailed."""
+    # What the real code tells operators would be a million lines.
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     store = RedisStore(redis_url, f"sim{os.getpid()}-{next(_SITES)}", NODES) if redis_url else ModelStore()
     world = World(seed, store, faults)
     try:
@@ -44,3 +50,4 @@ def simulate(seed: int, calls: int, *, faults: Faults = STORM, redis_url: str | 
         raise SimulationFailed(f"{error!r}\n{story}\nseed {seed}; again: {again}") from error
     finally:
         store.close()
+        structlog.configure(**before)

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from acd.agents.terms import profile_of, terms_of
 from acd.calls import model as m
-from acd.calls.booking import holds, rank_of
+from acd.calls.booking import Booking, rank_of
 from acd.calls.facts import CallOverflowed
 from acd.calls.lookout import WaitingPlace, waiting_place
 from acd.calls.machine import step
 from acd.calls.model import Call, Side, State
-from acd.calls.steps.guiding import ticket_of
 from routing.model import Offer, Ticket
 from routing.overflow import Situation
 from tests.sim.link import Lane
-from tests.sim.stores import Stale
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
-    from tests.sim.people import Caller
+    from tests.sim.people import Caller, Customer
 
 
 class Session:
-    """As acd.calls.session and acd.calls.booking: events in, effects carried out, one after the other."""
+    """As acd.calls.session: events in, effects carried out, one after the other."""
 
     __slots__ = (
         "_busy",
@@ -35,6 +33,7 @@ class Session:
         "_timers",
         "_world",
         "agent_leg",
+        "booking",
         "call",
         "caller",
         "forgotten_since",
@@ -43,10 +42,11 @@ class Session:
         "ticket",
     )
 
-    def __init__(self, node: Node, call: Call, caller: Caller) -> None:
+    def __init__(self, node: Node, call: Call, caller: Caller | Customer) -> None:
         self.call = call
         self.caller = caller
         self.lane = Lane(node, may_be_late=True)
+        self.booking = Booking(node.store, node.name, node, self.lane, self.post, node.make_callback)
         self.agent_leg = ""
         self.rung: dict[int, str] = {}
         self.forgotten_since: int | None = None
@@ -157,11 +157,12 @@ class Session:
 
     def _enter(self, effect: m.EnterQueue) -> None:
         self.ticket = effect.ticket
-        self.lane.put("enqueue", effect.ticket)
+        self._world.wishes.keeps_place(self.call, effect.ticket)
+        self.booking.enter(effect)
 
     def _change_needs(self, effect: m.ChangeNeeds) -> None:
         self.ticket = effect.ticket
-        self.lane.put("change_needs", effect.ticket)
+        self.booking.change_needs(effect)
 
     def waiting_place(self) -> WaitingPlace | None:
         world = self._world
@@ -170,7 +171,7 @@ class Session:
     def _ask_situation(self, effect: m.AskSituation) -> None:
         if place := self.waiting_place():
             asked = place.seeking.requirements, place.seeking.absent
-            self.lane.put("crowd", place.entry, *asked, heard=lambda answer: self._joined(place, answer))
+            self.lane.say("crowd", place.entry, *asked, heard=lambda answer: self._joined(place, answer))
 
     def _joined(self, place: WaitingPlace, answer: Any) -> None:
         if answer is not None:
@@ -182,93 +183,41 @@ class Session:
         if isinstance(effect.fact, CallOverflowed):
             self._world.overflowed(effect.fact)
 
-    def _leave(self, effect: m.LeaveQueue) -> None:
-        self.lane.put("cancel", effect.ticket, how=effect.how)
-
     def _confirm(self, effect: m.ConfirmOffer) -> None:
-        offer = effect.offer
         self.rung = {}
-
-        def heard(answer: Any) -> None:
-            self.post(m.OfferStale(offer.token) if answer is Stale else m.OfferConfirmed(offer.token, offer))
-
-        self.lane.put("accept", offer.call_id, offer.agent_id, offer.token, heard=heard)
-
-    def _reject(self, effect: m.RejectOffer) -> None:
-        offer = effect.offer
-
-        def heard(answer: Any) -> None:
-            if answer is Stale:
-                self.post(m.OfferStale(offer.token))
-
-        self.lane.put("reject", offer.call_id, offer.agent_id, offer.token, effect.refusal, heard=heard)
-
-    def _finish(self, effect: m.FinishConversation) -> None:
-        offer = effect.offer
-        self.lane.put("done", offer.call_id, offer.agent_id, offer.token, wrapup=effect.wrapup)
+        self.booking.confirm(effect)
 
     def _ask_position(self, effect: m.AskPosition) -> None:
-        def heard(answer: Any) -> None:
-            if answer is not None:
-                self.post(m.PositionKnown(answer[0]))
-
-        self.lane.put("position", self.call.entry, heard=heard)
+        self.booking.ask_position(self.call.entry, self._world.forecast.of_call)
 
     def say_again(self) -> None:
         """The store was away, and may have forgotten what this call does."""
-        if self.call.state is State.QUEUED:
-            self.lane.put("enqueue", ticket_of(self._world.context, self.call))
-        elif self.call.state is State.TALKING and self.call.offer:
-            offer, ticket = self.call.offer, ticket_of(self._world.context, self.call)
-            agent = self._world.context.directory.agents[offer.agent_id]
-            known = (offer.agent_id, self.call.node, profile_of(agent), offer.token)
-            self.lane.put("restore_talk", ticket, *known, terms=terms_of(agent))
+        self.booking.say_again(self._world.context, self.call)
 
     def rank(self) -> int:
         return rank_of(self._world.context, self.call)
 
-    def correct(self) -> int:
-        """The store has lost what it knew last. Returns how many words it is told of it."""
-        call = self.call
-        if call.state is State.QUEUED:
-            ticket = ticket_of(self._world.context, call)
-            self.lane.put_first(
-                lambda: self.call.state is State.QUEUED and self.call.entry == ticket.call_id,
-                "restore_place",
-                ticket,
-                heard=self._node.one_is_said,
-            )
-            return 1
-        if call.offer is None or call.state not in (State.OFFERED, State.CONNECTING, State.TALKING):
-            return 0
-        offers = (call.offer,) if call.state is State.TALKING else (call.offer, *call.rivals)
-        for offer in offers:
-            self._correct(offer)
-        return len(offers)
+    def correct(self) -> Sequence[Future[None]]:
+        """The store has lost what it knew last. What is done once it was told each part of it."""
+        return self.booking.correct(self._world.context, lambda: self.call)[1]
 
-    def _correct(self, offer: Offer) -> None:
-        ticket = ticket_of(self._world.context, self.call)
-        agent = self._world.context.directory.agents[offer.agent_id]
-        known = (ticket, offer.agent_id, self.call.node, profile_of(agent), offer.token)
-        terms = terms_of(agent)
+    # Callbacks.
 
-        def still() -> bool:
-            return holds(self.call, offer.token)
+    def _note_callback(self, effect: m.NoteCallback) -> None:
+        self._world.wishes.asked(effect.order, self.call)
+        self.booking.errand.note(effect)
 
-        if self.call.state is State.TALKING:
-            heard = self._node.one_is_said
-            self.lane.put_first(still, "restore_talk", *known, heard=heard, terms=terms)
-        else:
-            until, heard = max(offer.deadline_ms, self._node.now), self._kept(offer.token)
-            self.lane.put_first(still, "restore_offer", *known, until, heard=heard, terms=terms)
+    def _begin_attempt(self, effect: m.BeginAttempt) -> None:
+        self.booking.errand.begin(self.call.callback)
 
-    def _kept(self, token: int) -> Callable[[Any], None]:
-        def heard(answer: Any) -> None:
-            if answer is Stale:
-                self.post(m.OfferTakenBack(token))
-            self._node.one_is_said(answer)
+    def _call_outside(self, effect: m.CallOutside) -> None:
+        self.caller.is_called(self)
 
-        return heard
+    def _callback_made(self, effect: m.CallbackMade) -> None:
+        self.booking.errand.made(self.call.callback.id)
+
+    def _settle_callback(self, effect: m.SettleCallback) -> None:
+        self.booking.errand.settle(self.call.callback.id, effect)
 
     # Timers.
 
@@ -305,16 +254,23 @@ EFFECTS: Mapping[type[Any], Callable[[Session, Any], None] | None] = {
     m.EnterQueue: Session._enter,
     m.ChangeNeeds: Session._change_needs,
     m.SayPlaceAgain: lambda session, effect: session.say_again(),
-    m.LeaveQueue: Session._leave,
+    m.LeaveQueue: lambda session, effect: session.booking.leave(effect),
     m.ConfirmOffer: Session._confirm,
-    m.RejectOffer: Session._reject,
-    m.FinishConversation: Session._finish,
+    m.RejectOffer: lambda session, effect: session.booking.reject(effect),
+    m.FinishConversation: lambda session, effect: session.booking.finish(effect),
     m.AskPosition: Session._ask_position,
     m.AskSituation: Session._ask_situation,
     m.Tell: Session._tell,
     m.StartTimer: Session._start_timer,
     m.StopTimer: Session._stop_timer,
     m.Close: Session._close,
+    m.NoteCallback: Session._note_callback,
+    m.MakeCallback: lambda session, effect: session.booking.errand.make(effect),
+    m.DropCallback: lambda session, effect: session.booking.errand.drop(effect),
+    m.BeginAttempt: Session._begin_attempt,
+    m.CallOutside: Session._call_outside,
+    m.CallbackMade: Session._callback_made,
+    m.SettleCallback: Session._settle_callback,
     m.PlayMusic: None,
     m.PlaySilence: None,
 }

@@ -6,8 +6,9 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from routing.callbacks import Callback
 from routing.limits import RING_GRACE_MS
-from routing.model import NodeMessage, Offer, OfferWithdrawn, Ticket, WrapupTaken
+from routing.model import CallbackOver, NodeMessage, Offer, OfferWithdrawn, Ticket, WrapupTaken
 from routing.ports import StaleToken, StoreUnavailable
 from routing.store import replies
 from routing.store.generation import Acquaintance
@@ -75,6 +76,8 @@ class ModelStore:
         self._kept: dict[str, Any] = {}
 
     def perform(self, verb: str, arguments: tuple[Any, ...], words: Mapping[str, Any], now: int) -> Any:
+        if verb.startswith("callback_"):
+            return self._of_callback(verb, arguments, now)
         # Where agents are is nothing that the model decides by.
         known = (arguments[0], *arguments[2:]) if verb == "agent_available" else arguments
         known = (*known[:2], *known[3:]) if verb in ("restore_talk", "restore_offer") else known
@@ -87,9 +90,37 @@ class ModelStore:
         except StoreUnavailable:
             return InDoubt
 
+    def _of_callback(self, script: str, arguments: tuple[Any, ...], now: int) -> Any:
+        """What a script of callbacks answers."""
+        callbacks = self.model.callbacks
+        match script, arguments:
+            case "callback_add", (i, queue, number, age, due, end, attempts, interval, document, node):
+                callback = Callback(i, queue, number, age, document, due, end, attempts, interval)
+                return callbacks.add(callback, node, now)
+            case "callback_claim", (node, most):
+                return [word for found in callbacks.claim(node, most, now).items() for word in found]
+            case "callback_hold", (i, node):
+                found = callbacks.hold(i, node, now)
+                return -1 if found is None else int(found)
+            case "callback_begin", (i, node, said):
+                return callbacks.begin(i, node, now, said=said)
+            case "callback_unreached", _:
+                return callbacks.unreached(*arguments, now)
+            case "callback_release", (i, node):
+                released = callbacks.may_release(i, node)
+                callbacks.release(i, node, now)
+                return int(released)
+            case "callback_end", (i, "done", node):
+                return int(callbacks.done(i, node, now))
+            case "callback_end", (i, "cancelled", node):
+                cancelled = callbacks.cancel(i, node, now)
+                return -1 if cancelled is None else int(cancelled)
+        raise AssertionError(f"the model knows no {script} {arguments}")
+
     def messages(self) -> Sequence[Told]:
         model = self.model
-        found: list[Told] = [
+        found: list[Told] = [(node, CallbackOver(i, how)) for node, i, how in model.callbacks.told]
+        found += [
             (node, OfferWithdrawn(call_id, agent_id, token))
             for call_id, agent_id, node, token in model.withdrawn
         ]
@@ -107,7 +138,7 @@ class ModelStore:
             found.append((call.ticket.node, offer))
         for node, agent_id, queue, taken in model.wrapped:
             found.append((node, WrapupTaken(agent_id, queue, taken, self._mint(agent_id))))
-        model.made, model.withdrawn, model.wrapped = [], [], []
+        model.made, model.withdrawn, model.wrapped, model.callbacks.told = [], [], [], []
         return found
 
     def _mint(self, subject: str) -> int:
@@ -167,7 +198,10 @@ class RedisStore(ModelStore):
         expected = super().perform(verb, arguments, words, now)
         times = () if verb in TIMELESS else (now,)
         try:
-            answer = result_of(getattr(self._store, verb)(*arguments, *times, **words))
+            if verb.startswith("callback_"):
+                answer = result_of(self._store._run(verb, now, *arguments))
+            else:
+                answer = result_of(getattr(self._store, verb)(*arguments, *times, **words))
         except StaleToken:
             answer = Stale
         except StoreUnavailable:
@@ -178,6 +212,9 @@ class RedisStore(ModelStore):
             self._nodes[arguments[0]].note(event=self._event_told.newest)
         if verb == "crowd" and answer is None and not arguments[0]:
             # What is asked by a call that is still on its way there; the model knows of any requirement.
+            return expected
+        if verb == "callback_claim":
+            assert replies.pairs(answer) == replies.pairs(expected), (answer, expected)
             return expected
         if verb == "reset_node":
             answer = set(answer)
@@ -278,8 +315,9 @@ def _sorted(told: Sequence[Told]) -> list[tuple[str, ...]]:
             node,
             type(m).__name__,
             getattr(m, "call_id", ""),
-            m.agent_id,
-            str(m.token),
+            getattr(m, "agent_id", ""),
+            str(getattr(m, "token", 0)),
+            getattr(m, "callback_id", ""),
             str(getattr(m, "together", 0)),
         )
         for node, m in told

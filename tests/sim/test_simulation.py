@@ -8,18 +8,24 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import get_args
 
+import msgspec
 import pytest
 
+from acd.calls import beginning
 from acd.calls.record import Outcome
 from acd.directory.model import OVERFLOW_KINDS
 from acd.site_clock import SiteTime
 from routing import limits
+from routing.callbacks import Callback
 from routing.overflow import Why
+from tests.sim import node
 from tests.sim.run import SimulationFailed, simulate, simulate_apart, simulate_on_redis
 from tests.sim.weather import CALM, Faults
+from tests.support.callback_model import CallbackModel
 from tests.support.queue_matching import Matching
 from tests.support.redis_server import redis_url
 
@@ -48,6 +54,9 @@ def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() ->
     everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
     assert min(everywhere[what] for what in ("went-back", "emptied", "in doubt", "clock")) > 0
     assert everywhere["rung-together"] > 0
+    for how in ("done", "failed", "expired", "talks"):
+        assert everywhere[f"callback-{how}"] > 0, how
+    assert min(everywhere[what] for what in ("callback known", "callback call failed")) > 0
     # Every kind of target, nowhere, and every reason.
     for kind in (*OVERFLOW_KINDS, "message-then-wait", "nowhere", *(f"by-{why}" for why in get_args(Why))):
         assert everywhere[f"overflow-{kind}"] > 0, kind
@@ -57,6 +66,7 @@ def test_a_store_that_goes_back_or_is_emptied_rings_no_phone_twice_and_cuts_nobo
     outcome = simulate(15, 2_500, faults=Faults(loss_every_ms=60_000))
     assert min(outcome.counts["went-back"], outcome.counts["emptied"]) > 0
     assert outcome.counts["busy"] == 0, "a phone that rings or talks was rung once more"
+    assert outcome.counts["customer rung twice"] == outcome.counts["customer talked twice"] == 0
     assert outcome.counts["talks"] == outcome.counts["answered"]
 
 
@@ -126,10 +136,37 @@ def test_a_seed_replays_a_run_in_any_process() -> None:
 def test_without_faults_nothing_is_said_in_vain() -> None:
     outcome = simulate(8, 1_500, faults=CALM)
     # The only ones to give up are those who called for one agent by name, who was busy, who came to a full
-    # line, or who were sent to a box.
-    assert sum(outcome.counts[how] for how in ("answered", "completed", "voicemail")) == outcome.calls
+    # line, or who were sent to a box; and nobody did who asked to be called back.
+    ends = ("answered", "completed", "voicemail", "callback")
+    assert sum(outcome.counts[how] for how in ends) == outcome.calls
+    assert outcome.counts["callback-done"] > 0
+    assert outcome.counts["callback-done"] == outcome.counts["callback-talks"] == outcome.counts["attempts"]
+    assert outcome.counts["callback-done"] + outcome.counts["callback known"] == outcome.counts["callback"]
     assert outcome.counts["completed"] < 0.03 * outcome.calls
     assert outcome.counts["stale"] == outcome.counts["busy"] == 0
+
+
+def test_a_number_that_is_called_back_twice_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    add = CallbackModel.add
+
+    def add_without_looking(self: CallbackModel, callback: Callback, node: str, now: int) -> str:
+        in_force = add(self, replace(callback, number=""), node, now)
+        if in_force in self.noted:
+            self.noted[in_force].callback = callback
+        return in_force
+
+    monkeypatch.setattr(CallbackModel, "add", add_without_looking)
+    with pytest.raises(SimulationFailed, match="more than one callback"):
+        simulate(13, 2_000)
+
+
+def test_a_callback_that_loses_its_place_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = beginning.call_back
+    monkeypatch.setattr(
+        node, "call_back", lambda order, *rest: msgspec.structs.replace(begun(order, *rest), ranked_at=None)
+    )
+    with pytest.raises(SimulationFailed, match="loses the place"):
+        simulate(14, 2_000)
 
 
 def test_a_run_that_fails_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +178,8 @@ def test_a_run_that_fails_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPat
         lambda self, agent, calls, centre: first(self, agent, reversed([*calls][2:]), centre),
     )
     with pytest.raises(
-        SimulationFailed, match=re.compile(r"make sim SEED=12 CALLS=500", re.DOTALL)
+        SimulationFailed, match=re.compile(r"make sim SEED=12 CALLS=1500", re.DOTALL)
     ) as failure:
-        simulate(12, 500)
+        simulate(12, 1_500)
     assert "waits beside" in str(failure.value) or "goes before" in str(failure.value)
     assert len(str(failure.value).splitlines()) > 20

@@ -22,6 +22,7 @@ from tests.sim.schedule import Schedule
 from tests.sim.session import Session
 from tests.sim.stores import SimulatedStore
 from tests.sim.weather import CALM, Faults, Weather
+from tests.sim.wishes import Wishes
 
 NODES = ("n1", "n2", "n3")
 LAST_EVENTS = 60
@@ -55,7 +56,7 @@ class World:
         self.last: deque[tuple[Any, ...]] = deque(maxlen=LAST_EVENTS)
         self._digest = hashlib.blake2b(digest_size=16)
         self._faults = faults
-        self._arrived = self._to_arrive = self._events = 0
+        self._arrived = self._to_arrive = self._events = self._made = 0
         self.run_of_store = "run1"
         self._losses = 0
         self.clock_ahead = 0
@@ -64,6 +65,7 @@ class World:
         """What each node has said of its time: how far it is ahead of the store's, and when (seconds)."""
         self.nodes = {name: Node(self, name) for name in NODES}
         self.phones = {agent.id: Phone(self, agent) for agent in self.centre.agents}
+        self.wishes = Wishes(self)
         self.checks = Checks(self)
         self.forecast = Forecast(self)
         self.workers = [Worker(self, agent) for agent in self.centre.agents]
@@ -101,6 +103,7 @@ class World:
             assert self.schedule.now < limit, f"not over: {self.checks.what_is_left()}"
             self.schedule.go_on()
         self.checks.look_at_everything()
+        self.wishes.all_ended()
         self.store.audit()
         self.counts["healed"] += 1
 
@@ -115,6 +118,11 @@ class World:
         call_id, number = f"c{self._arrived}", self.source.choice(self.centre.numbers)
         self.log(call_id, "arrives", number, node.name)
         Caller(self, node, call_id, number)
+
+    def new_id(self) -> str:
+        """Of a call that nobody made to us."""
+        self._made += 1
+        return f"k{self._made}"
 
     def open_node(self) -> Node | None:
         """One that takes calls."""
@@ -202,7 +210,10 @@ class World:
 
     def bridged(self, session: Session, agent_id: str, leg: str) -> None:
         """The two hear each other, for a while."""
-        self.counts["talks"] += 1
+        if session.call.callback is None:
+            self.counts["talks"] += 1
+        else:
+            self.wishes.talks(session.call.callback)
         ms = 500 + int(self.source.expovariate(1 / 6_000))
         if self.source.random() < 0.6:
             self.schedule.after(ms, session.caller.hangs_up)
@@ -217,6 +228,7 @@ class World:
 
     def cut_off(self, session: Session) -> None:
         """The node of a call died: the phone finds out."""
+        self.schedule.after(2_000, session.caller.is_let_go)
         for leg in {session.agent_leg, *session.rung.values()} - {""}:
             for phone in self.phones.values():
                 self.schedule.after(2_000, phone.let_go, leg)
@@ -231,7 +243,8 @@ class World:
         """Invariant 2: one terminal outcome, written once."""
         assert call.id not in self.records, f"{call.id} ends twice"
         self.records[call.id] = verdict.outcome
-        self.counts[verdict.outcome] += 1
+        about = "" if call.callback is None else "callback call "
+        self.counts[f"{about}{verdict.outcome}"] += 1
         self.counts[verdict.cause] += verdict.cause == "node-died"
         self.log(call.id, "ends", verdict.outcome, verdict.cause)
 

@@ -66,7 +66,7 @@ async def test_call_is_answered_confirmed_and_ended_by_the_caller(shell: Shell, 
         bye = {"to": ok.get("to"), "from_": ok.get("from"), "call_id": ok.get("call-id")}
         assert (await carrier.request("BYE", uri=NUMBER, **bye)).status == 200
         assert await shell.event() == LegEnded(call.leg, "remote", 0)
-        assert shell.service.trunks["carrier"].calls == 0
+        assert shell.service.figures.trunks["carrier"].calls == 0
 
 
 async def test_what_a_call_sets_off_may_go_no_further_than_the_call_itself(shell: Shell) -> None:
@@ -108,7 +108,7 @@ async def test_stranger_is_challenged_and_no_call_is_told(shell: Shell) -> None:
         assert (await stranger.request("OPTIONS")).status == 200
     assert shell.calls.empty()
     assert shell.events.empty()
-    assert shell.service.rejected["challenged"] == 1
+    assert shell.service.figures.rejected["challenged"] == 1
 
 
 async def test_who_calls_with_a_wrong_password_makes_no_call(shell: Shell) -> None:
@@ -130,7 +130,7 @@ async def test_trunk_that_brings_calls_too_fast_is_told_to_come_later(shell: She
             await arrived(shell, carrier)
         refused = await carrier.request("INVITE", uri=NUMBER, body=SDP)
         assert (refused.status, refused.get("retry-after")) == (503, "5")
-        assert shell.service.rejected["trunk-rate"] == 1
+        assert shell.service.figures.rejected["trunk-rate"] == 1
         await arrived(shell, another)
         shell.clock.advance(0.5)  # type: ignore[attr-defined]
         await arrived(shell, carrier)
@@ -172,10 +172,10 @@ async def test_trunk_that_is_full_is_told_to_come_later_and_is_freed_by_an_end(s
     async with await shell.client(host=CARRIER) as carrier:
         _, first = await arrived(shell, carrier)
         await arrived(shell, carrier)
-        assert shell.service.trunks["carrier"].calls == 2
+        assert shell.service.figures.trunks["carrier"].calls == 2
         third = await carrier.request("INVITE", uri=NUMBER, body=SDP)
         assert (third.status, third.get("retry-after")) == (503, "5")
-        assert shell.service.rejected["trunk-full"] == 1
+        assert shell.service.figures.rejected["trunk-full"] == 1
         shell.service.refuse(first.leg, 486)
         await shell.ended()
         assert (await carrier.final()).status == 486
@@ -197,7 +197,7 @@ async def test_call_whose_owner_fails_is_answered_500(shell: Shell) -> None:
     shell.on_call = fail
     async with await shell.client(host=CARRIER) as carrier:
         assert (await carrier.request("INVITE", uri=NUMBER, body=SDP)).status == 500
-    assert shell.service.trunks["carrier"].calls == 0
+    assert shell.service.figures.trunks["carrier"].calls == 0
     assert shell.events.empty()
 
 
@@ -253,7 +253,7 @@ async def test_carrier_within_its_own_call_transfers_nobody(shell: Shell) -> Non
         told = {"to": ok.get("to"), "from_": ok.get("from"), "call_id": ok.get("call-id")}
         assert (await carrier.request("REFER", uri=NUMBER, headers=(_REFER_TO,), **told)).status == 403
     assert shell.events.empty()
-    assert shell.service.rejected["refer-not-allowed"] == 1
+    assert shell.service.figures.rejected["refer-not-allowed"] == 1
 
 
 async def test_transfer_from_elsewhere_than_the_agents_phone_needs_the_password(shell: Shell) -> None:
@@ -439,7 +439,7 @@ async def test_trunk_that_must_be_encrypted_is_refused_where_its_keys_would_be_r
     shell.change(trunks={"carrier": trunk})
     async with await shell.client(host=CARRIER) as carrier:
         assert (await carrier.request("INVITE", uri=NUMBER, body=SDP)).status == 488
-    assert shell.service.rejected["srtp-needs-tls"] == 1
+    assert shell.service.figures.rejected["srtp-needs-tls"] == 1
     assert shell.calls.empty()
 
 

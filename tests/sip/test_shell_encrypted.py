@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
 import uvloop
 from redis.asyncio import Redis
 
@@ -20,9 +22,10 @@ from acd.directory.model import Trunk
 from acd.errors import ConfigError
 from acd.sip.core.events import Flow, LegAnswered, LegProgressed
 from acd.sip.stream import StreamLimits, StreamTransport
-from acd.sip.tls import TlsContexts
+from acd.sip.tls import TlsContexts, why_failed
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 from tests.support.sip_client import SipClient
 from tests.support.sip_shell import PASSWORD, Shell
 
@@ -158,7 +161,7 @@ async def test_websocket_without_the_subprotocol_is_refused(shell: Shell) -> Non
 async def test_websocket_keep_alives_of_both_kinds_are_answered(shell: Shell, authority: Authority) -> None:
     async with await client(shell, "ws", authority) as phone:
         phone.send("\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             assert await phone.raw.get() == b"\r\n"
         assert phone._websocket is not None
         await phone._websocket.ping()
@@ -168,7 +171,7 @@ async def test_websocket_keep_alives_of_both_kinds_are_answered(shell: Shell, au
 async def test_websocket_message_too_long_ends_the_connection(shell: Shell, authority: Authority) -> None:
     async with await client(shell, "ws", authority) as peer, await client(shell, "ws", authority) as other:
         peer.send("x" * 70_000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await peer.closed.wait()
         assert (await other.request("OPTIONS")).status == 200
 
@@ -178,10 +181,10 @@ async def test_text_that_is_no_tls_is_dropped_and_others_are_served(
 ) -> None:
     reader, writer = await asyncio.open_connection(*shell.address("tls"))
     writer.write(b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await reader.read()
     writer.close()
-    await shell.until(lambda: shell.service.broken_connections.get("tls") == 1)
+    await shell.until(lambda: shell.service.figures.broken_connections.get("tls") == 1)
     async with await client(shell, "tls", authority) as phone:
         assert (await phone.request("OPTIONS")).status == 200
 
@@ -223,10 +226,101 @@ async def test_certificate_of_a_strange_authority_is_refused(
     # With TLS 1.3 the client learns of it after its own side of the handshake.
     async with await client(shell, "tls", authority, tls=authority.client(stranger)) as peer:
         peer.send(peer.build("OPTIONS"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await peer.closed.wait()
         assert peer.received.empty()
-    assert shell.service.broken_connections == {"tls": 1}
+    assert shell.service.figures.broken_connections == {"tls": 1}
+
+
+def opener(contexts: TlsContexts, on_closed: Callable[[Flow], None]) -> StreamTransport:
+    limits, clock = StreamLimits(), FakeClock()
+    return StreamTransport(limits, clock, on_message=lambda *_: None, on_closed=on_closed, tls=contexts)
+
+
+async def refused_by(server: ssl.SSLContext, settings: TlsSection) -> str:
+    """What the log says where a TLS server does not take the certificate that we show, or we not its."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def shake_hands() -> None:
+        # Not one of asyncio, which leaves the alert unsaid.
+        peer, _ = listening.accept()
+        with contextlib.suppress(OSError), peer, server.wrap_socket(peer, server_side=True) as encrypted:
+            encrypted.read()
+
+    shaking = asyncio.get_running_loop().run_in_executor(None, shake_hands)
+    lost = asyncio.Event()
+    streams = opener(TlsContexts(settings), lambda _: lost.set())
+    with structlog.testing.capture_logs() as logs:
+        try:
+            await streams.connect(listening.getsockname(), "tls", "sbc.carrier.example")
+            async with asyncio.timeout(5):
+                await lost.wait()
+        except ssl.SSLError as error:
+            return why_failed(error)
+        finally:
+            await streams.close()
+            await shaking
+            listening.close()
+    (line,) = (line for line in logs if line["event"] == "sip.tls.failed")
+    assert (line["log_level"], line["remote"]) == ("warning", "127.0.0.1")
+    return str(line["why"])
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_carrier_that_does_not_take_our_certificate_is_told_of_with_its_reason(
+    authority: Authority, tmp_path: Path, newest: ssl.TLSVersion
+) -> None:
+    def server(name: str = "sbc.carrier.example") -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
+        context.load_cert_chain(authority.sign(name).path)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.maximum_version = newest
+        return context
+
+    stranger = Authority(tmp_path).sign("acd.example").text
+    known = {"server_ca": str(authority.path)}
+    assert "unknown ca" in await refused_by(server(), TlsSection(certificate=stranger, **known))
+    assert "certificate required" in (why := await refused_by(server(), TlsSection(**known))) or (
+        newest == ssl.TLSVersion.TLSv1_2 and "handshake failure" in why
+    )
+    why = await refused_by(server("sbc.other.example"), TlsSection(certificate=stranger, **known))
+    assert why.startswith("their certificate: Hostname mismatch")
+
+
+async def test_carrier_is_shown_the_certificate_that_is_for_carriers(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """The one for phones may be of an authority that carriers do not know."""
+    shown: asyncio.Queue[object] = asyncio.Queue()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        shown.put_nowait(writer.get_extra_info("ssl_object").getpeercert()["subjectAltName"])
+        writer.close()
+
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
+    server.load_cert_chain(authority.sign("sbc.carrier.example").path)
+    server.verify_mode = ssl.CERT_REQUIRED
+    listening = await asyncio.start_server(take, "127.0.0.1", 0, ssl=server)
+    for_carriers = tmp_path / "client.pem"
+    for_carriers.write_bytes(authority.sign("acd.example").path.read_bytes())
+    contexts = TlsContexts(
+        TlsSection(
+            certificate=Authority(tmp_path).sign("127.0.0.1").text,
+            client_certificate=str(for_carriers),
+            server_ca=str(authority.path),
+        )
+    )
+    streams = opener(contexts, lambda _: None)
+    for name in ("acd.example", "renewed.example"):
+        for_carriers.write_bytes(authority.sign(name).path.read_bytes())
+        assert contexts.reload()
+        await streams.connect(listening.sockets[0].getsockname()[:2], "tls", "sbc.carrier.example")
+        assert await asyncio.wait_for(shown.get(), 5) == (("DNS", name),)
+    for_carriers.write_text("nothing")
+    with pytest.raises(ConfigError, match=r"sip\.tls\.client_certificate"):
+        contexts.reload()
+    await streams.close()
+    listening.close()
 
 
 async def test_renewed_certificate_is_shown_without_a_restart(
@@ -255,15 +349,15 @@ async def test_handshake_that_never_ends_is_not_waited_for(shell: Shell, *, is_s
         reader, writer = await asyncio.open_connection(*shell.address(kind))
         begun = b"\x16\x03\x01\x02\x00\x01" if kind != "ws" else b"GET / HTTP/1.1\r\nHost: a\r\n"
         writer.write(b"" if is_silent else begun)
-        await shell.until(lambda: sum(shell.service.connections.values()) == 1)
+        await shell.until(lambda: sum(shell.service.figures.connections.values()) == 1)
         await asyncio.sleep(0.01)
         shell.clock.advance(11)  # type: ignore[attr-defined]
         shell.service._endpoint.network.streams.sweep()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             assert await reader.read() == b""
         writer.close()
-        await shell.until(lambda: not shell.service.connections)
-    assert shell.service.broken_connections["slow-message"] == 3
+        await shell.until(lambda: not shell.service.figures.connections)
+    assert shell.service.figures.broken_connections["slow-message"] == 3
 
 
 FIRST_WORDS = {
@@ -283,13 +377,13 @@ async def test_connections_reset_at_any_moment_leave_nothing_behind_and_break_no
             for is_late in (False, True):
                 attackers = [socket.create_connection(shell.address(kind)) for _ in range(20)]
                 if is_late:
-                    await shell.until(lambda: sum(shell.service.connections.values()) == 20)
+                    await shell.until(lambda: sum(shell.service.figures.connections.values()) == 20)
                 for attacker in attackers:
                     attacker.sendall(words)
                     attacker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     attacker.close()
                 await asyncio.sleep(0.05)
-                await shell.until(lambda: not shell.service.connections)
+                await shell.until(lambda: not shell.service.figures.connections)
     assert raised == []
     async with await client(shell, "tls", authority) as phone:
         assert (await phone.register("1001", PASSWORD)).status == 200
@@ -325,7 +419,7 @@ async def test_sips_call_is_answered_with_a_sips_contact(
     shell.change(trunks={"sbc": Trunk("sbc", (ip_network("127.0.0.1/32"),))})
     async with await client(shell, kind, authority) as carrier:
         carrier.send(carrier.build("INVITE", uri="sips:+3726000100@acd.test", body=ANSWER))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             call = await shell.calls.get()
         shell.service.accept(call.leg, ANSWER.encode())
         answer = await carrier.final()

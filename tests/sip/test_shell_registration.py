@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from acd.clock import SystemClock
+from acd.config import ConnectionsSection
 from tests.support.caller import Message
 from tests.support.clock import FakeClock
 from tests.support.sip_client import SipClient, credentials
@@ -75,7 +76,7 @@ async def test_digest_without_qop_is_a_configured_leniency(shell: Shell) -> None
         answer = await phone.request("REGISTER", to="<sip:1001@acd.test>", headers=(old,))
         assert answer.status == 200
         again = await phone.request("REGISTER", to="<sip:1001@acd.test>", headers=(old,))
-        assert (again.status, shell.service.rejected["stale-nonce"]) == (401, 1)
+        assert (again.status, shell.service.figures.rejected["stale-nonce"]) == (401, 1)
 
 
 async def test_credentials_for_another_number_are_refused_and_nobody_is_blamed(shell: Shell) -> None:
@@ -84,8 +85,8 @@ async def test_credentials_for_another_number_are_refused_and_nobody_is_blamed(s
         challenge = await phone.request("INVITE", uri=signed, body="v=0")
         line = credentials(challenge, "INVITE", signed, "1001", PASSWORD)
         answer = await phone.request("INVITE", uri=dialled, headers=(line,), body="v=0")
-        assert (answer.status, shell.service.rejected["other-uri"]) == (400, 1)
-        assert shell.service.rejected["auth-failure"] == 0
+        assert (answer.status, shell.service.figures.rejected["other-uri"]) == (400, 1)
+        assert shell.service.figures.rejected["auth-failure"] == 0
         assert shell.calls.empty()
 
 
@@ -120,7 +121,7 @@ async def test_guesser_is_shed_while_others_register(shell: Shell) -> None:
         assert statuses[0] == 401
         assert statuses[-1] == 503
         assert (await phone.register("1001", PASSWORD)).status == 200
-        assert shell.service.rejected["rate-limited"] > 0
+        assert shell.service.figures.rejected["rate-limited"] > 0
 
 
 async def test_contact_behind_a_nat_is_called_at_its_source(shell: Shell) -> None:
@@ -181,11 +182,11 @@ async def test_registrations_survive_a_restart(shell: Shell) -> None:
 async def test_connection_that_broke_makes_its_phone_unreachable_at_once(shell: Shell) -> None:
     phone = await shell.client("tcp")
     await phone.register("1001", PASSWORD)
-    assert shell.service.connections == {"tcp": 1}
+    assert shell.service.figures.connections == {"tcp": 1}
     await phone.close()
     await shell.until(lambda: not shell.service.phones.registered("anna"))
     assert shell.registrations == [("anna", True), ("anna", False)]
-    assert shell.service.connections == {}
+    assert shell.service.figures.connections == {}
 
 
 async def test_agent_taken_out_of_the_directory_is_not_registered_any_more(shell: Shell) -> None:
@@ -209,7 +210,7 @@ async def test_thousand_phones_register_within_seconds(shell: Shell) -> None:
     statuses = [status for share in await asyncio.gather(*shares) for status in share]
     took = time.process_time() - began
     assert statuses == [200] * 1000
-    assert shell.service.registrations == 1000
+    assert shell.service.figures.registrations == 1000
     assert took < 5.0, f"{took:.1f} CPU-seconds, phones included"
     await shell.bindings.flush()
     assert shell.bindings.unwritten == 0
@@ -246,13 +247,32 @@ async def test_phone_that_keeps_its_flow_is_told_that_we_do_too(shell: Shell) ->
         assert answer.get("path") == "<sip:edge.example;lr>"
 
 
+@pytest.mark.parametrize(("transport", "told"), [("tcp", "120"), ("udp", "")])
+async def test_phone_on_a_connection_is_told_how_long_it_may_be_silent(
+    redis_url: str, site: str, transport: str, told: str
+) -> None:
+    redis = Redis.from_url(redis_url)
+    shell = Shell(redis, site, connections=ConnectionsSection(idle_seconds=120))
+    await shell.start()
+    async with await shell.client(transport) as phone:
+        contact = f"{phone.contact('anna')};{INSTANCE}"
+        keeps = ("Supported: outbound",)
+        answer = await phone.register("1001", PASSWORD, contact=contact, headers=keeps)
+        assert (answer.get("require"), answer.get("flow-timer")) == ("outbound", told)
+        behind = (*keeps, "Path: <sip:edge.example;lr;ob>")
+        answer = await phone.register("1001", PASSWORD, contact=contact, headers=behind)
+        assert (answer.get("require"), answer.get("flow-timer")) == ("outbound", "")
+    await shell.stop()
+    await redis.aclose()
+
+
 async def test_new_flow_of_the_same_instance_replaces_the_old_one(shell: Shell) -> None:
     async with await shell.client("tcp") as before, await shell.client("tcp") as after:
         for phone in (before, after):
             answer = await phone.register("1001", PASSWORD, contact=f"{phone.contact('anna')};{INSTANCE}")
         assert len(answer.headers["contact"]) == 1
         await before.close()
-        await shell.until(lambda: len(shell.service.connections) == 1)
+        await shell.until(lambda: len(shell.service.figures.connections) == 1)
         shell.service.invite_agent(
             "leg", "anna", offer=b"v=0\r\n", caller="1", caller_name="", queue="q", call_id="c"
         )

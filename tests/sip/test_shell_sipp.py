@@ -41,5 +41,5 @@ async def test_sipp_callers_are_all_answered_and_leave_nothing_behind(
     events = [shell.events.get_nowait() for _ in range(shell.events.qsize())]
     assert sum(isinstance(event, LegConfirmed) for event in events) == calls
     assert sum(isinstance(event, LegEnded) for event in events) == calls
-    assert shell.service.trunks["carrier"].calls == 0
-    assert shell.service.responses["INVITE", 200] == calls
+    assert shell.service.figures.trunks["carrier"].calls == 0
+    assert shell.service.figures.responses["INVITE", 200] == calls

@@ -14,7 +14,7 @@ from acd.sip.core.events import Flow, LegAnswered
 from acd.sip.stream import StreamLimits, StreamTransport
 from tests.support.caller import Message
 from tests.support.clock import FakeClock
-from tests.support.net import free_port
+from tests.support.net import free_port, patience
 from tests.support.sip_client import SipClient
 from tests.support.sip_shell import PASSWORD, Shell
 
@@ -45,7 +45,7 @@ class Streams:
 
 
 async def until(condition: Callable[[], object], within: float = 5.0) -> None:
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(patience(within)):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -60,7 +60,7 @@ async def streams() -> AsyncIterator[Streams]:
 async def test_double_line_end_is_answered_with_one(shell: Shell) -> None:
     async with await shell.client("tcp") as phone:
         phone.send("\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             assert await phone.raw.get() == b"\r\n"
         assert (await phone.request("OPTIONS")).status == 200
 
@@ -87,7 +87,7 @@ async def test_messages_cut_anywhere_are_put_together(shell: Shell) -> None:
 async def test_stream_that_cannot_be_cut_is_closed(shell: Shell, garbage: str) -> None:
     async with await shell.client("tcp") as peer, await shell.client("tcp") as other:
         peer.send(garbage)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await peer.closed.wait()
         assert (await other.request("OPTIONS")).status == 200
 
@@ -168,7 +168,7 @@ async def test_phones_that_fill_every_place_are_not_dropped_for_a_stranger() -> 
     for flow in full.flows:
         full.transport.trust(flow)
     stranger = await full.client()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await stranger.closed.wait()
     assert full.transport.broken_off == {"too-many": 1}
     assert len(full.transport) == 2
@@ -185,7 +185,7 @@ async def test_stranger_may_not_have_us_keep_a_long_beginning_of_a_message() -> 
         streams.transport.trust(streams.flows[0])
         for peer in (stranger, phone):
             peer.send("OPTIONS sip:x SIP/2.0\r\nSubject: " + "x" * 5000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             await stranger.closed.wait()
         assert streams.transport.broken_off == {"too-large": 1}
         assert streams.transport.is_open(streams.flows[0])
@@ -250,7 +250,7 @@ async def test_connections_go_with_the_service(shell: Shell) -> None:
     phone = await shell.client("tcp")
     await phone.register("1001", PASSWORD)
     await shell.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await phone.closed.wait()
     assert shell.registrations == [("anna", True)], "a stop is no news about phones"
     await phone.close()

@@ -16,6 +16,7 @@ from acd.sip.core.events import (
     LegProgressed,
     SipEvent,
 )
+from acd.sip.core.message import Request
 from acd.sip.core.stack import SipStack, StackConfig
 from acd.sip.core.uri import NameAddr, Uri
 from tests.support.caller import Message
@@ -153,6 +154,68 @@ def test_phone_that_is_gone_is_told_at_once(site: Site) -> None:
     site.invite()
     (ended,) = site.heard(NODE)
     assert (ended.by, ended.status) == ("remote", 430)  # type: ignore[union-attr]
+
+
+def test_node_is_told_at_once_when_the_connection_of_a_ringing_phone_breaks(site: Site) -> None:
+    site.invite()
+    site.stacks[PHONE].ring(site.rung(), now=0.0)
+    site.run()
+    edge = site.stacks[EDGE]
+    assert site.phone_flow is not None
+    edge.flow_failed(Flow("tcp", EDGE, STRANGER), 0.0)
+    site.run()
+    assert [type(event) for event in site.heard(NODE)] == [LegProgressed]
+    edge.flow_failed(site.phone_flow, 0.0)
+    site.run()
+    (ended,) = site.heard(NODE)
+    assert (ended.by, ended.status) == ("remote", 430)  # type: ignore[union-attr]
+    asked = len(site.sent)
+    edge.flow_failed(site.phone_flow, 0.0)
+    site.run()
+    assert len(site.sent) == asked, "it is told once"
+
+
+@pytest.mark.parametrize("status", [200, 486])
+def test_connection_that_breaks_after_the_answer_ends_no_call(site: Site, status: int) -> None:
+    site.invite()
+    leg = site.rung()
+    if status == 200:
+        site.stacks[PHONE].accept(leg, SDP, now=0.0)
+    else:
+        site.stacks[PHONE].refuse(leg, status, now=0.0)
+    site.run()
+    site.heard(NODE)
+    assert site.phone_flow is not None
+    site.stacks[EDGE].flow_failed(site.phone_flow, 0.0)
+    site.run()
+    assert site.heard(NODE) == []
+    assert all(message.status != 430 for _, message in site.sent)
+
+
+def test_what_is_kept_of_phones_that_ring_is_bounded(site: Site) -> None:
+    edge = site.stacks[EDGE].edge
+    assert edge is not None
+    for number in range(6_000):
+        named = (f"call-{number}", "tag-1")
+        line = route_to(Flow("tcp", ("", 0), EDGE), token_of(PASSAGE, KEY, *named))
+        request = Request(
+            "INVITE",
+            "sip:anna@192.0.2.7",
+            [
+                ("Via", f"SIP/2.0/TCP 10.0.0.2;branch=z9hG4bK{number}"),
+                line,
+                ("Max-Forwards", "70"),
+                ("From", "<sip:100@acd>;tag=tag-1"),
+                ("To", "<sip:1001@acd>"),
+                ("Call-ID", named[0]),
+                ("CSeq", "1 INVITE"),
+            ],
+        )
+        assert edge.take_request(request, Flow("tcp", EDGE, NODE)) is True
+    site.stacks[EDGE].take_outgoing()
+    assert site.phone_flow is not None
+    site.stacks[EDGE].flow_failed(site.phone_flow, 0.0)
+    assert len(site.stacks[EDGE].take_outgoing()) == 5_000
 
 
 @pytest.mark.parametrize(

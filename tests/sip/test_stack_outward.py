@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from acd.sip.core.auth import parse_fields
-from acd.sip.core.credentials import credentials_of
 from acd.sip.core.events import (
     LegAnswered,
     LegEnded,
@@ -20,6 +19,7 @@ from acd.sip.core.events import (
 from acd.sip.core.message import Request, Response
 from acd.sip.core.registrant import Account
 from acd.sip.core.uri import NameAddr, Uri
+from tests.support.credentials import credentials_of
 from tests.support.stack_calls import settle
 from tests.support.stack_peer import TCP, StackPeer
 

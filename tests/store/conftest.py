@@ -8,9 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from routing.store.redis_store import RedisQueueStore, connect
+from tests.support.database import engine
 from tests.support.redis_server import redis_url, site
 
-__all__ = ["redis_url", "site"]
+__all__ = ["engine", "redis_url", "site"]
 
 
 @pytest.fixture

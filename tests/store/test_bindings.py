@@ -13,6 +13,7 @@ from acd.sip.bindings import BindingStore
 from acd.sip.contacts import Binding
 from acd.sip.core.events import Flow
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 from tests.support.redis_server import running_redis
 
 LOCAL = ("127.0.0.1", 5060)
@@ -182,7 +183,7 @@ async def test_registrations_go_on_while_redis_is_away_and_are_written_later(sit
             await store.flush()
         assert store.unwritten == 1
         server.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while store.unwritten:
                 await asyncio.sleep(0.02)
         assert await redis.hlen(f"acd:{{{site}}}:reg:a:anna") == 1
@@ -195,10 +196,10 @@ async def test_thousand_bindings_are_written_and_loaded_in_a_moment(redis: Redis
     await store.start()
     for number in range(1000):
         store.put(late(binding(f"agent{number}"))[0])
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(patience(2)):
         await store.stop()
     again = open_store(redis, site)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(patience(2)):
         await again.start()
     assert again.active == 1000
     await again.stop()

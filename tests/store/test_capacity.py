@@ -16,6 +16,7 @@ from routing.model import (
 )
 from routing.ports import StaleToken
 from routing.store.redis_store import RedisQueueStore
+from tests.support.offers import offers, pairs
 
 pytestmark = pytest.mark.store
 
@@ -45,13 +46,11 @@ class Centre:
         return call
 
     async def offer(self, call: str) -> Offer:
-        found = [m for _, m in await self.store.messages("n1", "0-0", 0) if isinstance(m, Offer)]
-        return next(offer for offer in reversed(found) if offer.call_id == call)
+        return next(offer for offer in reversed(await offers(self.store)) if offer.call_id == call)
 
     async def rung(self, call: str) -> str:
         """Who was rung last for the call; empty for nobody."""
-        found = [m for _, m in await self.store.messages("n1", "0-0", 0) if isinstance(m, Offer)]
-        return next((offer.agent_id for offer in reversed(found) if offer.call_id == call), "")
+        return next((agent for rung, agent in reversed(await pairs(self.store)) if rung == call), "")
 
     async def answered(self, call: str) -> str:
         offer = await self.offer(call)

@@ -7,6 +7,7 @@ import pytest
 from routing.model import AgentProfile, Candidate, Offer, Refusal, RejectReason, Requirement, Ticket
 from routing.requirement import class_name
 from routing.store.redis_store import RedisQueueStore
+from tests.support.offers import offers
 
 pytestmark = pytest.mark.store
 
@@ -16,10 +17,6 @@ NEEDS = Requirement("billing", (("billing", 1),), "most-skilled")
 
 def ticket(call: str, at: int = NOW) -> Ticket:
     return Ticket(call, "n1", NEEDS, at)
-
-
-async def offers(store: RedisQueueStore) -> list[Offer]:
-    return [message for _, message in await store.messages("n1", "0-0", 0) if isinstance(message, Offer)]
 
 
 async def sign_in(store: RedisQueueStore, agent: str, level: int, at: int) -> None:

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from routing.model import AgentProfile, AgentState, Offer, Refusal, RejectReason, Requirement, Ticket
 from routing.store.redis_store import RedisQueueStore
 from tests.support.event_fold import EventsMissing, Fold, assert_equal, events_of
+from tests.support.offers import offers
 from tests.support.queue_audit import snapshot
 
 pytestmark = pytest.mark.store
@@ -17,8 +18,7 @@ ABLE = AgentProfile.of({"billing": 5})
 
 
 async def offer_of(store: RedisQueueStore) -> Offer:
-    found = [m for _, m in await store.messages("n1", "0-0", 0) if isinstance(m, Offer)]
-    return found[-1]
+    return (await offers(store))[-1]
 
 
 async def a_day_of_anna(store: RedisQueueStore) -> None:

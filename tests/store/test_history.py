@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,15 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from acd.calls.record import NODE_DIED, CallRecord
 from acd.clock import SystemClock
 from acd.control.ports import RecordFilter
-from acd.database import create_engine, reading, writing
+from acd.database import reading, writing
 from acd.history.heir import Heir
 from acd.history.journal import Journal, live_key, outbox_key
-from acd.history.migrate import migrate
 from acd.history.reader import RecordReader
 from acd.history.tables import records
 from acd.history.writer import BATCH, HistoryWriter
 from routing.store.redis_store import connect
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 from tests.support.redis_server import running_redis
 
 pytestmark = pytest.mark.store
@@ -46,14 +45,6 @@ def record(number: int, **changes: Any) -> CallRecord:
     return msgspec.structs.replace(made, **changes)
 
 
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = create_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.sqlite3")
-    await migrate(opened)
-    yield opened
-    await opened.dispose()
-
-
 def writer(redis: Redis, engine: AsyncEngine, site: str) -> HistoryWriter:
     return HistoryWriter(redis, engine, site=site, node="a", linger_seconds=0.0, look_seconds=0.05)
 
@@ -70,7 +61,7 @@ async def waiting(redis: Redis, site: str) -> int:
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience(10)):
         while not await true():
             await asyncio.sleep(0.01)
 

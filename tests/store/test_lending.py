@@ -14,7 +14,6 @@ from routing.model import (
     AgentState,
     AgentTerms,
     Lending,
-    Offer,
     Refusal,
     RejectReason,
     Requirement,
@@ -22,6 +21,7 @@ from routing.model import (
 )
 from routing.store.redis_store import RedisQueueStore
 from tests.sim.stores import RedisStore
+from tests.support.offers import pairs
 
 pytestmark = pytest.mark.store
 
@@ -37,11 +37,6 @@ def lent(**terms: int) -> AgentProfile:
     return AgentProfile.of({"billing": 1}, SERVES, {"support": Lending("billing", **terms)})
 
 
-async def offers(store: RedisQueueStore) -> list[tuple[str, str]]:
-    found = [message for _, message in await store.messages("n1", "0-0", 0)]
-    return [(offer.call_id, offer.agent_id) for offer in found if isinstance(offer, Offer)]
-
-
 async def waits(store: RedisQueueStore, call: str, requirement: Requirement, at: int = NOW) -> None:
     await store.enqueue(Ticket(call, "n1", requirement, at), at)
 
@@ -49,27 +44,27 @@ async def waits(store: RedisQueueStore, call: str, requirement: Requirement, at:
 async def test_an_agent_is_lent_while_the_own_queue_is_well(store: RedisQueueStore) -> None:
     await store.agent_available("anna", "n1", lent(), NOW)
     await waits(store, "c1", OTHER)
-    assert await offers(store) == [("c1", "anna")]
+    assert await pairs(store) == [("c1", "anna")]
 
 
 async def test_nobody_is_lent_while_more_wait_than_may(store: RedisQueueStore) -> None:
     await waits(store, "own", OWN)
     await store.agent_available("anna", "n1", lent(), NOW)
     await waits(store, "c1", OTHER)
-    assert await offers(store) == []
+    assert await pairs(store) == []
     await store.cancel("own", NOW + 1)
-    assert await offers(store) == [("c1", "anna")], "at once, by the word that made the queue well"
+    assert await pairs(store) == [("c1", "anna")], "at once, by the word that made the queue well"
 
 
 async def test_a_call_that_waits_is_handed_out_as_soon_as_enough_are_free(store: RedisQueueStore) -> None:
     await store.agent_available("anna", "n1", lent(free_agents_at_least=1), NOW)
     await waits(store, "c1", OTHER)
-    assert await offers(store) == []
+    assert await pairs(store) == []
     await store.agent_available("bert", "n1", AgentProfile.of({"billing": 9}, {"billing": 1}), NOW + 1)
-    assert await offers(store) == [("c1", "anna")]
+    assert await pairs(store) == [("c1", "anna")]
     await store.agent_available("cleo", "n1", lent(free_agents_at_least=1), NOW + 2)
     await waits(store, "c2", OTHER)
-    assert await offers(store) == [("c1", "anna"), ("c2", "cleo")], "bert is still free for billing"
+    assert await pairs(store) == [("c1", "anna"), ("c2", "cleo")], "bert is still free for billing"
 
 
 async def test_one_long_wait_is_enough_to_keep_agents(store: RedisQueueStore) -> None:
@@ -77,26 +72,26 @@ async def test_one_long_wait_is_enough_to_keep_agents(store: RedisQueueStore) ->
     await waits(store, "own", OWN)
     await store.agent_available("anna", "n1", lent(**terms), NOW + 9_999)
     await waits(store, "c1", OTHER, NOW + 9_999)
-    assert await offers(store) == [("c1", "anna")]
+    assert await pairs(store) == [("c1", "anna")]
     await store.agent_available("bert", "n1", lent(**terms), NOW + 10_000)
     await waits(store, "c2", OTHER, NOW + 10_000)
-    assert await offers(store) == [("c1", "anna")]
+    assert await pairs(store) == [("c1", "anna")]
 
 
 async def test_the_own_queue_comes_from_the_agents_own_line_as_ever(store: RedisQueueStore) -> None:
     await waits(store, "own", Requirement("billing"), NOW + 5)
     await waits(store, "c1", OTHER, NOW)
     await store.agent_available("anna", "n1", lent(), NOW + 10)
-    assert await offers(store) == [("own", "anna")], "while it waits the queue is not well"
+    assert await pairs(store) == [("own", "anna")], "while it waits the queue is not well"
 
 
 async def test_who_comes_free_may_be_lent_where_another_stays(store: RedisQueueStore) -> None:
     there = AgentProfile.of({}, {"support": 1, "billing": 2}, {"billing": Lending("support", 0, 0, 1)})
     await store.agent_available("anna", "n1", there, NOW)
     await waits(store, "c1", Requirement("billing"))
-    assert await offers(store) == []
+    assert await pairs(store) == []
     await store.agent_available("bert", "n1", there, NOW + 1)
-    assert await offers(store) == [("c1", "bert")]
+    assert await pairs(store) == [("c1", "bert")]
 
 
 async def test_terms_that_cannot_be_kept_are_refused(store: RedisQueueStore) -> None:

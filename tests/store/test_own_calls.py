@@ -174,6 +174,49 @@ def test_who_is_rung_or_talks_is_reserved_once_that_is_over(floor: Floor) -> Non
     assert [offer.call_id for offer in floor.ends(call)] == ["o2"]
 
 
+def test_who_dials_while_talking_is_reserved_when_a_wrapup_begins_which_follows(floor: Floor) -> None:
+    (call,) = floor.is_called(wrapup_ms=20_000)
+    floor.answers(call)
+    assert floor.dials() == []
+    (own,) = floor.ends(call)
+    assert (own.call_id, floor.anna[0]) == ("o2", AgentState.OFFERED)
+    floor.answers(own)
+    floor.passes(60_000)
+    assert floor.anna[0] is AgentState.TALKING
+    floor.ends(own)
+    assert floor.anna[0] is AgentState.WRAPUP
+
+
+def test_who_dials_while_talking_is_reserved_when_a_pause_begins_which_follows(floor: Floor) -> None:
+    (call,) = floor.is_called()
+    floor.answers(call)
+    floor.pauses()
+    assert floor.dials() == []
+    (own,) = floor.ends(call)
+    floor.answers(own)
+    floor.pauses("dinner")
+    floor.ends(own)
+    assert floor.anna == (AgentState.PAUSED, "dinner")
+
+
+def test_who_dials_while_rung_is_reserved_when_the_ringing_is_over_for_a_rest_or_a_pause(
+    floor: Floor,
+) -> None:
+    (call,) = floor.is_called()
+    assert floor.dials() == []
+    refusal = Refusal(RejectReason.REJECTED, rest_ms=9_000)
+    (own,) = floor.say("reject", call.call_id, "anna", call.token, refusal)
+    floor.say("cancel", own.call_id)
+    floor.say("cancel", call.call_id)
+    floor.passes(10_000)
+    (call,) = floor.is_called()
+    assert floor.dials() == []
+    floor.pauses()
+    assert floor.anna[0] is AgentState.OFFERED, "for their own call"
+    floor.pauses()
+    assert floor.store.messages() == [], "the pause follows the call"
+
+
 DEEDS = ("dials", "dials", "called", "answers", "ends", "refuses", "gives up", "pauses", "comes")
 words = st.one_of(
     st.sampled_from((500, 4_000, 30_000)),

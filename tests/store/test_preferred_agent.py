@@ -7,7 +7,6 @@ import pytest
 from routing.model import (
     AgentProfile,
     AgentState,
-    Offer,
     Refusal,
     RejectReason,
     Requirement,
@@ -15,6 +14,7 @@ from routing.model import (
     Ticket,
 )
 from routing.store.redis_store import RedisQueueStore
+from tests.support.offers import offers, pairs
 
 pytestmark = pytest.mark.store
 
@@ -33,14 +33,6 @@ def for_anna(call: str, at: int = NOW) -> Ticket:
 async def sign_in(store: RedisQueueStore, *agents: str) -> None:
     for agent in agents:
         await store.agent_available(agent, "n1", ABLE, NOW)
-
-
-async def offers(store: RedisQueueStore) -> list[Offer]:
-    return [message for _, message in await store.messages("n1", "0-0", 0) if isinstance(message, Offer)]
-
-
-async def pairs(store: RedisQueueStore) -> list[tuple[str, str]]:
-    return [(offer.call_id, offer.agent_id) for offer in await offers(store)]
 
 
 async def anna_talks(store: RedisQueueStore) -> int:

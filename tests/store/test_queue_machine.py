@@ -458,7 +458,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(node=nodes, most=st.sampled_from((1, 10)))
     def node_takes_up_callbacks(self, node: str, most: int) -> None:
         found = dict(self.run(self.store.callbacks.claim(node, most, self.now)))
-        assert found == self.model.callbacks.claim(node, most)
+        assert found == self.model.callbacks.claim(node, most, self.now)
 
     @precondition(lambda self: self.known_callbacks)
     @rule(pick=picks, node=nodes, what=st.sampled_from(("hold", "begin", "release", "done", "cancel")))
@@ -466,7 +466,7 @@ class QueueMachine(RuleBasedStateMachine):
         callback = self.known_callbacks[pick % len(self.known_callbacks)]
         self.both(
             lambda: getattr(self.store.callbacks, what)(callback, node, self.now),
-            lambda: getattr(self.model.callbacks, what)(callback, node),
+            lambda: getattr(self.model.callbacks, what)(callback, node, self.now),
         )
 
     @precondition(lambda self: self.known_callbacks)
@@ -478,12 +478,12 @@ class QueueMachine(RuleBasedStateMachine):
         if failed:
             self.both(
                 lambda: self.store.callbacks.unreached(callback, node, attempt, "busy", self.now),
-                lambda: self.model.callbacks.unreached(callback, node, attempt, self.now),
+                lambda: self.model.callbacks.unreached(callback, node, attempt, "busy", self.now),
             )
             return
         self.both(
             lambda: self.store.callbacks.begin(callback, node, self.now, said=attempt),
-            lambda: self.model.callbacks.begin(callback, node, attempt),
+            lambda: self.model.callbacks.begin(callback, node, self.now, said=attempt),
         )
 
     @precondition(lambda self: any(b.state == "making" for b in self.model.callbacks.noted.values()))
@@ -494,7 +494,7 @@ class QueueMachine(RuleBasedStateMachine):
         word = (callback, b.node, b.attempts + beside)
         self.both(
             lambda: self.store.callbacks.unreached(*word, "busy", self.now),
-            lambda: self.model.callbacks.unreached(*word, self.now),
+            lambda: self.model.callbacks.unreached(*word, "busy", self.now),
         )
 
     # Agents.

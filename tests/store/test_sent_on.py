@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from routing.limits import EXCLUSION_MAX_MS, REFUSAL_PAUSE_MS
-from routing.model import AgentProfile, Offer, Requirement, Ticket
+from routing.model import AgentProfile, Requirement, Ticket
 from routing.store.redis_store import RedisQueueStore
+from tests.support.offers import pairs
 
 pytestmark = pytest.mark.store
 
@@ -14,18 +15,13 @@ NOW = 1_790_000_000_000
 SENT_ON = Ticket("c1~1", "n1", Requirement("billing"), NOW, passes_over="anna")
 
 
-async def offers(store: RedisQueueStore) -> list[tuple[str, str]]:
-    found = [message for _, message in await store.messages("n1", "0-0", 0)]
-    return [(offer.call_id, offer.agent_id) for offer in found if isinstance(offer, Offer)]
-
-
 async def test_another_is_rung_first_and_the_agent_has_other_calls(store: RedisQueueStore) -> None:
     await store.agent_available("anna", "n1", AgentProfile.of({}), NOW - 9)
     await store.agent_available("bert", "n1", AgentProfile.of({}), NOW - 5)
     await store.enqueue(SENT_ON, NOW)
-    assert await offers(store) == [("c1~1", "bert")]
+    assert await pairs(store) == [("c1~1", "bert")]
     await store.enqueue(Ticket("c2", "n1", Requirement("billing"), NOW + 1), NOW + 1)
-    assert (await offers(store))[1:] == [("c2", "anna")]
+    assert (await pairs(store))[1:] == [("c2", "anna")]
 
 
 async def test_another_who_is_busy_is_waited_for_so_long_and_no_longer(store: RedisQueueStore) -> None:
@@ -36,9 +32,9 @@ async def test_another_who_is_busy_is_waited_for_so_long_and_no_longer(store: Re
     for at in range(NOW, NOW + EXCLUSION_MAX_MS, REFUSAL_PAUSE_MS // 5):
         await store.heartbeat("n1", 60_000, at)
         await store.tick(at)
-        if ("c1~1", "bert") in await offers(store):
+        if ("c1~1", "bert") in await pairs(store):
             break
-        assert ("c1~1", "anna") not in await offers(store)
+        assert ("c1~1", "anna") not in await pairs(store)
 
 
 async def test_where_nobody_else_could_take_the_call_the_agent_is_rung_after_a_moment(
@@ -46,6 +42,6 @@ async def test_where_nobody_else_could_take_the_call_the_agent_is_rung_after_a_m
 ) -> None:
     await store.agent_available("anna", "n1", AgentProfile.of({}), NOW - 9)
     await store.enqueue(SENT_ON, NOW)
-    assert await offers(store) == []
+    assert await pairs(store) == []
     await store.tick(NOW + REFUSAL_PAUSE_MS)
-    assert await offers(store) == [("c1~1", "anna")]
+    assert await pairs(store) == [("c1~1", "anna")]

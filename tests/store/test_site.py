@@ -15,6 +15,7 @@ from acd.sip.contacts import Binding
 from acd.sip.core.events import Flow
 from acd.sip.site import Site
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 
 NOW = 4_000_000_000.0
 """A time that Redis, too, takes for the future."""
@@ -75,7 +76,7 @@ async def opened(redis: Redis, site: str, clock: FakeClock) -> AsyncIterator[Ope
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         while not condition():
             await asyncio.sleep(0.01)
 

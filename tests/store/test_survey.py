@@ -12,6 +12,7 @@ from routing.requirement import first_score, once_missed, score
 from routing.store import survey
 from routing.store.redis_store import RedisQueueStore
 from routing.store.survey import durations_of
+from tests.support.offers import offers
 
 pytestmark = pytest.mark.store
 
@@ -21,8 +22,7 @@ BILLING = Requirement("billing", (("billing", 1),))
 
 
 async def offer(store: RedisQueueStore) -> Offer:
-    found = [message for _, message in await store.messages("n1", "0-0", 0) if isinstance(message, Offer)]
-    return found[-1]
+    return (await offers(store))[-1]
 
 
 async def test_everybody_who_waits_is_seen_with_need_and_place(store: RedisQueueStore) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.audio import read_wav, tone, write_wav
-from tests.support.net import free_media_port, free_port
+from tests.support.net import free_media_port, free_port, patience
 from tests.support.program import Program
 
 MODULES = "/usr/lib/baresip/modules"
@@ -173,7 +173,7 @@ class Baresip(Program):
         return control
 
     async def _connect(self, control: int) -> asyncio.StreamReader:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while True:
                 try:
                     reader, self._writer = await asyncio.open_connection("127.0.0.1", control)
@@ -209,7 +209,7 @@ class Baresip(Program):
         assert self._writer is not None
         text = json.dumps({"command": name, "params": parameters, "token": name})
         self._writer.write(f"{len(text)}:{text},".encode())
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             answer = await self._answers.get()
         if not answer.get("ok"):
             raise BaresipError(f"{name} {parameters}: {answer.get('data')}\n{self.log}")
@@ -218,7 +218,7 @@ class Baresip(Program):
     async def until(self, kind: str, *, count: int = 1, within: float = 10.0) -> Happening:
         """Wait for the `count`-th event of a kind since the start."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patience(within)):
                 while True:
                     found = [item for item in self.happened if item.type == kind]
                     if len(found) >= count:
@@ -235,7 +235,7 @@ class Baresip(Program):
     async def registered(self, within: float = 10.0) -> None:
         """Wait for the registration. It may have come before we listened, so the phone is asked, too."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patience(within)):
                 while not re.search(r"OK\b", await self.command("reginfo")):
                     await asyncio.sleep(0.1)
         except TimeoutError:

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.support.net import eventually
+from tests.support.net import eventually, patience
 
 LIBRARIES = Path(__file__).parent.parent.parent / ".venv" / "browser"
 """Where tools/setup_browser_phones.sh puts jssip.js and sipjs.js."""
@@ -114,7 +114,7 @@ class Chromium:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         target = {"sessionId": session} if session else {}
         await self._socket.send_json({"id": number, "method": method, "params": parameters, **target})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             message = await answer
         assert "error" not in message, f"{method}: {message}"
         return dict(message["result"])

@@ -37,7 +37,7 @@ class CallbackModel:
         )
         return callback.id
 
-    def claim(self, node: str, most: int) -> dict[str, str]:
+    def claim(self, node: str, most: int, now: int) -> dict[str, str]:
         free = [b for b in self.noted.values() if b.state == "waiting" and not b.node]
         for b in sorted(free, key=lambda b: (b.callback.enqueued_ms, b.callback.id))[:most]:
             b.node = node
@@ -45,7 +45,7 @@ class CallbackModel:
             i: b.callback.document for i, b in self.noted.items() if (b.state, b.node) == ("waiting", node)
         }
 
-    def hold(self, i: str, node: str) -> bool | None:
+    def hold(self, i: str, node: str, now: int) -> bool | None:
         b = self.noted.get(i)
         if b is None:
             return False if i in self.ended else None
@@ -53,7 +53,7 @@ class CallbackModel:
             b.node = node
         return b.node == node
 
-    def begin(self, i: str, node: str, said: int = 0) -> int:
+    def begin(self, i: str, node: str, now: int, *, said: int = 0) -> int:
         b = self.noted.get(i)
         if b is None:
             return 0
@@ -74,7 +74,7 @@ class CallbackModel:
             b.state, b.node, b.attempts, b.due = "making", node, attempt, 0
         return (b.state, b.node, b.attempts) == ("making", node, attempt)
 
-    def unreached(self, i: str, node: str, attempt: int, now: int) -> str:
+    def unreached(self, i: str, node: str, attempt: int, why: str, now: int) -> str:
         b = self.noted.get(i)
         if b is None or not self._stands(i, node, attempt):
             return ""
@@ -85,12 +85,16 @@ class CallbackModel:
         b.state, b.node, b.due = "resting", "", now + b.callback.interval_ms
         return "resting"
 
-    def release(self, i: str, node: str) -> None:
-        b = self.noted.get(i)
-        if b and (b.state, b.node) == ("waiting", node):
-            b.node = ""
+    def release(self, i: str, node: str, now: int) -> None:
+        if self.may_release(i, node):
+            self.noted[i].node = ""
 
-    def done(self, i: str, node: str) -> bool:
+    def may_release(self, i: str, node: str) -> bool:
+        """Whether this node looks after it, and has not begun."""
+        b = self.noted.get(i)
+        return b is not None and (b.state, b.node) == ("waiting", node)
+
+    def done(self, i: str, node: str, now: int) -> bool:
         b = self.noted.get(i)
         if b is None:
             return False
@@ -99,7 +103,7 @@ class CallbackModel:
         self._end(i, "done")
         return True
 
-    def cancel(self, i: str, node: str) -> bool | None:
+    def cancel(self, i: str, node: str, now: int) -> bool | None:
         b = self.noted.get(i)
         if b is None:
             return False
@@ -122,7 +126,7 @@ class CallbackModel:
     def drop(self, node: str, now: int) -> None:
         for i, b in list(self.noted.items()):
             if b.node == node and b.state == "making":
-                self.unreached(i, node, b.attempts, now)
+                self.unreached(i, node, b.attempts, "node-died", now)
             elif b.node == node:
                 b.node = ""
         self.told = [word for word in self.told if word[0] != node]

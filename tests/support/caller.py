@@ -12,6 +12,7 @@ import uuid
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from tests.support.net import patience
 from tests.support.rtp_peer import RtpPeer
 
 _ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS"
@@ -98,21 +99,21 @@ class Call:
 
     async def answered(self, within: float = 5.0) -> Call:
         """Wait for a 2xx; AssertionError on any other final response."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             await self._final.wait()
         assert 200 <= self.status < 300, f"the call to {self.number} got {self.status} {self.reason}"
         return self
 
     async def refused(self, within: float = 5.0) -> int:
         """Wait for a final response that is not a 2xx and return its status."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             await self._final.wait()
         assert self.status >= 300, f"the call to {self.number} was answered with {self.status}"
         return self.status
 
     async def ended(self, within: float = 5.0) -> str:
         """Wait until either side has ended it; returns who did (`us` or `far`)."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             await self._ended.wait()
         return self.ended_by
 
@@ -138,7 +139,7 @@ class Call:
         self._cseq += 1
         self._invite_branch = _branch()
         self._send_invite(self._far_contact, self.sdp(direction))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             answer = await self._reinvite
         assert answer.status == 200, f"the re-INVITE got {answer.first}"
         self._start_rtp(answer.body)

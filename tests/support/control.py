@@ -22,7 +22,9 @@ from acd.calls.targets import TransferImpossible, UnknownPreferred, UnknownTarge
 from acd.calls.view import CallView, Reasons
 from acd.control.app import build_app
 from acd.control.once import Kept
+from acd.control.orders import Order, carry_out
 from acd.control.ports import ControlContext, RecordFilter
+from acd.control.problems import Problem
 from acd.control.tokens import Bearer, Role
 from acd.directory.do_not_call import Listed
 from acd.directory.model import Agent, CallerList, Directory, Gives, Lookup, Queue, Trunk
@@ -211,6 +213,24 @@ class FakeCallsElsewhere:
     async def why(self, call_id: str) -> Reasons | None:
         view = await self.find(call_id)
         return None if view is None else self.reasons.get(call_id) or Reasons(view, (), None)
+
+
+@dataclass
+class FakeOrders:
+    """To calls of this node they are carried out; to others they are written down."""
+
+    calls: FakeCalls
+    tracer: Tracer
+    given: list[tuple[str, Order]] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+
+    async def give(self, node: str, order: Order) -> None:
+        if node in self.silent:
+            raise Problem(504, "node-silent", f"node {node!r} says nothing")
+        if node == "a":
+            carry_out(self.calls, self.tracer.follow, order)
+        else:
+            self.given.append((node, order))
 
 
 @dataclass
@@ -490,11 +510,15 @@ class Centre:
     caller_lists: FakeCallerLists = field(default_factory=FakeCallerLists)
     do_not_call: FakeDoNotCall = field(default_factory=FakeDoNotCall)
     messages: FakeMessages = field(default_factory=FakeMessages)
+    orders: FakeOrders = field(init=False)
     trunks: dict[str, TrunkStatus] = field(default_factory=dict)
     ready: dict[str, bool] = field(default_factory=lambda: {"redis": True, "sip": True})
     directory: Directory = field(default_factory=a_directory)
     clock: FixedClock = field(default_factory=FixedClock)
     tracer: Tracer = field(default_factory=lambda: Tracer(Rules(), 100_000, FixedClock()))
+
+    def __post_init__(self) -> None:
+        self.orders = FakeOrders(self.calls, self.tracer)
 
     def context(self, **changes: object) -> ControlContext:
         context = ControlContext(
@@ -502,6 +526,7 @@ class Centre:
             store=self.store,
             calls=self.calls,
             calls_elsewhere=self.calls_elsewhere,
+            orders=self.orders,
             onces=self.onces,
             agents=self.agents,
             records=self.records,

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from tests.support.audio import seconds_of
 from tests.support.caller import Message, audio_of
-from tests.support.net import eventually
+from tests.support.net import eventually, patience
 from tests.support.rtp_peer import RtpPeer
 from tests.support.sip_client import SipClient, credentials
 
@@ -67,15 +67,18 @@ class DeskPhone:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._fall_silent()
+        self._client.server = self.server
+        with contextlib.nullcontext() if error is None else contextlib.suppress(TimeoutError):
+            await self._client.register(self.user, self.password, expires=0)
+        await self._client.close()
+
+    async def _fall_silent(self) -> None:
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         for line in self.lines:
             if line.rtp is not None:
                 await line.rtp.close()
-        self._client.server = self.server
-        with contextlib.nullcontext() if error is None else contextlib.suppress(TimeoutError):
-            await self._client.register(self.user, self.password, expires=0)
-        await self._client.close()
 
     async def _read(self) -> None:
         while True:
@@ -115,7 +118,7 @@ class DeskPhone:
         rtp.say(self.says)
 
     async def _final(self, cseq: int) -> Message:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while True:
                 answer = await self._answers.get()
                 if answer.status >= 200 and answer.get("cseq").startswith(f"{cseq} "):

@@ -40,6 +40,7 @@ class EveryTransport(RunningService):
             "sip.tls": {
                 "certificate": self.authority.sign(HOST).text,
                 "client_ca": str(self.authority.path),
+                "server_ca": str(self.authority.path),
             },
         }
         for name, values in overrides.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,8 +26,8 @@ _HEAD = """# Interoperability
 What `make interop` saw on its last run, with programs that nobody here wrote. A feature is listed where a
 test of `tests/e2e` names it; it works where every such test passed.
 
-| program | version | feature | result |
-|---|---|---|---|
+| program | version | feature | result | tests |
+|---|---|---|---|---|
 """
 
 
@@ -42,7 +43,8 @@ def carry_marks(item: pytest.Item) -> None:
 class Matrix:
     """Gathers results of tests that are marked `interop(program, feature, ...)`."""
 
-    _seen: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    """Of each feature the outcomes, by test."""
 
     def note(self, report: pytest.TestReport) -> None:
         """Take the result of one test, or of its set-up where that failed."""
@@ -52,18 +54,25 @@ class Matrix:
             if name == _PROPERTY:
                 program, *features = value
                 for feature in features:
-                    self._seen.setdefault((program, feature), []).append(report.outcome)
+                    self._seen.setdefault((program, feature), {})[report.nodeid] = report.outcome
 
     def write(self, page: Path) -> None:
         """Make the page anew."""
         rows = [
-            f"| {program} | {version_of(program)} | {feature} | {_verdict(outcomes)} |\n"
-            for (program, feature), outcomes in sorted(self._seen.items())
+            f"| {program} | {version_of(program)} | {feature} "
+            f"| {_verdict(found.values())} | {_tests(found)} |\n"
+            for (program, feature), found in sorted(self._seen.items())
         ]
         page.write_text(_HEAD + "".join(rows))
 
 
-def _verdict(outcomes: list[str]) -> str:
+def _tests(found: Iterable[str]) -> str:
+    """The files and names of the tests, each once, whatever cases it has."""
+    names = {name.rpartition("/")[2].partition("[")[0].replace(".py::", ": ") for name in found}
+    return ", ".join(sorted(names))
+
+
+def _verdict(outcomes: Collection[str]) -> str:
     if "failed" in outcomes:
         return "fails"
     return "works" if "passed" in outcomes else "not run"

@@ -31,11 +31,7 @@ class Landline(DeskPhone):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
-        for line in self.lines:
-            if line.rtp is not None:
-                await line.rtp.close()
+        await self._fall_silent()
         await self._client.close()
 
     async def _take(self, request: Message) -> None:

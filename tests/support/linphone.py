@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.audio import tone, write_wav
-from tests.support.net import free_port
+from tests.support.net import free_port, patience
 from tests.support.program import Program
 
 _CONFIG = """\
@@ -117,7 +117,7 @@ class Linphone(Program):
 
     async def _until(self, words: str, since: int, within: float) -> None:
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patience(within)):
                 while not re.search(words, self._said[since:], re.S):
                     self._changed.clear()
                     await self._changed.wait()

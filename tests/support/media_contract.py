@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from acd.media.engine import MediaEngine, MediaEvent, RecordingEnded
+from tests.support.net import patience
 
 OFFER = (
     b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -26,7 +27,7 @@ class Ends:
             self._found.put_nowait(event)
 
     async def next(self) -> RecordingEnded:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patience(30)):
             return await self._found.get()
 
     @property

@@ -155,5 +155,4 @@ def _leg(chance: random.Random) -> LegStatistics:
         packets_lost=received // 100,
         packets_dropped=chance.randrange(3),
         jitter_seconds=chance.uniform(0, 0.03),
-        codec="PCMA",
     )

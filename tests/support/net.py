@@ -19,6 +19,11 @@ _PORTS = (_FIRST, _FIRST + _SHARE - 8)
 """Below the ephemeral ports and those of media; tests that run side by side have a share each."""
 
 
+def patience(seconds: float) -> float:
+    """How long to wait for what takes so long at most where the machine has nothing else to do."""
+    return seconds * max(2.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def free_port(host: str = "127.0.0.1", *, tries: int = 200, neighbours: int = 0) -> int:
     """A port that is free for UDP and for TCP at this moment, and so many after it too.
 
@@ -50,8 +55,11 @@ def free_media_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
 async def eventually(
     check: Callable[[], Awaitable[T | None]], *, within: float, every: float = 0.05, what: str = ""
 ) -> T:
-    """Ask again until `check` gives something true; its last answer is part of the failure."""
-    deadline = time.monotonic() + within
+    """Ask again until `check` gives something true; its last answer is part of the failure.
+
+    The limit is in seconds of a machine that has nothing else to do (`patience`).
+    """
+    deadline = time.monotonic() + patience(within)
     while True:
         answer = await check()
         if answer:

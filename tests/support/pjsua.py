@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.audio import read_wav, tone, write_wav
+from tests.support.net import patience
 from tests.support.program import Program
 
 INSTALLED = importlib.util.find_spec("pjsua2") is not None
@@ -25,9 +26,10 @@ class Pjsua(Program):
     """One phone: `async with Pjsua(server, "1001", "secret", says=700) as phone`.
 
     `reliable` (100rel) is `no`, `optional` or `required`, `timer` (RFC 4028) these or `always`, `srtp` as
-    `reliable`; `authority` is the PEM file of the CA that a TLS server's certificate must be signed by. With
-    `answers` it answers every call at once, 180 and then 200; where that is `asked`, those that ask for it.
-    With `messages` it subscribes to its voice messages.
+    `reliable`; `authority` is the PEM file of the CA that a TLS server's certificate must be signed by, and
+    with a `certificate` of its own that of whoever calls it over TLS, who has to show one; `port` is where it
+    listens, 0 for any. With `answers` it answers every call at once, 180 and then 200; where that is `asked`,
+    those that ask for it. With `messages` it subscribes to its voice messages.
     """
 
     def __init__(self, server: tuple[str, int], user: str, password: str, **settings: object) -> None:
@@ -43,6 +45,9 @@ class Pjsua(Program):
             "timer": "optional",
             "srtp": "no",
             "authority": "",
+            "certificate": "",
+            "port": 0,
+            "registers": True,
             "messages": False,
             "server": server,
             "user": user,
@@ -89,7 +94,7 @@ class Pjsua(Program):
     ) -> dict[str, Any]:
         """Wait for the `count`-th happening of a kind with these facts."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patience(within)):
                 while True:
                     found = self.seen(kind, **facts)
                     if len(found) >= count:

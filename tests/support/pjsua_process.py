@@ -147,9 +147,13 @@ class Phone:
     def _open_transport(self) -> None:
         config = pj.TransportConfig()
         config.boundAddress = self.settings["host"]
+        config.port = self.settings["port"]
         if self.settings["authority"]:
             config.tlsConfig.CaListFile = self.settings["authority"]
             config.tlsConfig.verifyServer = True
+        if self.settings["certificate"]:
+            config.tlsConfig.certFile = config.tlsConfig.privKeyFile = self.settings["certificate"]
+            config.tlsConfig.verifyClient = config.tlsConfig.requireClientCert = True
         self.endpoint.transportCreate(_TRANSPORTS[self.settings["transport"]], config)
 
     def uri(self, user: str) -> str:
@@ -160,7 +164,8 @@ class Phone:
         settings = self.settings
         config = pj.AccountConfig()
         config.idUri = f"sip:{settings['user']}@{settings['server'][0]}"
-        config.regConfig.registrarUri = self.uri("").replace("sip:@", "sip:")
+        if settings["registers"]:
+            config.regConfig.registrarUri = self.uri("").replace("sip:@", "sip:")
         config.regConfig.timeoutSec = 300
         credentials = pj.AuthCredInfo("digest", "*", settings["user"], 0, settings["password"])
         config.sipConfig.authCreds.append(credentials)

@@ -136,6 +136,9 @@ def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
         for c in waiting.values():
             expected.setdefault(c[name], {})[c["member"]] = int(c["score"])
         assert state.under(kind) == expected
+    own = {c["m"]: int(c["s"]) for c in waiting.values() if c["rn"] == "0"}
+    assert state.get("own") == own
+    assert ("own" in state.get("odd")) == bool(own)
     by_age: dict[str, dict[str, int]] = {}
     for i, c in waiting.items():
         by_age.setdefault(c["queue"], {})[i] = int(c["enqueued"])

@@ -82,7 +82,7 @@ class QueueModel:
         self._await_step(call)
         if call.state == "waiting":
             self._place(call, now)
-        self._lend(now)
+        self._afterwards(now)
         return True
 
     def agent_available(
@@ -102,7 +102,7 @@ class QueueModel:
                 agent.unanswered = 0
                 self._begin_presence(agent, now)
             self._set_free(agent, now, now)
-        self._lend(now)
+        self._afterwards(now)
         return agent.state
 
     def agent_skills(self, agent_id: str, profile: AgentProfile, now: int, terms: AgentTerms) -> AgentState:
@@ -110,7 +110,7 @@ class QueueModel:
         if agent is None or agent.state is AgentState.OFFLINE:
             return AgentState.OFFLINE
         self._learn(agent, profile, terms, now)
-        self._lend(now)
+        self._afterwards(now)
         return agent.state
 
     def _learn(self, agent: Agent, profile: AgentProfile, terms: AgentTerms, now: int) -> None:
@@ -141,16 +141,17 @@ class QueueModel:
             return state
         if agent.state is AgentState.OFFLINE:
             agent.signed_in = None
-        if agent.state is AgentState.TALKING:
+        call = self.calls[agent.call] if agent.state is AgentState.OFFERED and agent.call else None
+        if agent.state is AgentState.TALKING or (call and call.ticket.own):
             agent.next, agent.idle = (state, why), False
             return agent.state
-        call = self.calls[agent.call] if agent.state is AgentState.OFFERED and agent.call else None
         if call:
             self._withdraw(call, agent_id)
         self._end_wrapup(agent, now)
         self._put_away(agent, state, why, now)
         if call:
             self._give_back(call, agent_id, now)
+        self._take_makers(now)
         return agent.state
 
     def accept(self, call_id: str, agent_id: str, token: int, now: int) -> None:
@@ -159,7 +160,7 @@ class QueueModel:
             raise self._not_in_force()
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
-        self._lend(now)
+        self._afterwards(now)
 
     def _not_in_force(self) -> Exception:
         return StoreUnavailable("in doubt") if self.doubt else StaleToken()
@@ -187,7 +188,7 @@ class QueueModel:
             self.due[f"a:{agent_id}"] = now + refusal.rest_ms
         else:
             self._set_free(agent, now, now)
-        self._lend(now)
+        self._afterwards(now)
 
     def cancel(self, call_id: str, now: int, how: str = "abandoned") -> bool:
         call = self.calls.get(call_id)
@@ -195,7 +196,7 @@ class QueueModel:
             return False
         if call.state == "talking":
             self._part(call, now)
-            self._lend(now)
+            self._afterwards(now)
             return True
         self._forget(call)
         self._count(call, how)
@@ -203,7 +204,7 @@ class QueueModel:
         for agent_id in call.held:
             agent = self.agents[agent_id]
             self._set_free(agent, agent.idle_since, now)
-        self._lend(now)
+        self._afterwards(now)
         return True
 
     def done(self, call_id: str, agent_id: str, token: int, now: int, *, wrapup: bool = True) -> int | None:
@@ -216,7 +217,7 @@ class QueueModel:
         if call.state == "offered":
             self._begin_talk(call, agent_id, now)
         until = self._part(call, now, wrapup)
-        self._lend(now)
+        self._afterwards(now)
         return until or None
 
     def end_wrapup(self, agent_id: str, now: int) -> AgentState:
@@ -227,7 +228,7 @@ class QueueModel:
             self._end_wrapup(agent, now)
             del self.due[f"a:{agent_id}"]
             self._go_on(agent, now)
-            self._lend(now)
+            self._afterwards(now)
         return agent.state
 
     def extend_wrapup(self, agent_id: str, until: int, now: int) -> tuple[int, int] | None:
@@ -254,7 +255,7 @@ class QueueModel:
         self.callbacks.drop(node, now)
         dropped = self._drop(node, now)
         self._settled(node, now)
-        self._lend(now)
+        self._afterwards(now)
         return dropped
 
     def tick(self, now: int) -> None:
@@ -265,8 +266,8 @@ class QueueModel:
                 del self.due[what]
                 kind, _, name = what.partition(":")
                 getattr(self, f"_due_{kind}")(name, now)
-            self._lend(now)
-        self._lend(now)
+            self._afterwards(now)
+        self._afterwards(now)
         self.callbacks.tick(now)
 
     def position(self, call_id: str) -> tuple[int, int] | None:
@@ -300,11 +301,11 @@ class QueueModel:
             return
         if call and self._reserved(ticket.call_id, agent_id, token):
             self._begin_talk(call, agent_id, now)
-            self._lend(now)
+            self._afterwards(now)
             return
         agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
         self._put_back(call, ticket, agent, token, None, now, lambda: agent.learns(profile, terms))
-        self._lend(now)
+        self._afterwards(now)
 
     def restore_offer(
         self,
@@ -323,7 +324,7 @@ class QueueModel:
             return
         agent = agent or self.agents.setdefault(agent_id, Agent(agent_id, profile))
         self._put_back(call, ticket, agent, token, deadline, now, lambda: agent.learns(profile, terms))
-        self._lend(now)
+        self._afterwards(now)
 
     def _may_restore(self, call: Call | None, agent: Agent | None, agent_id: str, token: int) -> bool:
         """True where it is so already. Raises where one of them talks to another."""
@@ -346,7 +347,7 @@ class QueueModel:
             self._requeue(call, now)
             for agent in rung:
                 self._set_free(agent, agent.idle_since, now)
-            self._lend(now)
+            self._afterwards(now)
 
     # The store begins anew.
 
@@ -375,7 +376,7 @@ class QueueModel:
 
     def settled(self, node: str, now: int) -> None:
         self._settled(node, now)
-        self._lend(now)
+        self._afterwards(now)
 
     def _settled(self, node: str, now: int) -> None:
         if node in self.doubt:
@@ -678,6 +679,17 @@ class QueueModel:
         if agent.busy_from is not None:
             agent.busy += now - agent.busy_from
             agent.busy_from = None
+
+    def _afterwards(self, now: int) -> None:
+        self._take_makers(now)
+        self._lend(now)
+
+    def _take_makers(self, now: int) -> None:
+        """Agents who were busy when they made their call, and are at something else by now."""
+        own = [call for call in self.calls.values() if call.ticket.own and call.state == "waiting"]
+        for call in sorted(own, key=lambda call: (call.score, call.arrival)):
+            if not self.doubt:
+                self._take_maker(call, now)
 
     def _lend(self, now: int) -> None:
         """A queue may have become well that lends its agents."""

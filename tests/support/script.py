@@ -75,18 +75,19 @@ class _Script:
         self._receive('response="100"', (), 'optional="true"')
         self._receive(f'response="{status}"', patterns)
 
-    def hear_request(self, method: str, *patterns: str) -> None:
-        """Wait for a request that matches, and keep what `reply` needs of it."""
+    def hear_request(self, method: str, *patterns: str) -> list[str]:
+        """Wait for a request that matches, and keep what `reply` needs of it: which is returned."""
         found = [(name, f"{name.lower().replace('-', '')}{len(self._found)}") for name in _COPIED]
         self._kept = [f"[${variable}]" for _, variable in found]
         self._found += [variable for _, variable in found]
         line = '<ereg regexp="{}:[^\\n\\r]*" search_in="msg" assign_to="{}"/>'
         kept = "".join(line.format(name, variable) for name, variable in found)
         self._receive(f'request="{method}"', patterns, more=kept)
+        return self._kept
 
-    def reply(self, status: int = 200, *headers: str, body: str = "") -> None:
-        """Answer the request heard last."""
-        self._send([f"SIP/2.0 {status} So", *self._kept, _CONTACT, *headers], body, _SDP)
+    def reply(self, status: int = 200, *headers: str, body: str = "", to: list[str] | None = None) -> None:
+        """Answer the request heard last, or an earlier one."""
+        self._send([f"SIP/2.0 {status} So", *(to or self._kept), _CONTACT, *headers], body, _SDP)
 
 
 class Caller(_Script):
@@ -97,6 +98,7 @@ class Caller(_Script):
     def __init__(self) -> None:
         super().__init__()
         self._is_inside = False
+        self._invited = 0
 
     def _request(self, method: str, cseq: int, branch: str, headers: tuple[str, ...]) -> list[str]:
         uri = "[next_url]" if self._is_inside else "sip:[service]@[remote_ip]:[remote_port]"
@@ -116,6 +118,8 @@ class Caller(_Script):
     def say(self, method: str, *headers: str, body: str = "", kind: str = _SDP, branch: str = "") -> None:
         """A request with the next number."""
         self._cseq += 1
+        if method == "INVITE":
+            self._invited = self._cseq
         self._send(self._request(method, self._cseq, branch or str(self._cseq), headers), body, kind)
 
     def invite(self, *headers: str, body: str | None = None, kind: str = _SDP) -> None:
@@ -131,9 +135,26 @@ class Caller(_Script):
         self.hear(200, *patterns)
         self.ack(body)
 
-    def ack(self, body: str = "") -> None:
+    def ack(self, body: str = "", *, tag: str = "") -> None:
+        """Acknowledge a 200; with a `tag` of one's own for the far end, as some phones do."""
         self._is_inside = True
-        self._send(self._request("ACK", self._cseq, f"{self._cseq}-ack", ()), body, _SDP)
+        lines = self._request("ACK", self._invited, f"{self._invited}-ack", ())
+        if tag:
+            lines = [line.replace("[peer_tag_param]", f";tag={tag}") for line in lines]
+        self._send(lines, body, _SDP)
+
+    def hear_reliably(self, status: int, *patterns: str) -> None:
+        """Wait for a provisional response that is to be acknowledged (RFC 3262), and do that."""
+        whole, number = f"rseq{len(self._found)}", f"number{len(self._found)}"
+        self._found += [whole, number]
+        kept = (
+            f'<ereg regexp="RSeq: *([0-9]+)" search_in="msg" check_it="true" assign_to="{whole},{number}"/>'
+        )
+        self._receive('response="100"', (), 'optional="true"')
+        self._receive(f'response="{status}"', ("Require:.*100rel", *patterns), more=kept)
+        self._is_inside = True
+        self.say("PRACK", f"RAck: [${number}] {self._invited} INVITE")
+        self._receive('response="200"', ("CSeq:.*PRACK",))
 
     def refused(self, status: int, *patterns: str) -> None:
         """Wait for a failure of the INVITE and acknowledge it."""
@@ -150,8 +171,27 @@ class Caller(_Script):
         self.hear(200)
 
 
+class Dialler(Caller):
+    """An agent who dials `-s` from a phone of theirs, with the password."""
+
+    def __init__(self, agent: AgentPhone) -> None:
+        super().__init__()
+        self._FROM = f"From: <sip:{agent.user}@[remote_ip]>;tag=[pid]d[call_number]"
+        self._password = f"[authentication username={agent.user} password={agent.password}]"
+
+    def dial(self, *headers: str, branch: str = "") -> None:
+        """The INVITE, and once more with the password; both with this branch, as some phones do."""
+        headers = ("User-Agent: SIPp", *headers)
+        self.say("INVITE", *headers, body=audio(), branch=branch)
+        self._receive('response="100"', (), 'optional="true"')
+        self._receive('response="401"', (), 'auth="true"')
+        lines = self._request("ACK", self._cseq, branch or str(self._cseq), ())
+        self._send([line if not line.startswith("To:") else "[last_To:]" for line in lines], "", _SDP)
+        self.say("INVITE", self._password, *headers, body=audio(), branch=branch)
+
+
 class Answerer(_Script):
-    """The phone of an agent from the INVITE on, and with `dial` in further dialogs of its own."""
+    """The phone of an agent, or one behind the trunk, from the INVITE on; with `dial` also as who calls."""
 
     def __init__(self) -> None:
         super().__init__()

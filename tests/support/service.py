@@ -9,21 +9,26 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 from redis import Redis
+from typer.testing import CliRunner
 
-from tests.support.net import eventually, free_port
+from acd.cli import cli
+from acd.config import load_settings
+from tests.support.database import fill
+from tests.support.net import eventually, free_port, patience
+from tests.support.prepared import PreparedProcess
 
 HOST = "127.0.0.1"
 TRUNK = "127.0.0.2"
@@ -34,6 +39,8 @@ _STRICT = {
 }
 _READY_WITHIN = 60.0
 _STOPPED_WITHIN = 20.0
+_ONE_COMMAND = threading.Lock()
+"""What a command prints is caught for the whole process."""
 
 Items = list[dict[str, Any]]
 
@@ -117,7 +124,7 @@ class Death:
 
     def wait(self, within: float = 10.0) -> None:
         """Until it has come, and nothing of the service is left behind."""
-        assert self._came.wait(within), f"nobody killed the service within {within} s"
+        assert self._came.wait(patience(within)), f"nobody killed the service within {within} s"
         self._service.wait()
         _, alive = psutil.wait_procs(self._children, timeout=10)
         assert not alive, f"outlived the service: {alive}"
@@ -129,8 +136,8 @@ class RunningService:
     An empty directory is one that another node has applied.
     """
 
-    program: Sequence[str] = (sys.executable, "-m", "acd")
-    """What is started to serve."""
+    clock_off = 0.0
+    """By how many seconds the clock of its machine is fast."""
 
     def __init__(self, folder: Path, directory: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self.data_dir = folder / "data"
@@ -143,10 +150,15 @@ class RunningService:
         self._folder = folder
         self._config = folder / "acd.toml"
         self._tokens: dict[str, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: PreparedProcess | None = None
         self._config.write_text(self._toml(settings))
         if directory:
+            fill(self._database())
             self.apply(directory)
+
+    def _database(self) -> Path:
+        url = load_settings(self._config).database_url
+        return Path(url.partition(":///")[2])
 
     def _toml(self, overrides: Mapping[str, Any]) -> str:
         listen = [f"{transport}:{HOST}:{self.sip_address[1]}" for transport in ("udp", "tcp")]
@@ -167,16 +179,23 @@ class RunningService:
 
     # its life
 
+    @contextlib.contextmanager
+    def running_to_the_end(self) -> Iterator[RunningService]:
+        """Started, with a token. It must stop in order, in time, with status 0."""
+        try:
+            self.start()
+            self.token()
+            yield self
+            self.stop()
+        finally:
+            if self.running:
+                self.kill9()
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                (*self.program, "serve", "--config", str(self._config)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-            )
+            words = ("serve", "--config", str(self._config))
+            self._process = PreparedProcess(words, log, self._folder, clock_off=self.clock_off)
         deadline = time.monotonic() + _READY_WITHIN
         while not self._is_ready():
             assert self._process.poll() is None, f"the service ended:\n{self.log_tail()}"
@@ -205,7 +224,7 @@ class RunningService:
         """Its exit status, and nothing of it is left behind."""
         assert self._process is not None
         try:
-            return self._process.wait(within)
+            return self._process.wait(patience(within))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -239,16 +258,14 @@ class RunningService:
     # its commands
 
     def command(self, *words: str) -> str:
-        """Run `acd ...` with this configuration and return what it printed."""
-        done = subprocess.run(
-            (sys.executable, "-m", "acd", *words, "--config", str(self._config)),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            cwd=self._folder,
-            check=False,
-        )
-        assert done.returncode == 0, f"acd {' '.join(words)}: {done.stdout}\n{done.stderr}"
+        """Run `acd ...` with this configuration and return what it printed.
+
+        In a thread of this process: one of its own would spend more on its imports than on what it does.
+        """
+        with _ONE_COMMAND, ThreadPoolExecutor(1) as apart:
+            line = [*words, "--config", str(self._config)]
+            done = apart.submit(CliRunner().invoke, cli, line).result(timeout=30)
+        assert done.exit_code == 0, f"acd {' '.join(words)}: {done.output}\n{done.exception}"
         return done.stdout
 
     def apply(self, directory: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from types import TracebackType
 import aiohttp
 
 from tests.support.caller import Message
+from tests.support.net import patience
 
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 _COUNT = itertools.count(1)
@@ -139,7 +140,7 @@ class SipClient(asyncio.DatagramProtocol):
             sending.add_done_callback(self._sending.discard)
 
     async def next(self, within: float = 5.0) -> Message:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             return await self.received.get()
 
     async def final(self, within: float = 5.0) -> Message:

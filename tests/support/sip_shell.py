@@ -12,12 +12,13 @@ from redis.asyncio import Redis
 from acd.clock import Clock
 from acd.config import Listen, NodeSection, Settings, SipSection
 from acd.directory.model import Agent, Directory, Number, Trunk
-from acd.sip.core.auth import ha1
 from acd.sip.core.events import LegEnded, SipEvent
 from acd.sip.incoming import IncomingCall
 from acd.sip.service import SipService
 from acd.sip.site import Site
 from tests.support.clock import FakeClock
+from tests.support.credentials import ha1
+from tests.support.net import patience
 from tests.support.sip_client import SipClient
 
 PASSWORD = "correct horse"
@@ -92,7 +93,7 @@ class Shell:
         return await SipClient.open(self.address(transport), transport, host)
 
     async def event(self, within: float = 5.0) -> SipEvent:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             return await self.events.get()
 
     async def ended(self, within: float = 5.0) -> LegEnded:
@@ -108,6 +109,6 @@ class Shell:
 
     async def until(self, condition: Callable[[], bool], within: float = 5.0) -> None:
         """Let the loop run until something holds that sockets bring about."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             while not condition():
                 await asyncio.sleep(0.002)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from tests.support.net import free_media_port, free_port
+from tests.support.net import free_media_port, free_port, patience
 from tests.support.registration import register_all
 
 SCENARIOS = Path(__file__).parent.parent / "e2e" / "scenarios"
@@ -182,7 +182,7 @@ class Sipp:
         """Until the socket of a waiting scenario is there (it shows in /proc/net)."""
         tables = [Path("/proc/net/udp" if self._transport.startswith("u") else "/proc/net/tcp")]
         mark = f":{self.port:04X} "
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while not any(mark in table.read_text() for table in tables):
                 if not self.running:
                     raise RuntimeError(f"SIPp did not start: {(await self.finished()).errors}")
@@ -281,7 +281,9 @@ class Agents:
         scenario: str | Script = "agents",
         notes: bool = False,
         hears_repeats: bool = False,
+        rtp_echo: bool = False,
     ) -> None:
+        """With `rtp_echo` who talks to a phone hears themselves."""
         self.phones = phones
         self.server = server
         """Where they register, and unregister in the end."""
@@ -297,6 +299,7 @@ class Agents:
             seconds=seconds,
             notes=notes,
             hears_repeats=hears_repeats,
+            rtp_echo=rtp_echo,
         )
 
     def messages(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,13 +17,6 @@ from tests.support.redis_server import PrivateRedis, running_redis
 from tests.support.service import RunningService
 
 LEASE = 1.0
-_WRONG_CLOCK = """\
-import sys, time
-right, off = time.time, float(sys.argv.pop(1))
-time.time = lambda: right() + off
-from acd.cli import main
-main()
-"""
 _FIRST_MEDIA_PORT = 50_000
 
 
@@ -107,8 +99,8 @@ def two_nodes(
                 own.setdefault(section, {}).update(values)
             node = Node(place, {} if nodes else directory, own)
             node.name, node.redis, node.gate = name, redis, gate
-            if name == "b" and clock_off:
-                node.program = (sys.executable, "-c", _WRONG_CLOCK, str(clock_off))
+            if name == "b":
+                node.clock_off = clock_off
             nodes.append(node)
         try:
             with ThreadPoolExecutor() as starting:

@@ -4,29 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallFact, LegClosed
 from acd.calls.hands.seats import Seats
-from acd.calls.model import Call, Event, Side, State
+from acd.calls.model import Call, Event, HandOver, HandOverOutside, Side, State
 from acd.calls.ports import Services
 from acd.calls.steps.context import Context
 
-if TYPE_CHECKING:
-    from acd.calls.session import CallSession
+
+class Adopter(Protocol):
+    """Where another call takes over whom this one has reached."""
+
+    def adopt(self, leg: str, given: HandOver) -> bool:
+        """Take over an agent. False where that call cannot."""
+
+    def adopt_outside(self, leg: str, given: HandOverOutside) -> bool:
+        """The same with a number outside."""
+
+
+class OtherCall(Protocol):
+    """Another live call of this node."""
+
+    @property
+    def transfers(self) -> Adopter: ...
+
+    def post(self, event: Event, /) -> None:
+        """Hand in an event; never blocks."""
 
 
 @dataclass(frozen=True, slots=True)
-class LegRegistry:
-    """How a session makes its legs known, so that what happens to them finds it."""
+class Registry:
+    """The live calls of this node, as one of them sees them."""
 
-    add: Callable[[str, CallSession], None]
     remove: Callable[[str], None]
+    """Nothing that happens to this leg is for any call from now on."""
     spawn: Callable[[Awaitable[None]], object]
-    find: Callable[[str], CallSession | None]
+    find: Callable[[str], OtherCall | None]
     """A live call by its id."""
     make: Callable[[CallbackOrder], None]
     """Put somebody in line who is to be called."""
@@ -40,7 +57,7 @@ class LiveCall:
     seats: Seats
     services: Services
     context: Context
-    registry: LegRegistry
+    registry: Registry
     claim: Callable[[str], None]
     """What happens to this leg is for this call to hear from now on."""
     post: Callable[[Event], None]
@@ -66,7 +83,7 @@ class LiveCall:
         self.seats.forget(leg)
         self.services.sip.hangup(leg, reason)
         statistics = await self.services.media.close(leg)
-        self.tell(LegClosed(self.call.id, side.value, statistics))
+        self.tell(LegClosed(self.call.id, side.value, statistics, leg))
 
     def tell(self, fact: CallFact) -> None:
         for observer in self.services.observers:

@@ -13,6 +13,7 @@ from acd.calls.outside import Way
 from acd.calls.outward import NoRoute, about
 from acd.errors import AcdError
 from acd.log import mask
+from acd.sip.identity import Diverted
 
 _CALLS_OUTSIDE = frozenset({State.DIALLING, State.CALLING, State.FORWARDING})
 
@@ -64,7 +65,7 @@ class OutsideLeg:
             caller=shown,
             caller_name="",
             withheld=call.withheld,
-            diverted_from=call.called if call.state is State.FORWARDING else "",
+            diversions=(*call.diversions, Diverted(call.called)) if call.state is State.FORWARDING else (),
             about=about(self._live.context.directory, call),
             call_id=call.id,
         )

@@ -49,6 +49,7 @@ class Voicemail:
             async with asyncio.timeout(_MAILBOX_SECONDS):
                 return m.MailboxOpened(tuple(await self._live.services.messages.waiting(box)))
         except Exception as error:
+            # Whoever listens is told that it cannot be opened, and the call goes on.
             log.warning("mailbox-not-opened", box=box, error=str(error) or type(error).__name__)
             return m.MailboxOpened(None)
 

@@ -11,6 +11,7 @@ import msgspec
 from acd.calls.callbacks import CallbackOrder
 from acd.calls.outside import Outside
 from acd.calls.record import Attempt, Segment
+from acd.sip.identity import Diverted
 from ivr.interpreter import Run
 from ivr.mailbox import Mailbox
 from routing.model import Offer
@@ -86,6 +87,8 @@ class Place:
     """Teams whose leads may take the call too."""
     leads_alone: bool = False
     """And nobody else."""
+    spent_rules: tuple[int, ...] = ()
+    """The call comes back from where a rule of this queue had sent it: the rules that it has gone by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ class Call(msgspec.Struct, frozen=True):
     trunk: str
     from_agent: str
     started_at: float
-    diverted_from: str = ""
+    diversions: tuple[Diverted, ...] = ()
+    """What the trunk told of numbers that the call was diverted from, the oldest first."""
     verstat: str = ""
     withheld: bool = False
     """Whoever an agent calls outside is not to see the number."""

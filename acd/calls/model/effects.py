@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from acd.calls.callbacks import CallbackOrder
 from acd.calls.facts import CallFact
-from acd.calls.messages import NewMessage
-from acd.calls.model.call import Place, Side, Timer
+from acd.calls.model.call import Side, Timer
+from acd.calls.model.later_effects import LaterEffect
+from acd.calls.model.transfer_effects import TransferEffect
 from acd.calls.outside import Outside
 from acd.calls.record import Outcome
 from acd.directory.model import CodeAction
@@ -239,87 +239,6 @@ class FinishConversation:
 
 
 @dataclass(frozen=True, slots=True)
-class NoteCallback:
-    """The caller is to be called back; CallbackAnswered says whether."""
-
-    order: CallbackOrder
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class MakeCallback:
-    """Put the callback that was noted in line."""
-
-
-@dataclass(frozen=True, slots=True)
-class DropCallback:
-    """The callback that was just noted is not needed any more."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class BeginAttempt:
-    """Ask for the right to call the customer now; AttemptAllowed answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackMade:
-    """Customer and agent talk: the callback is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class SettleCallback:
-    """The call ends before the two have talked: another attempt, another node, or the end of it."""
-
-    why: str
-    cancel: bool = False
-    """Nobody is to try again."""
-
-
-@dataclass(frozen=True, slots=True)
-class TakeMessage:
-    """Record what the caller says as a message; RecordingOver tells when that is over."""
-
-    message: NewMessage
-    limit_seconds: float
-    silence_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class EndMessage:
-    """The message that is being taken is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenMailbox:
-    """Look up the messages of a box; MailboxOpened answers."""
-
-    box: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlayMessage:
-    """Prompts and then a message, if one is named."""
-
-    playback: int
-    prompts: tuple[str, ...]
-    message: str
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
-class MarkHeard:
-    message: str
-    agent: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteMessage:
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class AskDesk:
     """Set an agent's state, as a feature code says."""
 
@@ -336,96 +255,6 @@ class AskPosition:
 @dataclass(frozen=True, slots=True)
 class AskSituation:
     """Find out what the overflow rules of the queue want to know of who joins it; SituationKnown says it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRefer:
-    """Answer the REFER of an agent's phone."""
-
-    status: int
-    side: Side = Side.AGENT
-
-
-@dataclass(frozen=True, slots=True)
-class ReportRefer:
-    """Tell the phone that transfers how it goes; a final status is the last word."""
-
-    side: Side
-    status: int
-
-
-@dataclass(frozen=True, slots=True)
-class ParkAgentLeg:
-    """The agent's leg becomes that of the transferor."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReclaimAgentLeg:
-    """The transferor's leg is the agent's again."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeSeats:
-    """The caller's leg becomes that of the transferor, and the agent's that of the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeSeatsBack:
-    """The caller's leg is the agent's again, and the transferor's that of the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseTransferor:
-    """Hang up the transferor's phone and close its media leg."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskHandOver:
-    """Ask another call for whom it has reached."""
-
-    other_call: str
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """Give the agent's leg to another call."""
-
-    to_call: str
-    offer: Offer
-    place: Place
-    holds: bool
-
-
-@dataclass(frozen=True, slots=True)
-class HandOverOutside:
-    """Give the leg of the number outside, which this call has reached, to another call."""
-
-    to_call: str
-    outside: Outside
-    holds: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PassOn:
-    """Nobody is reached yet: let the other call try where this one was going."""
-
-    to_call: str
-
-
-@dataclass(frozen=True, slots=True)
-class TakeJoined:
-    """The leg that joined becomes that of this side; the one before is told `report`, and let go."""
-
-    side: Side
-    reason: str
-    report: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DropJoined:
-    """The leg that joined is not wanted any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,39 +300,16 @@ Effect = (
     | ConfirmMaker
     | RejectOffer
     | FinishConversation
-    | NoteCallback
-    | MakeCallback
-    | DropCallback
-    | BeginAttempt
     | CallOutside
     | AskLeave
     | NoteRefusedDial
     | SeatAgent
     | TellRinging
-    | CallbackMade
-    | SettleCallback
-    | TakeMessage
-    | EndMessage
-    | OpenMailbox
-    | PlayMessage
-    | MarkHeard
-    | DeleteMessage
     | AskDesk
     | AskPosition
     | AskSituation
-    | AnswerRefer
-    | ReportRefer
-    | ParkAgentLeg
-    | ReclaimAgentLeg
-    | ChangeSeats
-    | ChangeSeatsBack
-    | ReleaseTransferor
-    | AskHandOver
-    | HandOver
-    | HandOverOutside
-    | PassOn
-    | TakeJoined
-    | DropJoined
     | Tell
     | Close
+    | LaterEffect
+    | TransferEffect
 )

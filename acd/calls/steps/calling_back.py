@@ -34,9 +34,9 @@ from acd.calls.model import (
 from acd.calls.outward import DialRefused, outside_for_callback
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
-from acd.calls.steps.guiding import ANNOUNCEMENT, wait_at
 from acd.calls.steps.reaching import call_outside, next_way, why_not
 from acd.calls.steps.talking import audio_effects, resume_talk
+from acd.calls.steps.waiting import ANNOUNCEMENT, wait_at
 
 
 def on_due(context: Context, call: Call, event: CallbackDue, now: float) -> Step:

@@ -145,7 +145,7 @@ def record_of(call: Call, verdict: Close, ended_at: float) -> CallRecord:
         cause=verdict.cause,
         offers=call.offers,
         segments=call.segments,
-        diverted_from=call.diverted_from,
+        diverted_from=call.diversions[0].number if call.diversions else "",
         verstat=call.verstat,
         attributes=dict(call.attributes),
         attempts=call.attempts,

@@ -23,10 +23,10 @@ from acd.calls.model import (
     Transferor,
 )
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step
-from acd.calls.steps.guiding import new_entry, wait_at
 from acd.calls.steps.reaching import forward
 from acd.calls.steps.times import settle
 from acd.calls.steps.transferring import go_to, mark, noted, on_transfer_asked
+from acd.calls.steps.waiting import new_entry, wait_at
 from acd.calls.targets import AgentTarget, OutsideTarget, Target, TransferImpossible, target_of
 from acd.errors import AcdError
 

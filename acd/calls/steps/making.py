@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from acd.calls.model import Call, ConfirmMaker, EnterQueue, LeaveQueue, MakerLost, MakerReserved
 from acd.calls.steps.context import Context, Step
-from acd.calls.steps.guiding import ticket_of_seated
+from acd.calls.steps.tickets import ticket_of_seated
 
 
 def on_reserved(context: Context, call: Call, event: MakerReserved, now: float) -> Step:

@@ -39,15 +39,16 @@ from acd.calls.model import (
 from acd.calls.steps.attempts import attempted
 from acd.calls.steps.calling_back import dial
 from acd.calls.steps.context import Context, Step, enter
-from acd.calls.steps.guiding import STOP_WAITING, ticket_of
 from acd.calls.steps.messages import box_instead
 from acd.calls.steps.overflowing import wait_on
 from acd.calls.steps.refusing import rejection
 from acd.calls.steps.talking import audio_effects, resume_talk
+from acd.calls.steps.tickets import ticket_of
 from acd.calls.steps.times import settle
 from acd.calls.steps.together import give_way, let_rivals_go, rival, rival_fails, rival_wins, rivals_turn_down
 from acd.calls.steps.transferring import give_up
 from acd.calls.steps.treating import leave_menu
+from acd.calls.steps.waiting import STOP_WAITING
 from acd.sip.core.events import EndedBy
 from routing.model import Offer, RejectReason
 from routing.requirement import class_name, in_words
@@ -55,7 +56,8 @@ from routing.requirement import class_name, in_words
 _BUSY = frozenset({486, 600})
 _NO_ANSWER = frozenset({408, 487})
 _TOLD = {RejectReason.BUSY.value: 486, RejectReason.REJECTED.value: 603}
-"""What a transferring phone is told of a target that does not take the call; 480 of any other reason."""
+"""What a transferring phone is told of a target that does not take the call, where the target's phone has no
+word of its own; 480 of any other reason."""
 _NOT_THERE = frozenset({404, 410, 430, 502, 503, 504})
 
 
@@ -99,7 +101,9 @@ def on_agent_unavailable(context: Context, call: Call, event: AgentUnavailable, 
 
 def on_agent_leg_over(context: Context, call: Call, event: LegOver, now: float) -> Step:
     """The phone refused, or could not be reached, while it was being rung."""
-    return _turned_down(context, call, _reason(event.by, event.status), now)
+    is_its_word = event.by == "remote" and event.status >= 400 and event.status not in _NOT_THERE
+    reason = _reason(event.by, event.status)
+    return _turned_down(context, call, reason, now, status=event.status if is_its_word else 0)
 
 
 def on_rival_over(context: Context, call: Call, event: RivalOver, now: float) -> Step:
@@ -120,14 +124,15 @@ def _reason(by: EndedBy, status: int) -> RejectReason:
     return RejectReason.BUSY if status in _BUSY else RejectReason.REJECTED
 
 
-def _turned_down(context: Context, call: Call, reason: RejectReason, now: float) -> Step:
+def _turned_down(context: Context, call: Call, reason: RejectReason, now: float, *, status: int = 0) -> Step:
+    """`status` is what the phone said, 0 where it said nothing that is its own word."""
     if call.offer is None:
         return call, ()
     word = rejection(context, call, call.offer, reason)
     if call.rivals:
         call, effects = give_way(call, reason.value, now)
         return call, (*effects, word)
-    return _back_to_queue(context, call, reason.value, now, word)
+    return _back_to_queue(context, call, reason.value, now, word, status=status)
 
 
 def on_offer_taken_back(context: Context, call: Call, event: OfferTakenBack, now: float) -> Step:
@@ -157,7 +162,9 @@ def on_rejection_stale(context: Context, call: Call, event: OfferStale, now: flo
     return call, (SayPlaceAgain(),)
 
 
-def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effects: Effect) -> Step:
+def _back_to_queue(
+    context: Context, call: Call, reason: str, now: float, *effects: Effect, status: int = 0
+) -> Step:
     """The caller keeps the place and hears on; the agent's phone is let go."""
     agent, rang = call.agent, now - (call.offered_at or now)
     call = attempted(call, reason, now)
@@ -166,7 +173,7 @@ def _back_to_queue(context: Context, call: Call, reason: str, now: float, *effec
     leave = (StopTimer(Timer.RING), *effects, ReleaseAgentLeg(reason), told)
     once = call.place is not None and (call.place.is_transfer or box_instead(context, call) is not None)
     if once or _has_waited_too_long(context, call, now):
-        waiting, more = give_up(context, waiting, _TOLD.get(reason, 480), now)
+        waiting, more = give_up(context, waiting, status or _TOLD.get(reason, 480), now)
     else:
         waiting, more = wait_on(context, waiting, now)
     return waiting, leave + more

@@ -58,9 +58,10 @@ from acd.calls.steps import guiding, knowing
 from acd.calls.steps.coding import is_code
 from acd.calls.steps.context import OUTBOUND_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end, on_media_lost
-from acd.calls.steps.guiding import extension_of, ticket_of
+from acd.calls.steps.guiding import extension_of
 from acd.calls.steps.reaching import call_outside, next_way, status_of, why_not
 from acd.calls.steps.talking import audio_effects, resume_talk
+from acd.calls.steps.tickets import ticket_of
 from routing.model import Offer
 
 _RINGING, _PROGRESS = 180, 183

@@ -23,17 +23,11 @@ from acd.calls.model import (
 from acd.calls.outward import NoRoute, outside, shown_number
 from acd.calls.record import Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, Context, Step, message_flow
-from acd.calls.steps.guiding import (
-    ANNOUNCEMENT,
-    STOP_WAITING,
-    go_to_flow,
-    leave_message,
-    new_entry,
-    ticket_of,
-    wait_at,
-)
+from acd.calls.steps.guiding import go_to_flow, leave_message
 from acd.calls.steps.reaching import forward
+from acd.calls.steps.tickets import ticket_of
 from acd.calls.steps.times import settle
+from acd.calls.steps.waiting import ANNOUNCEMENT, STOP_WAITING, new_entry, wait_at
 from acd.directory.boxes import find_box
 from acd.directory.model import DIAL_CLASSES, OverflowRule
 from routing.overflow import Situation, decide, next_time
@@ -137,7 +131,7 @@ def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: 
     if rule.number and dialled is None:
         return _go_outside(context, call, rule.number, now)
     if agent := context.directory.agent_by_extension.get(rule.extension):
-        back = (Place(call.queue),)
+        back = (_way_back(call),)
         place = Place(EXTENSION_QUEUE, agent=agent.id, is_transfer=True, way_back=back)
         return wait_at(context, new_entry(call), place, now)
     return None
@@ -150,7 +144,12 @@ def _go_outside(context: Context, call: Call, number: str, now: float) -> Step |
         found = outside(context.directory, number, allowed=DIAL_CLASSES, shown=shown)
     except NoRoute:
         return None
-    return forward(context, new_entry(call), found, now, way_back=(Place(call.queue),))
+    return forward(context, new_entry(call), found, now, way_back=(_way_back(call),))
+
+
+def _way_back(call: Call) -> Place:
+    """Where nobody takes the call, the rule that led there is not tried again each second."""
+    return Place(call.queue, spent_rules=call.spent_rules)
 
 
 def _leave(call: Call, rule: OverflowRule, now: float) -> Call:

@@ -52,18 +52,12 @@ from acd.calls.outward import DialRefused, shown_number
 from acd.calls.record import Outcome, Segment
 from acd.calls.steps.context import EXTENSION_QUEUE, OUTBOUND_QUEUE, Context, Step, enter
 from acd.calls.steps.ending import end
-from acd.calls.steps.guiding import (
-    STOP_WAITING,
-    fail_transfer,
-    go_to_number,
-    leave_message,
-    new_entry,
-    wait_at,
-)
+from acd.calls.steps.guiding import fail_transfer, go_to_number, leave_message
 from acd.calls.steps.messages import box_instead
 from acd.calls.steps.reaching import forward
 from acd.calls.steps.talking import audio_effects, resume_talk
 from acd.calls.steps.times import settle
+from acd.calls.steps.waiting import STOP_WAITING, new_entry, wait_at
 from acd.calls.targets import AgentTarget, OutsideTarget, QueueTarget, Target, target_of
 from acd.errors import AcdError
 

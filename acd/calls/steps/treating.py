@@ -25,10 +25,11 @@ from acd.calls.model import (
     TimerFired,
 )
 from acd.calls.steps.context import Context, Step, enter
-from acd.calls.steps.guiding import ANNOUNCEMENT, STOP_WAITING, obey, on_announcement_over, on_flow_callback
+from acd.calls.steps.guiding import obey, on_flow_callback
 from acd.calls.steps.messages import greeting
 from acd.calls.steps.noting import callback_order
 from acd.calls.steps.times import settle
+from acd.calls.steps.waiting import ANNOUNCEMENT, STOP_WAITING, on_announcement_over
 from ivr import interpreter as ivr
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -20,6 +19,7 @@ from acd.directory.schema.words import (
     Password,
     Skills,
     Text,
+    password_hashes,
 )
 from routing.limits import CAPACITY_MAX
 from routing.model import Lending
@@ -64,13 +64,11 @@ class AgentEntry(Entry):
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
         served = {name: e.priority if isinstance(e, ServedEntry) else e for name, e in self.queues.items()}
         lent = {name: _lending(queues[lender]) for name, lender in self.lenders.items()}
-        secret = f"{self.extension}:{realm}:{self.password}".encode()
         return Agent(
             id=self.id,
             extension=self.extension,
             name=self.name,
-            ha1_md5=hashlib.md5(secret, usedforsecurity=False).hexdigest(),
-            ha1_sha256=hashlib.sha256(secret).hexdigest(),
+            **password_hashes(self.extension, realm, self.password),
             skills=MappingProxyType(self.skills),
             sign_in=self.sign_in,
             team=self.team,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -26,6 +25,7 @@ from acd.directory.schema.words import (
     Skills,
     SrtpChoice,
     Text,
+    password_hashes,
 )
 
 CallRate = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
@@ -128,12 +128,10 @@ class TrunkEntry(Entry):
         if self.account is None:
             return {}
         account = self.account
-        secret = f"{account.username}:{account.realm}:{account.password}".encode()
         return {
             "username": account.username,
             "realm": account.realm,
-            "ha1_md5": hashlib.md5(secret, usedforsecurity=False).hexdigest(),
-            "ha1_sha256": hashlib.sha256(secret).hexdigest(),
+            **password_hashes(account.username, account.realm, account.password),
             "register_seconds": account.register_seconds,
         }
 

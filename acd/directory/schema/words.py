@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from ipaddress import ip_network
 from typing import Annotated
@@ -173,3 +174,12 @@ AutoAnswerChoice = Annotated[AutoAnswer, OFF]
 class Entry(BaseModel):
     # Strict, so that 1001 without quotes is an error and not a number that lost its leading zeros.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def password_hashes(username: str, realm: str, password: str) -> dict[str, str]:
+    """What is kept of a password: HA1 by both algorithms, good for one realm (RFC 7616 section 3.4.2)."""
+    secret = f"{username}:{realm}:{password}".encode()
+    return {
+        "ha1_md5": hashlib.md5(secret, usedforsecurity=False).hexdigest(),
+        "ha1_sha256": hashlib.sha256(secret).hexdigest(),
+    }

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -19,6 +18,7 @@ from acd.directory.model import Srtp
 from acd.errors import AcdError, BadSessionDescription, ConfigError, MediaUnavailable
 from acd.media.crypto import KEY_BYTES, Keys
 from acd.media.embedded import protocol
+from acd.media.embedded.places import Place, share_ports
 from acd.media.embedded.ports import PortPool
 from acd.media.embedded.process import WorkerProcess
 from acd.media.engine import (
@@ -37,9 +37,6 @@ from acd.media.negotiation import Negotiation
 
 _ANSWER_SECONDS = 5.0
 """A worker that says nothing for so long hangs."""
-_RESERVED = 8
-"""Ports that each worker holds for legs to come, and at most one in so many of its share."""
-_RESERVED_SHARE = 16
 _ATTEMPTS = 32
 """Ports to try that other programs may have."""
 _RECORDINGS_BYTES = 64 * 1024 * 1024
@@ -49,22 +46,9 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(slots=True, eq=False)
-class _Place:
-    """A worker, its share of the ports and how many legs it has."""
-
-    worker: WorkerProcess
-    ports: PortPool
-    legs: int = 0
-    reserved: deque[int] = field(default_factory=deque)
-    """Ports that the worker holds for legs to come, so that opening one waits for nothing."""
-    reserving: set[int] = field(default_factory=set)
-    """Ports that it was asked to."""
-
-
-@dataclass(slots=True, eq=False)
 class _Leg:
     name: str
-    place: _Place
+    place: Place
     port: int
     negotiation: Negotiation
     failed: bool = False
@@ -87,19 +71,19 @@ class EmbeddedEngine:
         self._legs: dict[str, _Leg] = {}
         self._recordings: dict[str, _Leg] = {}
         """The legs that are, or were, recorded, by recordings that are not over."""
-        self._opening: dict[str, tuple[_Place, asyncio.Future[str]]] = {}
-        self._closing: dict[str, tuple[_Place, asyncio.Future[LegStatistics]]] = {}
-        self._places = [self._place(pool) for pool in _share(settings.port_range, settings.workers)]
+        self._opening: dict[str, tuple[Place, asyncio.Future[str]]] = {}
+        self._closing: dict[str, tuple[Place, asyncio.Future[LegStatistics]]] = {}
+        self._places = [self._place(pool) for pool in share_ports(settings.port_range, settings.workers)]
 
-    def _place(self, ports: PortPool) -> _Place:
+    def _place(self, ports: PortPool) -> Place:
         configuration = protocol.Configure(
             self._settings.address, self._settings.rtp_timeout_seconds, _RECORDINGS_BYTES
         )
-        place: _Place
+        place: Place
         worker = WorkerProcess(
             configuration, self._clock, lambda events: self._take(place, events), lambda: self._lose(place)
         )
-        place = _Place(worker, ports)
+        place = Place(worker, ports)
         return place
 
     # For metrics and health.
@@ -111,7 +95,7 @@ class EmbeddedEngine:
     @property
     def ports_free(self) -> int:
         """Pairs of ports that no leg has."""
-        return sum(place.ports.free + len(place.reserved) + len(place.reserving) for place in self._places)
+        return sum(place.ports_free for place in self._places)
 
     @property
     def ports_total(self) -> int:
@@ -213,11 +197,18 @@ class EmbeddedEngine:
         if known is None:
             return LegStatistics()
         try:
-            statistics = await self._close_remote(known)
+            statistics = self._located(known, await self._close_remote(known))
         finally:
             known.place.legs -= 1
             known.place.ports.give_back(known.port, self._clock.monotonic())
         return statistics
+
+    def _located(self, leg: _Leg, statistics: LegStatistics) -> LegStatistics:
+        terms = leg.negotiation.terms
+        local = (self._address, leg.port)
+        if terms is None:
+            return replace(statistics, local=local)
+        return replace(statistics, local=local, remote=terms.remote, codec=terms.send_law.name)
 
     # Opening and closing.
 
@@ -226,7 +217,7 @@ class EmbeddedEngine:
             raise ValueError(f"media leg {name} is open already")
         place = self._choose(near)
         held = place.reserved.popleft() if place.reserved else None
-        self._reserve(place)
+        place.reserve(self._clock.monotonic())
         if held is not None:
             place.worker.send(protocol.Open(name, held))
             place.legs += 1
@@ -241,36 +232,14 @@ class EmbeddedEngine:
             _log.warning("media_port_taken", port=port, fault=fault)
         raise MediaUnavailable("other programs have the media ports that were tried")
 
-    def _opened(self, name: str, place: _Place, port: int, srtp: Srtp) -> _Leg:
+    def _opened(self, name: str, place: Place, port: int, srtp: Srtp) -> _Leg:
         negotiation = Negotiation(
             secrets.randbits(48), self._address, port, self._preference, srtp, _make_key
         )
         leg = self._legs[name] = _Leg(name, place, port, negotiation)
         return leg
 
-    def _reserve(self, place: _Place) -> None:
-        """Have as many ports held as a burst of calls may want; few of a small share."""
-        wanted = min(_RESERVED, place.ports.size // _RESERVED_SHARE)
-        while place.worker.alive and len(place.reserved) + len(place.reserving) < wanted:
-            port = place.ports.take(self._clock.monotonic())
-            if port is None:
-                return
-            place.reserving.add(port)
-            place.worker.send(protocol.Reserve(port))
-
-    def _settle_reserved(self, place: _Place, event: protocol.Ready | protocol.Reserved) -> None:
-        """A worker begins, or has tried to have a port."""
-        match event:
-            case protocol.Ready():
-                self._reserve(place)
-            case protocol.Reserved(port=port, fault=fault):
-                place.reserving.discard(port)
-                if fault:
-                    place.ports.leave(port, self._clock.monotonic())
-                else:
-                    place.reserved.append(port)
-
-    async def _open_at(self, name: str, place: _Place, port: int) -> str:
+    async def _open_at(self, name: str, place: Place, port: int) -> str:
         """Ask the worker to bind a port; the fault, or nothing where it did."""
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._opening[name] = place, done
@@ -296,7 +265,7 @@ class EmbeddedEngine:
             del self._opening[name]
             place.legs -= not kept
 
-    def _choose(self, near: str | None) -> _Place:
+    def _choose(self, near: str | None) -> Place:
         beside = self._legs.get(near) if near is not None else None
         if beside is not None and beside.place.worker.alive:
             return beside.place
@@ -355,11 +324,11 @@ class EmbeddedEngine:
         self._command(command)
         return terms.direction
 
-    def _take(self, place: _Place, events: list[protocol.Event]) -> None:
+    def _take(self, place: Place, events: list[protocol.Event]) -> None:
         for event in events:
             match event:
                 case protocol.Ready() | protocol.Reserved():
-                    self._settle_reserved(place, event)
+                    place.settle_reserved(event, self._clock.monotonic())
                 case protocol.Opened():
                     if event.leg in self._opening:
                         _resolve(self._opening[event.leg][1], event.fault)
@@ -390,13 +359,10 @@ class EmbeddedEngine:
             # A fault in one call's handling must not keep the other calls' events from them.
             _log.exception("media_event_not_handled", leg=event.leg)
 
-    def _lose(self, place: _Place) -> None:
+    def _lose(self, place: Place) -> None:
         """The worker died: its legs have no media any more."""
         self._settle(place)
-        for port in (*place.reserved, *place.reserving):
-            place.ports.give_back(port, self._clock.monotonic())
-        place.reserved.clear()
-        place.reserving.clear()
+        place.give_up_reserved(self._clock.monotonic())
         for leg in [leg for leg in self._legs.values() if leg.place is place and not leg.failed]:
             leg.failed = True
             self._tell(MediaFailed(leg.name))
@@ -404,7 +370,7 @@ class EmbeddedEngine:
             if recorded.place is place:
                 self._end_recording(_lost(recorded.name, recording))
 
-    def _settle(self, place: _Place) -> None:
+    def _settle(self, place: Place) -> None:
         """Nobody waits for an answer of a worker that is gone."""
         for where, opened in self._opening.values():
             if where is place and not opened.done():
@@ -448,21 +414,7 @@ def _statistics(closed: protocol.Closed) -> LegStatistics:
         packets_lost=closed.lost,
         packets_dropped=closed.dropped,
         jitter_seconds=closed.jitter_seconds,
-        codec=Law(closed.law).name,
         far_packets_lost=closed.far_lost,
         far_jitter_seconds=closed.far_jitter_seconds,
         round_trip_seconds=closed.round_trip_seconds,
     )
-
-
-def _share(ports: tuple[int, int], workers: int) -> list[PortPool]:
-    """One run of ports for each worker, of even length so that pairs stay whole. Raises ConfigError."""
-    first = ports[0] + ports[0] % 2
-    each = (ports[1] - first + 1) // 2 // workers
-    if each == 0:
-        raise ConfigError(
-            f"media.ports {ports[0]}-{ports[1]} has no pair of ports for each of {workers} workers"
-        )
-    return [
-        PortPool(first + 2 * each * index, first + 2 * each * (index + 1) - 1) for index in range(workers)
-    ]

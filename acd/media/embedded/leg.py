@@ -330,7 +330,6 @@ class Leg:
             lost=incoming.reception.lost,
             dropped=incoming.dropped,
             jitter_seconds=incoming.reception.jitter / SAMPLE_RATE,
-            law=outgoing.law,
             far_lost=reports.far_lost,
             far_jitter_seconds=reports.far_jitter,
             round_trip_seconds=reports.round_trip,

@@ -137,7 +137,6 @@ class Closed(_Message, frozen=True):
     lost: int
     dropped: int
     jitter_seconds: float
-    law: int
     far_lost: int
     far_jitter_seconds: float
     round_trip_seconds: float

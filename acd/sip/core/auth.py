@@ -172,11 +172,6 @@ def parse_fields(text: str) -> dict[str, str]:
     return fields
 
 
-def ha1(algorithm: str, username: str, realm: str, password: str) -> str:
-    """H(user:realm:password) in hex: what is stored instead of a password."""
-    return HASHES[algorithm](f"{username}:{realm}:{password}".encode()).hexdigest()
-
-
 def digest_response(algorithm: str, first: str, method: str, fields: Mapping[str, str]) -> str:
     """The response that the right password gives (RFC 7616 section 3.4.1)."""
 

@@ -6,7 +6,6 @@ their hashes hold it, and a challenge that names another one is never answered (
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -122,13 +121,6 @@ class DigestClient:
         if challenge.opaque is not None:
             parts.append(f"opaque={quote(challenge.opaque)}")
         return f"Digest {', '.join(parts)}"
-
-
-def credentials_of(username: str, realm: str, password: str) -> Credentials:
-    """What is kept of a password."""
-    secret = f"{username}:{realm}:{password}".encode()
-    md5 = hashlib.md5(secret, usedforsecurity=False).hexdigest()
-    return Credentials(username, realm, md5, hashlib.sha256(secret).hexdigest())
 
 
 def _is_usable(fields: Mapping[str, str]) -> bool:

@@ -2,7 +2,8 @@
 
 The node that has the call puts a token into a Route; the node that holds the phone's flow (the edge) finds
 the phone by it, adds a Via and a Record-Route, and passes messages on without keeping anything of them
-(RFC 3261 section 16.11). A token is signed with a key that the nodes of a site share, together with the
+(RFC 3261 section 16.11) but the INVITE of a phone that rings: should its flow break, the node that has the
+call is told at once. A token is signed with a key that the nodes of a site share, together with the
 Call-ID and the tag of the node that has the call: it opens the way for that one dialog, and which of the two
 tags is in From says which way a request goes.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -22,13 +24,15 @@ from acd.sip.core.grammar import Params, split_list
 from acd.sip.core.message import Header, Request, Response, write
 from acd.sip.core.transaction import COOKIE
 from acd.sip.core.uri import NameAddr, Uri
-from acd.sip.core.wire import Wire, stamped
+from acd.sip.core.wire import Wire, response_headers, stamped
 
 _USER = "edge."
 """What the user part of our Route begins with; cheap to look for."""
 _BRANCH = COOKIE + "edge."
 _SIGNATURE_BYTES = 12
 _MAX_TOKEN = 512
+_MOST_RINGING = 5_000
+"""INVITEs that are kept until they are answered; the oldest go first."""
 _SEPARATOR = "\n"
 
 
@@ -115,6 +119,7 @@ class Edge:
         self._own_key = wire.token().encode()
         self.passed = 0
         """Messages passed on."""
+        self._ringing = _Ringing()
 
     def take_request(self, request: Request, flow: Flow) -> bool | Fault:
         """Pass a request on whose first Route is ours; False where it is none of the edge's business.
@@ -149,6 +154,7 @@ class Edge:
         ours = f"{_BRANCH}{back}.{_signed(self._own_key, branch, sent_by, back)}"
         recorded: list[Header] = []
         if request.method == "INVITE" and not request.to_tag:
+            self._ringing.add(ours, way, request, flow)
             recorded = [("Record-Route", self._recorded(way, user))]
         headers = [
             self._wire.via(way, ours),
@@ -183,6 +189,8 @@ class Edge:
         branch, sent_by = rest.via_key
         if not hmac.compare_digest(signature, _signed(self._own_key, branch, sent_by, back)):
             return False
+        if response.status >= 200:
+            self._ringing.answered(ours)
         headers = [
             *rest.headers,
             *(header for header in response.headers if _key(header) != "via"),
@@ -191,9 +199,43 @@ class Edge:
         self._send(_flow_of_text(back), write(start, headers, response.body))
         return True
 
+    def flow_failed(self, flow: Flow) -> None:
+        """A connection broke: whoever rings a phone over it is told (RFC 5626 section 11.5)."""
+        for request, back in self._ringing.take(flow):
+            copied = response_headers(request, back, self._wire.stable_tag(request))
+            fault = _FLOW_FAILED
+            self._wire.respond(request, back, fault.status, copied=copied, reason=fault.reason)
+
     def _send(self, way: Flow, data: bytes) -> None:
         self.passed += 1
         self._wire.send(way, data)
+
+
+class _Ringing:
+    """INVITEs that were passed on to phones and have no final answer, by our branch."""
+
+    def __init__(self) -> None:
+        self._asked: OrderedDict[str, tuple[Flow, Request, Flow]] = OrderedDict()
+        self._over: dict[Flow, set[str]] = {}
+
+    def add(self, branch: str, way: Flow, request: Request, back: Flow) -> None:
+        self.answered(branch)
+        self._asked[branch] = way, request, back
+        self._over.setdefault(way, set()).add(branch)
+        if len(self._asked) > _MOST_RINGING:
+            self.answered(next(iter(self._asked)))
+
+    def answered(self, branch: str) -> None:
+        way, *_ = self._asked.pop(branch, (None,))
+        if way is not None:
+            self._over[way].discard(branch)
+            if not self._over[way]:
+                del self._over[way]
+
+    def take(self, way: Flow) -> list[tuple[Request, Flow]]:
+        """Those over this flow, each with the flow that it came from; they are kept no longer."""
+        branches = self._over.pop(way, set())
+        return [(request, back) for _, request, back in (self._asked.pop(one) for one in branches)]
 
 
 _FORBIDDEN = Fault(403)

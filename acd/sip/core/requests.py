@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from acd.sip.core.credentials import Credentials, DigestClient
 from acd.sip.core.dialog import Dialog, Routes
 from acd.sip.core.events import Flow, SipEvent
 from acd.sip.core.grammar import SipSyntaxError, plain
 from acd.sip.core.message import Header, Response, write
 from acd.sip.core.transaction import COOKIE, ClientOwner, ClientTransaction, Lost, ServerTransaction
+from acd.sip.core.uri import NameAddr, Uri
 from acd.sip.core.wire import Wire
 
 SDP: Header = ("Content-Type", "application/sdp")
@@ -191,4 +193,29 @@ def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
         contact=wire.contact(transaction.flow, user, secure=request.uri_text[:5].lower() == "sips:"),
         routes=Routes.recorded(request),
         remote_cseq=request.cseq.number,
+    )
+
+
+def dialog_to_make(
+    wire: Wire,
+    uri: Uri,
+    flow: Flow,
+    from_: NameAddr,
+    to: NameAddr,
+    contact_user: str,
+    credentials: Credentials | None = None,
+    named: tuple[str, str] | None = None,
+) -> Dialog:
+    """The dialog that an INVITE of ours asks for; `named` are its Call-ID and our tag."""
+    call_id, tag = named or (wire.token(), wire.token())
+    return Dialog(
+        call_id=call_id,
+        local=str(from_.with_tag(tag)),
+        remote=str(to),
+        local_tag=tag,
+        remote_tag="",
+        flow=flow,
+        target=str(uri),
+        contact=wire.contact(flow, contact_user, secure=uri.scheme == "sips"),
+        proof=DigestClient(credentials, wire.token) if credentials else None,
     )

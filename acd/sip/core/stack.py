@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from acd.sip.core.body import session_description
 from acd.sip.core.checks import Fault, check_response, fault_of
-from acd.sip.core.credentials import Credentials, DigestClient
-from acd.sip.core.dialog import MOST_HOPS, Dialog
+from acd.sip.core.credentials import Credentials
+from acd.sip.core.dialog import MOST_HOPS
 from acd.sip.core.edge import Edge
 from acd.sip.core.events import Flow, InviteReceived, LegEnded, RequestReceived, SipEvent
 from acd.sip.core.flows import FlowUsers
@@ -16,7 +16,8 @@ from acd.sip.core.leg import Leg
 from acd.sip.core.message import Header, Request, Response, parse
 from acd.sip.core.outward import Outward
 from acd.sip.core.refer import DialogId
-from acd.sip.core.requests import dialog_of_invite
+from acd.sip.core.requests import dialog_of_invite, dialog_to_make
+from acd.sip.core.servers import Servers
 from acd.sip.core.subscription import Subscriptions
 from acd.sip.core.transaction import (
     ClientKey,
@@ -42,20 +43,15 @@ _BUSY: tuple[Header, ...] = (("Retry-After", "5"),)
 _STREAMS = ("tcp", "tls")
 """Where messages end is told by Content-Length only; a message of WebSocket is a whole one."""
 
-_MergeKey = tuple[str, str, int, str]
-
 
 class SipStack:
     """Transactions, dialogs and legs of one node. `token` makes unguessable text."""
 
     def __init__(self, config: StackConfig, token: Callable[[], str]) -> None:
         self.wire = Wire(config, token)
-        self._servers: dict[ServerKey, ServerTransaction] = {}
-        self._asked: dict[str, ServerTransaction] = {}
-        """Requests that the owner is to answer, by the name that it was given."""
-        self._merged: dict[_MergeKey, ServerKey] = {}
-        self._clients: dict[ClientKey, ClientTransaction] = {}
         self._flows = FlowUsers()
+        self._servers = Servers(self._flows)
+        self._clients: dict[ClientKey, ClientTransaction] = {}
         self._legs: dict[str, Leg] = {}
         """Legs whose story is not told yet."""
         self._dialogs: dict[DialogId, Leg] = {}
@@ -154,9 +150,9 @@ class SipStack:
             self._answer_once(request, flow, fault)
         elif method == "CANCEL":
             self._on_cancel(request, key, flow, now)
-        elif key in self._servers:
+        elif (known_already := self._servers.get(key)) is not None:
             self.wire.counters.retransmissions += 1
-            self._servers[key].receive_again()
+            known_already.receive_again()
         else:
             self._on_new(request, key, flow, fault, now)
 
@@ -179,9 +175,8 @@ class SipStack:
         if leg is None and (refused := self._screened(request, flow, now)):
             self._answer_once(request, flow, refused)
             return
-        transaction = ServerTransaction(self.wire, key, request, flow, self._forget_server)
-        self._servers[key] = transaction
-        self._flows.add(transaction)
+        transaction = ServerTransaction(self.wire, key, request, flow, self._servers.forget)
+        self._servers.add(transaction)
         if fault is not None:
             transaction.respond(fault.status, now, reason=fault.reason, headers=fault.headers)
         elif leg is not None:
@@ -190,7 +185,7 @@ class SipStack:
             asked = self._watchers.asked((request.call_id, to_tag, request.from_tag), transaction, now)
             if asked is not None:
                 self._ask(transaction, asked, now)
-        elif self._is_merged(transaction):
+        elif self._servers.is_merged(transaction):
             transaction.respond(482, now)
         elif request.method == "INVITE":
             self._on_invite(transaction, now)
@@ -204,23 +199,6 @@ class SipStack:
             return None if self._watchers.knows(dialog) else Fault(481)
         return self.wire.config.screen(request, flow, now)
 
-    def _is_merged(self, transaction: ServerTransaction) -> bool:
-        """Whether the same request came another way (section 8.2.2.2).
-
-        Not for REGISTER: some phones start their Call-ID and CSeq anew each time they are switched on.
-        """
-        if transaction.request.method == "REGISTER":
-            return False
-        return self._merged.setdefault(_merge_key(transaction.request), transaction.key) != transaction.key
-
-    def _forget_server(self, transaction: ServerTransaction) -> None:
-        self._servers.pop(transaction.key, None)
-        self._asked.pop(transaction.name, None)
-        self._flows.remove(transaction)
-        merge = _merge_key(transaction.request)
-        if self._merged.get(merge) == transaction.key:
-            del self._merged[merge]
-
     def _on_outside_dialogs(self, transaction: ServerTransaction, now: float) -> None:
         request = transaction.request
         if request.method in _OUTSIDE_DIALOGS:
@@ -232,8 +210,7 @@ class SipStack:
 
     def _ask(self, transaction: ServerTransaction, event: SipEvent, now: float) -> None:
         """Let the owner answer."""
-        self._asked[transaction.name] = transaction
-        transaction.expect_answer(now)
+        self._servers.leave_to_owner(transaction, now)
         self._events.append(event)
 
     def _on_invite(self, transaction: ServerTransaction, now: float) -> None:
@@ -283,6 +260,8 @@ class SipStack:
         """
         self._flows.fail(flow, now)
         self.outward.flow_lost(flow, now)
+        if self.edge is not None:
+            self.edge.flow_failed(flow)
 
     def flow_opened(self, wanted: Flow, opened: Flow) -> None:
         """An outgoing connection that was asked for is now open."""
@@ -320,23 +299,12 @@ class SipStack:
         if len(self._legs) >= self.wire.config.max_legs:
             self._events.append(LegEnded(leg, "local", 503))
             return ""
-        call_id, tag = named or (self.wire.token(), self.wire.token())
-        dialog = Dialog(
-            call_id=call_id,
-            local=str(from_.with_tag(tag)),
-            remote=str(to),
-            local_tag=tag,
-            remote_tag="",
-            flow=flow,
-            target=str(uri),
-            contact=self.wire.contact(flow, contact_user, secure=uri.scheme == "sips"),
-            proof=DigestClient(credentials, self.wire.token) if credentials else None,
-        )
+        dialog = dialog_to_make(self.wire, uri, flow, from_, to, contact_user, credentials, named)
         made = Leg(self, leg, dialog)
         self._legs[leg] = made
         agent = ("User-Agent", self.wire.config.user_agent)
         made.start(str(uri), (agent, *headers), sdp, now, patience, hops)
-        return call_id
+        return dialog.call_id
 
     def ring(self, leg: str, *, now: float, status: int = 180, sdp: bytes | None = None) -> None:
         if found := self._legs.get(leg):
@@ -383,11 +351,11 @@ class SipStack:
 
     def accept_subscription(self, transaction: str, seconds: int, *, now: float) -> str | None:
         """Answer a SUBSCRIBE with 200; the name of the watcher. Raises SipSyntaxError with nothing sent."""
-        found = self._asked.get(transaction)
+        found = self._servers.asked(transaction)
         return self._watchers.accept(found, seconds, now) if found else None
 
     def renew_subscription(self, name: str, transaction: str, seconds: int, *, now: float) -> None:
-        if found := self._asked.get(transaction):
+        if found := self._servers.asked(transaction):
             self._watchers.renew(name, found, seconds, now)
 
     def notify(self, name: str, content_type: str, body: bytes, *, now: float) -> None:
@@ -407,7 +375,7 @@ class SipStack:
         body: bytes = b"",
     ) -> None:
         """Answer a request outside of dialogs."""
-        if found := self._asked.get(transaction):
+        if found := self._servers.asked(transaction):
             found.respond(status, now, reason=reason, headers=headers, body=body)
 
     # What legs need.
@@ -465,7 +433,3 @@ class SipStack:
     def release(self, leg: Leg) -> None:
         """The leg's story is told."""
         self._legs.pop(leg.name, None)
-
-
-def _merge_key(request: Request) -> _MergeKey:
-    return request.call_id, request.from_tag, request.cseq.number, request.method

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from acd.sip.core.events import Flow
@@ -39,6 +40,18 @@ class Captured:
     @property
     def target(self) -> tuple[str, int]:
         return self.flow.remote if self.sent else self.flow.local
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What somebody said of audio that went from source to target, at a time in seconds since the epoch."""
+
+    at: float
+    source: tuple[str, int]
+    target: tuple[str, int]
+    facts: Mapping[str, str | int | float]
+    correlation: str = ""
+    """The SIP Call-ID of the leg."""
 
 
 def sip_call_id(data: bytes) -> str:

@@ -1,19 +1,25 @@
-"""Export to a capture server such as Homer: the Homer Encapsulation Protocol, version 3, over UDP."""
+"""Export to a capture server such as Homer: the Homer Encapsulation Protocol, version 3, over UDP.
+
+SIP as it was sent, and of each leg's audio a report when it ends: JSON of protocol type 34 with the keys that
+Homer's RTP agent uses.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import struct
+from collections.abc import Callable
 
 import structlog
 
-from acd.sip.trace.captured import Captured
+from acd.sip.trace.captured import Captured, Report
 
 _log = structlog.get_logger(__name__)
 
 _CHUNK = struct.Struct("!HHH")
-_SIP = 1
+_SIP, _RTP_REPORT = 1, 34
 _UDP, _TCP = 17, 6
 _MOST = 60_000
 
@@ -23,26 +29,48 @@ def encode(message: Captured, agent: int) -> bytes:
 
     The correlation id (chunk 17) is the id of the call, so that the capture server shows its legs as one.
     """
-    source, target = message.source, message.target
+    protocol = _UDP if message.flow.transport == "udp" else _TCP
+    ends = (message.source, message.target)
+    return _packet(_SIP, protocol, message.at, ends, message.data[:_MOST], agent, message.call)
+
+
+def encode_report(report: Report, agent: int) -> bytes:
+    """One report as one HEP3 packet. The correlation id is the SIP Call-ID: it is how a report is found."""
+    leg = report.correlation
+    facts = {"CORRELATION_ID": leg, "RTP_SIP_CALL_ID": leg, "REPORT_TS": report.at, **report.facts}
+    data = json.dumps(facts).encode()
+    return _packet(_RTP_REPORT, _UDP, report.at, (report.source, report.target), data, agent, leg)
+
+
+def _packet(
+    kind: int,
+    protocol: int,
+    at: float,
+    ends: tuple[tuple[str, int], tuple[str, int]],
+    data: bytes,
+    agent: int,
+    correlation: str,
+) -> bytes:
+    source, target = ends
     one, two = ipaddress.ip_address(source[0]), ipaddress.ip_address(target[0])
     is_v6 = 6 in (one.version, two.version)
-    seconds, rest = divmod(round(message.at * 1_000_000), 1_000_000)
+    seconds, rest = divmod(round(at * 1_000_000), 1_000_000)
     addresses = (5, 6) if is_v6 else (3, 4)
     chunks = (
         (1, bytes([socket.AF_INET6 if is_v6 else socket.AF_INET])),
-        (2, bytes([_UDP if message.flow.transport == "udp" else _TCP])),
+        (2, bytes([protocol])),
         (addresses[0], _packed(one, is_v6)),
         (addresses[1], _packed(two, is_v6)),
         (7, struct.pack("!H", source[1])),
         (8, struct.pack("!H", target[1])),
         (9, struct.pack("!I", seconds)),
         (10, struct.pack("!I", rest)),
-        (11, bytes([_SIP])),
+        (11, bytes([kind])),
         (12, struct.pack("!I", agent)),
-        (15, message.data[:_MOST]),
-        *(((17, message.call.encode()),) if message.call else ()),
+        (15, data),
+        *(((17, correlation.encode()),) if correlation else ()),
     )
-    body = b"".join(_CHUNK.pack(0, kind, 6 + len(value)) + value for kind, value in chunks)
+    body = b"".join(_CHUNK.pack(0, number, 6 + len(value)) + value for number, value in chunks)
     return b"HEP3" + struct.pack("!H", 6 + len(body)) + body
 
 
@@ -65,8 +93,15 @@ class HepExport:
         self._told = False
 
     def __call__(self, message: Captured) -> None:
+        self._send(lambda: encode(message, self._agent))
+
+    def report(self, report: Report) -> None:
+        """The same with what was said of audio."""
+        self._send(lambda: encode_report(report, self._agent))
+
+    def _send(self, encoded: Callable[[], bytes]) -> None:
         try:
-            self._socket.sendto(encode(message, self._agent), self._target)
+            self._socket.sendto(encoded(), self._target)
         except (OSError, ValueError) as error:
             if not self._told:  # once, not with every message
                 self._told = True

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from acd.clock import Clock
 from acd.sip.core.events import Flow
-from acd.sip.trace.captured import Captured, numbers_in, sip_call_id, without_secrets
+from acd.sip.trace.captured import Captured, Report, numbers_in, sip_call_id, without_secrets
 
 _OVERHEAD = 400
 """Bytes that keeping one message costs beside its own."""
@@ -26,6 +26,8 @@ class Export(Protocol):
     """Where every message goes, kept or not."""
 
     def __call__(self, message: Captured) -> None: ...
+
+    def report(self, report: Report) -> None: ...
 
     def close(self) -> None: ...
 
@@ -56,6 +58,8 @@ class Tracer:
         """Call -> the SIP Call-IDs of its newest legs, of the newest calls."""
         self._owner: OrderedDict[str, str] = OrderedDict()
         """SIP Call-ID -> call."""
+        self._sip_ids: OrderedDict[str, str] = OrderedDict()
+        """Leg -> SIP Call-ID, while there is a capture server."""
         self._followed: OrderedDict[str, str] = OrderedDict()
         """SIP Call-ID -> call; "" until that is known."""
         self._traced: OrderedDict[str, str] = OrderedDict()
@@ -94,10 +98,12 @@ class Tracer:
             self._follow(sip_id, call)
         self._settle()
 
-    def belongs(self, sip_id: str, call: str, *, trunk: str = "") -> None:
+    def belongs(self, sip_id: str, call: str, *, leg: str = "", trunk: str = "") -> None:
         """A leg of a call, over a trunk where one is named; told of ours before the first word is sent."""
         if not call or not sip_id:
             return
+        if leg and self._export is not None:
+            _remember(self._sip_ids, leg, sip_id)
         legs = (*(leg for leg in self._legs.get(call, ()) if leg != sip_id), sip_id)
         _remember(self._legs, call, legs[-_MAX_LEGS:])
         _remember(self._owner, sip_id, call)
@@ -105,6 +111,18 @@ class Tracer:
             self._follow(sip_id, call)
         elif sip_id in self._followed or trunk in self.rules.trunks:
             self.follow(call)
+
+    def answered(self, leg: str, by: str) -> None:
+        """Of several that were called as one leg, this one has the call."""
+        if by != leg and (sip_id := self._sip_ids.get(by)):
+            _remember(self._sip_ids, leg, sip_id)
+
+    def report(self, leg: str, call: str, reports: Sequence[Report]) -> None:
+        """Tell the capture server how a leg sounded. It finds the leg by its SIP Call-ID."""
+        if self._export is not None:
+            about = self._sip_ids.pop(leg, call)
+            for report in reports:
+                self._export.report(replace(report, correlation=about))
 
     def messages(self, call: str) -> Sequence[Captured]:
         """What is kept of a call, all legs, oldest first."""

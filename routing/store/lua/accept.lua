@@ -1,4 +1,4 @@
--- include: base calls talk doubt lend
+-- include: base calls talk doubt afterwards
 -- The agent answered. Others who were rung for the call are free again.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 agent, 4 token
@@ -9,6 +9,6 @@ if not c or not holds(c, ARGV[3], ARGV[4]) then
 end
 if c.state == 'offered' then
   begin_talk(tonumber(ARGV[1]), c)
-  lend(tonumber(ARGV[1]))
+  afterwards(tonumber(ARGV[1]))
 end
 return OK

@@ -1,4 +1,4 @@
--- include: base agents skills wrapup lend
+-- include: base agents skills wrapup afterwards
 -- Signs an agent in, resumes, or leaves wrap-up early; in a call it forgets what was to come after.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 agent, 3 node, 4-8 skills and terms (includes/skills.lua)
@@ -26,11 +26,11 @@ if was == 'offered' or was == 'talking' then
       seek_call(now, agent, now)
     end
   end
-  lend(now)
+  afterwards(now)
   return agent.state
 end
 if was == 'available' then
-  lend(now)
+  afterwards(now)
   return agent.state
 end
 if was == 'wrapup' then
@@ -44,5 +44,5 @@ if was == 'offline' or was == 'wrapup' then
   not_due('a:' .. agent.id)
 end
 set_free(now, agent, now)
-lend(now)
+afterwards(now)
 return agent.state

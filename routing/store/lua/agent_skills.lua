@@ -1,4 +1,4 @@
--- include: base agents skills lend
+-- include: base agents skills afterwards
 -- An agent's skills changed. The state stays, except that a free agent may be given a call.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 agent, 3-7 skills and terms (includes/skills.lua)
@@ -10,6 +10,6 @@ end
 local agent = load_agent(ARGV[2])
 if agent.state ~= 'offline' then
   take_skills(tonumber(ARGV[1]), agent, skills)
-  lend(tonumber(ARGV[1]))
+  afterwards(tonumber(ARGV[1]))
 end
 return agent.state

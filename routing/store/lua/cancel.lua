@@ -1,4 +1,4 @@
--- include: base calls agents exclusions ending talk lend
+-- include: base calls agents exclusions ending talk afterwards
 -- The caller is gone, or is to wait there no longer. Reserved agents are free again, in their old places among the idle.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 abandoned, released or overflowed
@@ -10,7 +10,7 @@ if not c then
 end
 if c.state == 'talking' then
   part(now, c)
-  lend(now)
+  afterwards(now)
   return 1
 end
 local held = c.state == 'offered' and offers_of(c)
@@ -19,7 +19,7 @@ forget_call(c)
 if c.state == 'waiting' then
   leave_line(c)
   emit(now, ARGV[3], c.queue, 'c', c.id, 'from', 'waiting')
-  lend(now)
+  afterwards(now)
   return 1
 end
 not_due('r:' .. c.id)
@@ -30,5 +30,5 @@ set_free(now, agent, agent.idle_since)
 for i = 2, #held do
   let_go(now, c, held[i])
 end
-lend(now)
+afterwards(now)
 return 1

@@ -1,4 +1,4 @@
--- include: base calls lend
+-- include: base calls afterwards
 -- A call asks something else of its agent from now on, in the same place. One that is being rung for asks it
 -- where that agent does not take it.
 -- KEYS[1]  prefix of the site
@@ -24,5 +24,5 @@ await_steps(now, c)
 if waits then
   place(now, c)
 end
-lend(now)
+afterwards(now)
 return 1

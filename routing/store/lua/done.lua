@@ -1,4 +1,4 @@
--- include: base calls agents ending talk doubt lend
+-- include: base calls agents ending talk doubt afterwards
 -- The conversation is over. Where the word that it began was lost, it began and is over.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 agent, 4 token, 5 whether there is something to wrap up (1 or 0)
@@ -13,7 +13,7 @@ if c and holds(c, ARGV[3], ARGV[4]) then
     c.wrapup = 0
   end
   local wrapup_until = part(now, c)
-  lend(now)
+  afterwards(now)
   return wrapup_until
 end
 local said = rc('HMGET', K .. 'a:' .. ARGV[3], 'lt', 'lk', 'lw')

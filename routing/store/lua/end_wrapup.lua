@@ -1,4 +1,4 @@
--- include: base agents wrapup lend
+-- include: base agents wrapup afterwards
 -- The agent is done before the time; what was asked for meanwhile follows, as at the end of the time.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 agent
@@ -8,6 +8,6 @@ if agent.state == 'wrapup' then
   tell_wrapup(now, agent)
   not_due('a:' .. agent.id)
   go_on(now, agent)
-  lend(now)
+  afterwards(now)
 end
 return agent.state

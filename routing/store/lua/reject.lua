@@ -1,4 +1,4 @@
--- include: base calls agents exclusions ending doubt lend own_calls
+-- include: base calls agents exclusions ending doubt afterwards own_calls
 -- The agent did not take the call, which is kept away from this agent for a while. It keeps its place, and rings on
 -- where others are rung for it.
 -- KEYS[1]  prefix of the site
@@ -38,5 +38,5 @@ elseif rest > 0 and not agent.owes and not agent.next then
 else
   set_free(now, agent, now)
 end
-lend(now)
+afterwards(now)
 return OK

@@ -1,4 +1,4 @@
--- include: base drop callbacks release lend
+-- include: base drop callbacks release afterwards
 -- A node begins anew: its lease, its messages and its calls go.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 node
@@ -11,5 +11,5 @@ if all then
   rc('DEL', K .. 'off:' .. node)
   is_settled(tonumber(ARGV[1]), node)
 end
-lend(tonumber(ARGV[1]))
+afterwards(tonumber(ARGV[1]))
 return { all and 1 or 0, dropped }

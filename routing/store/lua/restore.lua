@@ -1,4 +1,4 @@
--- include: base agents calls exclusions talk tickets skills doubt lend own_calls
+-- include: base agents calls exclusions talk tickets skills doubt afterwards own_calls
 -- Puts back a conversation, or a reservation that is being rung for, which the store has lost. What the store did with
 -- the two meanwhile is undone.
 -- KEYS[1]  prefix of the site
@@ -25,7 +25,7 @@ end
 if c and c.state == 'offered' and holds(c, agent.id, token) then
   if not rings then
     begin_talk(now, c)
-    lend(now)
+    afterwards(now)
   end
   return OK
 end
@@ -94,5 +94,5 @@ end
 for _, left in ipairs(left_agents) do
   set_free(now, left, left.idle_since)
 end
-lend(now)
+afterwards(now)
 return OK

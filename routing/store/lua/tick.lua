@@ -1,4 +1,4 @@
--- include: base agents calls exclusions drop sweep wrapup callbacks release lend own_calls
+-- include: base agents calls exclusions drop sweep wrapup callbacks release afterwards own_calls
 -- Carries out what is due: r:CALL ring deadline, a:AGENT end of wrap-up, of a rest, or of remembering
 -- who signed out, x:CALL end of a refusal's pause, l:CALL a step that relaxes what it needs, d:CALL its target missed, n:NODE end of a lease,
 -- o:NODE time to have one for a node that put a call in line without,
@@ -132,7 +132,7 @@ end
 if sweep_due and #due < TICK_BATCH and rc('ZREM', K .. 'due', 's:') == 1 then
   on.s()
 end
-lend(now)
+afterwards(now)
 local first = rc('ZRANGE', K .. 'due', 0, 0, 'WITHSCORES')
 if first[1] then
   return tonumber(first[2])

@@ -14,6 +14,7 @@ from routing.model import AgentProfile, AgentState, AgentStatus, AgentTerms
 from routing.ports import StoreUnavailable
 from tests.support.clock import FakeClock
 from tests.support.control import FakeNotes, FakeRefusals
+from tests.support.net import patience
 
 ABLE = {"billing": 5}
 NOW_MS = 1_000_000_000
@@ -92,7 +93,7 @@ class Bench:
     async def carried_out(self, *said: tuple[object, ...]) -> None:
         """Let the desk work until the store has been told just this."""
         self.desk.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while len(self.store.said) < len(said):
                 await asyncio.sleep(0)
         for _ in range(10):

@@ -18,7 +18,8 @@ from acd.calls.model import Call, Place, Side, State, Timer
 from acd.calls.outside import Outside
 from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.guiding import ANNOUNCEMENT, ticket_of
+from acd.calls.steps.tickets import ticket_of
+from acd.calls.steps.waiting import ANNOUNCEMENT
 from acd.directory.model import STANDARD_CODES, Agent, Directory, Number, Queue, Route
 from ivr.flow import Echo, FlowDefinition, HangUp, Menu, Play, Set, Transfer
 from ivr.flow import Queue as QueueNode
@@ -496,6 +497,29 @@ def test_an_agent_dials_a_colleague_and_a_stranger_cannot() -> None:
     call, effects = drive(fresh("1001"), m.CallArrived(b"o"))
     assert [refusal.status for refusal in of_type(effects, m.RefuseCaller)] == [404]
     assert of_type(effects, m.Close)[0].outcome == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("dialled", "state"),
+    [("1001", State.QUEUED), ("+2", State.QUEUED), ("+1", State.IVR), ("*43", State.IVR)],
+)
+def test_an_agent_who_calls_somebody_here_is_reserved_until_they_hang_up(dialled: str, state: State) -> None:
+    call, effects = drive(fresh(dialled, from_agent="bert"), *TO_LINE)
+    assert call.state is state
+    own = of_type(effects, m.EnterQueue)[0].ticket
+    assert (own.requirement.agent, own.own, own.wrapup_ms) == ("bert", True, 0)
+    for asked in of_type(effects, m.EnterQueue)[1:]:
+        assert asked.ticket.passes_over == ("" if asked.ticket.requirement.agent else "bert")
+    reserved = Offer(own.call_id, "bert", EXTENSION_QUEUE, token=3, deadline_ms=0)
+    call, effects = drive(call, m.MakerReserved(reserved))
+    assert effects == [m.ConfirmMaker(reserved)]
+    _, effects = drive(call, m.LegOver(Side.CALLER, "remote", 0))
+    assert of_type(effects, m.FinishConversation) == [m.FinishConversation(reserved)]
+
+
+def test_who_listens_to_messages_or_asks_the_desk_is_reserved_for_no_call() -> None:
+    _, effects = drive(fresh("*14", from_agent="bert"), *TO_LINE)
+    assert of_type(effects, m.EnterQueue) == []
 
 
 def test_the_first_announcement_says_that_all_are_busy_then_only_the_place() -> None:

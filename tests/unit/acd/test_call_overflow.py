@@ -15,13 +15,14 @@ from acd.calls.model import Call, Side, State, Timer
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.guiding import ANNOUNCEMENT, ticket_of
 from acd.calls.steps.overflowing import MOST_OVERFLOWS
+from acd.calls.steps.tickets import ticket_of
+from acd.calls.steps.waiting import ANNOUNCEMENT
 from acd.directory.model import CallbackRules, Number, OverflowRule, Queue, Relaxation, VoicemailRules
 from ivr.flow import FlowDefinition, Play, Voicemail
 from ivr.flow import Queue as QueueNode
 from routing.model import Requirement
-from routing.overflow import Conditions, Situation
+from routing.overflow import Conditions, Moment, Situation
 from tests.unit.acd.test_call_machine import CONTEXT, NOW, OFFER, TO_LINE, fresh, of_type
 
 LATE = Conditions(after_seconds=20)
@@ -250,6 +251,34 @@ def test_an_agent_who_does_not_take_it_leaves_the_caller_in_the_queue_with_the_a
     ticket = of_type(effects, m.EnterQueue)[0].ticket
     assert (ticket.call_id, ticket.requirement.queue) == ("c1~2", "billing")
     assert ticket.enqueued_ms == round(NOW * 1000)
+
+
+def sent_back(story: Story) -> list[m.Effect]:
+    """Nobody takes the call at the agent's, or outside."""
+    if story.call.state is not State.FORWARDING:
+        offer = replace(OFFER, call_id=story.call.entry, agent_id="bert", queue=EXTENSION_QUEUE)
+        story.hear(m.OfferMade(offer), after=1)
+    return story.hear(m.LegOver(Side.AGENT, "remote", 486), after=3)
+
+
+@pytest.mark.parametrize("to", [{"extension": "1002"}, {"number": "+37255512345"}], ids=str)
+@pytest.mark.parametrize("at", ["joining", "any"])
+def test_who_comes_back_from_where_nobody_took_the_call_is_not_sent_there_again(
+    at: Moment, to: dict[str, str]
+) -> None:
+    empty = Conditions(at, no_agent=True)
+    story = Story(OverflowRule(empty, **to), OverflowRule(Conditions(after_seconds=60), queue="sales"))  # type: ignore[arg-type]
+    assert m.AskSituation() in story.effects
+    story.sees(NOBODY)
+    effects = sent_back(story)
+    assert (story.call.state, story.call.queue) == (State.QUEUED, "billing")
+    assert m.AskSituation() not in effects, "they do not join"
+    assert m.StartTimer(Timer.OVERFLOW, 60) in effects, "other rules are looked at from then on"
+    for seen in (DESERTED, NOBODY):
+        assert not of_type(story.sees(seen), m.LeaveQueue)
+    story.time(60)
+    assert story.call.queue == "sales"
+    assert [kind for _, kind, _ in story.told] == [next(iter(to)), "queue"]
 
 
 # When.

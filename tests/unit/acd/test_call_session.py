@@ -40,6 +40,7 @@ from tests.support.call_fakes import (
     FakeStore,
 )
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 from tests.support.stack_peer import StackPeer
 
 ANNA = Agent(id="anna", extension="1001")
@@ -121,7 +122,7 @@ class Bench:
 
     async def settle(self, reached: Callable[[], bool]) -> None:
         """Let tasks run until something is so."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while not reached():
                 await asyncio.sleep(0)
 

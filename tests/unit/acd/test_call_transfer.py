@@ -95,6 +95,10 @@ def test_the_record_names_who_sent_the_call_where_and_keeps_its_queue() -> None:
     [
         (m.LegOver(Side.AGENT, "remote", 486), 486),
         (m.LegOver(Side.AGENT, "remote", 603), 603),
+        (m.LegOver(Side.AGENT, "remote", 480), 480),
+        (m.LegOver(Side.AGENT, "remote", 488), 488),
+        (m.LegOver(Side.AGENT, "remote", 302), 603),
+        (m.LegOver(Side.AGENT, "remote", 404), 480),
         (m.LegOver(Side.AGENT, "transport", 503), 480),
         (m.TimerFired(Timer.RING, 0), 480),
         (m.OfferTakenBack(8), 480),

@@ -20,7 +20,7 @@ from acd.calls.outward import NotAllowed, outside_for_callback, shown_number
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import EXTENSION_QUEUE, NO_QUEUES, Context
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.tickets import ticket_of
 from acd.directory.model import (
     OWN_QUEUES,
     Agent,

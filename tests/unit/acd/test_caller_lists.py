@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,14 +19,14 @@ from acd.calls.machine import step
 from acd.calls.model import Call, Found, State
 from acd.calls.steps.context import Context
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.guiding import ticket_of
+from acd.calls.steps.tickets import ticket_of
 from acd.database import create_engine, reading
 from acd.directory.diff import compare
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, Gives
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 TEXT = """
 skills: [billing, card]
@@ -233,14 +232,6 @@ def test_a_caller_whom_a_look_up_turns_away_is_refused_and_never_answered(media_
 
 
 # What changes while the service runs.
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = create_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.sqlite3")
-    await migrate(opened)
-    yield opened
-    await opened.dispose()
 
 
 async def test_what_one_node_puts_on_a_list_or_takes_off_the_others_hear(engine: AsyncEngine) -> None:

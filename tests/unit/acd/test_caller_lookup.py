@@ -26,6 +26,7 @@ from acd.calls.model import AskCaller, CallerKnown, Found
 from acd.config import LookupsSection
 from acd.directory.model import Agent, CallerList, Directory, Gives, Lookup, PriorityClass, Queue
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 
 NUMBER, CALLED = "+3725550001", "+3726000200"
 DIRECTORY = Directory(
@@ -238,7 +239,7 @@ async def test_an_answer_that_is_none_leaves_a_stranger(
 
 async def test_a_page_that_hangs_costs_its_time_and_no_more(page: Page, bench: Bench) -> None:
     page.hangs = asyncio.Event()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         assert await bench.ask(page.list(timeout_seconds=0.05)) is None
     assert bench.results == ["failed"]
 
@@ -282,14 +283,14 @@ async def test_only_so_many_questions_are_under_way(
     monkeypatch.setattr(lookup, "MOST_AT_ONCE", 2)
     page.hangs = asyncio.Event()
     asking = [asyncio.ensure_future(bench.ask(page.list(timeout_seconds=9))) for _ in range(2)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while len(page.asked) < 2:
             await asyncio.sleep(0)
     assert await bench.ask(page.list(timeout_seconds=9)) is None
     assert bench.results == ["skipped"]
     # A list that is changed meanwhile lets them end.
     changed = asyncio.ensure_future(bench.ask(page.list(timeout_seconds=8)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience(20)):
         while len(page.asked) < 3:
             await asyncio.sleep(0)
     page.hangs.set()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from acd import __version__
 from acd.cli import main
 from acd.clock import SystemClock
 from acd.config import load_settings
@@ -153,6 +154,22 @@ def test_apply_asks_at_a_terminal_before_it_removes(
     assert "- agent bert" in answer.out
     assert "Remove 1 entries?" in answer.out
     assert set(in_force().agents) == left
+
+
+def test_a_dry_run_checks_and_shows_and_changes_nothing(acd: Run, site: Path) -> None:
+    first = acd("apply", "site.yaml", "--dry-run")
+    assert first.code == 0
+    assert "+ agent anna" in first.out
+    assert "not made; the directory is at revision 0" in first.out
+    assert acd("apply", "site.yaml").out == first.out.replace(" not made", "").replace(
+        "revision 0", "revision 1"
+    )
+    (site / "site.yaml").write_text(FILE.replace("+3726000100", "+372 what"))
+    assert acd("apply", "site.yaml", "--dry-run").code == 2
+
+
+def test_the_version_is_that_of_the_package(acd: Run) -> None:
+    assert acd("--version").out == f"acd {__version__}\n"
 
 
 def test_apply_in_a_script_removes_only_with_yes(acd: Run, site: Path) -> None:

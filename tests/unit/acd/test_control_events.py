@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 from aiohttp.test_utils import TestClient
@@ -15,17 +15,6 @@ from tests.support.control import NOW, Centre, FakeEvents, bearer, serving
 
 AT = int(NOW * 1000)
 OFFER = LoggedEvent(8, AT, "offers", "billing", {"c": "c1~2", "a": "anna", "tk": "123"})
-
-
-@pytest.fixture
-def centre() -> Centre:
-    return Centre()
-
-
-@pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[TestClient]:
-    async with serving(centre) as client:
-        yield client
 
 
 async def heard(client: TestClient, path: str = "/v1/events", **headers: str) -> list[dict[str, str]]:

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import ClientError
 from aiohttp.test_utils import TestClient
 
 from acd.control.sheet import defused, lines
-from tests.support.control import Centre, a_record, bearer, serving
-
-
-@pytest.fixture
-def centre() -> Centre:
-    return Centre()
-
-
-@pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[TestClient]:
-    async with serving(centre) as client:
-        yield client
+from tests.support.control import Centre, a_record, bearer
 
 
 def table(text: str) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 
 from acd.control.once import Kept
-from tests.support.control import NOW, Centre, a_call, bearer, serving
+from tests.support.control import NOW, Centre, a_call, bearer
 
 
 @pytest.fixture
@@ -18,12 +17,6 @@ def centre() -> Centre:
     centre = Centre()
     centre.calls.views["c1"] = a_call()
     return centre
-
-
-@pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[TestClient]:
-    async with serving(centre) as client:
-        yield client
 
 
 async def dial(client: TestClient, key: str, to: str = "+37255512345", **more: Any) -> ClientResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp.test_utils import TestClient
@@ -13,17 +12,6 @@ from sqlalchemy.exc import OperationalError
 from acd.control.app import LARGEST_BODY, ControlServer, is_loopback
 from routing.ports import StoreUnavailable
 from tests.support.control import Centre, FakeRecords, bearer, serving
-
-
-@pytest.fixture
-def centre() -> Centre:
-    return Centre()
-
-
-@pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[TestClient]:
-    async with serving(centre) as client:
-        yield client
 
 
 async def problem_of(response, status: int, kind: str) -> dict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
@@ -11,10 +10,11 @@ from urllib.parse import quote
 import pytest
 from aiohttp.test_utils import TestClient
 
+from acd.control.orders import HangUp, Trace, Transfer
 from acd.directory.model import Trunk, TrunkHost
 from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
-from tests.support.control import NOW, Centre, a_call, a_record, bearer, serving
+from tests.support.control import NOW, Centre, a_call, a_record, bearer
 
 
 @pytest.fixture
@@ -31,12 +31,6 @@ def centre() -> Centre:
     centre.calls.views["c1"] = a_call()
     centre.forecast.queues["billing"], centre.forecast.calls["c1"] = 55.5, 31.0
     return centre
-
-
-@pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[TestClient]:
-    async with serving(centre) as client:
-        yield client
 
 
 async def read(client: TestClient, path: str, role: str = "viewer") -> dict:
@@ -125,7 +119,9 @@ async def test_calls_show_where_they_are(client: TestClient):
     assert await read(client, "/v1/calls/c1", "supervisor") == call
 
 
-async def test_calls_of_other_nodes_are_shown_and_left_alone(client: TestClient, centre: Centre):
+async def test_calls_of_other_nodes_are_shown_and_what_is_done_to_them_goes_there(
+    client: TestClient, centre: Centre
+):
     centre.calls_elsewhere.kept = {
         "c1": replace(a_call("c1"), node="b"),
         "c0": replace(a_call("c0"), node="b", started_at=NOW - 90),
@@ -134,14 +130,28 @@ async def test_calls_of_other_nodes_are_shown_and_left_alone(client: TestClient,
     assert shown["complete"] is True
     assert [(call["id"], call["node"]) for call in shown["items"]] == [("c0", "b"), ("c1", "a")]
     assert (await read(client, "/v1/calls/c0"))["node"] == "b"
-    transfer = {"json": {"to": "1002"}, "headers": bearer("supervisor")}
-    for response in (
-        await client.delete("/v1/calls/c0", headers=bearer("supervisor")),
-        await client.post("/v1/calls/c0/transfer", **transfer),
-    ):
-        problem = await response.json()
-        assert (response.status, problem["type"]) == (409, "urn:acd:problem:call-of-another-node")
-        assert "'b'" in problem["detail"]
+
+    async def act() -> set[tuple[int, str]]:
+        told = {"headers": bearer("supervisor")}
+        order = {"to": "1002", "preferred_agent": "bert"}
+        answers = [
+            await client.delete("/v1/calls/c0", **told),
+            await client.post("/v1/calls/c0/transfer", json=order, **told),
+            await client.post("/v1/calls/c0/trace", **told),
+        ]
+        kinds = [(await one.json())["type"] if one.status >= 400 else "" for one in answers]
+        return {(one.status, kind) for one, kind in zip(answers, kinds, strict=True)}
+
+    assert await act() == {(204, "")}
+    assert centre.orders.given == [
+        ("b", HangUp("c0")),
+        ("b", Transfer("c0", "1002", "bert", "")),
+        ("b", Trace("c0")),
+    ]
+    centre.orders.silent.add("b")
+    assert await act() == {(504, "urn:acd:problem:node-silent")}
+    kept = await client.get("/v1/calls/c0/trace", headers=bearer("supervisor"))
+    assert (kept.status, (await kept.json())["type"]) == (409, "urn:acd:problem:trace-elsewhere")
     assert centre.calls.hung_up == centre.calls.transfers == []
 
 

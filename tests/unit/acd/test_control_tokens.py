@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.control.tokens import Bearer, Role, TokenStore, tokens
-from acd.database import create_engine, reading
+from acd.database import reading
 from acd.errors import ConfigError
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = create_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.sqlite3")
-    await migrate(opened)
-    yield opened
-    await opened.dispose()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
 from datetime import datetime
 
 import msgspec
@@ -16,7 +15,7 @@ from acd.calls.view import Reasons
 from acd.control.why import Why, why_of_record
 from acd.explain import show
 from routing.model import AgentState, AgentStatus, Candidate, Decision, Requirement, Skipped
-from tests.support.control import NOW, Centre, a_call, a_record, bearer, serving
+from tests.support.control import NOW, Centre, a_call, a_record, bearer
 
 NEEDS = Requirement("billing", (("billing", 3),))
 CANDIDATES = (Candidate("bert", 1, 10, passed_over=True), Candidate("anna", 1, 20), Candidate("dora", 1, 30))
@@ -32,12 +31,6 @@ def centre() -> Centre:
         "bert": AgentStatus("bert", AgentState.PAUSED, 0, reason="lunch"),
     }
     return centre
-
-
-@pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[TestClient]:
-    async with serving(centre) as client:
-        yield client
 
 
 async def test_a_call_that_is_over_tells_who_was_rung_and_who_was_not(client: TestClient, centre: Centre):

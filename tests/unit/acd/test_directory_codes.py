@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import STANDARD_CODES
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 FILE = """
 skills: [billing]

@@ -12,8 +12,8 @@ from acd.directory.devices import device_of
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import STANDARD_DEVICE, Device
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 FILE = """
 trunks:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd.database import create_engine
 from acd.directory.check import find_warnings
 from acd.directory.diff import compare
 from acd.directory.do_not_call import DoNotCallList
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Dialling, Directory, Route, Team
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
 
 FILE = """\
@@ -94,13 +90,6 @@ def test_rights_without_a_route_are_a_warning() -> None:
     assert "agents may call outside, but there are no routes to call over" in warnings
     assert any("are to be called back, but there are no routes" in warning for warning in warnings)
     assert not any("routes" in warning for warning in find_warnings(parse_directory(FILE, "site.yaml", ())))
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncEngine:
-    engine = create_engine(f"sqlite+aiosqlite:///{tmp_path / 'acd.db'}")
-    await migrate(engine)
-    return engine
 
 
 async def test_what_is_applied_is_what_is_read(engine: AsyncEngine) -> None:

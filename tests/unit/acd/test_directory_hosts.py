@@ -11,9 +11,9 @@ from acd.directory.diff import compare
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, TrunkHost
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
-from acd.sip.core.credentials import credentials_of
 from tests.support.clock import FakeClock
+from tests.support.credentials import credentials_of
+from tests.support.database import migrate
 
 FILE = """
 trunks:

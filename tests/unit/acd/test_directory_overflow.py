@@ -12,10 +12,10 @@ from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, OverflowRule, Queue
 from acd.directory.store import DirectoryStore
 from acd.flows import find_loose_ends
-from acd.history.migrate import migrate
 from ivr.prompts import SHIPPED_PROMPTS, PromptLibrary
 from routing.overflow import Conditions
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 TEXT = """
 queues:

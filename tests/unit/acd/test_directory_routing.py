@@ -9,8 +9,8 @@ import pytest
 from acd.database import create_engine
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 TEXT = """
 skills: [billing, lang-et]

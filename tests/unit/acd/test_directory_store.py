@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd.database import create_engine, writing
+from acd.database import writing
 from acd.directory.diff import compare
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
 from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
 from tests.support.directories import changed, directory
-
-
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    opened = create_engine(f"sqlite+aiosqlite:///{tmp_path}/acd.sqlite3")
-    await migrate(opened)
-    yield opened
-    await opened.dispose()
+from tests.support.net import patience
 
 
 @pytest.fixture
@@ -181,7 +171,7 @@ async def test_a_database_that_is_away_leaves_the_snapshot_in_use_and_is_asked_a
     watcher = DirectoryWatcher(flaky, FakeClock(), every_seconds=0.0)  # type: ignore[arg-type]
     await watcher.start()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while watcher.current().revision == 0:
                 await asyncio.sleep(0)
         assert flaky.asked >= 4

@@ -13,8 +13,8 @@ from acd.directory.diff import compare
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Box, Directory, VoicemailRules
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 FILE = """
 queues:

@@ -14,8 +14,8 @@ from acd.config import Settings
 from acd.database import open_engine
 from acd.directory.store import DirectoryStore
 from acd.doctor import Finding, examine
-from acd.history.migrate import migrate
 from acd.sip.resolving import Service
+from tests.support.database import migrate
 from tests.support.directories import changed, directory
 from tests.support.dns import FakeDns
 from tests.support.redis_server import running_redis

@@ -24,6 +24,7 @@ from acd.voicemail.store import MessageStore
 from acd.voicemail.tables import messages
 from tests.support.audio import read_wav, seconds_of, tone
 from tests.support.clock import FakeClock
+from tests.support.net import patience
 
 DAY = 86_400.0
 DIRECTORY = Directory(
@@ -64,7 +65,7 @@ class Office:
         self.keeper.on_media(RecordingEnded("leg", wanted.id, seconds, seconds, why))
 
     async def settle(self, reached: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             while not reached():
                 await asyncio.sleep(0.005)
 

@@ -175,14 +175,23 @@ async def test_a_call_whose_queue_was_removed_meanwhile_still_counts(bench: Benc
 
 async def test_a_leg_adds_its_packets_jitter_and_score(bench: Bench):
     leg = LegStatistics(
-        packets_received=990, packets_sent=1000, packets_lost=10, packets_dropped=2, jitter_seconds=0.004
+        packets_received=990,
+        packets_sent=1000,
+        packets_lost=10,
+        packets_dropped=2,
+        jitter_seconds=0.004,
+        far_packets_lost=7,
+        round_trip_seconds=0.03,
     )
     bench.metrics(LegClosed("c1", "caller", leg))
     value = await bench.scrape()
     assert value("acd_rtp_packets_received_total", side="caller") == 990
     assert value("acd_rtp_lost_packets_total", side="caller") == 10
     assert value("acd_rtp_dropped_packets_total", side="caller") == 2
+    assert value("acd_rtp_far_lost_packets_total", side="caller") == 7
     assert value("acd_rtp_jitter_seconds_bucket", side="caller", le="0.005") == 1
+    assert value("acd_rtp_round_trip_seconds_bucket", side="caller", le="0.05") == 1
+    assert value("acd_rtp_round_trip_seconds_bucket", side="caller", le="0.02") == 0
     assert value("acd_rtp_mos_count", side="caller") == 1
     assert value("acd_rtp_one_way_legs_total", side="caller") == 0
 
@@ -193,6 +202,7 @@ async def test_a_leg_that_never_sent_audio_is_one_way_unless_it_was_short(bench:
     value = await bench.scrape()
     assert value("acd_rtp_one_way_legs_total", side="agent") == 1
     assert value("acd_rtp_mos_count", side="agent") == 0
+    assert value("acd_rtp_round_trip_seconds_count", side="agent") == 0
 
 
 async def test_loss_that_duplicates_made_negative_counts_as_none(bench: Bench):

@@ -15,6 +15,7 @@ from acd.sip.trunk_status import HostStatus, TrunkStatus
 from routing.model import AgentState, AgentStatus, QueueStatus
 from tests.support.control import NOW
 from tests.support.metrics import COUNTS, Bench
+from tests.support.net import patience
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ async def test_the_running_loop_is_measured_between_start_and_stop(
     monkeypatch.setattr("acd.metrics.lag._EVERY_SECONDS", 0.001)
     lags: list[float] = []
     bench.metrics.start(lags.append)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         while not (await bench.scrape())("acd_event_loop_lag_seconds_count"):
             pass
     bench.metrics.stop()

@@ -22,7 +22,6 @@ from acd.directory.check import find_warnings
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import Directory, FormField, Queue
 from acd.history.duties import NoteDuties
-from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
 from acd.history.refusals import RefusalStore
@@ -30,6 +29,8 @@ from acd.history.tables import records
 from routing.model import AgentState, AgentStatus, Wrapup
 from tests.support.clock import FakeClock
 from tests.support.control import Centre, FakeRefusals, a_record, bearer, serving
+from tests.support.database import migrate
+from tests.support.net import patience
 
 FORM = (FormField("invoice", required=True), FormField("remark"))
 DIRECTORY = Directory(
@@ -193,7 +194,7 @@ async def test_the_worker_writes_what_it_hears(bench: Bench) -> None:
     bench.duties.start()
     bench.duties(ConversationOver("c1", "codes", "anna"))
     bench.duties(WrapupEnded("codes", "anna", 1.0))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         while not bench.told:
             await asyncio.sleep(0.01)
     await bench.duties.stop()

@@ -16,13 +16,13 @@ from acd.database import create_engine, writing
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import FormField, Queue
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
 from acd.history.tables import records
 from routing.model import AgentState, AgentStatus, Wrapup
 from tests.support.clock import FakeClock
 from tests.support.control import NOW, Centre, a_record, bearer, serving
+from tests.support.database import migrate
 
 RULES = Queue(
     "billing",

@@ -18,8 +18,8 @@ from acd.calls.outward import NotAllowed
 from acd.calls.record import CallRecord
 from acd.calls.steps.context import OUTBOUND_QUEUE
 from acd.calls.steps.ending import record_of
-from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.phones import phones_of
+from acd.calls.steps.tickets import ticket_of
 from acd.calls.targets import TransferImpossible, UnknownTarget
 from acd.directory.model import Dialling, OverflowRule, Queue
 from acd.errors import BadSessionDescription

@@ -19,18 +19,18 @@ from acd.calls.machine import step
 from acd.calls.model import Call, Side, Spoken, State
 from acd.calls.record import Attempt, CallRecord
 from acd.calls.steps.context import Context
-from acd.calls.steps.guiding import ticket_of
 from acd.calls.steps.noting import callback_order
+from acd.calls.steps.tickets import ticket_of
 from acd.database import create_engine
 from acd.directory.model import Agent, CallbackRules, Directory, LastAgent, Number, Queue, Relaxation
 from acd.history import contacts
 from acd.history.contacts import ContactReader
-from acd.history.migrate import migrate
 from acd.history.tables import records
 from ivr.flow import FlowDefinition, Set
 from ivr.flow import Queue as QueueNode
 from routing.model import Offer, Requirement, Step
 from routing.requirement import in_force
+from tests.support.database import migrate
 
 NOW = 1_700_000_000.0
 DAY = 86_400.0

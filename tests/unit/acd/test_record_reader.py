@@ -10,9 +10,9 @@ from acd.calls.record import CallRecord, Segment
 from acd.clock import SystemClock
 from acd.control.ports import RecordFilter
 from acd.database import create_engine
-from acd.history.migrate import migrate
 from acd.history.reader import RecordReader
 from acd.history.tables import records
+from tests.support.database import migrate
 
 
 def record(number: int, **changes: object) -> CallRecord:

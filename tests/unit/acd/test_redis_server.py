@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from acd.errors import ConfigError
 from acd.redis_server import EmbeddedRedis, Program, RedisKind, RedisUnavailable, find_programs
+from tests.support.net import patience
 
 pytestmark = pytest.mark.store
 
@@ -32,7 +33,7 @@ async def _get(url: str, key: str) -> str | None:
 
 
 async def _gone(pid: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It may go between two looks.
             while "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
                 await asyncio.sleep(0.01)
@@ -150,7 +151,7 @@ async def test_a_server_that_is_killed_comes_back_with_its_data(server: Embedded
     killed = server.pid
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience(10)):
         while server.pid == killed or not Path(f"/proc/{server.pid}").exists():
             await asyncio.sleep(0.02)
     assert await _get(running.url, "kept") == "yes"

@@ -26,7 +26,6 @@ from acd.directory.model import Directory, Queue
 from acd.directory.store import DirectoryStore
 from acd.explain import show
 from acd.history.duties import NoteDuties
-from acd.history.migrate import migrate
 from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
 from acd.history.refusals import RefusalStore
@@ -34,6 +33,7 @@ from acd.history.tables import records
 from routing.model import AgentState, AgentStatus
 from tests.support.clock import FakeClock
 from tests.support.control import NOW, Centre, a_call, a_record, bearer, serving
+from tests.support.database import migrate
 
 REASONS = ("in a meeting", "wrong skill")
 DIRECTORY = Directory(

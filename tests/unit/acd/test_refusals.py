@@ -11,10 +11,10 @@ from acd.database import create_engine
 from acd.directory.loader import DirectoryError, parse_directory
 from acd.directory.model import RefusalRule, Refusals
 from acd.directory.store import DirectoryStore
-from acd.history.migrate import migrate
 from routing.limits import WHOLE_WAIT_MS
 from routing.model import AgentState, Offer, Refusal, RejectReason
 from tests.support.clock import FakeClock
+from tests.support.database import migrate
 
 TEXT = """
 queues:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acd.sip.core.auth import DigestServer, Verdict, ha1, parse_fields
-from acd.sip.core.credentials import DigestClient, credentials_of
+from acd.sip.core.auth import DigestServer, Verdict, parse_fields
+from acd.sip.core.credentials import DigestClient
 from acd.sip.core.message import Request, Response
+from tests.support.credentials import credentials_of, ha1
 
 REALM, USER, PASSWORD = "carrier.example", "3726000100", 'pass "word" \\ é'
 URI = "sip:carrier.example"

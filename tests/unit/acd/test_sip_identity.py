@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from acd.directory.model import Trunk
 from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Request
-from acd.sip.identity import called_number, caller_of, clean_number, identity_of, normalised
+from acd.sip.identity import Diverted, called_number, caller_of, clean_number, identity_of, normalised
 
 CARRIER = Trunk("carrier", (), country="EE", headers={"X-Customer": "customer"})
 
@@ -113,6 +113,54 @@ def test_a_diverted_call_tells_what_was_dialled_first(headers: tuple[tuple[str, 
     assert identity_of(invite(*headers), CARRIER).diverted_from == "+3726000200"
 
 
+@pytest.mark.parametrize(
+    ("headers", "known"),
+    [
+        (
+            (
+                ("Diversion", "<sip:6000300@b.test>;reason=No-Answer;counter=3;privacy=full"),
+                (
+                    "Diversion",
+                    '"Anna" <sip:6000200@b.test>;reason=user-busy, <tel:+3726000100>;reason=x;counter=0',
+                ),
+            ),
+            [
+                Diverted("+3726000100", "unknown", 1),
+                Diverted("+3726000200", "user-busy", 1),
+                Diverted("+3726000300", "no-answer", 3, private=True),
+            ],
+        ),
+        (
+            (
+                ("History-Info", "<sip:6000200@b.test>;index=1"),
+                ("History-Info", "<sip:6000300@b.test;cause=408?Privacy=history>;index=1.1;mp=1"),
+                ("History-Info", "<sip:6000100@b.test;cause=486>;index=1.1.1;mp=1.1"),
+            ),
+            [Diverted("+3726000200", "no-answer"), Diverted("+3726000300", "user-busy", private=True)],
+        ),
+        (
+            (
+                ("Privacy", "history"),
+                ("History-Info", "<sip:6000200@b.test>;index=1, <sip:6000100@b.test;cause=7>;index=1.1"),
+            ),
+            [Diverted("+3726000200", "unknown", private=True)],
+        ),
+        ((("Diversion", "<sip:anonymous@anonymous.invalid>;counter=9999999"),), []),
+    ],
+)
+def test_every_diversion_is_known_the_oldest_first(
+    headers: tuple[tuple[str, str], ...], known: list[Diverted]
+) -> None:
+    assert list(identity_of(invite(*headers), CARRIER).diversions) == known
+
+
+def test_of_very_many_diversions_the_first_and_the_newest_are_kept_and_the_others_counted() -> None:
+    many = [("Diversion", f"<sip:{n}@b.test>;reason=unconditional;counter=2") for n in range(20, 0, -1)]
+    found = identity_of(invite(*many), replace(CARRIER, country="")).diversions
+    assert [one.number for one in found] == ["1", *map(str, range(14, 21))]
+    assert sum(one.counter for one in found) == 40
+
+
 def test_a_call_that_was_not_diverted_has_no_first_number() -> None:
     assert identity_of(invite(("History-Info", "<sip:6000100@b.test>;index=1")), CARRIER).diverted_from == ""
 
@@ -168,6 +216,8 @@ def test_whatever_a_trunk_writes_is_read_or_refused(headers: list[tuple[str, str
         found = identity_of(invite(*headers, uri=f"sip:{user}@acd.test"), CARRIER)
     except SipSyntaxError:
         return
-    for text in (found.caller.number, found.caller.name, found.called, found.diverted_from, found.verstat):
+    assert len(found.diversions) <= 8
+    diverted = [text for one in found.diversions for text in (one.number, one.reason)]
+    for text in (found.caller.number, found.caller.name, found.called, *diverted, found.verstat):
         assert len(text) <= 80
         assert text.isprintable()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acd.directory.model import Trunk
-from acd.sip.core.message import parse, write
+from acd.sip.core.message import Request, parse, write
 from acd.sip.core.uri import Uri
+from acd.sip.identity import DIVERSION_REASONS, Diverted, identity_of
 from acd.sip.presenting import Presented, own_headers, presented
 
 TRUNK = Trunk("carrier", ())
@@ -85,9 +88,70 @@ def test_a_provider_that_wants_the_account_in_from_has_the_number_beside_it(
 def test_a_call_that_goes_on_says_what_was_dialled_as_the_trunk_wants_it(
     how: str, headers: dict[str, str]
 ) -> None:
-    caller = Presented("+37255500000", diverted_from="+3726000100")
+    caller = Presented("+37255500000", diversions=(Diverted("+3726000100"),))
     trunk = replace(STRANGER, diversion=how)
     assert said(caller, trunk) == ("<sip:+37255500000@acd.example>", headers)
+
+
+EARLIER = (
+    Diverted("+3726000300", "no-answer", 2, private=True),
+    Diverted("+3726000200", "user-busy"),
+    Diverted("+3726000100"),
+)
+
+
+@pytest.mark.parametrize(
+    ("how", "value"),
+    [
+        (
+            "diversion",
+            "<sip:+3726000100@acd.example>;reason=unconditional;counter=1, "
+            "<sip:+3726000200@acd.example>;reason=user-busy;counter=1, "
+            "<sip:+3726000300@acd.example>;reason=no-answer;counter=2;privacy=full",
+        ),
+        (
+            "history-info",
+            "<sip:+3726000300@acd.example?Privacy=history>;index=1, "
+            "<sip:+3726000200@acd.example;cause=408>;index=1.1;mp=1, "
+            "<sip:+3726000100@acd.example;cause=486>;index=1.1.1;mp=1.1, "
+            "<sip:+3725551234@sbc.carrier.example;cause=302>;index=1.1.1.1;mp=1.1.1",
+        ),
+    ],
+)
+def test_diversions_before_ours_are_told_to_the_trunk_that_is_trusted(how: str, value: str) -> None:
+    caller = Presented("+37255500000", diversions=EARLIER)
+    _, headers = said(caller, replace(TRUNK, diversion=how))
+    assert {"Diversion": value, "History-Info": value}.items() & headers.items()
+    _, headers = said(caller, replace(STRANGER, diversion=how))
+    assert "3726000100" in str(headers)
+    assert "3726000200" not in str(headers)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Diverted,
+            st.from_regex(r"[+]?[0-9]{1,15}", fullmatch=True),
+            st.sampled_from(sorted(DIVERSION_REASONS)),
+            st.integers(1, 99),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=7,
+    )
+)
+def test_what_is_told_of_diversions_is_read_as_it_was_meant(chain: list[Diverted]) -> None:
+    via = ("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1")
+    for how in ("diversion", "history-info"):
+        caller = Presented("+37255500000", diversions=tuple(chain))
+        from_, headers = presented(caller, replace(TRUNK, diversion=how), "acd.example", TARGET)
+        head = [via, ("From", f"{from_};tag=1"), ("To", "<sip:1@x>"), *headers]
+        sent = parse(write("INVITE sip:1@x SIP/2.0", head), stream=False, max_headers=50)
+        assert isinstance(sent, Request)
+        found = identity_of(sent, TRUNK).diversions
+        assert [(one.number, one.private) for one in found] == [(one.number, one.private) for one in chain]
+        if how == "diversion":
+            assert list(found) == chain
 
 
 def test_headers_of_the_directory_carry_what_is_known_of_the_call() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from acd.control import ladder
 from acd.sip.core.events import Flow
-from acd.sip.trace.captured import Captured, numbers_in, without_secrets
+from acd.sip.trace.captured import Captured, Report, numbers_in, without_secrets
 from acd.sip.trace.hep import HepExport
 from acd.sip.trace.pcap import pcap
 from acd.sip.trace.tracer import Rules, Tracer
@@ -294,6 +294,24 @@ def test_capture_server_gets_each_message_with_its_ends_and_time() -> None:
     assert answer[2] == b"\x06"
     assert (chunks.get(17), answer[17]) == (None, b"call-7"), "the correlation id joins the legs of a call"
     assert trace.bytes_kept == 0
+
+
+def test_capture_server_gets_a_report_of_audio_as_json_of_its_own_type() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        export = HepExport(server.getsockname(), 77)
+        facts: dict[str, str | int | float] = {"PACKET_LOSS": 3, "MOS": 4.1, "TYPE": "FINAL"}
+        ends = (("198.51.100.1", 40_000), ("192.0.2.1", 20_000))
+        export.report(Report(1_800_000_000.25, *ends, facts, "leg-1@198.51.100.1"))
+        chunks = chunks_of(server.recv(65535))
+        export.close()
+    assert (chunks[1], chunks[2], chunks[11]) == (b"\x02", b"\x11", b"\x22")
+    assert socket.inet_ntop(socket.AF_INET, chunks[3]) == "198.51.100.1"
+    assert struct.unpack(">HHI", chunks[7] + chunks[8] + chunks[12]) == (40_000, 20_000, 77)
+    assert chunks[17] == b"leg-1@198.51.100.1"
+    named = {"CORRELATION_ID": "leg-1@198.51.100.1", "RTP_SIP_CALL_ID": "leg-1@198.51.100.1"}
+    assert json.loads(chunks[15]) == {**named, "REPORT_TS": 1_800_000_000.25, **facts}
 
 
 def test_capture_server_that_is_not_there_costs_a_call_nothing() -> None:

@@ -28,6 +28,7 @@ from acd.sip.trunk_calls import TrunkCalls
 from acd.sip.trunks import LiveCalls
 from tests.support.clock import FakeClock
 from tests.support.dns import FakeDns
+from tests.support.net import patience
 
 FIRST, SECOND = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
 CARRIER = Trunk(
@@ -84,7 +85,7 @@ class Bench:
         self.calls = TrunkCalls(self.endpoint, self.providers, self.live, self.clock, srtp_without_tls=False)
 
     async def until(self, reached: Any) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while not reached():
                 self.providers.care(self.clock.monotonic())
                 await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 -- include: base lines idle match own_order calls doubt
 -- A queue that lends its agents may have become well: a call left its line, or an agent of its own is free. Those
--- who are lent on its terms then look for a call, as if they had just come free. To be called when all else is done.
+-- who are lent on its terms then look for a call, as if they had just come free.
 
 -- An idle agent who is lent, and a call, that find each other now; nil where there are none.
 local function lent_call(now, terms, weights)

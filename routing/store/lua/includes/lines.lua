@@ -1,7 +1,7 @@
--- include: base
+-- include: base site
 -- The waiting line of each class `w:C`, the best call of each class `h` (of those that name an agent
 -- `h:AGENT`; of queues of another weight than 1 `h*WEIGHT`, `h*WEIGHT:AGENT`), the line of each queue `qw:Q`, and its calls by age `qe:Q`. A member is the arrival number and the call, so that
--- calls of one millisecond keep their order.
+-- calls of one millisecond keep their order. `own` has those of agents who made their call themselves.
 local SEQ_DIGITS = 14
 
 local function line_member(seq, call)
@@ -28,6 +28,10 @@ local function enter_line(c)
   rc('ZADD', K .. 'qw:' .. c.queue, c.score, c.member)
   rc('ZADD', K .. 'qe:' .. c.queue, c.enqueued, c.id)
   rc('ZADD', heads_key(c.weight, c.named), 'LT', c.score, c.class)
+  if c.own then
+    rc('ZADD', K .. 'own', c.score, c.member)
+    set_odd('own', '1')
+  end
 end
 
 local function leave_line(c)
@@ -35,6 +39,9 @@ local function leave_line(c)
   rc('ZREM', line, c.member)
   rc('ZREM', K .. 'qw:' .. c.queue, c.member)
   rc('ZREM', K .. 'qe:' .. c.queue, c.id)
+  if c.own and rc('ZREM', K .. 'own', c.member) == 1 and rc('EXISTS', K .. 'own') == 0 then
+    set_odd('own', nil)
+  end
   local head = rc('ZRANGE', line, 0, 0, 'WITHSCORES')
   if head[1] then
     rc('ZADD', heads_key(c.weight, c.named), head[2], c.class)

@@ -24,18 +24,45 @@ local function set_aside(now, agent)
   return state, why
 end
 
-function take_maker(now, c)
+-- Who made this call, where they are at something that they can be taken out of; else nil.
+local function maker_aside(c)
   local agent = load_agent(c.named)
   if not agent.profile or agent.state == 'offline' or agent.state == 'offered' or agent.state == 'talking' then
-    return false
+    return nil
   end
   if rc('SISMEMBER', K .. 'x:' .. c.id, agent.id) == 1 or (agent.state == 'available' and is_idle(agent)) then
-    return false
+    return nil
   end
+  return agent
+end
+
+local function take_out(now, c, agent)
   local state, why = set_aside(now, agent)
   reserve(now, c, agent, 'agent', {})
   if state then
     put_away_later(now, agent, state, why or '')
   end
-  return true
+end
+
+function take_maker(now, c)
+  local agent = maker_aside(c)
+  if agent then
+    take_out(now, c, agent)
+  end
+  return agent ~= nil
+end
+
+-- Agents who were busy when they made their call, and have come to a pause, a wrap-up or a rest since.
+local function take_makers(now)
+  if not odd().own or in_doubt() then
+    return
+  end
+  for _, member in ipairs(rc('ZRANGE', K .. 'own', 0, -1)) do
+    local c = load_call(call_of(member))
+    local agent = maker_aside(c)
+    if agent then
+      leave_line(c)
+      take_out(now, c, agent)
+    end
+  end
 end

@@ -1,7 +1,7 @@
 -- include: base
 -- What is out of the ordinary at this site, in one hash that is mostly empty, so that one look tells: `doubt` while it
 -- lasts (includes/doubt.lua), `weights` of queues, 'weight weight ...' (includes/weights.lua), `lent` where agents are
--- (includes/lendings.lua), `orders` of idle agents, 'order order ...' (includes/orders.lua), and `vt`, how far the
+-- (includes/lendings.lua), `own` while calls that agents made wait for them, `orders` of idle agents, 'order order ...' (includes/orders.lua), and `vt`, how far the
 -- draws of weighted-random have come.
 local oddities
 
