@@ -22,6 +22,7 @@ from acd.callers.lookup import Lookups
 from acd.callers.members import ListStore, ListWatcher
 from acd.calls.facts import Observer
 from acd.calls.keeper import CallbackKeeper
+from acd.calls.kept_callbacks import KeptCallbacks
 from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
 from acd.calls.steps.context import NO_QUEUES, Context
@@ -42,6 +43,7 @@ from acd.errors import ConfigError
 from acd.files import FileWatch
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.forecast import Forecast
+from acd.history.callbacks import CallbackRestorer, SqlRegister
 from acd.history.contacts import ContactReader
 from acd.history.duties import NoteDuties
 from acd.history.elsewhere import CallsElsewhere
@@ -144,7 +146,7 @@ class Node:
         self._make_store()
         self._make_sip()
         self._make_calls()
-        self._keep_running(self._webhooks, self._outside_calls, self._duties)
+        self._keep_running(self._webhooks, self._outside_calls, self._duties, self._register)
         self._running.push_async_callback(self._lookups.close)
         await self._start_media()
         await self._recover()
@@ -154,12 +156,23 @@ class Node:
         self._directory.subscribe(self._directory_changed)
         await self._start_sip()
         self._keep_running(
-            self._keeper, self._forecast, self._attendance, self._lookout, self._heir, FileWatch()
+            self._keeper,
+            self._restorer,
+            self._forecast,
+            self._attendance,
+            self._lookout,
+            self._heir,
+            FileWatch(),
         )
 
     def _make_store(self) -> None:
         """The store, and who counts and foresees by what it knows."""
         self._store = RedisQueueStore(self._redis, self._settings.node.site)
+        self._register = SqlRegister(self._engine, self._clock)
+        self._store.callbacks = kept = KeptCallbacks(self._store.callbacks, self._register)
+        self._restorer = CallbackRestorer(
+            kept, self._clock, lambda n: self._routing.outages.note_said_again({"callbacks-kept": n})
+        )
         self._running.push_async_callback(self._store.close)
         self._metrics = Metrics(
             node_id=self._settings.node.id,
@@ -383,6 +396,7 @@ class Node:
         if not lost:
             calls = self._calls.reassert()
             return {**calls, "agents": await self._desk.say_again()}
+        self._restorer.ask()
         callbacks = await self._store.callbacks.say_again(round(self._clock.time() * 1000))
         calls = await self._calls.correct()
         return {
