@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -23,12 +22,11 @@ from acd import __version__
 from acd.clock import SystemClock
 from acd.config import Settings, find_settings, load_settings
 from acd.control.tokens import Role, TokenStore
-from acd.database import open_engine
 from acd.errors import AcdError, ConfigError
-from acd.history.migrate import migrate
+from acd.history.migrate import migrated
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    pass
 
 # What only one command needs is imported in it: half of the service would else be loaded to make a token.
 
@@ -84,16 +82,6 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
         return runner.run(work)
 
 
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(settings)
-    try:
-        await migrate(engine)
-        yield engine
-    finally:
-        await engine.dispose()
-
-
 @cli.command()
 def serve(config: Config = None) -> None:
     """Run one node until SIGTERM or Ctrl-C, which let live calls end first."""
@@ -135,7 +123,7 @@ async def _apply(settings: Settings, file: Path, confirm: Callable[[int], bool] 
     wanted = content.build(settings.sip.realm)
     if loose_ends := find_loose_ends(wanted, flows, prompts):
         raise DirectoryError(loose_ends)
-    async with _database(settings) as engine:
+    async with migrated(settings) as engine:
         store = DirectoryStore(engine, SystemClock())
         current = await store.load()
         changes = compare(current, wanted)
@@ -167,7 +155,7 @@ def token_create(
 async def _create_token(settings: Settings, name: str, role: Role, agent: str) -> str:
     from acd.directory.store import DirectoryStore
 
-    async with _database(settings) as engine:
+    async with migrated(settings) as engine:
         if agent and agent not in (await DirectoryStore(engine, SystemClock()).load()).agents:
             raise ConfigError(f"--agent: there is no agent {agent!r} in the directory; see `acd apply`")
         return await TokenStore(engine, SystemClock()).create(name, role, agent)
@@ -196,7 +184,7 @@ def _moment(seconds: float | None) -> str:
 
 
 async def _with_tokens(settings: Settings, use: Callable[[TokenStore], Awaitable[_T]]) -> _T:
-    async with _database(settings) as engine:
+    async with migrated(settings) as engine:
         return await use(TokenStore(engine, SystemClock()))
 
 

@@ -10,24 +10,22 @@ import socket
 import struct
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import aiohttp
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from acd.clock import SystemClock
 from acd.config import Settings
-from acd.database import open_engine
 from acd.directory.store import DirectoryStore
 from acd.errors import AcdError
 from acd.flows import find_loose_ends, load_flows, load_prompts
 from acd.history.journal import reply
-from acd.history.migrate import migrate
+from acd.history.migrate import migrated
 from acd.media.wav import BYTES_A_SECOND
 from acd.redis_server import MIN_VERSION, EmbeddedRedis
 from acd.sip.core.uri import format_host
@@ -130,23 +128,13 @@ async def _redis(settings: Settings) -> str:
     return f"{found.kind.value}: {found.version}" + (f", {classes} classes of calls" if classes else "")
 
 
-@asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(settings)
-    try:
-        await migrate(engine)
-        yield engine
-    finally:
-        await engine.dispose()
-
-
 async def _database(settings: Settings) -> str:
-    async with _open(settings) as engine:
+    async with migrated(settings) as engine:
         return engine.url.render_as_string()
 
 
 async def _directory(settings: Settings) -> str:
-    async with _open(settings) as engine:
+    async with migrated(settings) as engine:
         store = DirectoryStore(engine, SystemClock())
         directory, realm = await store.load(), await store.realm()
     if realm is None:
@@ -167,7 +155,7 @@ async def _directory(settings: Settings) -> str:
 
 async def _trunks(settings: Settings, dns: Dns) -> str:
     """Every host of a trunk has an address (RFC 3263)."""
-    async with _open(settings) as engine:
+    async with migrated(settings) as engine:
         directory = await DirectoryStore(engine, SystemClock()).load()
     known, unknown = [], []
     for trunk in directory.trunks.values():

@@ -40,6 +40,8 @@ class Callback:
     """The most that are made."""
     interval_ms: int = 300_000
     """Between two attempts."""
+    made: int = 0
+    """Attempts before this; not 0 of one that a store is told again which has lost it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ def check_callback(callback: Callback) -> None:
             raise ValueError(f"{time} ms is not a time since the epoch")
     if not 1 <= callback.attempts <= CALLBACK_ATTEMPTS_MAX:
         raise ValueError(f"{callback.attempts} attempts are not within 1-{CALLBACK_ATTEMPTS_MAX}")
+    if not 0 <= callback.made < callback.attempts:
+        raise ValueError(f"{callback.made} of {callback.attempts} attempts are made")
     if callback.interval_ms < 0:
         raise ValueError(f"interval {callback.interval_ms} ms is negative")
     if len(callback.document) > CALLBACK_DOCUMENT_MAX:

@@ -18,12 +18,12 @@ EXCLUSIONS_PER_AGENT: Final = 64
 """Calls kept away from one agent at a time; bounds each search. The one that would be over next gives way."""
 CANDIDATES_NOTED: Final = 8
 """Agents or calls that the reason of one decision names at most."""
-RUNNERS_UP: Final = 3
+RUNNERS_UP: Final = 2
 """Of them, those that were not compared any more once the best was found."""
 PROBE_FIRST: Final = 8
 """How many of the best heads are looked at first: mostly one of them fits."""
-FEW_FITS: Final = 100
-"""Where no more classes fit a profile, or profiles a class, all of those are compared next."""
+FEW_FITS: Final = 24
+"""Where no more classes fit a profile, or profiles a class, all those are compared, and none probed for."""
 PROBE_HEADS: Final = 32
 """How many of the best heads are looked at where more fit, before all of them are compared."""
 TICK_BATCH: Final = 100

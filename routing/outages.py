@@ -10,9 +10,18 @@ from enum import StrEnum
 log = logging.getLogger(__name__)
 
 
-SAID_AGAIN = ("waiting", "ringing", "talking", "callbacks", "agents", "phones", "records")
-"""What is said again after an outage: calls that do this, the latest words about callbacks, agents,
-registrations, the latest records."""
+SAID_AGAIN = (
+    "waiting",
+    "ringing",
+    "talking",
+    "callbacks",
+    "callbacks-kept",
+    "agents",
+    "phones",
+    "records",
+)
+"""What is said again after an outage: calls that do this, the latest words about callbacks, callbacks that
+were lost and are in the history, agents, registrations, the latest records."""
 
 
 class Trouble(StrEnum):

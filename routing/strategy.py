@@ -145,7 +145,9 @@ def _suits(requirement: Requirement, profile: AgentProfile) -> int:
     if not requirement.prefers:
         return by_strategy
     levels, others = dict(profile.skills), len(requirement.prefers)
-    first = next((n for n, skill in enumerate(requirement.prefers) if levels.get(skill, 0)), others)
+    least = {skill: level for group in requirement.any_of for skill, level in group}
+    has = (levels.get(skill, 0) >= max(1, least.get(skill, 1)) for skill in requirement.prefers)
+    first = next((n for n, suits in enumerate(has) if suits), others)
     return first * _PREFERENCE_WIDTH + min(by_strategy, _PREFERENCE_WIDTH - 1)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+_HERE = Path(__file__).parent
 
 # A busy machine is slow, and no fault of what is tested.
 settings.register_profile("suite", deadline=None)
@@ -13,6 +16,18 @@ settings.load_profile("suite")
 
 # What is imported and collected stays to the end: there is nothing in it to look for.
 gc.disable()
+
+
+_FIRST = ("e2e", "store")
+"""Folders of what takes long: what comes last is short, so that none who works beside has to wait for it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = {item.path: item.path.relative_to(_HERE).parts[0] for item in items}
+    items.sort(key=lambda item: (*_FIRST, folders[item.path]).index(folders[item.path]))
+    for item in items:
+        if item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.xdist_group("machine"))
 
 
 def pytest_collection_finish() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from acd.calls.machine import STEPS, Key
 from acd.calls.model import State
+from tools.page import with_table, write
 
 PAGE = Path(__file__).parent.parent / "docs" / "call.md"
 BEGIN, END = "<!-- table begins -->\n", "<!-- table ends -->\n"
@@ -31,11 +31,8 @@ def table() -> str:
 
 
 def page_with_table(page: str) -> str:
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + table() + END + tail
+    return with_table(page, BEGIN, END, table())
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
+    write(PAGE, page_with_table)

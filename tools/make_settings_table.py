@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from acd.config import Listen, Settings
+from tools.page import with_table, write
 
 PAGE = Path(__file__).parent.parent / "docs" / "operating.md"
 BEGIN, END = "<!-- settings begin -->\n", "<!-- settings end -->\n"
@@ -49,11 +49,8 @@ def table() -> str:
 
 
 def page_with_table(page: str) -> str:
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + table() + END + tail
+    return with_table(page, BEGIN, END, table())
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
+    write(PAGE, page_with_table)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
 from acd.agents.notes import Note as KeptNote
 from acd.agents.notes import RefusedCall
@@ -18,7 +18,7 @@ from acd.control.ports import RecordFilter
 from acd.control.problems import Problem
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
-from acd.control.words import Masked, Seconds, Time, caller_for, time_of
+from acd.control.words import Masked, PageQuery, Seconds, Time, caller_for, time_of
 from acd.history.duties import TELLABLE
 from acd.history.reader import RecordPage
 from routing.overflow import Why
@@ -40,9 +40,7 @@ _MOMENT = Annotated[
 ]
 
 
-class RecordQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RecordQuery(PageQuery):
     queue: _NAME | None = None
     agent: _NAME | None = None
     outcome: Outcome | None = None
@@ -51,13 +49,6 @@ class RecordQuery(BaseModel):
     )
     since: _MOMENT | None = Field(default=None, alias="from")
     until: _MOMENT | None = Field(default=None, alias="to")
-    cursor: str | None = Field(
-        default=None,
-        max_length=256,
-        pattern=r"^[A-Za-z0-9_-]+$",
-        description="`next_cursor` of the page before.",
-    )
-    limit: int = Field(default=50, ge=1, le=500)
     format: Literal["json", "csv"] | None = Field(
         default=None,
         description="`csv`, or `Accept: text/csv`: all that match as one file, without `cursor` and `limit`.",

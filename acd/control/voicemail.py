@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from acd.control.problems import Problem, not_found
 from acd.control.route import Ask, Route
 from acd.control.tokens import Role
-from acd.control.words import Seconds, Time, time_of
+from acd.control.words import PageQuery, Seconds, Time, time_of
 from acd.directory.boxes import all_boxes, may_listen
 from acd.voicemail.model import BoxCount
 from acd.voicemail.model import Message as KeptMessage
@@ -25,18 +25,6 @@ class Box(BaseModel):
 
 class Boxes(BaseModel):
     items: list[Box]
-
-
-class MessageQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    cursor: str | None = Field(
-        default=None,
-        max_length=256,
-        pattern=r"^[A-Za-z0-9_-]+$",
-        description="`next_cursor` of the page before.",
-    )
-    limit: int = Field(default=50, ge=1, le=500)
 
 
 class Message(BaseModel):
@@ -111,7 +99,7 @@ async def list_boxes(ask: Ask) -> Boxes:
 
 
 async def list_messages(ask: Ask) -> Messages:
-    query, box = ask.query(MessageQuery), _box(ask)
+    query, box = ask.query(PageQuery), _box(ask)
     if box not in _known(ask):
         raise not_found("box")
     try:
@@ -170,7 +158,7 @@ ROUTES = (
         _TAG,
         "Messages of a box, newest first",
         answer=Messages,
-        query=MessageQuery,
+        query=PageQuery,
         errors=(404,),
         own="handler",
         audited=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from acd.control.tokens import Role
 from acd.log import mask
@@ -19,6 +19,20 @@ Time = Annotated[
 ]
 Seconds = Annotated[float, Field(ge=0)]
 Masked = Annotated[str, Field(description="A viewer sees the middle masked; others all of it.")]
+
+
+class PageQuery(BaseModel):
+    """What every list that comes in pages is asked with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: str | None = Field(
+        default=None,
+        max_length=256,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="`next_cursor` of the page before.",
+    )
+    limit: int = Field(default=50, ge=1, le=500)
 
 
 def time_of(seconds: float) -> datetime:

@@ -126,7 +126,7 @@ def _queue(row: RowMapping) -> Queue:
             **_frozen(row, "requires"),
             "any_of": tuple(MappingProxyType(group) for group in row["any_of"]),
             "teams": tuple(row["teams"]),
-            "languages": tuple(row["languages"]),
+            **_languages(row["languages"]),
             "relax": tuple(_relaxation(step) for step in row["relax"]),
             "wrapup_codes": tuple(row["wrapup_codes"]),
             "refusal_reasons": tuple(row["refusal_reasons"]),
@@ -268,13 +268,28 @@ def _box_columns(box: Box) -> dict[str, Any]:
     return {"name": box.name, "number": box.number, "rules": _voicemail_columns(box.rules)}
 
 
+def _languages(column: Sequence[str] | Mapping[str, int]) -> dict[str, Any]:
+    """A list, or a level for each."""
+    levels = (
+        {name: level for name, level in column.items() if level > 1} if isinstance(column, Mapping) else {}
+    )
+    return {"languages": tuple(column), "language_levels": MappingProxyType(levels)}
+
+
+def _language_column(queue: Queue) -> list[str] | dict[str, int]:
+    if not queue.language_levels:
+        return [*queue.languages]
+    return {language: queue.language_levels.get(language, 1) for language in queue.languages}
+
+
 def _queue_columns(queue: Queue) -> dict[str, Any]:
-    callback = queue.callback
+    callback, columns = queue.callback, _columns(queue, "requires")
+    del columns["language_levels"]  # They stand with the languages.
     return {
-        **_columns(queue, "requires"),
+        **columns,
         "any_of": [dict(group) for group in queue.any_of],
         "teams": [*queue.teams],
-        "languages": [*queue.languages],
+        "languages": _language_column(queue),
         "relax": [{**_columns(step, "requires", "any_of"), "teams": [*step.teams]} for step in queue.relax],
         "wrapup_codes": [*queue.wrapup_codes],
         "refusal_reasons": [*queue.refusal_reasons],

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from acd.database import reading, writing
+from acd.config import Settings
+from acd.database import open_engine, reading, writing
 from acd.errors import ConfigError
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _POSTGRESQL_LOCK = 7_202_501
 """Any number, as long as nothing else of this database uses it as an advisory lock."""
+
+
+@asynccontextmanager
+async def migrated(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The database of these settings, up to date and open for so long. Raises as `migrate` does."""
+    engine = open_engine(settings)
+    try:
+        await migrate(engine)
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 async def migrate(engine: AsyncEngine) -> None:

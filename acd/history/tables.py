@@ -77,6 +77,23 @@ refusal_words = Table(
 )
 """Calls that agents did not take, of queues that ask for the reason: the last time of an agent and a call."""
 
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("making", Boolean, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("ended", String(16), nullable=False),
+)
+"""Who is to be called, as far as the store has said, and for two days who was: for a store that loses it.
+
+`document` is the acd.calls.callbacks.CallbackOrder, empty of one that has ended; `making` an attempt that has
+begun and of which no more was heard; `expires_at` 0 where it does not expire; `ended` empty, or how."""
+
+Index("ix_callbacks_ended", callbacks.c.ended, callbacks.c.expires_at)
 Index("ix_refusal_words_agent", refusal_words.c.agent, refusal_words.c.refused_at)
 Index("ix_note_duties_agent", note_duties.c.agent, note_duties.c.due_at)
 Index("ix_records_started_at", records.c.started_at, records.c.id)

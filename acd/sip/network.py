@@ -116,6 +116,12 @@ class Network:
         if flow.connection:
             self.streams.trust(flow)
 
+    def give_up(self, remote: tuple[str, int]) -> None:
+        """Nobody answers at this address any more: break off our connections to it, as their loss would."""
+        for wanted, opened in list(self._opened.items()):
+            if wanted.remote == remote:
+                self.streams.give_up(opened)
+
     def is_open(self, flow: Flow) -> bool:
         """Whether the flow can still be used; a datagram flow always can."""
         return not flow.connection or self.streams.is_open(flow)

@@ -68,6 +68,8 @@ class Nodes:
         self._clock = clock
         self.facts = NodeFacts(secrets.token_hex(8), "")
         self._others: dict[str, NodeFacts] = {}
+        self._gone: dict[str, NodeFacts] = {}
+        """What those said last who went at the last look."""
         self._hosts: frozenset[str] = frozenset()
         self._key = secrets.token_hex(32)
         self._is_shared = False
@@ -98,6 +100,11 @@ class Nodes:
     def facts_of(self, node: str) -> NodeFacts | None:
         """What another node says of itself; None where it is not up."""
         return self._others.get(node)
+
+    def addresses_of_gone(self, node: str) -> Sequence[tuple[FlowKind, str, int]]:
+        """Where a node was that is just gone."""
+        facts = self._gone.get(node)
+        return facts.addresses if facts else ()
 
     def has_host(self, host: str) -> bool:
         """Whether another node is at this address."""
@@ -189,6 +196,7 @@ class Nodes:
             for name, facts in found.items()
             if name not in self._others or self._others[name].process != facts.process
         )
+        self._gone = {name: self._others[name] for name in gone}
         self._others = dict(found)
         self._hosts = frozenset(host for facts in found.values() for _, host, _ in facts.addresses)
         if gone or come:

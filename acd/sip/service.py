@@ -87,6 +87,7 @@ class SipService:
         self.lamps = Lamps(endpoint, directory, expires, messages=messages)
         """Phones that watch agents, and their own messages."""
         site.board.subscribe(self.lamps.phones_changed)
+        site.subscribe(self._nodes_gone)
         self._guard = self._make_guard(clock)
         self._gate = Gate(
             self._guard, OverloadLimits(**dict(settings.overload)), lambda: len(self._calls), clock
@@ -170,6 +171,12 @@ class SipService:
         if flow.connection and self._nodes.has_host(flow.remote[0]):
             self._endpoint.trust(flow)
         return self._guard.admits(flow)
+
+    def _nodes_gone(self, gone: frozenset[str]) -> None:
+        """A node that hangs says nothing: phones that we ring through it are given up, as when it dies."""
+        for node in gone:
+            for _, host, port in self._nodes.addresses_of_gone(node):
+                self._endpoint.network.give_up((host, port))
 
     def drain(self) -> None:
         """Take no new call, and let providers send theirs to other nodes."""

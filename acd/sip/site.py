@@ -19,10 +19,6 @@ from acd.sip.phone_board import PhoneBoard
 log = structlog.get_logger(__name__)
 
 
-def _nobody(gone: frozenset[str]) -> None:
-    """Who hears of nodes that are gone, until there is one."""
-
-
 class Site:
     """The other nodes, all bindings, what phones do in calls, and what keeps all of that true."""
 
@@ -32,12 +28,12 @@ class Site:
         self.bindings = BindingStore(redis, site=name, node=node, clock=clock, is_up=self.nodes.is_up)
         self.board = PhoneBoard(redis, site=name, node=node, others=lambda: self.nodes.up)
         self._follower = Follower(redis, self.bindings, self.board, self.nodes, site=name, node=node)
-        self._on_gone: Callable[[frozenset[str]], None] = _nobody
+        self._on_gone: list[Callable[[frozenset[str]], None]] = []
         self.nodes.subscribe(self._nodes_changed)
 
     def subscribe(self, on_gone: Callable[[frozenset[str]], None]) -> None:
-        """Name who hears of nodes that are gone, after their phones were forgotten."""
-        self._on_gone = on_gone
+        """Name one more who hears of nodes that are gone, after their phones were forgotten."""
+        self._on_gone.append(on_gone)
 
     async def start(self, name: str, addresses: Sequence[tuple[FlowKind, str, int]]) -> None:
         """Say where we are and hear of the others; our own bindings are there before. Raises RedisError."""
@@ -68,4 +64,5 @@ class Site:
             self._follower.look_again()
             self.board.say_again()
         if gone:
-            self._on_gone(gone)
+            for listener in self._on_gone:
+                listener(gone)

@@ -126,6 +126,11 @@ class StreamTransport:
             connection.trusted = True
             self._strangers.pop(flow.connection, None)
 
+    def give_up(self, flow: Flow) -> None:
+        """Break off a connection whose peer is gone."""
+        if (connection := self._connections.get(flow.connection)) is not None:
+            connection.abort("peer-gone")
+
     def is_open(self, flow: Flow) -> bool:
         """Whether the connection of this flow still stands."""
         return flow.connection in self._connections

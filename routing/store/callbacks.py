@@ -35,6 +35,7 @@ class RedisCallbackStore:
             callback.interval_ms,
             callback.document,
             node,
+            callback.made,
         )
         in_force: str = await self._run("callback_add", now_ms, *words)
         if in_force == callback.id:

@@ -11,6 +11,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from routing.callbacks import CallbackStore
 from routing.estimate import Agent
 from routing.limits import FORGET_QUEUE_MS, REFUSAL_PAUSE_MS, RING_GRACE_MS
 from routing.model import (
@@ -93,7 +94,7 @@ class RedisQueueStore:
         self._registry = Registry(self._run)
         self._surveyor = Surveyor(self._ask, self._prefix)
         self._watchers: list[Callable[[int], None]] = []
-        self.callbacks = RedisCallbackStore(self._run, self._tell)
+        self.callbacks: CallbackStore = RedisCallbackStore(self._run, self._tell)
 
     @property
     def scripts_reloaded(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from routing.model import (
@@ -59,13 +60,11 @@ def node_message(fields: Sequence[str]) -> NodeMessage:
 
 
 def _decision(found: Mapping[str, str]) -> Decision:
-    """What includes/reserve.lua wrote: each that was seen as 'sN rank score passed_over', its name."""
+    """What includes/reserve.lua wrote: what was sought, and each that was seen (includes/match.lua)."""
     sought, class_name = found["y"].split(" ")
     candidates = (
-        Candidate(name, int(rank), int(float(score)), passed_over == "1")
-        for (place, rank, score, passed_over), name in (
-            (how.split(" "), name) for how, name in found.items() if " " in how
-        )
+        Candidate(name, int(rank), int(float(score)), bool(passed_over))
+        for name, rank, score, passed_over in json.loads(found.get("s", "[]"))
     )
     return Decision("agent" if sought == "agent" else "call", class_name, tuple(candidates))
 

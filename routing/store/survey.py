@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,9 +92,16 @@ class Surveyor:
         """The steps that the calls still have to come (includes/steps.lua)."""
         due = await self._ask("ZMSCORE", f"{self._prefix}due", *(f"l:{call}" for call in calls))
         waiting = [call for call, at in zip(calls, due, strict=True) if at is not None]
-        texts = await asyncio.gather(*(self._ask("HGET", f"{self._prefix}c:{call}", "l") for call in waiting))
-        found = {call: _later(text or "", known) for call, text in zip(waiting, texts, strict=True)}
+        told = await asyncio.gather(*(self._call(call) for call in waiting))
+        found = {
+            call: _later(about.get("steps", ""), known) for call, about in zip(waiting, told, strict=True)
+        }
         return [found.get(call, ()) for call in calls]
+
+    async def _call(self, call: str) -> Mapping[str, Any]:
+        """What is known of it (includes/call_text.lua); nothing once it is gone."""
+        about: dict[str, Any] = json.loads(await self._ask("HGET", f"{self._prefix}c:{call}", "is") or "{}")
+        return about
 
     async def agents(self, now_ms: int) -> Sequence[Agent]:
         """Who is signed in and not away."""
@@ -106,8 +114,8 @@ class Surveyor:
             *(self._ask("HMGET", f"{self._prefix}a:{agent}", *_AGENT_FIELDS) for agent in of)
         )
         calls = [call for _, _, call, *_ in states if call]
-        queues = await asyncio.gather(*(self._ask("HGET", f"{self._prefix}c:{call}", "q") for call in calls))
-        queue_of = dict(zip(calls, queues, strict=True))
+        told = await asyncio.gather(*(self._call(call) for call in calls))
+        queue_of = {call: about.get("queue") for call, about in zip(calls, told, strict=True)}
         return [
             agent
             for (name, profile), (state, since, call, wrapped, *units) in zip(of.items(), states, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -138,6 +140,29 @@ async def test_a_callback_outlives_the_service_and_is_made_once(service: Running
         await end_call(service, customer)
     assert customer.rung == 1
     await talked(service, wish)
+
+
+async def test_a_callback_outlives_a_redis_that_has_lost_everything(service: RunningService) -> None:
+    await ask_for_callback(service, "+37255560014", BILLING, "billing")
+    wish = (await service.record_of("+37255560014"))["id"]
+
+    async def is_written_down() -> bool:
+        with sqlite3.connect(service.database_file()) as history:
+            return bool(history.execute("SELECT 1 FROM callbacks WHERE id = ?", [wish]).fetchall())
+
+    await eventually(is_written_down, within=5, what="the callback in the history")
+    service.kill9()
+    shutil.rmtree(service.data_dir / "redis")
+    service.start()
+    await callbacks(service, "billing", 1, within=20)
+    async with Landline(service.sip_address, port=CARRIER_PORT) as customer, agents(service, phone(1)):
+        await callbacks(service, "billing", 0, within=10)
+        await end_call(service, customer)
+    assert customer.rung == 1
+    await talked(service, wish)
+    with sqlite3.connect(service.database_file()) as history:
+        kept = history.execute("SELECT ended, document FROM callbacks WHERE id = ?", [wish]).fetchall()
+    assert kept == [("done", "")]
 
 
 async def test_a_follow_up_is_made_at_its_time_by_the_agent_who_promised_it(service: RunningService) -> None:

@@ -6,11 +6,21 @@ import asyncio
 
 import pytest
 
-from tests.e2e.test_calls import heard
 from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.caller import Call, Caller
-from tests.support.cast import BILLING, BILLING_FIRST, CALLER_HZ, MUSIC, SUPPORT, agents, caller, dial, phone
+from tests.support.cast import (
+    BILLING,
+    BILLING_FIRST,
+    CALLER_HZ,
+    MUSIC,
+    SUPPORT,
+    agents,
+    caller,
+    dial,
+    heard,
+    phone,
+)
 from tests.support.desk_phone import DeskPhone, Line
 from tests.support.net import eventually
 from tests.support.provider import number_in

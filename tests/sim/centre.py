@@ -83,7 +83,7 @@ def _queues() -> dict[str, Queue]:
         wrapup_limit_seconds=15,
         last_agent=LastAgent(days=1, timeout_seconds=9),
         callback=CallbackRules(
-            CALLBACK_DIGIT, first="customer", attempts=2, interval_seconds=30, expire_seconds=900
+            CALLBACK_DIGIT, first="customer", attempts=2, interval_seconds=30, expire_seconds=45
         ),
         announce_position_seconds=0,
         overflow=(

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from acd.calls.kept_callbacks import KeptCallbacks, Register
 from routing.model import Position
 from routing.ports import StaleToken
 from routing.store.callbacks import RedisCallbackStore
-from tests.sim.stores import InDoubt, Stale, subject_of
+from tests.sim.stores import TIMELESS, InDoubt, Stale, subject_of
 from tests.sim.weather import ANSWER_LIMIT_MS, Fate
 
 if TYPE_CHECKING:
@@ -190,8 +191,9 @@ class SpokenStore:
     The time of a word is when it leaves its node.
     """
 
-    def __init__(self) -> None:
-        self.callbacks = RedisCallbackStore(self._run_script, lambda due_ms: None)
+    def __init__(self, register: Register) -> None:
+        own = RedisCallbackStore(self._run_script, lambda due_ms: None)
+        self.callbacks = KeptCallbacks(own, register)
 
     def __getattr__(self, verb: str) -> Callable[..., Said]:
         def said(*arguments: Any, **words: Any) -> Said:
@@ -200,8 +202,8 @@ class SpokenStore:
         return said
 
     @staticmethod
-    def _run_script(script: str, now_ms: int, *arguments: Any) -> Said:
-        return Said(script, arguments, {})
+    def _run_script(script: str, *arguments: Any) -> Said:
+        return Said(script, arguments if script in TIMELESS else arguments[1:], {})
 
     async def cancel(self, call_id: str, now_ms: int, how: str = "abandoned") -> Any:
         return await Said("cancel", (call_id,), {"how": how})

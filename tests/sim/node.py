@@ -14,6 +14,7 @@ from acd.calls.callbacks import CallbackOrder
 from acd.calls.keeper import EVERY_SECONDS, CallbackKeeper
 from acd.calls.lookout import Seeking, WaitingPlace
 from acd.calls.model import Call, call_of_entry
+from acd.history.callbacks import RESTORED_AFTER_SECONDS
 from acd.site_clock import LONGEST_LOOK_SECONDS, SiteTime, others_ahead
 from routing.engine import Ear, Lease, sort_out
 from routing.model import CallbackOver, NodeMessage, Offer, OfferWithdrawn
@@ -79,7 +80,7 @@ class Node:
     def begin(self) -> None:
         """Begin anew: what a predecessor left in the store goes, its calls are written down as lost."""
         self.link = Link(self)
-        self.store = SpokenStore()
+        self.store = SpokenStore(self.world.register)
         self._own = Lane(self, may_be_late=False)
         self._lease, self._waits_for_lease = Lease(LEASE_MS), False
         callbacks = self.store.callbacks
@@ -157,6 +158,7 @@ class Node:
         self.is_open = True
         self._beat()
         self._keep_callbacks()
+        self._restore_later()
         self._tick()
         self._look_out()
         self.later(LEASE_MS, self._look_for_ghosts)
@@ -226,6 +228,7 @@ class Node:
         for call_id in stored:
             if not self.is_live(call_id):
                 self.link.say("cancel", (call_id,), {"how": "released"}, lambda answer: None, lambda: None)
+        self._restore_later()
         self._corrects = self.link.run
         heard = [self._own.put_first(lambda: self.store.callbacks.say_again(self.now))]
         for session in sorted(self.sessions.values(), key=lambda session: session.rank()):
@@ -285,6 +288,13 @@ class Node:
         self.later(KEEP_MS, self._keep_callbacks)
         if self._own.is_empty:
             self._own.put(self._keeper.look)
+
+    def _restore_later(self) -> None:
+        """As acd.history.callbacks.CallbackRestorer."""
+        self.later(round(RESTORED_AFTER_SECONDS * 1000), self._restore)
+
+    def _restore(self) -> None:
+        self._own.put(lambda: self.store.callbacks.restore(self.now))
 
     # As acd.calls.lookout, with fewer looks.
 

@@ -24,7 +24,7 @@ Told = tuple[str, NodeMessage]
 """A node and what it is told."""
 
 
-TIMELESS = ("position", "calls_of", "crowd")
+TIMELESS = ("position", "calls_of", "crowd", "callback_find")
 
 
 class Stale:
@@ -94,9 +94,11 @@ class ModelStore:
         """What a script of callbacks answers."""
         callbacks = self.model.callbacks
         match script, arguments:
-            case "callback_add", (i, queue, number, age, due, end, attempts, interval, document, node):
-                callback = Callback(i, queue, number, age, document, due, end, attempts, interval)
+            case "callback_add", (i, queue, number, age, due, end, attempts, interval, document, node, made):
+                callback = Callback(i, queue, number, age, document, due, end, attempts, interval, made)
                 return callbacks.add(callback, node, now)
+            case "callback_find", (i,):
+                return [found] if (found := callbacks.shown(i)) else []
             case "callback_claim", (node, most):
                 return [word for found in callbacks.claim(node, most, now).items() for word in found]
             case "callback_hold", (i, node):
@@ -199,7 +201,7 @@ class RedisStore(ModelStore):
         times = () if verb in TIMELESS else (now,)
         try:
             if verb.startswith("callback_"):
-                answer = result_of(self._store._run(verb, now, *arguments))
+                answer = result_of(self._store._run(verb, *times, *arguments))
             else:
                 answer = result_of(getattr(self._store, verb)(*arguments, *times, **words))
         except StaleToken:
@@ -213,6 +215,8 @@ class RedisStore(ModelStore):
         if verb == "crowd" and answer is None and not arguments[0]:
             # What is asked by a call that is still on its way there; the model knows of any requirement.
             return expected
+        if verb == "callback_find":
+            answer = [[found[0], found[1], int(found[2]), *found[3:]] for found in answer]
         if verb == "callback_claim":
             assert replies.pairs(answer) == replies.pairs(expected), (answer, expected)
             return expected

@@ -22,29 +22,41 @@ from acd.site_clock import SiteTime
 from routing import limits
 from routing.callbacks import Callback
 from routing.overflow import Why
-from tests.sim import node
-from tests.sim.run import SimulationFailed, simulate, simulate_apart, simulate_on_redis
-from tests.sim.weather import CALM, Faults
+from tests.sim import node, run
+from tests.sim.run import SimulationFailed, simulate_apart, simulate_on_redis
+from tests.sim.weather import CALM, STORM, Faults
+from tests.sim.world import Outcome as Ran
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_matching import Matching
 from tests.support.redis_server import redis_url
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.background, pytest.mark.timeout(1800)]
 
 __all__ = ["redis_url"]
 
 SEEDS = (1, 2, 3, 4)
-CALLS_A_SEED = 25_000
+CALLS_A_SEED = 22_000
 SEEDS_ON_REDIS = (5, 9)
 CALLS_ON_REDIS = 6_000
+"""On the model and on Redis together, 100,000 in each run of the suite."""
 OUTCOMES = get_args(Outcome)
 
 
-@pytest.mark.timeout(900)
+def apart() -> ProcessPoolExecutor:
+    """Processes that leave the machine to whoever else wants it: the time it takes decides nothing here."""
+    few = min(2, os.cpu_count() or 1)
+    return ProcessPoolExecutor(few, get_context("fork"), initializer=os.nice, initargs=(10,))
+
+
+def simulate(seed: int, calls: int, *, faults: Faults = STORM, redis_url: str | None = None) -> Ran:
+    with apart() as pool:
+        return pool.submit(run.simulate, seed, calls, faults=faults, redis_url=redis_url).result()
+
+
 def test_a_hundred_thousand_calls_are_safe_in_faults_and_all_end_after_them() -> None:
-    with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=get_context("fork")) as pool:
+    with apart() as pool:
         found = list(pool.map(simulate_apart, SEEDS, [CALLS_A_SEED] * len(SEEDS)))
-    assert sum(outcome.calls for outcome in found) == 100_000
+    assert sum(outcome.calls for outcome in found) == 100_000 - len(SEEDS_ON_REDIS) * CALLS_ON_REDIS
     for outcome in found:
         assert sum(outcome.counts[how] for how in OUTCOMES) == outcome.calls
         assert outcome.counts["answered"] > 0.6 * outcome.calls
@@ -95,21 +107,21 @@ def _fails(seed: int) -> bool:
 
 
 @pytest.mark.store
-@pytest.mark.timeout(900)
 def test_the_real_store_tells_the_same_story_as_the_model() -> None:
-    with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1), mp_context=get_context("fork")) as pool:
-        found = list(pool.map(simulate_on_redis, SEEDS_ON_REDIS, [CALLS_ON_REDIS] * len(SEEDS_ON_REDIS)))
+    with apart() as pool:
+        on_redis = pool.map(simulate_on_redis, SEEDS_ON_REDIS, [CALLS_ON_REDIS] * len(SEEDS_ON_REDIS))
+        again = pool.submit(simulate_apart, SEEDS_ON_REDIS[0], CALLS_ON_REDIS)
+        found = list(on_redis)
     assert sum(outcome.calls for outcome in found) == 12_000
     everywhere = sum((Counter(outcome.counts) for outcome in found), Counter())
     reasons = (f"overflow-by-{why}" for why in get_args(Why))
     for what in ("stale", "crash", "cut", "late", "rung-together", *reasons):
         assert everywhere[what] > 0, what
     assert everywhere["went-back"] + everywhere["emptied"] > 0
-    assert found[0] == simulate(SEEDS_ON_REDIS[0], CALLS_ON_REDIS)
+    assert found[0] == again.result()
 
 
 @pytest.mark.store
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("few", [0, 1_000])
 def test_however_few_heads_are_probed_the_choice_is_that_of_the_model(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, few: int
@@ -141,7 +153,8 @@ def test_without_faults_nothing_is_said_in_vain() -> None:
     assert sum(outcome.counts[how] for how in ends) == outcome.calls
     assert outcome.counts["callback-done"] > 0
     assert outcome.counts["callback-done"] == outcome.counts["callback-talks"] == outcome.counts["attempts"]
-    assert outcome.counts["callback-done"] + outcome.counts["callback known"] == outcome.counts["callback"]
+    ends = ("callback-done", "callback-expired", "callback known")
+    assert sum(outcome.counts[how] for how in ends) == outcome.counts["callback"]
     assert outcome.counts["completed"] < 0.03 * outcome.calls
     assert outcome.counts["stale"] == outcome.counts["busy"] == 0
 

@@ -22,7 +22,7 @@ from tests.sim.schedule import Schedule
 from tests.sim.session import Session
 from tests.sim.stores import SimulatedStore
 from tests.sim.weather import CALM, Faults, Weather
-from tests.sim.wishes import Wishes
+from tests.sim.wishes import MemoryRegister, Wishes
 
 NODES = ("n1", "n2", "n3")
 LAST_EVENTS = 60
@@ -63,6 +63,7 @@ class World:
         """By how much the store's clock shows too much (ms)."""
         self.clocks: dict[str, tuple[float, float]] = {}
         """What each node has said of its time: how far it is ahead of the store's, and when (seconds)."""
+        self.register = MemoryRegister(self.schedule)
         self.nodes = {name: Node(self, name) for name in NODES}
         self.phones = {agent.id: Phone(self, agent) for agent in self.centre.agents}
         self.wishes = Wishes(self)

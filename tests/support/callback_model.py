@@ -33,7 +33,11 @@ class CallbackModel:
                 return i
         resting = callback.due_ms > now
         self.noted[callback.id] = Noted(
-            callback, "resting" if resting else "waiting", "" if resting else node, 0, callback.due_ms
+            callback,
+            "resting" if resting else "waiting",
+            "" if resting else node,
+            callback.made,
+            callback.due_ms,
         )
         return callback.id
 
@@ -97,7 +101,7 @@ class CallbackModel:
     def done(self, i: str, node: str, now: int) -> bool:
         b = self.noted.get(i)
         if b is None:
-            return False
+            return self._unknown(i, node, "done")
         if b.node and (b.state, b.node) != ("making", node):
             self.told.append((b.node, i, "done"))
         self._end(i, "done")
@@ -106,13 +110,21 @@ class CallbackModel:
     def cancel(self, i: str, node: str, now: int) -> bool | None:
         b = self.noted.get(i)
         if b is None:
-            return False
+            return self._unknown(i, node, "cancelled")
         if b.state == "making":
             return None
         if b.node and b.node != node:
             self.told.append((b.node, i, "cancelled"))
         self._end(i, "cancelled")
         return True
+
+    def shown(self, i: str) -> list[str | int] | None:
+        """Id, state, attempts, until when it rests, and document."""
+        b = self.noted.get(i)
+        if b is None:
+            return None
+        due = str(b.due) if b.state == "resting" else ""
+        return [i, b.state, b.attempts, due, b.callback.document]
 
     def tick(self, now: int) -> None:
         for i, b in list(self.noted.items()):
@@ -130,6 +142,12 @@ class CallbackModel:
             elif b.node == node:
                 b.node = ""
         self.told = [word for word in self.told if word[0] != node]
+
+    def _unknown(self, i: str, node: str, how: str) -> bool:
+        """A node ends what was lost here: it is not to be put back."""
+        if node:
+            self.ended.setdefault(i, how)
+        return False
 
     def _end(self, i: str, how: str) -> str:
         del self.noted[i]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.support.audio import seconds_of
 from tests.support.baresip import Baresip
 from tests.support.caller import Call, Caller
+from tests.support.net import eventually
 from tests.support.service import PASSWORD, RunningService
 from tests.support.sipp import AgentPhone, Agents, Behaviour
 
@@ -40,3 +42,13 @@ async def dial(someone: Caller, number: str, *, laws: tuple[int, ...] = (0, 8)) 
     call = await (await someone.dial(number, payload_types=laws)).answered()
     call.rtp.say(CALLER_HZ)
     return call
+
+
+async def heard(call: Call, frequency: float, seconds: float = 0.5, *, within: float = 4.0) -> None:
+    """The caller hears this tone from now on, for so long."""
+    call.rtp.forget()
+
+    async def enough() -> bool:
+        return seconds_of(frequency, bytes(call.rtp.heard.pcm)) >= seconds
+
+    await eventually(enough, within=within, what=f"{frequency} Hz in what the caller hears")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from routing.requirement import eligible, eligible_while, lending_terms, read_cl
 from routing.strategy import ORDERS, IdleAgent, rank
 from tests.support.event_fold import Fold, events_of
 
-USUAL = {"g": "", "w": "0", "wx": "0", "o": "longest-idle", "l": "", "rn": "1", "t": "", "v": "1"}
-"""What a call's hash may leave out."""
+USUAL = {"named": "", "steps": "", "rings": 1, "late": "", "weight": 1}
+"""What the text of a call may leave out."""
 CONSTANT = ("gen", "seq", "ev", "fence", "rv", "odd", "cbx", "qk")
 """Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
 
@@ -111,7 +112,7 @@ def _decoded(value: Any) -> Any:
 
 def audit(state: Snapshot) -> None:
     """Assert the invariants that hold between any two operations."""
-    calls = {call: {**USUAL, **known} for call, known in state.under("c:").items()}
+    calls = {call: {**USUAL, **json.loads(known["is"]), **known} for call, known in state.under("c:").items()}
     agents = state.under("a:")
     _lines_are_whole(state, calls)
     _idle_sets_are_whole(state, agents)
@@ -130,23 +131,23 @@ def audit(state: Snapshot) -> None:
 
 def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
     waiting = {i: c for i, c in calls.items() if c["st"] == "waiting"}
-    for kind, name in (("w:", "k"), ("qw:", "q")):
+    for kind, name in (("w:", "class"), ("qw:", "queue")):
         expected: dict[str, dict[str, int]] = {}
         for c in waiting.values():
-            expected.setdefault(c[name], {})[c["m"]] = int(c["s"])
+            expected.setdefault(c[name], {})[c["member"]] = int(c["score"])
         assert state.under(kind) == expected
     own = {c["m"]: int(c["s"]) for c in waiting.values() if c["rn"] == "0"}
     assert state.get("own") == own
     assert ("own" in state.get("odd")) == bool(own)
     by_age: dict[str, dict[str, int]] = {}
     for i, c in waiting.items():
-        by_age.setdefault(c["q"], {})[i] = int(c["e"])
+        by_age.setdefault(c["queue"], {})[i] = int(c["enqueued"])
     assert state.under("qe:") == by_age
     heads: dict[str, dict[str, int]] = {}
     for c in waiting.values():
-        weight = "" if c["v"] == "1" else f"*{c['v']}"
-        group = heads.setdefault(f"h{weight}:{c['g']}" if c["g"] else f"h{weight}", {})
-        group[c["k"]] = min(int(c["s"]), group.get(c["k"], int(c["s"])))
+        weight = "" if c["weight"] == 1 else f"*{c['weight']}"
+        group = heads.setdefault(f"h{weight}:{c['named']}" if c["named"] else f"h{weight}", {})
+        group[c["class"]] = min(int(c["score"]), group.get(c["class"], int(c["score"])))
     found = {name: v for name, v in state.keys.items() if name == "h" or name.startswith(("h:", "h*"))}
     assert found == heads
 
@@ -212,10 +213,10 @@ def _agents_are_listed(state: Snapshot, agents: dict[str, Any]) -> None:
 def _reservations(state: Snapshot, calls: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Call, agent, token and state of each."""
     rung = state.under("o:")
-    assert set(rung) == {i for i, c in calls.items() if c["st"] == "offered" and int(c["rn"]) > 1}
+    assert set(rung) == {i for i, c in calls.items() if c["st"] == "offered" and c["rings"] > 1}
     several = [(i, a, token, "offered") for i, found in rung.items() for a, token in found.items()]
     assert all(("a" in c) == (c["st"] != "waiting" and i not in rung) for i, c in calls.items())
-    assert all(len(found) <= int(calls[i]["rn"]) for i, found in rung.items())
+    assert all(len(found) <= calls[i]["rings"] for i, found in rung.items())
     return several + [(i, c["a"], c["tk"], c["st"]) for i, c in calls.items() if "a" in c]
 
 
@@ -238,7 +239,7 @@ def _reservations_are_pairs(
 def _owners_know_their_calls(state: Snapshot, calls: dict[str, Any]) -> None:
     expected: dict[str, set[str]] = {}
     for i, c in calls.items():
-        expected.setdefault(c["n"], set()).add(i)
+        expected.setdefault(c["node"], set()).add(i)
     assert state.under("nc:") == expected
 
 
@@ -254,9 +255,9 @@ def _deadlines_are_set(state: Snapshot, calls: dict[str, Any], agents: dict[str,
     due = state.get("due")
     assert {w for w in due if w[0] == "r"} == {f"r:{i}" for i, c in calls.items() if c["st"] == "offered"}
     assert {w for w in due if w[0] == "x"} == {f"x:{i}" for i in state.under("x:")}
-    stepping = {f"l:{i}" for i, c in calls.items() if c["l"]}
+    stepping = {f"l:{i}" for i, c in calls.items() if c["steps"]}
     assert {w for w in due if w[0] == "l"} == stepping
-    aiming = {f"d:{i}": int(c["t"].split()[0]) for i, c in calls.items() if c["t"]}
+    aiming = {f"d:{i}": int(c["late"].split()[0]) for i, c in calls.items() if c["late"]}
     assert {w: at for w, at in due.items() if w[0] == "d"} == aiming
     timed = {f"a:{a}" for a, v in agents.items() if v["st"] in ("wrapup", "offline")}
     assert timed <= {w for w in due if w[0] == "a"}
@@ -333,19 +334,19 @@ def _no_call_waits_beside_a_free_agent(
         if c["st"] != "waiting":
             continue
         for agent in set(idle) - state.keys.get(f"x:{i}", set()):
-            if c["g"]:
-                assert c["g"] != agent
+            if c["named"]:
+                assert c["named"] != agent
             else:
-                assert idle[agent] not in state.keys.get(f"cp:{c['k']}", {})
+                assert idle[agent] not in state.keys.get(f"cp:{c['class']}", {})
 
 
 def _counters_are_conserved(state: Snapshot, calls: dict[str, Any]) -> None:
     live: dict[str, Counter[str]] = {}
     rung: Counter[str] = Counter()
     for i, _, _, st in _reservations(state, calls):
-        rung[calls[i]["q"]] += st == "offered"
+        rung[calls[i]["queue"]] += st == "offered"
     for c in calls.values():
-        live.setdefault(c["q"], Counter())[c["st"]] += 1
+        live.setdefault(c["queue"], Counter())[c["st"]] += 1
     for queue, raw in state.under("qs:").items():
         n = Counter({name: int(value) for name, value in raw.items()})
         assert all(value >= 0 for value in n.values())
@@ -386,13 +387,17 @@ def _callbacks_are_whole(state: Snapshot) -> None:
     assert {w for w in due if w[0] == "e"} <= ending
     assert {w for w in ending if found[w[2:]]["st"] == "waiting"} <= set(due)
     assert not set(found) & set(state.get("cbx"))
+    all_over = 0
     for raw in state.under("qs:").values():
         n = Counter({name: int(value) for name, value in raw.items()})
         over = sum(n[f"callback-{how}"] for how in ("done", "failed", "cancelled", "expired"))
+        all_over += over
         assert n["callback-attempts"] >= n["callback-done"] + n["callback-unreached"]
         assert n["callback-added"] >= over
     added = sum(int(raw.get("callback-added", 0)) for raw in state.under("qs:").values())
-    assert added == len(found) + len(state.get("cbx"))
+    assert added == len(found) + all_over
+    # And those that a node ended which the store had lost.
+    assert all_over <= len(state.get("cbx"))
 
 
 async def sizes(redis: Redis, site: str) -> dict[str, int]:

@@ -153,10 +153,10 @@ class RunningService:
         self._process: PreparedProcess | None = None
         self._config.write_text(self._toml(settings))
         if directory:
-            fill(self._database())
+            fill(self.database_file())
             self.apply(directory)
 
-    def _database(self) -> Path:
+    def database_file(self) -> Path:
         url = load_settings(self._config).database_url
         return Path(url.partition(":///")[2])
 

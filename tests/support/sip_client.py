@@ -105,6 +105,11 @@ class SipClient(asyncio.DatagramProtocol):
             await self._session.close()
         await asyncio.sleep(0)
 
+    def drop(self) -> None:
+        """Break off the connection."""
+        assert self._writer is not None
+        self._writer.transport.abort()
+
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.raw.put_nowait(data)
         self.received.put_nowait(Message.parse(data))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from acd.agents.terms import lead_skill, team_skill
-from acd.directory.model import Queue, Relaxation
+from acd.directory.model import Queue, Relaxation, language_skill
 from routing.limits import PREFERENCES_MAX
 from routing.model import Requirement, Step
 
@@ -23,6 +23,8 @@ class Needs:
     """The languages of the caller that agents are told apart by, the best first."""
     any_of: tuple[Mapping[str, int], ...] = ()
     """Of each group one is enough."""
+    least: Mapping[str, int] = field(default_factory=dict)
+    """How well a language must be spoken, where more than a little is asked."""
 
 
 def first_needs(
@@ -35,12 +37,14 @@ def first_needs(
     spoken = dict.fromkeys(skill for skill in map(language_skill, languages) if skill in known)
     # Asked with a level of its own, a language is a skill as any other.
     prefers = () if spoken.keys() & levels.keys() else tuple(spoken)[:PREFERENCES_MAX]
-    return Needs(levels, rules.teams, prefers[:1], prefers, rules.any_of)
+    least = {language_skill(language): level for language, level in rules.language_levels.items()}
+    return Needs(levels, rules.teams, prefers[:1], prefers, rules.any_of, least)
 
 
 def relaxed(needs: Needs, step: Relaxation, rules: Queue, known: Collection[str]) -> Needs:
     """What is asked once a step has been taken. Teams add up; without teams there are none to add to."""
     levels = {**needs.levels, **{s: least for s, least in step.requires.items() if s in needs.levels}}
+    least = {skill: max(1, step.requires.get(skill, level)) for skill, level in needs.least.items()}
     teams = (*needs.teams, *(t for t in step.teams if t not in needs.teams)) if needs.teams else ()
     more = needs.prefers[: step.languages]
     if step.any_language and needs.languages:
@@ -49,9 +53,8 @@ def relaxed(needs: Needs, step: Relaxation, rules: Queue, known: Collection[str]
         more = (*more, *listed)
     spoken = [skill for skill in dict.fromkeys(more) if skill not in needs.languages]
     languages = (*needs.languages, *spoken)
-    return replace(
-        needs, levels=levels, teams=teams, languages=languages, any_of=_lowered(needs.any_of, step)
-    )
+    any_of = _lowered(needs.any_of, step)
+    return replace(needs, levels=levels, teams=teams, languages=languages, any_of=any_of, least=least)
 
 
 def _lowered(groups: tuple[Mapping[str, int], ...], step: Relaxation) -> tuple[Mapping[str, int], ...]:
@@ -66,9 +69,9 @@ def requirement_of(rules: Queue, needs: Needs) -> Requirement:
     groups = [tuple(sorted(group.items())) for group in needs.any_of]
     for choice in (tuple(map(team_skill, needs.teams)), needs.languages):
         if len(choice) == 1:
-            skills.setdefault(choice[0], 1)
+            skills.setdefault(choice[0], needs.least.get(choice[0], 1))
         elif choice:
-            groups.append(tuple((skill, 1) for skill in choice))
+            groups.append(tuple((skill, needs.least.get(skill, 1)) for skill in choice))
     several = [skill for skill in needs.prefers if skill in needs.languages] if needs.languages[1:] else []
     return Requirement(
         rules.name,
@@ -100,7 +103,3 @@ def opened(asked: Requirement, teams: Collection[str], alone: bool) -> Requireme
     if alone:
         asked = replace(asked, skills=(), any_of=(tuple((lead, 1) for lead in leads),))
     return replace(asked, open_to=leads)
-
-
-def language_skill(language: str) -> str:
-    return f"lang-{language}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from acd.directory.check.problem import KeyPath, Problem, suggestion
+from acd.directory.model import language_skill
 from acd.directory.schema.agents import AgentEntry
 from acd.directory.schema.file import DirectoryFile
 
@@ -29,8 +30,23 @@ def _skills(file: DirectoryFile) -> Iterator[Problem]:
     for path, skills in used:
         for skill in skills:
             if skill not in known:
-                hint = suggestion(skill, known)
-                yield Problem((*path, skill), f"{skill!r} is not among the skills{hint or '; add it there'}")
+                yield _unknown((*path, skill), skill, known)
+    for path, languages in _languages(file):
+        for language in languages:
+            if (skill := language_skill(language)) not in known:
+                yield _unknown((*path, language), skill, known)
+
+
+def _unknown(path: KeyPath, skill: str, known: Collection[str]) -> Problem:
+    return Problem(path, f"{skill!r} is not among the skills{suggestion(skill, known) or '; add it there'}")
+
+
+def _languages(file: DirectoryFile) -> Iterator[tuple[KeyPath, Collection[str]]]:
+    """Those that agents speak, and that queues ask with a level."""
+    for i, agent in enumerate(file.agents):
+        yield ("agents", i, "languages"), agent.languages
+    for i, queue in enumerate(file.queues):
+        yield ("queues", i, "languages"), queue.languages if isinstance(queue.languages, dict) else ()
 
 
 def _more_skills(file: DirectoryFile) -> Iterator[tuple[KeyPath, Mapping[str, int]]]:

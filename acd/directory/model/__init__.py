@@ -15,6 +15,7 @@ from acd.directory.model.agents import (
     Display,
     FeatureCode,
     Takes,
+    language_skill,
 )
 from acd.directory.model.callers import CallerList, Gives, Lookup, PriorityClass
 from acd.directory.model.dialling import DIAL_CLASSES, DialClass, Dialling, Route, Team
@@ -102,6 +103,7 @@ __all__ = [
     "Webhook",
     "WebhookEvent",
     "WrapupMode",
+    "language_skill",
 ]
 
 

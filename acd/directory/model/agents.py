@@ -66,6 +66,11 @@ class Agent:
     outside_calls: int | None = None
 
 
+def language_skill(language: str) -> str:
+    """The skill that tells agents apart by a language."""
+    return f"lang-{language}"
+
+
 CodeAction = Literal[
     "sign-in",
     "sign-out",

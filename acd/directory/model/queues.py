@@ -128,6 +128,8 @@ class Queue:
     """Teams whose agents serve the queue; without any, all."""
     languages: tuple[str, ...] = ()
     """Languages that callers of this queue can be served in, where a step says so."""
+    language_levels: Mapping[str, int] = field(default_factory=dict)
+    """How well agents must speak a language to be found by it, of those where that is more than 1."""
     relax: tuple[Relaxation, ...] = ()
     order_by: Literal["arrival", "target"] = "arrival"
     """By `target`, service_level_seconds are added to the arrival: who misses the target first goes first."""

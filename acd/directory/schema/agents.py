@@ -6,15 +6,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from acd.directory.model import STANDARD_CODES, Agent, CodeAction, FeatureCode, LendsWhile, Queue, Takes
+from acd.directory.model import (
+    STANDARD_CODES,
+    Agent,
+    CodeAction,
+    FeatureCode,
+    LendsWhile,
+    Queue,
+    Takes,
+    language_skill,
+)
 from acd.directory.schema.dialling import CallerId, DialClasses, OutsideCalls
 from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     Code,
     Entry,
     Extension,
+    Languages,
     Name,
     Password,
     Skills,
@@ -40,6 +50,7 @@ class AgentEntry(Entry):
     password: Password
     name: Text = ""
     skills: Skills = {}
+    languages: Languages = []
     sign_in: Literal["on-register", "api"] = "on-register"
     team: Text = ""
     leads: Annotated[list[Annotated[Text, Field(min_length=1)]], Field(max_length=50)] = []
@@ -60,6 +71,18 @@ class AgentEntry(Entry):
         entries = self.queues.items()
         return {name: e.lent_by for name, e in entries if isinstance(e, ServedEntry) and e.lent_by}
 
+    @property
+    def language_skills(self) -> Mapping[str, int]:
+        """The languages as skills; in a list, all are spoken best."""
+        levels = self.languages
+        return {language_skill(name): levels[name] if isinstance(levels, dict) else 10 for name in levels}
+
+    @model_validator(mode="after")
+    def _says_a_language_once(self) -> AgentEntry:
+        for skill in self.skills.keys() & self.language_skills.keys():
+            raise ValueError(f"the level of {skill} is in skills and in languages; leave one of them out")
+        return self
+
     def build(self, realm: str, queues: Mapping[str, Queue]) -> Agent:
         """The agent, the password as HA1 only (RFC 7616 section 3.4.2); the user name is the extension."""
         served = {name: e.priority if isinstance(e, ServedEntry) else e for name, e in self.queues.items()}
@@ -69,7 +92,7 @@ class AgentEntry(Entry):
             extension=self.extension,
             name=self.name,
             **password_hashes(self.extension, realm, self.password),
-            skills=MappingProxyType(self.skills),
+            skills=MappingProxyType({**self.skills, **self.language_skills}),
             sign_in=self.sign_in,
             team=self.team,
             leads=tuple(dict.fromkeys(self.leads)),

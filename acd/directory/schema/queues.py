@@ -29,7 +29,7 @@ from acd.directory.schema.voicemail import OptionalVoicemail
 from acd.directory.schema.words import (
     DAY_SECONDS,
     Entry,
-    Language,
+    Languages,
     Name,
     QueueName,
     Seconds,
@@ -83,6 +83,11 @@ class RelaxEntry(Entry):
             self.languages or 0,
             MappingProxyType(self.any_of),
         )
+
+
+def _levels(languages: Languages) -> dict[str, int]:
+    levels = languages if isinstance(languages, dict) else {}
+    return {language: level for language, level in levels.items() if level > 1}
 
 
 class FormFieldEntry(Entry):
@@ -187,7 +192,7 @@ class QueueEntry(Entry):
     requires: Skills = {}
     any_of: Annotated[list[Annotated[Skills, Field(min_length=1)]], Field(max_length=10)] = []
     teams: Annotated[list[Text], Field(max_length=50)] = []
-    languages: Annotated[list[Language], Field(max_length=20)] = []
+    languages: Languages = []
     relax: Annotated[list[RelaxEntry], Field(max_length=STEPS_MAX)] = []
     order_by: Literal["arrival", "target"] = "arrival"
     weight: Annotated[int, Field(ge=1, le=QUEUE_WEIGHT_MAX)] = 1
@@ -263,6 +268,7 @@ class QueueEntry(Entry):
                 "any_of": tuple(MappingProxyType(group) for group in self.any_of),
                 "teams": tuple(self.teams),
                 "languages": tuple(self.languages),
+                "language_levels": MappingProxyType(_levels(self.languages)),
                 "relax": tuple(step.build() for step in self.relax),
                 "wrapup_codes": tuple(self.wrapup_codes),
                 "refusal_reasons": tuple(self.refusal_reasons),

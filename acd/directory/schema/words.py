@@ -159,6 +159,10 @@ Dialled = Annotated[str, AfterValidator(_number)]
 Extension = Annotated[str, AfterValidator(_extension)]
 Code = Annotated[str, AfterValidator(_code)]
 Language = Annotated[str, AfterValidator(_language)]
+Languages = (
+    Annotated[list[Language], Field(max_length=20)] | Annotated[dict[Language, Level], Field(max_length=20)]
+)
+"""A list, or each with a level."""
 Network = Annotated[str, AfterValidator(_network)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 Country = Annotated[str, AfterValidator(_country)]

@@ -175,13 +175,12 @@ def end_fork(hub: Hub, mine: Dialog, invite: ClientTransaction, response: Respon
     send_bye(hub, fork, now)
 
 
-def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
-    """The dialog that an INVITE of the peer asks for. Raises SipSyntaxError."""
+def dialog_of(wire: Wire, transaction: ServerTransaction, user: str) -> Dialog:
+    """The dialog that a request of the peer asks for; `user` is for our Contact. Raises SipSyntaxError."""
     request = transaction.request
     contacts = request.contacts
     if len(contacts) != 1:
-        raise SipSyntaxError("contact", "an INVITE has exactly one")
-    user = request.uri_text.partition(":")[2].rpartition("@")[0].partition(";")[0].partition(":")[0]
+        raise SipSyntaxError("contact", f"{request.method} has exactly one")
     return Dialog(
         call_id=request.call_id,
         local=f"{request.header('To')};tag={transaction.to_tag}",
@@ -194,6 +193,12 @@ def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
         routes=Routes.recorded(request),
         remote_cseq=request.cseq.number,
     )
+
+
+def dialog_of_invite(wire: Wire, transaction: ServerTransaction) -> Dialog:
+    """That of an INVITE, whose Request-URI may be of any scheme. Raises SipSyntaxError."""
+    user = transaction.request.uri_text.partition(":")[2].rpartition("@")[0]
+    return dialog_of(wire, transaction, user.partition(";")[0].partition(":")[0])
 
 
 def dialog_to_make(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from acd.sip.core.dialog import Dialog, Routes
+from acd.sip.core.dialog import Dialog
 from acd.sip.core.events import SubscriptionAsked, SubscriptionOver
-from acd.sip.core.grammar import SipSyntaxError
 from acd.sip.core.message import Header
 from acd.sip.core.notifier import Notifier
 from acd.sip.core.refer import DialogId
-from acd.sip.core.requests import Hub
+from acd.sip.core.requests import Hub, dialog_of
 from acd.sip.core.timers import Timer
 from acd.sip.core.transaction import ServerTransaction
 
@@ -113,21 +112,7 @@ class Subscriptions:
     def accept(self, transaction: ServerTransaction, seconds: int, now: float) -> str:
         """Make a watcher of who sent this SUBSCRIBE; its name. Raises SipSyntaxError with nothing made."""
         request = transaction.request
-        contacts, routes = request.contacts, Routes.recorded(request)
-        if len(contacts) != 1:
-            raise SipSyntaxError("contact", "a SUBSCRIBE has exactly one")
-        dialog = Dialog(
-            call_id=request.call_id,
-            local=f"{request.header('To')};tag={transaction.to_tag}",
-            remote=request.header("From") or "",
-            local_tag=transaction.to_tag,
-            remote_tag=request.from_tag,
-            flow=transaction.flow,
-            target=str(contacts[0].uri),
-            contact=self._hub.wire.contact(transaction.flow, request.uri.user),
-            routes=routes,
-            remote_cseq=request.cseq.number,
-        )
+        dialog = dialog_of(self._hub.wire, transaction, request.uri.user)
         made = Subscription(self._hub, transaction.name, dialog, request.header("Event") or "", self._forget)
         self._by_dialog[dialog.id] = self._by_name[made.name] = made
         made.renew(transaction, seconds, now)

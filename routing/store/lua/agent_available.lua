@@ -40,7 +40,9 @@ elseif not SIGNED_IN[was] then
   sign_in_to(now, agent.id, agent.profile_in_talk)
   begin_presence(now, agent)
 end
-not_due('a:' .. agent.id)
+if was == 'offline' or was == 'wrapup' then
+  not_due('a:' .. agent.id)
+end
 set_free(now, agent, now)
 afterwards(now)
 return agent.state

@@ -1,4 +1,4 @@
--- include: base doubt
+-- include: base doubt call_text
 -- Who else waits in the queue of a call, and whether an agent is there who may take calls of some classes.
 -- Those who are paused or not answering stand in no set of their profile: only where they count are all agents looked at.
 -- KEYS[1]  prefix of the site
@@ -10,11 +10,11 @@ if in_doubt() then
 end
 local waiting = 0
 if ARGV[1] ~= '' then
-  local v = rc('HMGET', K .. 'c:' .. ARGV[1], 'st', 'q')
-  if v[1] ~= 'waiting' then
+  local c = load_call(ARGV[1])
+  if not c or c.state ~= 'waiting' then
     return false
   end
-  waiting = rc('ZCARD', K .. 'qw:' .. v[2]) - 1
+  waiting = rc('ZCARD', K .. 'qw:' .. c.queue) - 1
 end
 local absent = { offline = true }
 for state in string.gmatch(ARGV[2], '%S+') do

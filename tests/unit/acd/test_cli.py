@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from acd.control.tokens import Bearer, Role, TokenStore
 from acd.database import open_engine
 from acd.directory.model import Directory
 from acd.directory.store import DirectoryStore
+from tests.support.database import fill
 from tests.support.directories import FILE, changed
 
 
@@ -46,6 +48,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("ACD_CONFIG", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "site.yaml").write_text(FILE)
+    fill(tmp_path / "var" / "acd.sqlite3")
     return tmp_path
 
 
@@ -90,7 +93,8 @@ def bearer_of(token: str) -> Bearer | None:
 # apply
 
 
-def test_apply_works_before_the_first_start_and_shows_every_entry(acd: Run) -> None:
+def test_apply_works_before_the_first_start_and_shows_every_entry(acd: Run, site: Path) -> None:
+    shutil.rmtree(site / "var")
     answer = acd("apply", "site.yaml")
     assert answer.code == 0
     assert {"+ trunk carrier", "+ queue billing", "+ agent anna", "+ number +3726000200"} <= set(
@@ -291,13 +295,13 @@ def test_a_configuration_that_is_not_there_is_said(acd: Run) -> None:
 
 
 def test_a_data_folder_that_cannot_be_made_is_said(acd: Run, site: Path) -> None:
+    shutil.rmtree(site / "var")
     (site / "var").write_text("a file")
     answer = acd("token", "list")
     assert (answer.code, "node.data_dir: cannot keep the database in var" in answer.err) == (2, True)
 
 
 def test_a_broken_database_file_is_said(acd: Run, site: Path) -> None:
-    (site / "var").mkdir()
     (site / "var" / "acd.sqlite3").write_bytes(b"no database" * 1000)
     answer = acd("token", "list")
     assert (answer.code, "cannot be used: file is not a database" in answer.err) == (2, True)

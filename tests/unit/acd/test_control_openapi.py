@@ -51,7 +51,7 @@ def test_operation_ids_are_unique():
 def test_the_filters_of_records_are_described_by_their_names_on_the_wire():
     parameters = DOCUMENT["paths"]["/v1/records"]["get"]["parameters"]
     names = [parameter["name"] for parameter in parameters]
-    assert names == ["queue", "agent", "outcome", "note_missing", "from", "to", "cursor", "limit", "format"]
+    assert names == ["cursor", "limit", "queue", "agent", "outcome", "note_missing", "from", "to", "format"]
 
 
 @pytest.mark.parametrize(

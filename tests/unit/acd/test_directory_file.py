@@ -33,6 +33,19 @@ def test_a_file_becomes_the_snapshot_that_it_describes() -> None:
     assert built.skills == {"billing", "lang-et"}
 
 
+def test_agents_speak_languages_in_a_list_best_or_each_as_well_as_it_says() -> None:
+    edit = ("skills: {lang-et: 1}", "languages: [et]")
+    assert directory(changed(edit)).agents["bert"].skills == {"lang-et": 10}
+    edit = ("skills: {lang-et: 1}", "skills: {billing: 2}, languages: {et: 6}")
+    assert directory(changed(edit)).agents["bert"].skills == {"billing": 2, "lang-et": 6}
+
+
+def test_a_queue_asks_how_well_its_languages_are_spoken() -> None:
+    edit = ("requires: {billing: 1}", "requires: {billing: 1}, languages: {et: 5}")
+    queue = directory(changed(edit)).queues["billing"]
+    assert (queue.languages, queue.language_levels) == (("et",), {"et": 5})
+
+
 def test_a_password_is_kept_as_the_hashes_of_the_digest_only() -> None:
     anna = directory(realm="example.org").agents["anna"]
     secret = b"1001:example.org:secret-1"
@@ -85,6 +98,16 @@ def test_nothing_at_all_is_an_empty_centre() -> None:
         (("id: bert", "id: anna"), "11: agents[1].id: 'anna' stands already in agents[0]"),
         (("queues:", "queue:"), "7: queue: no such key; did you mean 'queues'?"),
         (("[billing, lang-et]", "{billing: 1}"), "6: skills: must be a list"),
+        (
+            ("skills: {lang-et: 1}", "languages: [en]"),
+            "agents[1].languages.en: 'lang-en' is not among the skills",
+        ),
+        (("skills: {lang-et: 1}", "languages: {et: 11}"), "agents[1].languages"),
+        (
+            ("skills: {lang-et: 1}", "skills: {lang-et: 1}, languages: {et: 2}"),
+            "the level of lang-et is in skills and in languages",
+        ),
+        (("ring_seconds: 12", "languages: {en: 4}"), "queues[0].languages.en: 'lang-en' is not among"),
         (("[billing, lang-et]", "[billing, lang-et, billing]"), "skills[2]: 'billing' stands already in"),
         (("name: Anna", 'name: "An\\na"'), "agents[0].name: contains control characters"),
         (("name: Anna", "name: Anna, name: Bo"), "agents[0].name: stands twice; keep one"),

@@ -51,6 +51,23 @@ def test_a_changed_password_is_shown_as_changed_and_never_itself() -> None:
     assert str(change) == "~ agent anna  (password changed)"
 
 
+async def test_how_well_languages_are_asked_and_spoken_is_read_as_it_was_written(
+    store: DirectoryStore,
+) -> None:
+    edits = ("requires: {billing: 1}", "requires: {billing: 1}, languages: {et: 5, en: 1}")
+    wanted = directory(
+        changed(edits, ("skills: {lang-et: 1}", "languages: {et: 4}"), ("lang-et]", "lang-et, lang-en]"))
+    )
+    await store.apply(wanted, realm="acd")
+    read = await store.load()
+    assert same(read, wanted)
+    assert (read.queues["billing"].languages, read.queues["billing"].language_levels) == (
+        ("et", "en"),
+        {"et": 5},
+    )
+    assert read.agents["bert"].skills == {"lang-et": 4}
+
+
 def test_a_value_that_was_not_there_reads_as_none() -> None:
     after = directory(changed((", priority: 5, language: et, skills: {lang-et: 2}", "")))
     (change,) = compare(directory(), after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -39,12 +40,12 @@ def selected(expression: str) -> set[str]:
     return found
 
 
-@pytest.fixture
-async def exported() -> set[str]:
+@pytest.fixture(scope="module")
+def exported() -> set[str]:
     bench = Bench()
     for fact in calls(seed=1, count=50):
         bench.metrics(fact)
-    return (await bench.scrape()).names
+    return asyncio.run(bench.scrape()).names
 
 
 def test_the_dashboard_is_what_its_script_makes():
@@ -67,14 +68,14 @@ def test_the_dashboard_has_its_rows_and_no_two_panels_in_one_place():
 
 
 @pytest.mark.parametrize(("panel", "expression"), panel_queries())
-async def test_a_panel_asks_for_metrics_that_there_are(panel: str, expression: str, exported: set[str]):
+def test_a_panel_asks_for_metrics_that_there_are(panel: str, expression: str, exported: set[str]):
     names = selected(expression)
     assert names
     assert names <= exported, panel
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("record") or rule.get("alert"))
-async def test_a_rule_asks_for_metrics_that_there_are(rule: dict[str, str], exported: set[str]):
+def test_a_rule_asks_for_metrics_that_there_are(rule: dict[str, str], exported: set[str]):
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert selected(rule["expr"]) <= exported | recorded | NOT_OURS
 
@@ -116,7 +117,7 @@ async def test_promtool_finds_nothing_to_say_against_the_exported_text():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-async def test_the_page_about_metrics_lists_each_of_ours_and_no_other(exported: set[str]):
+def test_the_page_about_metrics_lists_each_of_ours_and_no_other(exported: set[str]):
     page = (ROOT / "docs" / "metrics.md").read_text()
     listed = set(re.findall(r"^\| `(acd_\w+)`", page, re.MULTILINE))
     ours = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exported if name.startswith("acd_")}

@@ -52,6 +52,35 @@ def test_a_step_lets_in_any_language_of_the_list():
     assert _takes(_agent(lang_ru=1), stages) == [False, False]
 
 
+def test_a_language_is_asked_as_well_as_the_queue_says_and_a_step_asks_for_less():
+    queue = Queue(
+        "q",
+        languages=("et", "en"),
+        language_levels={"et": 7},
+        relax=(Relaxation(30, {"lang-et": 3}), Relaxation(60, any_language=True)),
+    )
+    stages = _stages(queue)
+    assert _takes(_agent(lang_et=7), stages) == [True, True, True]
+    assert _takes(_agent(lang_et=3), stages) == [False, True, True]
+    assert _takes(_agent(lang_et=2, lang_en=1), stages) == [False, False, True]
+    assert _takes(_agent(lang_et=2), stages) == [False, False, False]
+    assert stages[2].any_of == ((("lang-et", 3), ("lang-en", 1)),)
+
+
+def test_who_speaks_the_first_language_too_badly_is_asked_with_those_of_the_next():
+    queue = Queue("q", language_levels={"ru": 5}, relax=(Relaxation(20, languages=2),))
+    both = _stages(queue, "ru et")[1]
+    ranks = [rank(both, profile_of(agent)) for agent in (_agent(lang_ru=5), _agent(lang_ru=4, lang_et=1))]
+    assert ranks == sorted(set(ranks))
+
+
+def test_the_best_and_the_least_skilled_are_told_apart_by_their_languages_too():
+    best, good = _agent(billing=5, lang_et=10), _agent(billing=5, lang_et=6)
+    for strategy, order in (("most-skilled", [best, good]), ("least-skilled", [good, best])):
+        (asked,) = _stages(Queue("q", {"billing": 1}, strategy=strategy))
+        assert sorted((best, good), key=lambda agent: rank(asked, profile_of(agent))) == order
+
+
 def test_a_step_lets_in_the_next_language_of_the_caller_and_keeps_their_order():
     queue = Queue("q", relax=(Relaxation(20, languages=2), Relaxation(40, languages=3)))
     stages = _stages(queue, "ru xx et en")

@@ -18,20 +18,33 @@ local function know(agent)
   end
 end
 
--- The one way for an agent's state to change but for reserve and accept: a state without a call. More names and values
--- are written with it.
-local function set_state(now, agent, state, why, ...)
-  local key = K .. 'a:' .. agent.id
+-- Names and values of the agent's hash that are written with the next state.
+local function write_later(agent, ...)
+  local later = agent.later or {}
+  for i = 1, select('#', ...) do
+    later[#later + 1] = select(i, ...)
+  end
+  agent.later = later
+end
+
+-- What an agent was busy with is over.
+local function count_busy(now, agent)
   if agent.busy_from then
     agent.busy = agent.busy + now - agent.busy_from
-    rc('HSET', key, 'st', state, 'since', now, 'why', why, 'bz', agent.busy, ...)
-  else
-    rc('HSET', key, 'st', state, 'since', now, 'why', why, ...)
+    write_later(agent, 'bz', agent.busy)
   end
-  if agent.call or agent.next or agent.busy_from then
+end
+
+-- The one way for an agent's state to change but for reserve and accept: a state without a call.
+local function set_state(now, agent, state, why)
+  local key, had_more = K .. 'a:' .. agent.id, agent.call or agent.next or agent.busy_from
+  count_busy(now, agent)
+  rc('HSET', key, 'st', state, 'since', now, 'why', why, unpack(agent.later or {}))
+  if had_more then
     rc('HDEL', key, 'c', 'tk', 'nx', 'nw', 'bs')
   end
   agent.state, agent.call, agent.token, agent.next, agent.next_why, agent.busy_from = state, nil, nil, nil, nil, nil
+  agent.later = nil
 end
 
 -- From when on an agent is idle, as names and values of the hash.
@@ -42,31 +55,52 @@ local function idle_from(since)
   return 'is', since
 end
 
--- An agent with room, from when on is written, gets the call that has waited for one longest, or else goes idle.
-local function find_call(now, agent, idle_since)
-  local profile = idle_profile(agent)
-  local id, seen
-  if not in_doubt() then
-    local fits = K .. 'pc:' .. profile
-    if odd().lent then
-      fits = fits_now('pc:', 'pr:', profile, now, 0)
-    end
-    id, seen = next_call(now, agent.id, profile, fits, odd().weights)
-    drop_fits(fits)
+-- The call that has waited longest for an agent with room, out of its line, and what was seen; nil where there is none.
+local function take_call(now, agent)
+  if in_doubt() then
+    return nil
   end
-  if id then
-    local c = load_call(id)
+  local profile = idle_profile(agent)
+  local fits = K .. 'pc:' .. profile
+  if odd().lent then
+    fits = fits_now('pc:', 'pr:', profile, now, 0)
+  end
+  local id, seen = next_call(now, agent.id, profile, fits, odd().weights)
+  drop_fits(fits)
+  local c = id and load_call(id)
+  if c then
     leave_line(c)
+  end
+  return c, seen
+end
+
+-- An agent who talks and has room for one more, or who is available, gets a call, or else goes idle.
+local function seek_call(now, agent, idle_since)
+  rc('HSET', K .. 'a:' .. agent.id, idle_from(idle_since))
+  local c, seen = take_call(now, agent)
+  if c then
     reserve(now, c, agent, 'call', seen)
     agent.state = 'offered'
   else
-    idle_add(agent.id, profile, idle_since)
+    idle_add(agent.id, idle_profile(agent), idle_since)
   end
 end
 
-local function seek_call(now, agent, idle_since)
-  rc('HSET', K .. 'a:' .. agent.id, idle_from(idle_since))
-  find_call(now, agent, idle_since)
+-- The same of one who becomes available, written once with what comes of it.
+local function become_available(now, agent, idle_since)
+  emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
+  write_later(agent, idle_from(idle_since))
+  local c, seen = take_call(now, agent)
+  if c then
+    count_busy(now, agent)
+    write_later(agent, 'why', '')
+    agent.busy_from = nil
+    reserve(now, c, agent, 'call', seen)
+    agent.state = 'offered'
+  else
+    set_state(now, agent, 'available', '')
+    idle_add(agent.id, agent.profile, idle_since)
+  end
 end
 
 -- No phone of theirs rings any more, and other conversations go on.
@@ -90,9 +124,7 @@ local function set_free(now, agent, idle_since)
   elseif agent.next then
     put_away(now, agent, agent.next, agent.next_why or '')
   else
-    set_state(now, agent, 'available', '', idle_from(idle_since))
-    emit(now, 'agent', '', 'a', agent.id, 'st', 'available')
-    find_call(now, agent, idle_since)
+    become_available(now, agent, idle_since)
   end
 end
 
@@ -103,7 +135,7 @@ local function let_go(now, c, offer)
   set_free(now, agent, agent.idle_since)
 end
 
--- `si:P` holds who is signed in with a profile; one that is used is not swept.
+-- `si:P` holds who is signed in with a profile; one that has members is not swept, nor soon after the last has left.
 local function sign_out_of(now, agent, profile)
   if profile and rc('SREM', K .. 'si:' .. profile, agent) == 1 then
     rc('ZADD', K .. 'pk', now, profile)
@@ -113,18 +145,16 @@ end
 local function sign_in_to(now, agent, profile)
   if profile then
     rc('SADD', K .. 'si:' .. profile, agent)
-    rc('ZADD', K .. 'pk', now, profile)
   end
 end
 
 -- Counts for the strategies begin with signing in, and a pause does not count as time without work.
 local function begin_presence(now, agent)
-  local key = K .. 'a:' .. agent.id
   if agent.state == 'offline' or not agent.signed_in then
     agent.busy = 0
-    rc('HSET', key, 'si', now, 'cn', 0, 'bz', 0, 'un', 0)
+    write_later(agent, 'si', now, 'cn', 0, 'bz', 0, 'un', 0)
   else
-    rc('HSET', key, 'si', agent.signed_in + now - agent.since, 'un', 0)
+    write_later(agent, 'si', agent.signed_in + now - agent.since, 'un', 0)
   end
   agent.unanswered = 0
 end
@@ -135,7 +165,7 @@ local function wait_no_longer_for(now, agent)
     for _, class in ipairs(rc('ZRANGE', heads_key(tonumber(weight), agent), 0, -1)) do
       for _, member in ipairs(rc('ZRANGE', K .. 'w:' .. class, 0, DROP_BATCH - 1)) do
         local id = call_of(member)
-        if (rc('HGET', K .. 'c:' .. id, 'l') or '') ~= '' then
+        if load_call(id).steps ~= '' then
           due_at(now, 'l:' .. id)
         end
       end

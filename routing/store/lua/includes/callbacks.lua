@@ -41,6 +41,11 @@ local function callback_rests(b, until_ms)
   due_at(int(until_ms), 'b:' .. b.id)
 end
 
+local function remember_ended(now, id)
+  rc('ZADD', K .. 'cbx', 'NX', now, id)
+  rc('ZREMRANGEBYRANK', K .. 'cbx', 0, -CALLBACKS_REMEMBERED - 1)
+end
+
 -- The only way out, once: done, failed, cancelled or expired.
 local function end_callback(now, b, how)
   own_callback(b, '')
@@ -51,8 +56,7 @@ local function end_callback(now, b, how)
   end
   not_due('b:' .. b.id)
   not_due('e:' .. b.id)
-  rc('ZADD', K .. 'cbx', now, b.id)
-  rc('ZREMRANGEBYRANK', K .. 'cbx', 0, -CALLBACKS_REMEMBERED - 1)
+  remember_ended(now, b.id)
   emit(now, 'callback-' .. how, b.queue, 'b', b.id, 'at', b.attempts)
 end
 

@@ -1,18 +1,4 @@
--- include: base events lines idle match reserve steps targets offers doubt
--- What is not in the hash is as usual (includes/tickets.lua).
-local function load_call(id)
-  local v = rc('HMGET', K .. 'c:' .. id, 'st', 'n', 'k', 'g', 'q', 'm', 's', 'r', 'w', 'a', 'tk', 'o', 'l', 'wx', 'rn', 't', 'e', 'v')
-  if not v[1] then
-    return nil
-  end
-  return {
-    id = id, state = v[1], node = v[2], class = v[3], named = v[4] or '', queue = v[5], member = v[6],
-    score = v[7], ring = tonumber(v[8]), wrapup = tonumber(v[9] or '0'), agent = v[10], token = v[11],
-    order = v[12] or ALWAYS, steps = v[13] or '', wrapup_limit = tonumber(v[14] or '0'), own = v[15] == '0',
-    rings = math.max(1, tonumber(v[15] or '1')), late = v[16] or '', enqueued = v[17], weight = tonumber(v[18] or '1'),
-  }
-end
-
+-- include: base events lines idle match reserve steps targets offers doubt tickets
 -- Whether a call for one agent should wait no longer for just that one: away, or did not take it.
 local function give_up_named(c)
   if c.named == '' or c.steps == '' then
@@ -27,10 +13,15 @@ end
 -- are reserved.
 local take_maker
 
+local function wait_in_line(c)
+  enter_line(c)
+  rc('HSET', K .. 'c:' .. c.id, 'st', 'waiting', changes(c))
+end
+
 -- A call that is in no line gets its agent, or as many as ring for it together, or else its place.
 local function place(now, c)
   if in_doubt() then
-    enter_line(c)
+    wait_in_line(c)
     return
   end
   if c.own and take_maker(now, c) then
@@ -56,15 +47,13 @@ local function place(now, c)
     left = left - 1
   end
   if not first then
-    enter_line(c)
+    wait_in_line(c)
   end
 end
 
 -- The last reservation is over and the caller is still there.
 local function requeue(now, c)
-  local key = K .. 'c:' .. c.id
-  rc('HSET', key, 'st', 'waiting')
-  rc('HDEL', key, 'a', 'tk')
+  rc('HDEL', K .. 'c:' .. c.id, 'a', 'tk')
   not_due('r:' .. c.id)
   place(now, c)
 end

@@ -20,7 +20,7 @@ local function define(now, version, kind, name, definition, first_fit)
   rc('HSET', K .. kind.definitions, name, definition)
   rc('ZADD', K .. kind.last_used, now, name)
   rc('ZADD', K .. 'due', 'NX', now + SWEEP_EVERY_MS, 's:')
-  local new = next_token(now)
+  local new = int(next_token(now))
   rc('SET', K .. 'rv', new)
   return new
 end

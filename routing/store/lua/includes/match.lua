@@ -26,32 +26,27 @@ local function tell_runners_up(from, names, fits, rank, tell)
   end
 end
 
--- The heads from one place to another, best first: their names, their scores, and what `set` says of each.
+-- The heads from one place to another, best first: their names, and what `set` says of each.
 local function probe(heads, set, from, to)
-  local top = rc('ZRANGE', heads, from, to - 1, 'WITHSCORES')
-  local names, scores = {}, {}
-  for i = 1, #top, 2 do
-    names[#names + 1] = top[i]
-    scores[#scores + 1] = tonumber(top[i + 1])
-  end
-  return names, scores, #names > 0 and rc('ZMSCORE', set, unpack(names))
+  local names = rc('ZRANGE', heads, from, to - 1)
+  return names, #names > 0 and rc('ZMSCORE', set, unpack(names))
 end
 
--- How far the best heads are probed after `to`, nil for no further: to compare all that fit costs by their number.
-local function next_probe(set, to)
-  return to < PROBE_HEADS and rc('ZCARD', set) > FEW_FITS and PROBE_HEADS or nil
+-- Whether so few fit that to compare all of them costs no more than to probe.
+local function few_fit(set)
+  return rc('ZCARD', set) <= FEW_FITS
 end
 
--- Calls try(name, score) for the names of `set` that have a head, best first, until it returns true.
--- The best few of all heads are probed first: mostly one of them fits, and comparing all costs more.
+-- Calls try(name) for the names of `set` that have a head, best first, until it returns true.
+-- Where many fit, the best few of all heads are probed first: mostly one of them does, and comparing all costs more.
 -- Then calls next_best(name) for a few more of those that were seen.
 local function search(heads, set, try, next_best)
-  local from, to, tried = 0, PROBE_FIRST, 0
+  local from, to, tried = 0, not few_fit(set) and PROBE_FIRST, 0
   while to do
-    local names, scores, fits = probe(heads, set, from, to)
+    local names, fits = probe(heads, set, from, to)
     for i = 1, #names do
       if fits[i] then
-        if try(names[i], scores[i]) then
+        if try(names[i]) then
           tell_runners_up(i + 1, names, fits, nil, next_best)
           return
         end
@@ -61,13 +56,13 @@ local function search(heads, set, try, next_best)
     if #names < to - from then
       return
     end
-    from, to = to, next_probe(set, to)
+    from, to = to, to < PROBE_HEADS and PROBE_HEADS
   end
-  local all = rc('ZINTER', 2, heads, set, 'WEIGHTS', 1, 0, 'WITHSCORES')
+  local all = rc('ZINTER', 2, heads, set, 'WEIGHTS', 1, 0)
   -- Those that were tried are the first of them.
-  for i = 2 * tried + 1, #all, 2 do
-    if try(all[i], tonumber(all[i + 1])) then
-      for next = i + 2, math.min(#all, i + 2 * RUNNERS_UP), 2 do
+  for i = tried + 1, #all do
+    if try(all[i]) then
+      for next = i + 1, math.min(#all, i + RUNNERS_UP) do
         next_best(all[next])
       end
       return
@@ -80,11 +75,12 @@ end
 -- Returns the call and its score.
 local function best_of_weight(weight, agent, fits, refusals, refused, note)
   local best, best_score
-  local function try(class, head)
+  local function try(class)
+    local line = rc('ZRANGE', K .. 'w:' .. class, 0, refused, 'WITHSCORES')
+    local head = tonumber(line[2])
     if best and head >= best_score then
       return true
     end
-    local line = rc('ZRANGE', K .. 'w:' .. class, 0, refused, 'WITHSCORES')
     for i = 1, #line, 2 do
       local call = call_of(line[i])
       local passed_over = refused > 0 and rc('ZSCORE', refusals, call)
@@ -99,9 +95,8 @@ local function best_of_weight(weight, agent, fits, refusals, refused, note)
     end
     return best and best_score == head
   end
-  local named = rc('ZRANGE', heads_key(weight, agent), 0, -1, 'WITHSCORES')
-  for i = 1, #named, 2 do
-    if try(named[i], tonumber(named[i + 1])) then
+  for _, class in ipairs(rc('ZRANGE', heads_key(weight, agent), 0, -1)) do
+    if try(class) then
       break
     end
   end
@@ -172,7 +167,7 @@ local function ranked_profiles(heads, fits)
   return found
 end
 
--- Calls try(profile, rank, score) for the idle profiles that fit, by rank and then best first, until it returns
+-- Calls try(profile, rank) for the idle profiles that fit, by rank and then best first, until it returns
 -- true. Those with the best scores are probed first for one of the least rank; only if none has it all are compared.
 -- Then calls next_best(profile, rank) for a few more of those that were seen and have that rank.
 local function search_ranked(heads, fits, try, next_best)
@@ -180,14 +175,15 @@ local function search_ranked(heads, fits, try, next_best)
   if not least then
     return
   end
+  local least_rank = tonumber(least)
   local from, to, others, tried = 0, PROBE_FIRST, false, {}
   while to do
-    local names, scores, ranks = probe(heads, fits, from, to)
+    local names, ranks = probe(heads, fits, from, to)
     for i = 1, #names do
       if ranks[i] == least then
-        if try(names[i], least, scores[i]) then
+        if try(names[i], least_rank) then
           tell_runners_up(i + 1, names, ranks, least, function(profile)
-            next_best(profile, least)
+            next_best(profile, least_rank)
           end)
           return
         end
@@ -201,11 +197,11 @@ local function search_ranked(heads, fits, try, next_best)
       end
       break
     end
-    from, to = to, next_probe(fits, to)
+    from, to = to, to < PROBE_HEADS and not few_fit(fits) and PROBE_HEADS
   end
   local found = ranked_profiles(heads, fits)
   for i, profile in ipairs(found) do
-    if not tried[profile[1]] and try(profile[1], profile[2], profile[3]) then
+    if not tried[profile[1]] and try(profile[1], profile[2]) then
       for next = i + 1, math.min(#found, i + RUNNERS_UP) do
         if found[next][2] == profile[2] then
           next_best(found[next][1], profile[2])
@@ -242,12 +238,15 @@ local function best_agent(now, c)
   if odd().lent then
     fits = fits_now('cp:', 'cr:', c.class, now, 1)
   end
-  search_ranked(K .. 'ih:' .. c.order, fits, function(profile, rank, head)
-    rank = tonumber(rank)
-    if best and (rank > best_rank or head >= best_score) then
+  search_ranked(K .. 'ih:' .. c.order, fits, function(profile, rank)
+    if best and rank > best_rank then
       return true
     end
     local idle = rc('ZRANGE', K .. 'i:' .. c.order .. ':' .. profile, 0, refused, 'WITHSCORES')
+    local head = tonumber(idle[2])
+    if best and head >= best_score then
+      return true
+    end
     for i = 1, #idle, 2 do
       local passed_over = refused > 0 and rc('SISMEMBER', refusals, idle[i]) == 1
       note(idle[i], rank, idle[i + 1], passed_over)
@@ -262,7 +261,7 @@ local function best_agent(now, c)
     return best and best_score == head
   end, function(profile, rank)
     local head = rc('ZRANGE', K .. 'i:' .. c.order .. ':' .. profile, 0, 0, 'WITHSCORES')
-    note(head[1], tonumber(rank), head[2], false)
+    note(head[1], rank, head[2], false)
   end)
   drop_fits(fits)
   return best, best_profile, best_score, seen

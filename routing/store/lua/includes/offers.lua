@@ -1,4 +1,4 @@
--- include: base
+-- include: base call_text
 -- The reservations of a call. One that rings a single agent has agent and token in its own hash; of one that rings
 -- several, `o:CALL` holds each agent with the token until one of them has it.
 
@@ -30,9 +30,9 @@ end
 -- The call's agent is reserved by the call's token.
 local function keep_offer(c)
   if c.rings == 1 then
-    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered', 'a', c.agent, 'tk', c.token)
+    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered', 'a', c.agent, 'tk', c.token, changes(c))
   else
-    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered')
+    rc('HSET', K .. 'c:' .. c.id, 'st', 'offered', changes(c))
     rc('HSET', K .. 'o:' .. c.id, c.agent, c.token)
   end
 end

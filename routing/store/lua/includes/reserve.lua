@@ -5,19 +5,16 @@
 local function reserve(now, c, agent, sought, seen, first)
   local token = next_token(now)
   local deadline = now + c.ring
-  local more = { 'y', sought .. ' ' .. c.class }
-  for i, one in ipairs(seen) do
-    more[#more + 1] = 's' .. i .. ' ' .. one[2] .. ' ' .. one[3] .. ' ' .. one[4]
-    more[#more + 1] = one[1]
-  end
-  c.agent, c.token = agent.id, token
-  keep_offer(c)
+  local more = { 'y', sought .. ' ' .. c.class, 's', cjson.encode(seen) }
   if c.rings > 1 then
     more[#more + 1] = 'g'
     more[#more + 1] = first or token
   end
+  c.agent, c.token = agent.id, token
+  keep_offer(c)
   rc('HSET', K .. 'a:' .. agent.id, 'st', 'offered', 'since', now, 'c', c.id, 'tk', token, 'lr', now,
-    'bs', agent.busy_from or now)
+    'bs', agent.busy_from or now, unpack(agent.later or {}))
+  agent.later = nil
   due_at(deadline + RING_GRACE_MS, 'r:' .. c.id)
   rc('ZADD', K .. 'ck', 'GT', now, c.class)
   rc('XADD', K .. 'off:' .. c.node, 'MAXLEN', '~', MESSAGES_KEPT, '*', 'c', c.id, 'a', agent.id, 't', token,

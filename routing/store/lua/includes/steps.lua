@@ -1,5 +1,5 @@
--- include: base events
--- What relaxes the requirement of a call: 'l' of its hash holds 'time class time class ...', the next first,
+-- include: base events call_text
+-- What relaxes the requirement of a call: `steps` holds 'time class time class ...', the next first,
 -- and `l:CALL` stands among what is due.
 local function next_step(steps)
   local time, class, rest = string.match(steps, '^(%d+) (%x+) ?(.*)$')
@@ -8,8 +8,8 @@ end
 
 -- The call asks for somebody else; it stands in no line now.
 local function change_class(now, c, class, steps)
-  c.class, c.named, c.steps = class, '', steps
-  rc('HSET', K .. 'c:' .. c.id, 'k', class, 'g', '', 'l', steps)
+  c.class, c.named, c.steps, c.changed = class, '', steps, true
+  write_changes(c)
   emit(now, 'relaxed', c.queue, 'c', c.id, 'to', class)
 end
 

@@ -4,15 +4,13 @@ local function begin_talk(now, c)
   local rung = c.rings > 1 and offers_of(c) or {}
   if c.steps ~= '' then
     no_more_steps(c)
-    rc('HSET', K .. 'c:' .. c.id, 'l', '')
-    c.steps = ''
+    c.steps, c.changed = '', true
   end
   no_more_target(c)
   if c.late ~= '' then
-    rc('HSET', K .. 'c:' .. c.id, 't', '')
-    c.late = ''
+    c.late, c.changed = '', true
   end
-  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking', 'a', c.agent, 'tk', c.token)
+  rc('HSET', K .. 'c:' .. c.id, 'st', 'talking', 'a', c.agent, 'tk', c.token, changes(c))
   forget_offers(c)
   rc('HSET', K .. 'a:' .. c.agent, 'st', 'talking', 'since', now, 'un', 0)
   rc('HINCRBY', K .. 'a:' .. c.agent, 'cn', 1)

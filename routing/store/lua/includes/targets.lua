@@ -1,7 +1,7 @@
--- include: base
--- A call that is to be answered by a time, and is not, goes back in its line once: 't' of its hash holds
+-- include: base call_text
+-- A call that is to be answered by a time, and is not, goes back in its line once: `late` holds
 -- 'time score', what the score is from then on, and `d:CALL` stands among what is due. Without a target, and
--- once it is missed, both are empty.
+-- once it is missed, there is neither.
 local function await_target(now, c)
   if c.late == '' then
     return
@@ -16,8 +16,8 @@ end
 
 -- The time has come, and the call stands in no line now.
 local function miss_target(c)
-  c.score, c.late = string.match(c.late, ' (%d+)$'), ''
-  rc('HSET', K .. 'c:' .. c.id, 's', c.score, 't', '')
+  c.score, c.late, c.changed = string.match(c.late, ' (%d+)$'), '', true
+  write_changes(c)
 end
 
 local function no_more_target(c)

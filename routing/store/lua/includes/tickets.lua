@@ -1,4 +1,4 @@
--- include: base events lines idle steps targets
+-- include: base events lines idle steps targets call_text
 -- A ticket as ARGV 2-17: call, node, class, named agent or '', queue, score, enqueued (ms), ring (ms),
 -- wrap-up (ms), priority, order of the idle agents,
 -- steps (includes/steps.lua), limit of the wrap-up (ms), how many agents ring together (0: the call is the named agent's own),
@@ -7,39 +7,17 @@ local function ticket()
   return {
     id = ARGV[2], node = ARGV[3], class = ARGV[4], named = ARGV[5], queue = ARGV[6], score = ARGV[7],
     enqueued = ARGV[8], ring = tonumber(ARGV[9]), wrapup = tonumber(ARGV[10]), priority = ARGV[11],
-    order = ARGV[12], steps = ARGV[13], wrapup_limit = ARGV[14], rings = math.max(1, tonumber(ARGV[15])), late = ARGV[16],
+    order = ARGV[12], steps = ARGV[13], wrapup_limit = tonumber(ARGV[14]), rings = math.max(1, tonumber(ARGV[15])), late = ARGV[16],
     weight = tonumber(ARGV[17]), own = ARGV[15] == '0',
   }
 end
 
--- Most calls have none of these, and are written and read at half the cost without.
-local function unusual(c)
-  local found = {}
-  local function note(name, value, usual)
-    if value ~= usual then
-      found[#found + 1] = name
-      found[#found + 1] = value
-    end
-  end
-  note('g', c.named, '')
-  note('w', c.wrapup, 0)
-  note('wx', c.wrapup_limit, '0')
-  note('o', c.order, ALWAYS)
-  note('l', c.steps, '')
-  note('rn', c.own and 0 or c.rings, 1)
-  note('t', c.late, '')
-  note('v', c.weight, 1)
-  return found
-end
-
--- A call that was unknown; in no line yet.
+-- A call that was unknown; in no line yet, and written with what comes of it.
 local function admit(now, c)
   rc('ZADD', K .. 'qk', 'GT', now, c.queue)
   local seq = emit(now, 'entered', c.queue, 'c', c.id, 'n', c.node, 'p', c.priority, 'at', c.enqueued)
-  c.state, c.member, c.new = 'waiting', line_member(seq, c.id), true
+  c.state, c.member, c.new, c.changed = 'waiting', line_member(seq, c.id), true, true
   await_target(now, c)
-  rc('HSET', K .. 'c:' .. c.id, 'st', c.state, 'n', c.node, 'k', c.class, 'q', c.queue, 'm', c.member, 's', c.score,
-    'r', c.ring, 'e', c.enqueued, unpack(unusual(c)))
   rc('SADD', K .. 'nc:' .. c.node, c.id)
   -- A word that was long on its way may come from a node that is no more.
   if not rc('ZSCORE', K .. 'due', 'n:' .. c.node) then

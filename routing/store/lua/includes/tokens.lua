@@ -6,7 +6,6 @@ local function next_token(now)
   if token <= last then
     token = last + 1
   end
-  token = int(token)
   rc('SET', K .. 'fence', token)
   return token
 end
