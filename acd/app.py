@@ -1,4 +1,4 @@
-"""The one place where everything is constructed, wired, started and stopped.
+"""The one place where everything is constructed, wired, started and stopped; its storage by `acd.storage`.
 
 Start order: store, database, directory, media, SIP, routing, control plane; stopping goes the other way.
 """
@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from acd.agents.attendance import Attendance
 from acd.agents.desk import AgentDesk
@@ -19,7 +18,6 @@ from acd.agents.notebook import Notebook
 from acd.agents.outside_calls import OutsideCalls
 from acd.callers.book import CallerBook
 from acd.callers.lookup import Lookups
-from acd.callers.members import ListStore, ListWatcher
 from acd.calls.facts import Observer
 from acd.calls.keeper import CallbackKeeper
 from acd.calls.kept_callbacks import KeptCallbacks
@@ -27,18 +25,13 @@ from acd.calls.lookout import Lookout
 from acd.calls.ports import Services
 from acd.calls.steps.context import NO_QUEUES, Context
 from acd.calls.supervisor import CallSupervisor
-from acd.clock import SystemClock
 from acd.config import Settings
 from acd.control.app import ControlServer
 from acd.control.once import OnceStore
 from acd.control.orders import NodeOrders, carry_out
 from acd.control.ports import ControlContext
 from acd.control.tokens import TokenStore
-from acd.database import open_engine
-from acd.directory.do_not_call import DoNotCallList
 from acd.directory.model import Directory
-from acd.directory.store import DirectoryStore
-from acd.directory.watch import DirectoryWatcher
 from acd.errors import ConfigError
 from acd.files import FileWatch
 from acd.flows import find_loose_ends, load_flows, load_prompts
@@ -48,28 +41,23 @@ from acd.history.contacts import ContactReader
 from acd.history.duties import NoteDuties
 from acd.history.elsewhere import CallsElsewhere
 from acd.history.heir import Heir
-from acd.history.migrate import migrate
-from acd.history.notes import NoteStore
 from acd.history.reader import RecordReader
-from acd.history.refusals import RefusalStore
-from acd.history.writer import HistoryWriter
 from acd.media.embedded.engine import EmbeddedEngine
 from acd.media.engine import MediaEvent
 from acd.metrics import Metrics, NodeCounts
 from acd.metrics.leg_reports import LegReports
-from acd.redis_server import EmbeddedRedis
 from acd.sip.core.events import Flow
 from acd.sip.core.uri import format_host
 from acd.sip.service import SipService
 from acd.sip.site import Site
 from acd.sip.watching import MessageCount
-from acd.site_clock import SiteClock
+from acd.storage import Storage
 from acd.voicemail.keeper import MessageKeeper
 from acd.voicemail.store import MessageStore
 from acd.webhooks.courier import Courier
 from routing.engine import RoutingEngine
 from routing.store.event_log import EventLog
-from routing.store.redis_store import RedisQueueStore, connect
+from routing.store.redis_store import RedisQueueStore
 
 log = structlog.get_logger(__name__)
 
@@ -89,17 +77,11 @@ class Node:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clock = SiteClock(SystemClock())
         self._running = AsyncExitStack()
         self._prompts = load_prompts(settings)
         self._flows = load_flows(settings, self._prompts)
-        self._server = EmbeddedRedis(settings.redis.url, settings.node.data_dir)
-        self._engine = open_engine(settings)
-        self._directory = DirectoryWatcher(DirectoryStore(self._engine, self._clock), self._clock)
-        self._lists = ListWatcher(ListStore(self._engine, self._clock), self._clock)
-        self._do_not_call = DoNotCallList(self._engine, self._clock)
-        self._notes = NoteStore(self._engine)
-        self._refusals = RefusalStore(self._engine)
+        self._storage = Storage(settings)
+        self._clock, self._directory = self._storage.clock, self._storage.directory
         self._media = EmbeddedEngine(settings.media, self._clock)
         self._started = False
 
@@ -108,7 +90,7 @@ class Node:
     async def start(self) -> None:
         """Take calls. Raises AcdError or OSError naming what is missing; nothing is then left running."""
         try:
-            await self._start_storage()
+            await self._storage.start(self._running)
             await self._start_calls()
             await self._start_control()
         except BaseException:
@@ -116,30 +98,6 @@ class Node:
             raise
         self._started = True
         log.info("ready", sip=[_address(flow) for flow in self._sip.listening], api=self._http.url)
-
-    async def _start_storage(self) -> None:
-        server = await self._server.start()
-        self._running.push_async_callback(self._server.stop)
-        log.info("redis", kind=server.kind.value, version=server.version)
-        self._redis = connect(server.url)
-        self._running.push_async_callback(self._redis.aclose)
-        await self._clock.start(self._redis, site=self._settings.node.site, node=self._settings.node.id)
-        self._running.push_async_callback(self._clock.stop)
-        self._running.push_async_callback(self._engine.dispose)
-        try:
-            await migrate(self._engine)
-            await self._directory.start()
-            await self._lists.start()
-        except SQLAlchemyError as error:
-            raise ConfigError(f"database.url: the database cannot be used: {error}") from error
-        self._running.push_async_callback(self._directory.stop)
-        self._running.push_async_callback(self._lists.stop)
-        if self._directory.current().revision == 0:
-            log.warning("directory-empty", remedy="no number leads anywhere; fill it with `acd apply FILE`")
-        node = self._settings.node
-        self._history = HistoryWriter(self._redis, self._engine, site=node.site, node=node.id)
-        await self._history.start()
-        self._running.push_async_callback(self._history.stop)
 
     async def _start_calls(self) -> None:
         """First everything is made, then it starts: what others need before them, callers and phones last."""
@@ -167,8 +125,8 @@ class Node:
 
     def _make_store(self) -> None:
         """The store, and who counts and foresees by what it knows."""
-        self._store = RedisQueueStore(self._redis, self._settings.node.site)
-        self._register = SqlRegister(self._engine, self._clock)
+        self._store = RedisQueueStore(self._storage.redis, self._settings.node.site)
+        self._register = SqlRegister(self._storage.engine, self._clock)
         self._store.callbacks = kept = KeptCallbacks(self._store.callbacks, self._register)
         self._restorer = CallbackRestorer(
             kept, self._clock, lambda n: self._routing.outages.note_said_again({"callbacks-kept": n})
@@ -193,10 +151,10 @@ class Node:
     def _make_sip(self) -> None:
         """SIP, the agents behind its phones, and the messages that their lamps tell of."""
         node, directory = self._settings.node, self._directory.current
-        self._site = Site(self._redis, node, self._clock)
+        self._site = Site(self._storage.redis, node, self._clock)
         self._messages = MessageKeeper(
             node.id,
-            MessageStore(self._engine),
+            MessageStore(self._storage.engine),
             self._settings.voicemail_dir,
             self._clock,
             directory,
@@ -211,12 +169,12 @@ class Node:
             self._clock,
             directory,
             self._sip.phones,
-            Notebook(self._notes, self._refusals, self._clock, directory),
+            Notebook(self._storage.notes, self._storage.refusals, self._clock, directory),
         )
         self._site.subscribe(self._desk.nodes_gone)
         nodes = self._site.nodes
         self._outside_calls = OutsideCalls(
-            self._redis,
+            self._storage.redis,
             site=node.site,
             node=node.id,
             process=nodes.facts.process,
@@ -232,7 +190,7 @@ class Node:
         )
         self._lookups = Lookups(settings.lookups, self._clock, self._metrics)
         self._duties = NoteDuties(
-            self._notes, self._refusals, self._clock, self._directory.current, self._metrics
+            self._storage.notes, self._storage.refusals, self._clock, self._directory.current, self._metrics
         )
 
         self._calls = CallSupervisor(node.id, self._services())
@@ -255,7 +213,7 @@ class Node:
             lambda: not self._sip.draining,
         )
         self._heir = Heir(
-            self._history.journal,
+            self._storage.history.journal,
             self._clock,
             node.lease_seconds,
             self._site.nodes.is_up,
@@ -304,20 +262,23 @@ class Node:
             sip=self._sip,
             media=self._media,
             store=self._store,
-            journal=self._history.journal,
+            journal=self._storage.history.journal,
             prompts=self._prompts,
             clock=self._clock,
             context=lambda: self._context,
             observers=self._observers(),
             desk=self._desk,
-            do_not_call=self._do_not_call,
+            do_not_call=self._storage.do_not_call,
             lookout=self._lookout,
             attendance=self._attendance,
             messages=self._messages,
             outside=self._outside_calls,
             phones=self._site.board.changed,
             callers=CallerBook(
-                self._directory.current, self._lists.members, ContactReader(self._engine), self._lookups
+                self._directory.current,
+                self._storage.lists.members,
+                ContactReader(self._storage.engine),
+                self._lookups,
             ),
         )
 
@@ -329,14 +290,14 @@ class Node:
 
     async def _recover(self) -> None:
         """Write a record for each call that a crash of this node cut off."""
-        journal = self._history.journal
+        journal = self._storage.history.journal
         self._calls.recover(await journal.recover(self._settings.node.id), self._clock.time())
 
     async def _start_control(self) -> None:
         self._metrics.start(self._sip.lagged)
         self._running.callback(self._metrics.stop)
         orders = NodeOrders(
-            self._redis,
+            self._storage.redis,
             site=self._settings.node.site,
             node=self._settings.node.id,
             clock=self._clock,
@@ -348,29 +309,29 @@ class Node:
             store=self._store,
             calls=self._calls,
             calls_elsewhere=CallsElsewhere(
-                self._redis,
+                self._storage.redis,
                 site=self._settings.node.site,
                 nodes=lambda: self._site.nodes.up,
                 clock=self._clock,
                 context=lambda: self._context,
             ),
             orders=orders,
-            onces=OnceStore(self._redis, site=self._settings.node.site, clock=self._clock),
+            onces=OnceStore(self._storage.redis, site=self._settings.node.site, clock=self._clock),
             agents=self._desk,
-            records=RecordReader(self._engine, self._clock),
-            notes=self._notes,
-            refusals=self._refusals,
+            records=RecordReader(self._storage.engine, self._clock),
+            notes=self._storage.notes,
+            refusals=self._storage.refusals,
             callbacks=self._store.callbacks,
-            caller_lists=self._lists,
-            do_not_call=self._do_not_call,
+            caller_lists=self._storage.lists,
+            do_not_call=self._storage.do_not_call,
             messages=self._messages,
-            tokens=TokenStore(self._engine, self._clock),
+            tokens=TokenStore(self._storage.engine, self._clock),
             metrics=self._metrics,
             ready=self._ready,
             tracer=self._sip.tracer,
             trunks=lambda: self._sip.figures.trunks,
             forecast=self._forecast,
-            events=EventLog(self._redis, self._settings.node.site),
+            events=EventLog(self._storage.redis, self._settings.node.site),
             clock=self._clock,
         )
         self._http = ControlServer(context, *self._settings.http.address)
@@ -403,7 +364,7 @@ class Node:
             **calls,
             "callbacks": callbacks,
             "phones": self._sip.say_phones_again(),
-            "records": self._history.journal.say_again(),
+            "records": self._storage.history.journal.say_again(),
             "agents": await self._desk.say_again(lost=True),
         }
 

@@ -20,8 +20,6 @@ from tests.support.queue_audit import audit, snapshot
 
 pytestmark = pytest.mark.store
 
-MINUTE_MS = 60_000
-
 
 def order_of(number: str, **more: object) -> CallbackOrder:
     words = {"enqueued_at": 1_000_000.0, "created_at": 1_000_000.0, "interval_seconds": 300.0, **more}
