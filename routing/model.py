@@ -179,8 +179,8 @@ class Ticket:
     passes_over: str = ""
     """An agent who has just sent the caller on: as one who did not take the call."""
     own: bool = False
-    """The agent whom the requirement names made the call, and is in it: they are reserved also where paused,
-    not answering or in wrap-up, which follows when it is over."""
+    """The call is the agent's own whom the requirement names: they made it, or their extension was dialled.
+    They are reserved also where paused, not answering or in wrap-up, which follows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,7 @@ def check_ticket(ticket: Ticket) -> None:
     if not 1 <= ticket.ring_agents <= RING_AGENTS_MAX:
         raise ValueError(f"{ticket.ring_agents} agents at once are not within 1-{RING_AGENTS_MAX}")
     if ticket.own and (ticket.requirement.agent is None or ticket.steps or ticket.ring_agents != 1):
-        raise ValueError("a call that an agent made is for that agent alone")
+        raise ValueError("a call of an agent's own is for that agent alone")
     check_name(ticket.call_id)
     if ticket.passes_over:
         check_name(ticket.passes_over)

@@ -147,6 +147,21 @@ async def test_a_colleague_who_does_not_take_it_brings_the_caller_back(
         (await first.stop()).assert_clean(1)
 
 
+@pytest.mark.interop("SIPp", "blind transfer to the extension of an agent who is paused")
+async def test_a_colleague_who_is_paused_is_rung_all_the_same_and_paused_again(
+    service: RunningService,
+) -> None:
+    async with talking_to_first_agent(service, refers("1002", 180, 200)) as (call, first):
+        async with agents(service, phone(2, ring_ms=0, talk_ms=60_000)):
+            await service.agent_reaches("a2", "available")
+            await service.post("/v1/agents/a2/state", {"state": "paused", "reason": "lunch"})
+            await with_agent(service, "a2")
+            await call.hang_up()
+            await service.agent_reaches("a2", "paused")
+            assert (await service.agent("a2"))["reason"] == "lunch"
+        (await first.stop()).assert_clean(1)
+
+
 async def was_told(phones: Agents, status: int) -> None:
     """Wait until a NOTIFY of this status has come."""
 

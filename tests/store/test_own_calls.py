@@ -100,6 +100,37 @@ def test_who_is_away_and_dials_talks_gets_no_call_and_is_away_again(floor: Floor
     assert [offer.call_id for offer in floor.comes()] == ["c2"]
 
 
+@pytest.mark.parametrize("then", [AgentState.NOT_ANSWERING, AgentState.PAUSED])
+def test_who_is_paused_and_does_not_take_a_call_of_their_own_is_paused_as_before(
+    floor: Floor, then: AgentState
+) -> None:
+    floor.pauses()
+    (own,) = floor.dials()
+    floor.say(
+        "reject", own.call_id, "anna", own.token, Refusal(RejectReason.NO_ANSWER, then, "missed a call")
+    )
+    assert floor.anna == (AgentState.PAUSED, "lunch")
+    floor.say("cancel", own.call_id)
+    floor.comes()
+    (call,) = floor.is_called()
+    floor.say(
+        "reject", call.call_id, "anna", call.token, Refusal(RejectReason.NO_ANSWER, then, "missed a call")
+    )
+    assert floor.anna[0] is then
+
+
+def test_what_is_left_of_a_wrapup_follows_a_call_of_their_own_that_was_not_taken(floor: Floor) -> None:
+    (call,) = floor.is_called(wrapup_ms=20_000)
+    floor.answers(call)
+    floor.ends(call)
+    floor.passes(5_000)
+    (own,) = floor.dials()
+    floor.passes(3_000)
+    floor.say("reject", own.call_id, "anna", own.token, Refusal(RejectReason.REJECTED, rest_ms=9_000))
+    assert floor.anna[0] is AgentState.WRAPUP
+    assert floor.store.model.due["a:anna"] == floor.now + 15_000
+
+
 def test_who_gives_up_before_the_store_knew_of_the_answer_is_away_again(floor: Floor) -> None:
     floor.pauses()
     (own,) = floor.dials()
@@ -248,7 +279,8 @@ def test_own_calls_are_those_of_the_model(redis_url: str, told: list[int | str],
             case "answers" if pick:
                 floor.answers(pick)
             case "refuses" if pick:
-                refusal = Refusal(RejectReason.REJECTED, rest_ms=5_000 * (number % 2))
+                then = (AgentState.AVAILABLE, AgentState.AVAILABLE, AgentState.NOT_ANSWERING)[number % 3]
+                refusal = Refusal(RejectReason.REJECTED, then, rest_ms=5_000 * (number % 2))
                 offers = floor.say("reject", pick.call_id, "anna", pick.token, refusal)
             case "gives up" if pick:
                 offers = floor.say("cancel", pick.call_id)

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
-import random
 import socket
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
 
-_SHARE = 2_500
-_FIRST = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4 * _SHARE
-_PORTS = (_FIRST, _FIRST + _SHARE - 8)
-"""Below the ephemeral ports and those of media; tests that run side by side have a share each."""
+_PORTS = range(10_000, 20_000)
+"""Below the ephemeral ports and those of media."""
+_COUNTER = Path(tempfile.gettempdir()) / f"acd-tests-ports-{os.getuid()}"
+"""How many have been given away on this machine: whoever runs beside is given others."""
+
+
+def _next_ports(count: int) -> int:
+    """The first of so many that nobody has been given since all others were."""
+    with _COUNTER.open("a+") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        given = int(counter.read() or 0) % len(_PORTS)
+        given += given % 2
+        if given + count > len(_PORTS):
+            given = 0
+        counter.truncate(0)
+        counter.write(str(given + count))
+    return _PORTS[given]
 
 
 def patience(seconds: float) -> float:
@@ -31,7 +47,7 @@ def free_port(host: str = "127.0.0.1", *, tries: int = 200, neighbours: int = 0)
     connects to it from there meets himself.
     """
     for _ in range(tries):
-        port = random.randrange(*_PORTS)
+        port = _next_ports(1 + neighbours)
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
             for each in range(port, port + 1 + neighbours):
                 for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -43,7 +59,7 @@ def free_port(host: str = "127.0.0.1", *, tries: int = 200, neighbours: int = 0)
 def free_media_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
     """An even UDP port, the three after it free too: phones take RTP and RTCP for audio and for video."""
     for _ in range(tries):
-        base = random.randrange(_PORTS[0], _PORTS[1], 2)
+        base = _next_ports(4)
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
             for port in range(base, base + 4):
                 udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))

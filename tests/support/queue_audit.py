@@ -58,9 +58,11 @@ async def snapshot(redis: Redis, site: str) -> Snapshot:
     pipe = redis.pipeline(transaction=False)
     for name in names:
         pipe.type(name)
-    types = [kind.decode() for kind in await pipe.execute()]
-    for name, kind in zip(names, types, strict=True):
-        pipe.execute_command(*_reading(name, kind))
+    types = {name: kind.decode() for name, kind in zip(names, await pipe.execute(), strict=True)}
+    # A service that runs may have taken some away in between.
+    names = [name for name in names if types[name] != "none"]
+    for name in names:
+        pipe.execute_command(*_reading(name, types[name]))
     values = [_decoded(value) for value in await pipe.execute()]
     return Snapshot(dict(zip((name[len(prefix) :] for name in names), values, strict=True)))
 

@@ -177,7 +177,7 @@ class QueueModel:
         agent.last = ("reject", token, 0)
         agent.unanswered += refusal.counts
         self._give_back(call, agent_id, now)
-        if refusal.then is not AgentState.AVAILABLE:
+        if refusal.then is not AgentState.AVAILABLE and not (call.ticket.own and (agent.next or agent.owes)):
             why = refusal.why if refusal.then is AgentState.PAUSED else refusal.reason.value
             self._put_away(agent, refusal.then, why, now)
         elif refusal.rest_ms and (agent.talks or not (agent.owes or agent.next)):

@@ -423,11 +423,20 @@ class RunningService:
     async def quiet(self, names: Sequence[str] = ()) -> None:
         """No call is live, and these agents are offline: the next test begins from nothing."""
 
+        left: list[object] = []
+
         async def nobody() -> bool:
             states = await self.agents()
-            return not await self.calls() and all(states[name] == "offline" for name in names)
+            left[:] = [
+                await self.calls(),
+                {name: states[name] for name in names if states[name] != "offline"},
+            ]
+            return not any(left)
 
-        await eventually(nobody, within=10.0, what="a quiet service")
+        try:
+            await eventually(nobody, within=10.0)
+        except AssertionError:
+            raise AssertionError(f"calls that are live, agents that are here: {left}") from None
 
     def open_files(self) -> Counter[str]:
         """File descriptors of the service and its media workers, by what they are: `database`, `network` (UDP

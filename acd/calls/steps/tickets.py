@@ -10,7 +10,7 @@ from acd.calls.model import (
     Call,
     Place,
 )
-from acd.calls.steps.context import Context
+from acd.calls.steps.context import EXTENSION_QUEUE, Context
 from acd.calls.steps.needs import first_needs, opened, requirement_of, steps_of
 from routing.model import HIGHEST_PRIORITY, Requirement, Ticket
 from routing.model import Step as RoutingStep
@@ -67,8 +67,14 @@ def ticket_of(context: Context, call: Call) -> Ticket:
         ring_agents=1 if call.callback else rules.ring_agents,
         # Nor is who calls the queue themselves, by a second line.
         passes_over="" if call.place.agent else call.sent_on_by or (call.from_agent if call.seated else ""),
-        own=call.place.own,
+        own=_is_own(call, call.place),
     )
+
+
+def _is_own(call: Call, place: Place) -> bool:
+    """Whether the agent is called themselves, and not as one who takes calls of a queue: what they are at
+    there does not matter then. A callback waits until they are free."""
+    return place.own or (place.queue == EXTENSION_QUEUE and bool(place.agent) and not call.awaits_customer)
 
 
 def _for_leads(

@@ -1,6 +1,6 @@
 -- include: base calls agents exclusions ending doubt afterwards own_calls
 -- The agent did not take the call, which is kept away from this agent for a while. It keeps its place, and rings on
--- where others are rung for it.
+-- where others are rung for it. Whoever was called themselves goes on with what they were at.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 now, 2 call, 3 agent, 4 token, 5 reason, 6 state of the agent after and 7 why, 8 rest of the agent,
 --          9 how long the call is kept away where nobody else could take it and 10 where others could (ms),
@@ -26,7 +26,7 @@ if give_back(c) then
   requeue(now, c)
 end
 local rest = tonumber(ARGV[8])
-if state ~= 'available' then
+if state ~= 'available' and not (c.own and (agent.next or agent.owes)) then
   put_away(now, agent, state, ARGV[7])
 elseif rest > 0 and agent.talks > 0 then
   back_to_talk(now, agent)

@@ -271,7 +271,8 @@ def test_an_agent_who_dials_a_colleague_is_reserved_from_the_first_ring_to_the_e
     call, effects = drive(fresh("1001", from_agent="bert"), *TO_LINE)
     own, other = (entered.ticket for entered in of_type(effects, m.EnterQueue))
     assert (own.call_id, own.requirement.agent, own.own, own.priority) == ("c1~own", "bert", True, 99)
-    assert (other.call_id, other.requirement.agent, other.own) == ("c1", "anna", False)
+    assert (other.call_id, other.requirement.agent, other.own) == ("c1", "anna", True)
+    assert own.priority > other.priority, "who calls out is in that call, whoever calls them"
     call, effects = drive(call, m.MakerReserved(BERTS_OWN))
     assert effects == [m.ConfirmMaker(BERTS_OWN)]
     call, effects = drive(call, m.MakerLost(6))

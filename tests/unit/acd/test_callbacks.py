@@ -351,6 +351,7 @@ def test_a_follow_up_for_an_agent_waits_for_just_that_agent() -> None:
     _, effects = drive(msgspec.structs.replace(errand(), callback=order), m.CallbackDue())
     (entered,) = of_type(effects, m.EnterQueue)
     assert entered.ticket.requirement.agent == "anna"
+    assert not entered.ticket.own, "who is paused is not rung for it"
 
 
 def test_a_follow_up_for_a_skill_waits_for_whoever_has_it() -> None:

@@ -15,7 +15,7 @@ from acd.database import open_engine
 from acd.directory.store import DirectoryStore
 from acd.doctor import Finding, examine
 from acd.sip.resolving import Service
-from tests.support.database import migrate
+from tests.support.database import fill, migrate
 from tests.support.directories import changed, directory
 from tests.support.dns import FakeDns
 from tests.support.redis_server import running_redis
@@ -37,6 +37,7 @@ def settings(folder: Path, **sections: Mapping[str, Any]) -> Settings:
         "redis": {"url": "redis://127.0.0.1:1/0"},
         "media": {"ports": "31000-31199"},
     }
+    fill(folder / "var" / "acd.sqlite3")
     return Settings(**{**usual, **sections})
 
 

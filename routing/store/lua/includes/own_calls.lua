@@ -1,6 +1,6 @@
 -- include: base events agents calls wrapup
--- An agent who makes a call is in it, whatever they were at: a pause or not-answering follows again, what is left of a
--- wrap-up is owed until the call is over, a rest is over.
+-- An agent who makes a call is in it, and one who is called themselves is rung, whatever they were at: a pause or
+-- not-answering follows again, what is left of a wrap-up is owed until the call is over, a rest is over.
 
 -- Out of it, and available for just this call. Returns what follows then: a state and why, or nil.
 local function set_aside(now, agent)

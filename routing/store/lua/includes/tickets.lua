@@ -1,7 +1,7 @@
 -- include: base events lines idle steps targets call_text
 -- A ticket as ARGV 2-17: call, node, class, named agent or '', queue, score, enqueued (ms), ring (ms),
 -- wrap-up (ms), priority, order of the idle agents,
--- steps (includes/steps.lua), limit of the wrap-up (ms), how many agents ring together (0: the named agent made the call),
+-- steps (includes/steps.lua), limit of the wrap-up (ms), how many agents ring together (0: the call is the named agent's own),
 -- what follows once the target is missed (includes/targets.lua), weight of the queue.
 local function ticket()
   return {
