@@ -18,7 +18,7 @@ from routing.requirement import eligible, eligible_while, lending_terms, read_cl
 from routing.strategy import ORDERS, IdleAgent, rank
 from tests.support.event_fold import Fold, events_of
 
-USUAL = {"named": "", "steps": "", "rings": 1, "own": False, "late": "", "weight": 1}
+USUAL = {"named": "", "steps": "", "rings": 1, "late": "", "weight": 1}
 """What the text of a call may leave out."""
 CONSTANT = ("gen", "seq", "ev", "fence", "rv", "odd", "cbx", "qk")
 """Keys that stay for ever, beside one `qs:` a queue and one `off:` a node."""
@@ -138,7 +138,7 @@ def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
         for c in waiting.values():
             expected.setdefault(c[name], {})[c["member"]] = int(c["score"])
         assert state.under(kind) == expected
-    own = {c["member"]: int(c["score"]) for c in waiting.values() if c["own"]}
+    own = {c["member"]: int(c["score"]) for c in waiting.values() if c.get("own")}
     assert state.get("own") == own
     assert ("own" in state.get("odd")) == bool(own)
     by_age: dict[str, dict[str, int]] = {}
