@@ -22,6 +22,7 @@ _FIRST = ("e2e", "store")
 """Folders of what takes long: what comes last is short, so that none who works beside has to wait for it."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folders = {item.path: item.path.relative_to(_HERE).parts[0] for item in items}
     items.sort(key=lambda item: (*_FIRST, folders[item.path]).index(folders[item.path]))

@@ -29,8 +29,10 @@ class Provider(Landline):
     async def _take(self, request: Message) -> None:
         if request.method == "INVITE" and not self._knows(request) and not self.status:
             self.rung += 1
+            if self.early == 183:  # who hears of the call may pick up at once
+                self._rtp, self._sdp = await self._open_audio(request.body)
             self.invites.append(request)
-            await self._ring(request)
+            self._ring(request)
         elif request.method == "CANCEL":
             self.cancelled += 1
             self._client.answer(request, 200)
@@ -44,9 +46,8 @@ class Provider(Landline):
     def _tag(self, request: Message) -> str:
         return f"p{self.invites.index(request) + 1}"
 
-    async def _ring(self, request: Message) -> None:
+    def _ring(self, request: Message) -> None:
         if self.early == 183:
-            self._rtp, self._sdp = await self._open_audio(request.body)
             self._rtp.say(RINGBACK_HZ)
             self._client.answer(request, 183, "Session Progress", sdp=self._sdp, tag=self._tag(request))
         elif self.early:
