@@ -14,7 +14,6 @@ from typing import Protocol
 
 import structlog
 
-from acd import tasks
 from acd.agents.terms import SKILL_QUEUE
 from acd.calls.facts import (
     CallAnswered,
@@ -29,6 +28,7 @@ from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.needs import first_needs, requirement_of, steps_of
 from acd.clock import Clock
 from acd.directory.model import Directory, Queue
+from acd.polling import Poll
 from routing.estimate import Agent, Durations, Habits, Stage, Waiter, duration_bucket, waiter_of
 from routing.limits import CLASSES_WARNED_OF
 from routing.model import Ticket
@@ -109,7 +109,16 @@ class Forecast:
         self._told: dict[str, _Told] = {}
         self._newcomers: dict[str, _Newcomer] = {}
         self._look = _Look()
-        self._task: asyncio.Task[None] | None = None
+        self._poll = Poll(
+            self.look,
+            LOOK_SECONDS,
+            "forecast-blind",
+            expected=(StoreUnavailable,),
+            told_elsewhere=True,
+            blind=self._forget,
+            at_once=True,
+            share_of_time=_SHARE_OF_TIME,
+        )
 
     # What is expected.
 
@@ -193,24 +202,10 @@ class Forecast:
     # Looking.
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="forecast")
+        self._poll.start()
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            began = self._clock.monotonic()
-            try:
-                await self.look()
-            except StoreUnavailable as error:
-                self._forget()
-                log.debug("forecast-blind", error=str(error))
-            except Exception:
-                self._forget()
-                log.exception("forecast-failed")
-            spent = self._clock.monotonic() - began
-            await asyncio.sleep(max(LOOK_SECONDS, spent / _SHARE_OF_TIME))
+        await self._poll.stop()
 
     def _forget(self) -> None:
         """What was expected of a centre that cannot be seen any more is worth nothing."""

@@ -34,9 +34,6 @@ log = structlog.get_logger(__name__)
 
 MIN_VERSION = (7, 0)
 
-SMALL_SETS = {"zset-max-listpack-entries": "16"}
-"""Longer sorted sets are indexed: a look-up in a packed one of a hundred reads it from end to end."""
-
 _START_SECONDS = 60.0
 """A large append-only file takes its time to load."""
 _STOP_SECONDS = 15.0
@@ -269,7 +266,6 @@ def _command(program: Program, folder: Path, socket: Path) -> list[str]:
         "appendfsync": "everysec",
         "save": "",
         "maxmemory-policy": "noeviction",
-        **SMALL_SETS,
         "daemonize": "no",
     }
     server = [program.path, *(word for key, value in options.items() for word in (f"--{key}", value))]

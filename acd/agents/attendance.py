@@ -6,7 +6,6 @@ call and why, as they were at the last look, so that choosing costs nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +13,11 @@ from functools import lru_cache
 
 import structlog
 
-from acd import tasks
 from acd.agents.staffing import LiveStore, offline
 from acd.agents.terms import profile_of
 from acd.clock import Clock
 from acd.directory.model import Directory
+from acd.polling import Poll
 from routing.model import AgentProfile, AgentState, AgentStatus, Requirement, Skipped
 from routing.ports import StoreUnavailable
 from routing.requirement import missing
@@ -50,7 +49,16 @@ class Attendance:
         self._directory = directory
         self._groups: Mapping[AgentProfile, _Group] = {}
         self._states: Mapping[str, tuple[AgentProfile, AgentState]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._poll = Poll(
+            self.look,
+            LOOK_SECONDS,
+            "attendance-blind",
+            expected=(StoreUnavailable,),
+            told_elsewhere=True,
+            blind=self._see_nobody,
+            at_once=True,
+            share_of_time=_SHARE_OF_TIME,
+        )
 
     def skipped(self, needs: Requirement, chosen: str) -> Skipped | None:
         """Who could not take a call that needs this, for which `chosen` was found; None where that is not
@@ -85,23 +93,13 @@ class Attendance:
     # Looking.
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="attendance")
+        self._poll.start()
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
+        await self._poll.stop()
 
-    async def _run(self) -> None:
-        while True:
-            began = self._clock.monotonic()
-            try:
-                await self.look()
-            except StoreUnavailable as error:
-                self._groups = {}
-                log.debug("attendance-blind", error=str(error))
-            except Exception:
-                log.exception("attendance-failed")
-            spent = self._clock.monotonic() - began
-            await asyncio.sleep(max(LOOK_SECONDS, spent / _SHARE_OF_TIME))
+    def _see_nobody(self) -> None:
+        self._groups = {}
 
     async def look(self) -> None:
         """See what everybody is at. Raises StoreUnavailable."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import msgspec
 import structlog
 
-from acd import tasks
 from acd.calls.callbacks import CallbackOrder, read_order
 from acd.clock import Clock
+from acd.polling import Poll
 from routing.callbacks import CallbackStore
 from routing.ports import StoreUnavailable
 
@@ -38,14 +37,20 @@ class CallbackKeeper:
         self._clock = clock
         self._make = make
         self._may_take = may_take
-        self._task: asyncio.Task[None] | None = None
+        self._poll = Poll(
+            self._look_if_open,
+            EVERY_SECONDS,
+            "callback-keeper-blind",
+            expected=(StoreUnavailable,),
+            told_elsewhere=True,
+            at_once=True,
+        )
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="callback-keeper")
+        self._poll.start()
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
-        self._task = None
+        await self._poll.stop()
 
     async def look(self) -> None:
         """Take up what is there. Raises StoreUnavailable."""
@@ -59,13 +64,6 @@ class CallbackKeeper:
             else:
                 self._make(order)
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                if self._may_take():
-                    await self.look()
-            except StoreUnavailable as error:
-                log.debug("callback-keeper-store-away", error=str(error))
-            except Exception:
-                log.exception("callback-keeper-failed")
-            await asyncio.sleep(EVERY_SECONDS)
+    async def _look_if_open(self) -> None:
+        if self._may_take():
+            await self.look()

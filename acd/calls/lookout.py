@@ -13,11 +13,11 @@ from typing import Protocol
 
 import structlog
 
-from acd import tasks
 from acd.calls.model import Call, SituationKnown, State
 from acd.calls.steps.context import Context
 from acd.clock import Clock
 from acd.directory.model import AbsentState
+from acd.polling import Poll
 from routing.model import AgentState, Crowd, Requirement, Ticket
 from routing.overflow import Conditions, Situation, asks_who_waits, decide
 from routing.ports import StoreUnavailable
@@ -109,7 +109,9 @@ class Lookout:
         self._deserted: frozenset[Seeking] = frozenset()
         """What nobody was there for at the last look."""
         self._trusted_from = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._poll = Poll(
+            self.look, LOOK_SECONDS, "lookout-blind", expected=(StoreUnavailable,), told_elsewhere=True
+        )
 
     def distrust(self) -> None:
         """The store was away: that it knows of nobody means nothing for a while."""
@@ -141,20 +143,10 @@ class Lookout:
     # Looking.
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="lookout")
+        self._poll.start()
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await self.look()
-            except StoreUnavailable as error:
-                log.debug("lookout-blind", error=str(error))
-            except Exception:
-                log.exception("lookout-failed")
+        await self._poll.stop()
 
     async def look(self) -> None:
         """Tell those for whom a rule holds now. Raises StoreUnavailable.

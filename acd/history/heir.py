@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 
 import structlog
 from redis.exceptions import RedisError
 
-from acd import tasks
 from acd.clock import Clock
 from acd.history.journal import Journal
+from acd.polling import Poll
 
 log = structlog.get_logger(__name__)
 
@@ -38,14 +37,20 @@ class Heir:
         self._recover = recover
         self._suspects: frozenset[str] = frozenset()
         self._unreadable: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._poll = Poll(
+            self.look,
+            self._lease,
+            "heir-blind",
+            expected=(RedisError, OSError, TimeoutError),
+            told_elsewhere=True,
+            blind=self._suspect_nobody,
+        )
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="heir")
+        self._poll.start()
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
-        self._task = None
+        await self._poll.stop()
 
     async def look(self) -> None:
         """Inherit from whoever was suspected at the last look and is still not up. Raises RedisError."""
@@ -63,14 +68,6 @@ class Heir:
         if not found:
             await self._journal.strike(node)
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease)
-            try:
-                await self.look()
-            except (RedisError, OSError, TimeoutError) as error:
-                # Who cannot be seen is not known to be gone.
-                self._suspects = frozenset()
-                log.debug("heir-blind", error=str(error))
-            except Exception:
-                log.exception("heir-failed")
+    def _suspect_nobody(self) -> None:
+        """Who cannot be seen is not known to be gone."""
+        self._suspects = frozenset()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections import deque
 from typing import Literal, Protocol, cast
 
 import structlog
@@ -19,6 +20,9 @@ _log = structlog.get_logger(__name__)
 
 Address = tuple[str, int]
 StreamKind = Literal["tcp", "tls", "ws", "wss"]
+
+_MESSAGES_A_TURN = 16
+"""What one connection may have handled before the loop turns to everything else."""
 
 
 class ConnectionOwner(Protocol):
@@ -80,6 +84,8 @@ class Connection(asyncio.Protocol):
         self._tls = tls
         self._socket: asyncio.Transport | None = None
         self._has_heard = self._ended_here = False
+        self._unhandled: deque[bytes] = deque()
+        """Messages that wait for the next turn; meanwhile nothing more is read."""
 
     @property
     def peer_names(self) -> frozenset[str]:
@@ -122,9 +128,8 @@ class Connection(asyncio.Protocol):
             return
         self._answer()
         self._has_heard = self._has_heard or bool(text)
-        for message in messages:
-            if self.flow is not None:
-                self._owner.received(message, self.flow)
+        self._unhandled += messages
+        self._handle_some()
         self._note_progress(had_message=bool(messages))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -141,6 +146,21 @@ class Connection(asyncio.Protocol):
         """The peer hung up before a word: so do some that do not take our certificate, without an alert."""
         is_ready = self._is_ours and self._tls is not None and self._tls.ready
         return is_ready and not self._has_heard and not self._ended_here
+
+    def _handle_some(self) -> None:
+        for _ in range(min(_MESSAGES_A_TURN, len(self._unhandled))):
+            if self.flow is not None:
+                self._owner.received(self._unhandled.popleft(), self.flow)
+        if self._socket is None or self._socket.is_closing():
+            self._unhandled.clear()
+        elif self._unhandled:
+            self._socket.pause_reading()
+            asyncio.get_running_loop().call_soon(self._handle_rest)
+
+    def _handle_rest(self) -> None:
+        self._handle_some()
+        if self._socket is not None and not self._unhandled and not self._socket.is_closing():
+            self._socket.resume_reading()
 
     # What the owner wants.
 

@@ -27,6 +27,7 @@ class Streams:
         self.messages: list[bytes] = []
         self.closed: list[Flow] = []
         self.flows: list[Flow] = []
+        self.told: Callable[[], None] = lambda: None
         self.transport = StreamTransport(
             StreamLimits(**limits),  # type: ignore[arg-type]
             self.clock,
@@ -37,6 +38,7 @@ class Streams:
     def _on_message(self, data: bytes, flow: Flow) -> None:
         self.messages.append(data)
         self.flows.append(flow)
+        self.told()
 
     async def client(self) -> SipClient:
         if not hasattr(self, "address"):
@@ -190,6 +192,28 @@ async def test_stranger_may_not_have_us_keep_a_long_beginning_of_a_message() -> 
         assert streams.transport.broken_off == {"too-large": 1}
         assert streams.transport.is_open(streams.flows[0])
     await streams.transport.close()
+
+
+async def test_connection_with_very_much_to_say_takes_turns_with_everything_else(streams: Streams) -> None:
+    loop, before_others = asyncio.get_running_loop(), []
+
+    def note(heard: int) -> None:
+        before_others.append(len(streams.messages) - heard)
+
+    def told() -> None:
+        if len(streams.messages) % 50 == 1:
+            loop.call_soon(note, len(streams.messages))
+
+    streams.told = told
+    async with await streams.client() as phone:
+        said = [phone.build("OPTIONS", headers=(f"X-Number: {number}",)) for number in range(200)]
+        phone.send("".join(said))
+        await until(lambda: len(streams.messages) == 200)
+        assert [message.decode() for message in streams.messages] == said
+        assert len(before_others) == 4
+        assert max(before_others) < 16
+        phone.send(said[0])  # it is listened to again
+        await until(lambda: len(streams.messages) == 201)
 
 
 async def test_slow_message_is_not_waited_for(streams: Streams) -> None:

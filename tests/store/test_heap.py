@@ -27,6 +27,7 @@ from routing.engine import RoutingEngine
 from routing.model import AgentProfile, AgentState, AgentTerms, NodeMessage, Offer
 from routing.overflow import Conditions
 from routing.store.redis_store import RedisQueueStore
+from tests.support.call_bench import Arrival
 from tests.support.call_fakes import (
     FakeDesk,
     FakeDoNotCall,
@@ -38,7 +39,6 @@ from tests.support.call_fakes import (
     FakeSip,
 )
 from tests.support.clock import FakeClock
-from tests.unit.acd.test_call_session import Arrival
 
 pytestmark = pytest.mark.store
 

@@ -67,6 +67,28 @@ async def test_a_call_that_waits_is_handed_out_as_soon_as_enough_are_free(store:
     assert await pairs(store) == [("c1", "anna"), ("c2", "cleo")], "bert is still free for billing"
 
 
+async def test_who_is_lent_is_there_for_the_other_queue_whether_or_not_the_own_is_well(
+    store: RedisQueueStore,
+) -> None:
+    away = frozenset({AgentState.PAUSED})
+    await waits(store, "c1", OTHER)
+    crowd = await store.crowd("c1", (OTHER,), away)
+    assert crowd is not None
+    assert not crowd.agent_there
+    await waits(store, "own", OWN)
+    await store.agent_available("anna", "n1", lent(), NOW)
+    assert await pairs(store) == []
+    for absent in (away, away | {AgentState.TALKING}):
+        crowd = await store.crowd("c1", (OTHER,), absent)
+        assert crowd is not None
+        assert crowd.agent_there
+    await store.agent_away("anna", AgentState.PAUSED, "lunch", NOW + 1)
+    for absent, there in ((away, False), (frozenset({AgentState.NOT_ANSWERING}), True)):
+        crowd = await store.crowd("c1", (OTHER,), absent)
+        assert crowd is not None
+        assert crowd.agent_there is there
+
+
 async def test_one_long_wait_is_enough_to_keep_agents(store: RedisQueueStore) -> None:
     terms = {"waiting_at_most": 5, "longest_wait_ms": 10_000}
     await waits(store, "own", OWN)

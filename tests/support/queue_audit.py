@@ -138,7 +138,7 @@ def _lines_are_whole(state: Snapshot, calls: dict[str, Any]) -> None:
         for c in waiting.values():
             expected.setdefault(c[name], {})[c["member"]] = int(c["score"])
         assert state.under(kind) == expected
-    own = {c["m"]: int(c["s"]) for c in waiting.values() if c["rn"] == "0"}
+    own = {c["member"]: int(c["score"]) for c in waiting.values() if c.get("own")}
     assert state.get("own") == own
     assert ("own" in state.get("odd")) == bool(own)
     by_age: dict[str, dict[str, int]] = {}

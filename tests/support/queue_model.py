@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from routing import limits
 from routing.model import AgentProfile, AgentState, AgentTerms, Refusal, Requirement, Ticket
 from routing.ports import StaleToken, StoreUnavailable
-from routing.requirement import class_name, eligible, in_force, lending_terms
+from routing.requirement import class_name, eligible, eligible_while, in_force, lending_terms
 from tests.support.callback_model import CallbackModel
 from tests.support.queue_entries import SIGNED_IN, Agent, Call
 from tests.support.queue_matching import Centre, Matching, position
@@ -286,7 +286,8 @@ class QueueModel:
             others = sum(c.queue == call.queue and c.state == "waiting" for c in self.calls.values()) - 1
         there = [agent for agent in self.agents.values() if agent.came and agent.state not in absent]
         return others, any(
-            agent.state is not AgentState.OFFLINE and eligible(requirement, agent.profile)
+            agent.state is not AgentState.OFFLINE
+            and (eligible(requirement, agent.profile) or eligible_while(requirement, agent.profile))
             for agent in there
             for requirement in requirements
         )

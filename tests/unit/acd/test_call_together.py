@@ -15,7 +15,7 @@ from acd.calls.model import Call, Side, State, Timer
 from acd.calls.steps.phones import phones_of
 from acd.sip.ringing import ELSEWHERE
 from routing.model import Offer, RejectReason
-from tests.unit.acd.test_call_machine import CONTEXT, EVENTS, NOW, OFFER, TO_LINE, drive, fresh, of_type
+from tests.support.call_cases import CONTEXT, EVENTS, NOW, OFFER, TO_LINE, drive, fresh, of_type
 
 ANNAS = replace(OFFER, token=7, together=7)
 BERTS = Offer("c1", "bert", "billing", token=8, deadline_ms=30_000, together=7)

@@ -12,7 +12,7 @@ from acd.calls.model import Call, Place, Side, State, Timer
 from acd.calls.steps.context import EXTENSION_QUEUE
 from acd.calls.steps.ending import record_of
 from routing.model import Offer
-from tests.unit.acd.test_call_machine import (
+from tests.support.call_cases import (
     BERTS_OFFER,
     CONTEXT,
     EVENTS,

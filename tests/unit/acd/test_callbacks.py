@@ -40,9 +40,9 @@ from ivr.flow import Queue as QueueNode
 from ivr.interpreter import Noted
 from routing.model import CallbackOver, Offer, Requirement
 from routing.requirement import eligible
+from tests.support.call_bench import Bench
+from tests.support.call_cases import TO_LINE, of_type
 from tests.support.clock import FakeClock
-from tests.unit.acd.test_call_machine import TO_LINE, of_type
-from tests.unit.acd.test_call_session import Bench
 
 NOW = 1000.0
 RULES = CallbackRules(digit="1", numbers=("+3725",), ring_seconds=20)

@@ -15,8 +15,8 @@ from acd.sip.core.events import RequestReceived, SubscriptionAsked, Subscription
 from acd.sip.core.message import Request, parse
 from acd.sip.lamps import LampLimits, Lamps
 from acd.sip.watching import ExpiryBounds, MessageCount, PhoneState
+from tests.support.call_cases import CALLS
 from tests.support.stack_peer import TCP, UDP, StackPeer
-from tests.unit.acd.test_call_machine import CALLS
 from tests.unit.acd.test_call_transfer import RINGING
 
 ANNA, BERT = Agent("anna", "1001"), Agent("bert", "1002")

@@ -29,10 +29,10 @@ from acd.sip.watching import PhoneState
 from routing.model import Offer
 from routing.overflow import Conditions
 from routing.ports import StaleToken
+from tests.support import call_cases as table
+from tests.support.call_bench import Arrival, Bench
+from tests.support.call_cases import NOW, drive, of_type
 from tests.support.call_fakes import FakeDoNotCall
-from tests.unit.acd import test_call_machine as table
-from tests.unit.acd.test_call_machine import NOW, drive, of_type
-from tests.unit.acd.test_call_session import Arrival, Bench
 
 NUMBER = "+37255512345"
 CONTEXT = replace(

@@ -27,7 +27,7 @@ from acd.sip.core import events as sip
 from ivr.flow import FlowDefinition, HangUp, Transfer, Voicemail
 from ivr.mailbox import Waiting
 from routing.model import Offer
-from tests.unit.acd.test_call_session import Arrival, Bench
+from tests.support.call_bench import Arrival, Bench
 
 NOW = 1_800_000_000.0
 RULES = VoicemailRules(max_seconds=60, silence_seconds=4, wait_seconds=8)
