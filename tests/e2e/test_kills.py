@@ -226,9 +226,9 @@ async def test_a_node_whose_clock_is_minutes_fast_lets_the_other_keep_its_lease(
         call = await dial(someone, SALES)
         await b.call_reaches(someone.user, "talking")
         await hear_each_other(call, phone)
-        await call.hang_up()
         # The wrap-up, which the other node ends as well as this one, takes its time.
         ended = time.monotonic()
+        await call.hang_up()
         await a.signed_in("a1")
         assert time.monotonic() - ended > WRAPUP - 0.3
     record = await a.record_of(someone.user)
