@@ -16,7 +16,7 @@ from tests.support.redis_gate import RedisGate
 from tests.support.redis_server import PrivateRedis, running_redis
 from tests.support.service import RunningService
 
-LEASE = 1.0
+LEASE = 1.5
 _FIRST_MEDIA_PORT = 50_000
 
 
