@@ -29,7 +29,8 @@ callback: the caller is to be called back and keeps the place.
 voicemail: the caller left a message.
 timed-out: the queue's longest wait passed. cleared: a supervisor or a stopping node ended it.
 forwarded: no agent, but a number outside talked to the caller.
-unanswered: an agent called a number outside, and nobody answered there.
+unanswered: an agent called a number outside, and nobody answered there; or the one agent whom the caller
+wanted did not take the call.
 failed: broken by us, the network or a crash."""
 
 

@@ -39,7 +39,6 @@ from acd.calls.model import (
 from acd.calls.steps.attempts import attempted
 from acd.calls.steps.calling_back import dial
 from acd.calls.steps.context import Context, Step, enter
-from acd.calls.steps.messages import box_instead
 from acd.calls.steps.overflowing import wait_on
 from acd.calls.steps.refusing import rejection
 from acd.calls.steps.talking import audio_effects, resume_talk
@@ -171,12 +170,17 @@ def _back_to_queue(
     waiting = enter(replace(call, offer=None, offered_at=None), State.QUEUED, now)
     told = Tell(OfferFailed(call.id, call.queue, agent, reason, rang))
     leave = (StopTimer(Timer.RING), *effects, ReleaseAgentLeg(reason), told)
-    once = call.place is not None and (call.place.is_transfer or box_instead(context, call) is not None)
-    if once or _has_waited_too_long(context, call, now):
+    if _is_asked_once(call) or _has_waited_too_long(context, call, now):
         waiting, more = give_up(context, waiting, status or _TOLD.get(reason, 480), now)
     else:
         waiting, more = wait_on(context, waiting, now)
     return waiting, leave + more
+
+
+def _is_asked_once(call: Call) -> bool:
+    """The caller wants this one agent, who has not taken the call."""
+    place = call.place
+    return place is not None and (place.is_transfer or bool(place.agent and not call.callback))
 
 
 def _has_waited_too_long(context: Context, call: Call, now: float) -> bool:

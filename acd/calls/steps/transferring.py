@@ -214,9 +214,12 @@ def give_up(context: Context, call: Call, status: int, now: float) -> Step:
         step = call.place.transfer_step
         call, effects = fail_transfer(context, enter(settle(call, now), State.IVR, now), step, now)
         return call, left + effects
-    outcome: Outcome | None = None if call.answered_at else "timed-out"
-    cause = "transfer-failed" if call.place and call.place.is_transfer else "longest-wait"
-    return end(call, now, side="system", cause=cause, outcome=outcome)
+    wants_one = call.place is not None and bool(call.place.agent)
+    outcome: Outcome = "unanswered" if wants_one else "timed-out"
+    cause = "not-taken" if wants_one else "longest-wait"
+    if call.place and call.place.is_transfer:
+        cause = "transfer-failed"
+    return end(call, now, side="system", cause=cause, outcome=None if call.answered_at else outcome)
 
 
 def _back_to_transferor(context: Context, call: Call, agent: Transferor, now: float) -> Step:

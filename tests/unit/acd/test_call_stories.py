@@ -242,6 +242,15 @@ def test_an_agent_dials_a_colleague_and_a_stranger_cannot() -> None:
     assert of_type(effects, m.Close)[0].outcome == "rejected"
 
 
+@pytest.mark.parametrize("status", [486, 603, 404])
+def test_a_colleague_who_does_not_take_the_call_is_not_rung_for_it_again(status: int) -> None:
+    call, _ = drive(fresh("1001", from_agent="bert"), *TO_LINE)
+    offer = replace(OFFER, call_id=call.entry, queue=EXTENSION_QUEUE)
+    call, effects = drive(call, m.OfferMade(offer), m.LegOver(Side.AGENT, "remote", status), now=NOW + 3)
+    (closing,) = of_type(effects, m.Close)
+    assert (call.state, closing.outcome, closing.cause) == (State.ENDED, "unanswered", "not-taken")
+
+
 @pytest.mark.parametrize(
     ("dialled", "state"),
     [("1001", State.QUEUED), ("+2", State.QUEUED), ("+1", State.IVR), ("*43", State.IVR)],
