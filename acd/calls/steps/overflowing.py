@@ -27,7 +27,7 @@ from acd.calls.steps.guiding import go_to_flow, leave_message
 from acd.calls.steps.reaching import forward
 from acd.calls.steps.tickets import ticket_of
 from acd.calls.steps.times import settle
-from acd.calls.steps.waiting import ANNOUNCEMENT, STOP_WAITING, new_entry, wait_at
+from acd.calls.steps.waiting import ANNOUNCEMENT, STOP_WAITING, new_entry, next_entry, wait_at
 from acd.directory.boxes import find_box
 from acd.directory.model import DIAL_CLASSES, OverflowRule
 from routing.overflow import Situation, decide, next_time
@@ -120,7 +120,7 @@ def _arrive(context: Context, call: Call, rule: OverflowRule, number: int, now: 
         flow, queue = dialled.flow or "", dialled.queue or ""
     if found := context.flow(flow):
         # Who hangs up there has given up no queue.
-        return go_to_flow(context, replace(call, served=True), found, now)
+        return go_to_flow(context, next_entry(replace(call, served=True)), found, now)
     if box := find_box(context.directory, rule.voicemail):
         return leave_message(context, replace(call, served=True), box, now)
     if queue in context.directory.queues and queue != call.queue:

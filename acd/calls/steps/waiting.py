@@ -41,11 +41,16 @@ _FIRST_ANNOUNCEMENT_SECONDS = 2.0
 STOP_WAITING = (StopTimer(Timer.ANNOUNCE), StopTimer(Timer.LONGEST_WAIT), StopTimer(Timer.OVERFLOW))
 
 
-def new_entry(call: Call) -> Call:
-    """The next place is another entry of the store: the one before may still be in a conversation."""
+def next_entry(call: Call) -> Call:
+    """The next place is another entry of the store: a late word about the one before must not end it."""
     count = call.transfers + 1
+    return replace(call, transfers=count, ticket=f"{call.id}~{count}")
+
+
+def new_entry(call: Call) -> Call:
+    """The same of a place that is as old as the one before, which may still be in a conversation."""
     age = call.ranked_at if call.ranked_at is not None else call.enqueued_at
-    return replace(call, transfers=count, ticket=f"{call.id}~{count}", ranked_at=age)
+    return replace(next_entry(call), ranked_at=age)
 
 
 def wait_at(context: Context, call: Call, place: Place, now: float) -> Step:
