@@ -22,13 +22,9 @@ _FIRST = ("e2e", "store")
 """Folders of what takes long: what comes last is short, so that none who works beside has to wait for it."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folders = {item.path: item.path.relative_to(_HERE).parts[0] for item in items}
     items.sort(key=lambda item: (*_FIRST, folders[item.path]).index(folders[item.path]))
-    for item in items:
-        if item.get_closest_marker("alone"):
-            item.add_marker(pytest.mark.xdist_group("machine"))
 
 
 def pytest_collection_finish() -> None:
