@@ -218,11 +218,14 @@ def test_an_agent_who_does_not_take_a_call_to_the_extension_has_a_message_instea
     assert (taken.message.box, taken.message.queue) == ("agent:anna", "")
 
 
-def test_an_agent_without_a_box_is_waited_for_as_ever() -> None:
+def test_an_agent_without_a_box_is_waited_for_longer_and_rung_once() -> None:
     call, effects = drive(call_to("1003", "bert"), *TO_LINE)
     assert m.StartTimer(Timer.LONGEST_WAIT, 30.0) in effects
-    call, _ = drive(call, m.OfferMade(replace(OFFER, agent_id="carl")), m.LegOver(Side.AGENT, "remote", 486))
-    assert call.state is State.QUEUED
+    call, effects = drive(
+        call, m.OfferMade(replace(OFFER, agent_id="carl")), m.LegOver(Side.AGENT, "remote", 486)
+    )
+    assert call.state is State.ENDED
+    assert not played(effects)
 
 
 def test_a_flow_that_goes_on_by_itself_does_and_one_that_does_not_leads_to_the_box() -> None:
