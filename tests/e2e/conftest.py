@@ -69,7 +69,9 @@ async def service(running_service: RunningService) -> AsyncIterator[RunningServi
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    service = getattr(item, "funcargs", {}).get("running_service")
-    if report.failed and isinstance(service, RunningService):
-        report.sections.append(("service log", service.log_tail()))
+    if report.failed:
+        given = getattr(item, "funcargs", {})
+        for service in (given.get("running_service"), *given.get("running_nodes", ())):
+            if isinstance(service, RunningService):
+                report.sections.append((f"service log {service.log_file.parent.name}", service.log_tail()))
     return report

@@ -19,6 +19,8 @@ from tests.support.net import free_media_port, free_port, patience
 from tests.support.program import Program
 
 MODULES = "/usr/lib/baresip/modules"
+_MEDIA_PORTS = 22
+"""It takes any of its range."""
 _CONFIG = """\
 poll_method epoll
 sip_listen {listen}:{port}
@@ -136,15 +138,14 @@ class Baresip(Program):
 
     def _write_files(self) -> int:
         write_wav(self.dir / "voice.wav", tone(self._says, 120.0))
-        control, rtp = free_port(), free_media_port()
-        rtp = min(rtp, 65000)
+        control, rtp = free_port(), free_media_port(count=_MEDIA_PORTS)
         config = _CONFIG.format(
             listen=_bracketed(self._host),
             host=self._host,
             port=free_port(neighbours=1),  # it takes the next one for TLS
             dir=self.dir,
             rtp=rtp,
-            rtp_last=rtp + 20,
+            rtp_last=rtp + _MEDIA_PORTS - 1,
             control=control,
             modules=MODULES,
         )

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.audio import tone, write_wav
-from tests.support.net import free_port, patience
+from tests.support.net import free_media_port, free_port, patience
 from tests.support.program import Program
 
 _CONFIG = """\
@@ -91,7 +91,7 @@ class Linphone(Program):
         host, number = self.server
         account = {"user": self.user, "password": self._password, "host": host, "port": number}
         digits = {"info": int(self._digits_by_info), "rtp_digits": int(not self._digits_by_info)}
-        return _CONFIG.format(**own, **account, **digits, transport=self._transport, rtp=free_port() & ~1)
+        return _CONFIG.format(**own, **account, **digits, transport=self._transport, rtp=free_media_port())
 
     def _ask_to_end(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None

@@ -56,16 +56,16 @@ def free_port(host: str = "127.0.0.1", *, tries: int = 200, neighbours: int = 0)
     raise OSError(f"no port on {host} is free for both UDP and TCP")
 
 
-def free_media_port(host: str = "127.0.0.1", *, tries: int = 200) -> int:
-    """An even UDP port, the three after it free too: phones take RTP and RTCP for audio and for video."""
+def free_media_port(host: str = "127.0.0.1", *, count: int = 4, tries: int = 200) -> int:
+    """An even UDP port, those after it free too: phones take RTP and RTCP for audio and for video."""
     for _ in range(tries):
-        base = _next_ports(4)
+        base = _next_ports(count)
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
-            for port in range(base, base + 4):
+            for port in range(base, base + count):
                 udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                 udp.bind((host, port))
             return base
-    raise OSError(f"no four neighbouring UDP ports on {host} are free")
+    raise OSError(f"no {count} neighbouring UDP ports on {host} are free")
 
 
 async def eventually(
