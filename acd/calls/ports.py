@@ -101,6 +101,10 @@ class JournalPort(Protocol):
 
     def put(self, call_id: str, document: bytes) -> None: ...
 
+    async def begun(self, call_id: str) -> None:
+        """Return once other nodes would know of this live call, should this one die; or it is over."""
+        ...
+
     def finish(self, record: CallRecord) -> None: ...
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -80,6 +80,9 @@ class Journal:
         self._finished: dict[str, CallRecord] = {}
         self._begun: set[str] = set()
         """Live calls that Redis has a document of, or is about to."""
+        self._unheard_of: set[str] = set()
+        """Those of them that it has none of yet."""
+        self._told = asyncio.Event()
         self._recent: dict[str, tuple[float, CallRecord]] = {}
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -96,6 +99,7 @@ class Journal:
         self._live[call_id] = document
         if call_id not in self._begun:
             self._begun.add(call_id)
+            self._unheard_of.add(call_id)
             self._urgent.set()
         self._stir()
 
@@ -103,6 +107,7 @@ class Journal:
         """The call is over: out of the live ones and into the outbox, at once in both."""
         self._live.pop(record.id, None)
         self._begun.discard(record.id)
+        self._now_heard_of((record.id,))
         if len(self._finished) >= self._max_finished:
             log.error("journal is full; a record is lost", record=msgspec.to_builtins(record))
             return
@@ -110,6 +115,19 @@ class Journal:
         self._urgent.set()
         self._remember(record)
         self._stir()
+
+    def _now_heard_of(self, calls: Iterable[str]) -> None:
+        self._unheard_of.difference_update(calls)
+        self._told.set()
+
+    async def begun(self, call_id: str) -> None:
+        """Return once Redis has a document of this live call, or it is over. Needs `run` to be running.
+
+        Whatever a node does about a call for which others can find it after that, they also find the call.
+        """
+        while call_id in self._unheard_of:
+            self._told.clear()
+            await self._told.wait()
 
     def _remember(self, record: CallRecord) -> None:
         now = time.monotonic()
@@ -196,6 +214,7 @@ class Journal:
         except asyncio.CancelledError:
             self._take_back(live, finished)
             raise
+        self._now_heard_of(live)
         if finished:
             self._on_outbox()
         if self.waiting:

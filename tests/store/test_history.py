@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from acd import tasks
 from acd.calls.record import NODE_DIED, CallRecord
 from acd.clock import SystemClock
 from acd.control.ports import RecordFilter
@@ -331,6 +332,25 @@ async def test_the_first_document_of_a_call_is_written_at_once_and_takes_those_t
     journal.put("c2", b"new")
     assert await written() == {b"c1": b"talking", b"c2": b"new"}
     task.cancel()
+
+
+async def test_a_call_has_begun_once_redis_has_a_document_of_it_or_it_is_over(
+    redis: Redis, site: str
+) -> None:
+    journal = Journal(redis, site=site, node="a", linger_seconds=60.0)
+    await journal.begun("never-heard-of")
+    journal.put("c1", b"1")
+    journal.put("c2", b"2")
+    waiting = [asyncio.create_task(journal.begun(name)) for name in ("c1", "c2")]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    journal.finish(record(1))
+    await asyncio.wait_for(waiting[0], patience(5))
+    assert not await redis.exists(live_key(site, "a"))
+    running = asyncio.create_task(journal.run())
+    await asyncio.wait_for(waiting[1], patience(5))
+    assert await redis.hkeys(live_key(site, "a")) == [b"c2"]
+    await tasks.end(running)
 
 
 async def test_records_of_the_last_minute_are_handed_in_again_to_a_redis_that_lost_them(

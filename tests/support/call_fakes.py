@@ -206,6 +206,9 @@ class FakeJournal:
     def put(self, call_id: str, document: bytes) -> None:
         self.live[call_id] = document
 
+    async def begun(self, call_id: str) -> None:
+        pass
+
     def finish(self, record: CallRecord) -> None:
         self.live.pop(record.id, None)
         self.records.append(record)

@@ -25,6 +25,8 @@ class Standing:
     def enter(self, effect: m.EnterQueue) -> None:
         if effect.ticket.call_id == self._live.call.entry:
             self._ticket = effect.ticket
+        # A node that dies with a call in line leaves a document of it: others make the record.
+        self._booking.say(lambda: self._live.services.journal.begun(self._live.call.id))
         self._booking.enter(effect)
 
     def change_needs(self, effect: m.ChangeNeeds) -> None:
