@@ -192,6 +192,8 @@ class DeskPhone:
             line.over = True
 
     async def _has_line(self) -> bool:
+        if self._reading.done():
+            self._reading.result()  # whatever it died of
         return any(not line.over for line in self.lines)
 
     async def told(self, words: str, within: float = 5.0) -> None:
