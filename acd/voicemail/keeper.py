@@ -63,6 +63,7 @@ class MessageKeeper:
         self._clock = clock
         self._directory = directory
         self._changed = changed
+        self._looking = asyncio.Lock()
         self._counts: Mapping[str, BoxCount] = {}
         self._taking: dict[str, NewMessage] = {}
         self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
@@ -213,10 +214,12 @@ class MessageKeeper:
 
     async def look(self) -> None:
         """Count anew, and tell which boxes have changed."""
-        before, self._counts = self._counts, await self._store.counts()
-        for box in before.keys() | self._counts.keys():
-            if before.get(box, _NONE) != self.count(box):
-                self._changed(box)
+        async with self._looking:  # a look that began earlier must not tell what was so then as the newest
+            counts = await self._store.counts()
+            before, self._counts = self._counts, counts
+            for box in before.keys() | counts.keys():
+                if before.get(box, _NONE) != self.count(box):
+                    self._changed(box)
 
     async def sweep(self) -> None:
         """Drop what has been kept for long enough, and the audio of what was dropped."""
