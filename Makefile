@@ -42,7 +42,7 @@ ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone and not background"
-	$(BIN)/pytest -m background & background=$$!; $(BIN)/pytest -m alone; alone=$$?; wait $$background && exit $$alone
+	$(BIN)/pytest -n 2 -m background & background=$$!; $(BIN)/pytest -m alone; alone=$$?; wait $$background && exit $$alone
 endif
 
 lint: setup-dev
