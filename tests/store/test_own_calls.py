@@ -248,7 +248,6 @@ def test_who_dials_while_rung_is_reserved_when_the_ringing_is_over_for_a_rest_or
     assert floor.store.messages() == [], "the pause follows the call"
 
 
-DEEDS = ("dials", "dials", "called", "answers", "ends", "refuses", "gives up", "pauses", "comes")
 words = st.one_of(
     st.sampled_from((500, 4_000, 30_000)),
     st.sampled_from(
